@@ -1,0 +1,17 @@
+"""ArtMaster: a model of one painter's hand, and proof of which artworks are in it.
+
+Importing this package switches the usage reports of the libraries below it off (Dagster's, DVC's and the hub
+client's), unless the user's own environment says otherwise.
+"""
+
+import os
+
+for _name, _value in {
+    "DO_NOT_TRACK": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DISABLE_TELEMETRY": "1",
+}.items():
+    os.environ.setdefault(_name, _value)
+
+__version__ = "0.1.0"

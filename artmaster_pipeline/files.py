@@ -1,0 +1,100 @@
+"""Files on disk: names that are safe, writes that are whole, contents that have one name (sha256)."""
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from artmaster_pipeline.errors import WrongUse
+
+_SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+
+
+def check_slug(slug: str) -> str:
+    """Return `slug` if it can name a painter's folder, a Dagster partition and a DVC stage alike.
+
+    Raises WrongUse unless it is lower-case ASCII letters and digits in groups joined by single hyphens, at most 64.
+    """
+    if len(slug) > 64 or not _SLUG.fullmatch(slug):
+        raise WrongUse(
+            f"{slug!r} cannot name a painter: use lower-case letters, digits and single hyphens between them, "
+            "at most 64 characters, for example huang-binhong."
+        )
+    return slug
+
+
+def inside(root: Path, relative: str) -> Path:
+    """Return `root / relative`, refusing whatever would leave `root` (`..`, absolute paths, links pointing out)."""
+    path = root / relative
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise WrongUse(f"{relative!r} lies outside {root}: only paths below that folder are used.")
+    return path
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's bytes as 64 lower-case hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; when the block ends well, it takes `path`'s place in one step.
+
+    The temporary name keeps the suffix, since image and weight writers choose their format by it. A kill leaves at
+    most a file whose name begins with `.partial-`, which `clear_partials` removes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".partial-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing_folder(path: Path) -> Iterator[Path]:
+    """Give an empty temporary folder beside `path`; when the block ends well, it takes `path`'s place.
+
+    An older folder of that name is replaced: it is moved aside first, so a kill between the two renames leaves the
+    old content under a `.partial-` name and no half-written `path`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=path.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if path.exists():
+            aside = Path(tempfile.mkdtemp(prefix=".partial-", dir=path.parent)) / path.name
+            path.replace(aside)
+            temporary.replace(path)
+            shutil.rmtree(aside.parent)
+        else:
+            temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, whole or not at all."""
+    with writing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def clear_partials(folder: Path) -> None:
+    """Remove what a killed run left half-written below `folder`."""
+    for leftover in sorted(folder.rglob(".partial-*"), reverse=True):
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink(missing_ok=True)

@@ -1,0 +1,197 @@
+"""The records that pass between rooms, and how a manifest of them is written, read and hashed.
+
+`Scan -> Crop -> TrainingImage -> Adapter -> Sample`: frozen pydantic models, one JSON line each, in a manifest beside
+the files they describe. A record's `id` is made from the content and the parameters that made it, and every record
+names the records it came from; so lineage can be walked from any of them with nothing but these files.
+"""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from artmaster_pipeline.errors import ArtMasterError
+from artmaster_pipeline.files import write_text
+
+MANIFEST = "manifest.jsonl"
+QUARANTINE = "quarantine.jsonl"
+
+Split = Literal["train", "held_out"]
+Column = Literal["original", "base", "adapter"]
+
+
+class Record(BaseModel):
+    """One row of a manifest. `id` is unique within it and never random."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+
+
+class Scan(Record):
+    """An image file that can be used: what it is, and what is known about the artwork. `id` = first 16 of sha256."""
+
+    painter: str
+    path: str  # POSIX, below scans/<painter>/
+    sha256: str
+    bytes: int
+    width: int  # pixels, after the EXIF orientation
+    height: int
+    format: str  # JPEG, PNG, TIFF, WebP
+    colour: str  # what the file's colours mean, e.g. "sRGB", "ICC: Adobe RGB (1998)", "CMYK without profile"
+    notes: tuple[str, ...] = ()  # what was mended while reading, one sentence each
+    title: str = ""
+    accession_number: str = ""
+    date: str = ""
+    season: str = ""
+    subject: str = ""
+    caption: str = ""  # from a .txt beside the scan or the caption column: says what varies, without the trigger word
+    rights: str = ""
+
+
+class Quarantined(Record):
+    """A file that was left out, why, and what its owner can do. `id` is made from the path and the content."""
+
+    painter: str
+    path: str
+    sha256: str = ""  # empty when the bytes could not be read
+    reason: str
+    remedy: str
+    duplicate_of: str = ""  # the id of the scan that is kept instead
+
+
+class Crop(Record):
+    """A rectangle of a scan at one of the two training shapes. Colours are sRGB, 8 bit."""
+
+    painter: str
+    scan_id: str
+    scan_sha256: str
+    path: str  # POSIX, below crops/<painter>/
+    sha256: str
+    mask_path: str  # 8-bit grey, same size: how much each pixel belongs to the main subject
+    width: int
+    height: int
+    left: int  # the rectangle in the scan's own pixels, after the EXIF orientation
+    top: int
+    right: int
+    bottom: int
+    source_scale: float  # scan pixels per crop pixel; below 1 the scan had less detail than the crop's size
+    subject_share: float  # share of the scan's saliency that lies in the rectangle, 0..1
+
+
+class TrainingImage(Record):
+    """A crop as the trainer sees it: enlarged where the scan lacked detail, with its caption and its part."""
+
+    painter: str
+    crop_id: str
+    scan_id: str
+    scan_sha256: str
+    path: str  # POSIX, below training_set/<painter>/
+    sha256: str
+    width: int
+    height: int
+    caption: str
+    caption_source: str  # "sidecar", "artworks.csv", "file name" or a model's name
+    split: Split
+    enlarged_by: str = ""  # the super-resolution network, empty where the scan had the detail itself
+
+
+class Adapter(Record):
+    """A folded AdaLoRA adapter, and everything that made it."""
+
+    painter: str
+    path: str  # POSIX, the adapter's folder below the data home
+    sha256: str  # of adapter.safetensors, the folded LoRA
+    profile: str
+    base_model: str
+    base_revision: str  # a content hash (miniature) or a hub commit (flux-dev)
+    trigger: str
+    training_set_hash: str
+    training_image_ids: tuple[str, ...]
+    scan_sha256s: tuple[str, ...]  # of the scans in the `train` part, sorted
+    seed: int
+    steps: int
+    settings: dict[str, Any]
+    ranks: dict[str, int]  # linear layer -> rank that AdaLoRA left it
+    final_loss: float  # mean over the last epoch
+
+
+class Sample(Record):
+    """A picture made by a model (or, in the `original` column, a held-out crop shown beside it)."""
+
+    painter: str
+    column: Column
+    adapter_id: str  # the adapter under evaluation; the `base` column was drawn without it
+    base_model: str
+    base_revision: str
+    prompt: str
+    seed: int
+    width: int
+    height: int
+    num_inference_steps: int
+    guidance_scale: float
+    path: str  # POSIX, below the manifest's folder
+    sha256: str
+    enlarged_by: str = ""
+    enlarged_from: str = ""  # the id of the sample that was enlarged
+    scan_sha256: str = ""  # `original` column only
+
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[R]):
+    """What one stage gives: its records, where their manifest is, and how much of it was work."""
+
+    records: tuple[R, ...]
+    manifest: Path
+    made: int  # records whose files were made now
+    reused: int  # records whose files were already there
+    quarantined: tuple[Quarantined, ...] = ()
+    figures: dict[str, Any] = field(default_factory=dict)  # small JSON-able figures for people and checks
+
+    @property
+    def hash(self) -> str:
+        """The manifest's hash: the identity of the stage's output."""
+        return manifest_hash(self.manifest)
+
+
+def identity(*parts: Any) -> str:
+    """16 hexadecimal digits made from JSON-able parts: the same parts give the same id on every machine."""
+    return hashlib.sha256(_canonical(list(parts)).encode()).hexdigest()[:16]
+
+
+def write_manifest(path: Path, records: Iterable[Record]) -> None:
+    """Write records sorted by id, one canonical JSON line each; whole or not at all; untouched if nothing changed."""
+    rows = sorted(records, key=lambda record: record.id)
+    twice = {a.id for a, b in itertools.pairwise(rows) if a.id == b.id}
+    if twice:
+        raise ArtMasterError(f"{path}: two records share the id {', '.join(sorted(twice))}; no manifest was written.")
+    text = "".join(_canonical(row.model_dump(mode="json")) + "\n" for row in rows)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
+
+
+def read_manifest(path: Path, kind: type[R]) -> tuple[R, ...]:
+    """The records of a manifest, sorted by id; empty where the manifest does not exist."""
+    if not path.exists():
+        return ()
+    with path.open(encoding="utf-8") as lines:
+        return tuple(kind.model_validate_json(line) for line in lines)
+
+
+def manifest_hash(path: Path) -> str:
+    """sha256 of a manifest's bytes, 64 hexadecimal digits."""
+    if not path.exists():
+        raise ArtMasterError(f"{path} does not exist yet: run the stage that makes it first.")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

@@ -1,0 +1,248 @@
+"""Where things are (the data home), how big they are (profiles), and what a painter's folder says (painter.yaml)."""
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.files import check_slug, write_text
+
+DEFAULT_HOME = Path("assets_data")
+DEFAULT_PROFILE = "miniature"
+CROP_SIZES = ((512, 512), (512, 768))  # width, height: the two shapes that every profile's pictures stand for
+
+Stage = Literal["raw_scans", "curated_crops", "training_set", "style_adapter", "evaluation_grid", "sample_gallery"]
+STAGES: tuple[Stage, ...] = (
+    "raw_scans",
+    "curated_crops",
+    "training_set",
+    "style_adapter",
+    "evaluation_grid",
+    "sample_gallery",
+)
+
+
+@dataclass(frozen=True)
+class Home:
+    """The data home: the folders of the stages, one folder per painter in each."""
+
+    root: Path
+
+    @classmethod
+    def find(cls, chosen: Path | None = None) -> "Home":
+        """`chosen`, else `$ARTMASTER_HOME`, else `assets_data/` below the working directory; always absolute."""
+        root = chosen or Path(os.environ.get("ARTMASTER_HOME") or DEFAULT_HOME)
+        return cls(root.expanduser().resolve())
+
+    def scans(self, painter: str) -> Path:
+        """What the user put there, with painter.yaml, sidecar .txt files and an optional artworks.csv."""
+        return self.root / "scans" / check_slug(painter)
+
+    def register(self, painter: str) -> Path:
+        """The stage raw_scans: the manifest of usable scans, the quarantine, thumbnails."""
+        return self.root / "register" / check_slug(painter)
+
+    def crops(self, painter: str) -> Path:
+        """The stage curated_crops."""
+        return self.root / "crops" / check_slug(painter)
+
+    def training_set(self, painter: str) -> Path:
+        """The stage training_set."""
+        return self.root / "training_set" / check_slug(painter)
+
+    def adapters(self, painter: str) -> Path:
+        """The stage style_adapter: one folder per adapter; manifest.jsonl names the current one."""
+        return self.root / "adapters" / check_slug(painter)
+
+    def evaluation(self, painter: str) -> Path:
+        """The stage evaluation_grid: one folder per adapter; manifest.jsonl lists the current one's samples."""
+        return self.root / "evaluation" / check_slug(painter)
+
+    def gallery(self, painter: str) -> Path:
+        """The stage sample_gallery: a static site."""
+        return self.root / "gallery" / check_slug(painter)
+
+    def stage_folder(self, stage: Stage, painter: str) -> Path:
+        """The folder a stage writes for one painter."""
+        folders = (self.register, self.crops, self.training_set, self.adapters, self.evaluation, self.gallery)
+        return folders[STAGES.index(stage)](painter)
+
+    @property
+    def cache(self) -> Path:
+        """What can be made again and is not versioned: latents, checkpoints of unfinished trainings."""
+        return self.root / ".cache"
+
+    @property
+    def dagster(self) -> Path:
+        """Dagster's own storage (DAGSTER_HOME) for this data home."""
+        return self.root / ".dagster"
+
+    def painters(self) -> tuple[str, ...]:
+        """The slugs of all painters with a folder below scans/, sorted."""
+        scans = self.root / "scans"
+        if not scans.is_dir():
+            return ()
+        return tuple(sorted(entry.name for entry in scans.iterdir() if entry.is_dir() and _is_slug(entry.name)))
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TrainingSettings(_Settings):
+    """How an AdaLoRA adapter is trained. Words and defaults follow diffusers, PEFT and the seed's recipe."""
+
+    learning_rate: float = Field(2e-4, gt=0)
+    epochs: int = Field(15, gt=0)
+    repeats: int = Field(10, gt=0)  # how often each picture is shown in an epoch
+    batch_size: int = Field(1, gt=0)
+    max_steps: int | None = Field(None, gt=0)  # an upper bound on the optimizer's steps, for machines without a GPU
+    init_r: int = Field(16, gt=1)
+    target_r: int = Field(8, gt=0)  # average rank per layer at the end
+    lora_alpha: int = Field(16, gt=0)
+    warmup_share: float = Field(0.1, ge=0, lt=1)  # tinit: share of the steps before ranks are pruned
+    settle_share: float = Field(0.3, ge=0, lt=1)  # tfinal: share of the steps after the last pruning
+    allocate_every: int = Field(10, gt=0)  # deltaT, steps
+    beta1: float = Field(0.85, gt=0, lt=1)
+    beta2: float = Field(0.85, gt=0, lt=1)
+    orth_reg_weight: float = Field(0.1, ge=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    guidance_scale: float = Field(1.0, ge=0)  # what guidance-embedded models are told while training
+    shifted_sigmas: bool = True  # FLUX's own resolution-dependent shift of the sigmas
+    gradient_checkpointing: bool = False
+    checkpoint_every: int = Field(100, gt=0)  # steps
+    seed: int = 0
+
+
+class EvaluationSettings(_Settings):
+    """How the evaluation grid and the gallery's samples are drawn."""
+
+    rows: int = Field(6, gt=0)  # prompts in the grid
+    num_inference_steps: int = Field(28, gt=0)
+    guidance_scale: float = Field(3.5, ge=0)
+    seed: int = 0
+
+
+class Profile(_Settings):
+    """The size of things. A room reads the profile; it never asks which base model it is on."""
+
+    name: str
+    base_model: str  # "miniature" or a hub repository
+    revision: str | None = None  # a hub revision
+    device: Literal["cpu", "cuda"]
+    dtype: Literal["float32", "bfloat16"]
+    quantization: Literal["nf4"] | None = None  # of the transformer and the T5 encoder, through bitsandbytes
+    size_divisor: int = Field(1, gt=0)  # 512 and 768 stand for 512/divisor and 768/divisor pixels of this model
+    max_sequence_length: int = Field(512, gt=0)  # T5 tokens
+    super_resolution: str = "realesrgan-x4plus"  # a network of the wheel, or a path to .pth/.safetensors
+    captioner: str | None = None  # a hub repository, or none: captions then say what the archive knows
+    held_out_share: float = Field(0.15, gt=0, lt=0.5)
+    training: TrainingSettings = TrainingSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """The model's pixels for a picture of `width` x `height`."""
+        return width // self.size_divisor, height // self.size_divisor
+
+
+class PainterSettings(_Settings):
+    """painter.yaml: what the archive says about a painter, and the profile that painter is worked on with."""
+
+    name: str
+    trigger: str  # the words that call the style up in a prompt
+    rights: str = ""
+    profile: str = DEFAULT_PROFILE
+
+
+PAINTER_FILE = "painter.yaml"
+_BUILT_IN_PROFILES = Path(__file__).parent / "profiles"
+S = TypeVar("S", bound=_Settings)
+
+
+def profile_names(home: Home | None = None) -> tuple[str, ...]:
+    """The profiles that ship with the product and those in the data home's `profiles/`, sorted."""
+    return tuple(sorted({file.stem for folder in _profile_folders(home) for file in folder.glob("*.yaml")}))
+
+
+@cache
+def load_profile(name: str, home: Home | None = None) -> Profile:
+    """The profile `name`: `profiles/<name>.yaml` of the data home, else the one that ships with the product.
+
+    Raises WrongUse, listing every fault at once, where there is no such profile or a setting is wrong.
+    """
+    for folder in _profile_folders(home):
+        file = folder / f"{name}.yaml"
+        if file.is_file() and file.parent == folder:
+            return _read(file, Profile, {"name": name})
+    raise WrongUse(f"There is no profile {name!r}. Choose one of: {', '.join(profile_names(home))}.")
+
+
+def load_painter(home: Home, painter: str) -> PainterSettings:
+    """What painter.yaml says, with defaults made from the slug where the file does not exist.
+
+    Raises WrongUse where there is no such painter, or the file is wrong.
+    """
+    folder = home.scans(painter)
+    if not folder.is_dir():
+        known = ", ".join(home.painters()) or "none yet"
+        raise WrongUse(
+            f"There is no painter {painter!r} in {home.root} (known: {known}). "
+            f"Add one with: artmaster painters add {painter} FOLDER_OF_SCANS"
+        )
+    file = folder / PAINTER_FILE
+    if not file.exists():
+        return default_painter(painter)
+    return _read(file, PainterSettings, default_painter(painter).model_dump())
+
+
+def default_painter(painter: str) -> PainterSettings:
+    """A painter's settings before anyone has said anything: the name and the trigger word come from the slug."""
+    return PainterSettings(
+        name=painter.replace("-", " ").title(),
+        trigger=f"{painter.replace('-', '')} style",
+        profile=os.environ.get("ARTMASTER_PROFILE") or DEFAULT_PROFILE,
+    )
+
+
+def save_painter(home: Home, painter: str, settings: PainterSettings) -> None:
+    """Write painter.yaml; untouched if nothing changed."""
+    file = home.scans(painter) / PAINTER_FILE
+    text = yaml.safe_dump(settings.model_dump(), allow_unicode=True, sort_keys=False)
+    if not file.exists() or file.read_text(encoding="utf-8") != text:
+        write_text(file, text)
+
+
+def painter_profile(home: Home, painter: str) -> Profile:
+    """The profile that a painter is worked on with."""
+    return load_profile(load_painter(home, painter).profile, home)
+
+
+def _profile_folders(home: Home | None) -> tuple[Path, ...]:
+    return ((home.root / "profiles",) if home else ()) + (_BUILT_IN_PROFILES,)
+
+
+def _is_slug(name: str) -> bool:
+    try:
+        check_slug(name)
+    except WrongUse:
+        return False
+    return True
+
+
+def _read(file: Path, kind: type[S], defaults: dict[str, Any]) -> S:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        if not isinstance(content, dict):
+            raise WrongUse(f"{file}: expected settings as 'name: value' lines.")
+        return kind.model_validate(defaults | content)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise WrongUse(f"{file} cannot be read as YAML: {error}") from error
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise WrongUse(f"{file}: {faults}") from error

@@ -1,0 +1,35 @@
+"""What every test may ask for: an empty data home, the real paintings, a browser."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from artmaster_pipeline.settings import Home
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """An empty data home."""
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def paintings() -> Path:
+    """The folder of real paintings (`$ARTMASTER_TEST_PAINTINGS`); they are not part of the project."""
+    folder = Path(os.environ.get("ARTMASTER_TEST_PAINTINGS") or ROOT.parent / "shared" / "paintings")
+    if not folder.is_dir():
+        pytest.skip("no folder of real paintings here: set ARTMASTER_TEST_PAINTINGS to one")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of an installed Chromium."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    pytest.skip("no Chromium is installed here")
