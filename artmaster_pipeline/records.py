@@ -121,6 +121,20 @@ class Adapter(Record):
     final_loss: float  # mean over the last epoch
 
 
+class AdapterSnapshot(BaseModel):
+    """lineage.json of an adapter: the records it was made from, as they were then.
+
+    Manifests move on with the archive; an answer about an adapter must not. `training_images` holds both parts: the
+    `held_out` ones judged the adapter and are not in it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scans: tuple[Scan, ...]
+    crops: tuple[Crop, ...]
+    training_images: tuple[TrainingImage, ...]
+
+
 class Sample(Record):
     """A picture made by a model (or, in the `original` column, a held-out crop shown beside it)."""
 

@@ -1,0 +1,40 @@
+# Two commands: `make demo` runs the whole chain on a sample painter, `make test` runs the tests.
+# Each sets the environment up by itself: Python 3.11 or newer, git and make are all it needs.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+# Nothing phones home, neither the pipeline nor the tools around it.
+export DAGSTER_DISABLE_TELEMETRY := 1
+export DVC_NO_ANALYTICS := 1
+export HF_HUB_DISABLE_TELEMETRY := 1
+export DO_NOT_TRACK := 1
+
+.PHONY: demo test setup check format
+
+demo: setup ## the whole chain on a sample painter, in .demo/
+	@$(BIN)/artmaster demo
+
+test: setup ## the whole test suite
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
+
+check: setup ## what CI checks beside the tests
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/dagster definitions validate -w workspace.yaml
+
+format: setup ## lint fixes and formatting
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+setup: $(INSTALLED) ## .venv with the locked versions
+
+$(INSTALLED): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "ArtMaster needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing the locked packages into .venv (about 6 GB, a few minutes) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	@touch $@

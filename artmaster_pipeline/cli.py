@@ -1,0 +1,337 @@
+"""`artmaster`: the terminal's front door. Each command calls one room and prints what came of it.
+
+Exit codes: 0 done, 1 the work failed, 2 wrong use. With `--json`, stdout holds JSON and nothing else; progress and
+messages go to stderr.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from artmaster_pipeline.errors import ArtMasterError, WrongUse
+from artmaster_pipeline.progress import Progress
+from artmaster_pipeline.settings import STAGES, Home, Stage, load_painter, load_profile, painter_profile, profile_names
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="From a painter's scans to a style adapter for FLUX.1-dev, and proof of which artworks are in it.",
+)
+painters_app = typer.Typer(no_args_is_help=True, help="The painters of the data home.")
+lineage_app = typer.Typer(no_args_is_help=True, help="Which artworks fed which adapter, and where an artwork has gone.")
+app.add_typer(painters_app, name="painters")
+app.add_typer(lineage_app, name="lineage")
+
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", envvar="ARTMASTER_HOME", help="The data home (default: assets_data/).", show_default=False),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
+PainterArgument = Annotated[str, typer.Argument(help="The painter's slug, for example huang-binhong.")]
+
+
+@app.callback()
+def _everywhere(home: HomeOption = None) -> None:
+    if home is not None:
+        os.environ["ARTMASTER_HOME"] = str(home.expanduser().resolve())
+
+
+@app.command()
+def demo(home: HomeOption = None) -> None:
+    """The whole chain on a procedural sample painter, in a data home of its own (default: .demo/)."""
+    from artmaster_pipeline.demo import DEMO_HOME, prepare_demo
+
+    place = Home.find(home or DEMO_HOME)
+    painter = prepare_demo(place, _progress())
+    _run_and_report(place, painter)
+    flag = f"--home {_short(place.root)}"
+    out.print(
+        f"\n[bold]See it[/bold]        {escape(str(place.gallery(painter) / 'index.html'))}  (open it in a browser)\n"
+        f"[bold]Dagster UI[/bold]    artmaster ui {flag}\n"
+        f'[bold]Try next[/bold]      artmaster generate {painter} "a pavilion above the mist" {flag}\n'
+        f"              artmaster painters add my-painter FOLDER_OF_SCANS && artmaster run my-painter"
+    )
+
+
+@painters_app.command("add")
+def painters_add(
+    slug: PainterArgument,
+    scans_dir: Annotated[Path, typer.Argument(help="A folder of scans: JPEG, PNG, TIFF, WebP.")],
+    name: Annotated[str | None, typer.Option(help="The painter's name.")] = None,
+    trigger: Annotated[str | None, typer.Option(help="The words that call the style up in a prompt.")] = None,
+    rights: Annotated[str | None, typer.Option(help="Who holds the rights, and what may be done.")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Copy a folder of scans into the data home. Run it again with new scans: only those are copied."""
+    from artmaster_pipeline.scans import add_scans
+
+    place = Home.find(home)
+    added = add_scans(place, slug, scans_dir, name=name, trigger=trigger, rights=rights, progress=_progress())
+    out.print(
+        f"{slug}: {len(added.added)} added, {len(added.changed)} changed, {len(added.already_there)} already there, "
+        f"{len(added.refused)} refused."
+    )
+    _print_table("Refused", [{"file": q.path, "reason": q.reason, "way out": q.remedy} for q in added.refused])
+    for line in added.ignored_summary():
+        out.print(escape(line), style="dim")
+    out.print(f"Next: artmaster run {slug}")
+
+
+@painters_app.command("list")
+def painters_list(home: HomeOption = None, json: JsonOption = False) -> None:
+    """The painters, their profiles, and what has been made for each."""
+    from artmaster_pipeline.records import MANIFEST, Adapter, Sample, Scan, read_manifest
+
+    place = Home.find(home)
+    rows = []
+    for slug in place.painters():
+        settings = load_painter(place, slug)
+        adapters = read_manifest(place.adapters(slug) / MANIFEST, Adapter)
+        rows.append(
+            {
+                "painter": slug,
+                "name": settings.name,
+                "trigger": settings.trigger,
+                "profile": settings.profile,
+                "scans": len(read_manifest(place.register(slug) / MANIFEST, Scan)),
+                "adapter": adapters[0].id if adapters else "",
+                "samples": len(read_manifest(place.gallery(slug) / MANIFEST, Sample)),
+            }
+        )
+    if json:
+        _print_json(rows)
+    elif rows:
+        _print_table(f"Painters in {place.root}", rows)
+    else:
+        out.print(f"No painters in {escape(str(place.root))} yet. Add one: artmaster painters add SLUG FOLDER_OF_SCANS")
+
+
+@app.command()
+def run(
+    painter: PainterArgument,
+    profile: Annotated[
+        str | None, typer.Option(help="miniature, flux-dev or flux-dev-24gb; becomes the painter's profile.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help=f"Stop after this stage: {', '.join(STAGES)}.")] = None,
+    only: Annotated[str | None, typer.Option(help="Make this one stage, whether it is stale or not.")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Make what is stale, from the scans to the gallery. Can be stopped and run again at any moment."""
+    place = Home.find(home)
+    _run_and_report(place, painter, profile=profile, until=_stage(until), only=_stage(only))
+
+
+@app.command()
+def generate(
+    painter: PainterArgument,
+    prompt: Annotated[str, typer.Argument(help="What the picture shows; the trigger word is added.")],
+    n: Annotated[int, typer.Option("-n", min=1, help="How many pictures.")] = 1,
+    seed: Annotated[int, typer.Option(help="The first picture's seed; the next ones count up.")] = 0,
+    adapter: Annotated[str | None, typer.Option(help="An adapter's id (default: the painter's current one).")] = None,
+    size: Annotated[str, typer.Option(help="512x512 or 512x768.")] = "512x512",
+    enlarge: Annotated[bool, typer.Option(help="Enlarge each picture with the profile's network.")] = False,
+    destination: Annotated[Path, typer.Option("--out", help="Where the pictures go.")] = Path(),
+    home: HomeOption = None,
+) -> None:
+    """Draw pictures in the painter's style."""
+    from artmaster_pipeline.gallery import generate as draw
+
+    place = Home.find(home)
+    paths = draw(
+        place,
+        painter,
+        painter_profile(place, painter),
+        prompt,
+        n,
+        seed,
+        adapter_id=adapter,
+        out=destination,
+        enlarge=enlarge,
+        size=_size(size),
+        progress=_progress(),
+    )
+    for path in paths:
+        out.print(escape(str(path)))
+
+
+@lineage_app.command("adapter")
+def lineage_adapter(
+    adapter_id: Annotated[str, typer.Argument(metavar="ID", help="The adapter's id.")],
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """The artworks, crops and pictures in an adapter."""
+    from artmaster_pipeline.lineage import adapter_lineage
+
+    answer = adapter_lineage(Home.find(home), adapter_id)
+    if json:
+        _print_json(answer.model_dump(mode="json"))
+        return
+    out.print(
+        f"Adapter {answer.adapter.id} of {answer.adapter.painter}: trained on {len(answer.artworks)} artworks "
+        f"({len(answer.crops)} crops, {len(answer.training_images)} pictures); "
+        f"judged by {len(answer.held_out)} held-out artworks; {len(answer.samples)} pictures drawn with it."
+    )
+    rows = [{"sha256": s.sha256, "file": s.path, "title": s.title, "rights": s.rights} for s in answer.artworks]
+    _print_table("Artworks in it", rows)
+
+
+@lineage_app.command("artwork")
+def lineage_artwork(
+    artwork: Annotated[
+        str, typer.Argument(metavar="SHA_OR_ID", help="A scan's sha256, or its first 8 digits or more.")
+    ],
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """The adapters and published pictures that an artwork is in."""
+    from artmaster_pipeline.lineage import artwork_lineage
+
+    answer = artwork_lineage(Home.find(home), artwork)
+    if json:
+        _print_json(answer.model_dump(mode="json"))
+        return
+    for scan in answer.scans:
+        out.print(f"{scan.sha256}  {scan.painter}/{escape(scan.path)}  {escape(scan.title)}")
+    _print_table("Adapters", [use.model_dump() for use in answer.adapters])
+    _print_table("Published pictures", [{"picture": s.path, "prompt": s.prompt} for s in answer.published])
+    if not answer.adapters:
+        out.print("It is in no adapter.")
+
+
+@app.command()
+def doctor(
+    profile: Annotated[str | None, typer.Option(help="Ask for one profile only.")] = None, home: HomeOption = None
+) -> None:
+    """What this machine can run, and what is missing for the other profiles. Asks nothing of the network."""
+    from artmaster_pipeline.base_models import requirements
+
+    place = Home.find(home)
+    ready = []
+    for name in (profile,) if profile else profile_names(place):
+        found = requirements(load_profile(name, place))
+        rows = [{"needs": what, "": "ok" if ok else "missing", "way out": "" if ok else way} for what, ok, way in found]
+        _print_table(f"Profile {name}", rows)
+        ready += [name] if all(ok for _, ok, _ in found) else []
+    out.print(f"Ready here: {', '.join(ready) or 'none'}.")
+    if profile and not ready:
+        raise typer.Exit(1)
+
+
+@app.command()
+def ui(port: Annotated[int, typer.Option(help="The port on localhost.")] = 3000, home: HomeOption = None) -> None:
+    """The Dagster UI of a data home, on localhost, with the daemon that runs sensors and schedules."""
+    from artmaster_pipeline.orchestration.instance import prepare_dagster_home
+
+    place = Home.find(home)
+    prepare_dagster_home(place)
+    out.print(f"Dagster UI of {escape(str(place.root))}: http://127.0.0.1:{port}  (Ctrl+C ends it)")
+    program = Path(sys.executable).with_name("dagster")
+    command = [str(program), "dev", "-m", "artmaster_pipeline.definitions", "-h", "127.0.0.1", "-p", str(port)]
+    os.execv(program, command)  # noqa: S606 - this process becomes the server
+
+
+def main() -> None:
+    """Run the command line; our own errors become one message and their exit code."""
+    try:
+        app(standalone_mode=True)
+    except ArtMasterError as error:
+        err.print(f"[bold red]artmaster:[/bold red] {escape(str(error))}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        err.print("\nStopped. What was finished is kept; run the same command again to go on.")
+        sys.exit(1)
+
+
+def _run_and_report(
+    home: Home, painter: str, *, profile: str | None = None, until: Stage | None = None, only: Stage | None = None
+) -> None:
+    if profile:
+        load_profile(profile, home)
+    load_painter(home, painter)
+    from artmaster_pipeline.orchestration.run import run_painter
+
+    report = run_painter(home, painter, profile=profile, until=until, only=only)
+    if not report.made:
+        out.print(f"{painter}: everything is up to date, nothing was made.")
+        return
+    out.print(f"{painter}: made {', '.join(report.made)}.")
+    if report.current and not only:
+        out.print(f"Already current: {', '.join(report.current)}.")
+    _print_quarantine(home, painter)
+    page = home.gallery(painter) / "index.html"
+    if "sample_gallery" in report.made:
+        out.print(f"Gallery: {escape(str(page))}")
+
+
+def _print_quarantine(home: Home, painter: str) -> None:
+    from artmaster_pipeline.records import QUARANTINE, Quarantined, read_manifest
+
+    left_out = [
+        entry
+        for folder in (home.register(painter), home.crops(painter))
+        for entry in read_manifest(folder / QUARANTINE, Quarantined)
+    ]
+    rows = [{"file": entry.path, "reason": entry.reason, "way out": entry.remedy} for entry in left_out]
+    _print_table(f"Left out: {len(rows)} files", rows)
+
+
+def _progress() -> Progress:
+    if sys.stderr.isatty():
+        return Progress(bar=True)
+    return Progress(lambda message: print(message, file=sys.stderr, flush=True))  # noqa: T201
+
+
+def _stage(name: str | None) -> Stage | None:
+    for stage in STAGES:
+        if name == stage:
+            return stage
+    if name is None:
+        return None
+    raise WrongUse(f"There is no stage {name!r}. The stages are: {', '.join(STAGES)}.")
+
+
+def _size(text: str) -> tuple[int, int]:
+    from artmaster_pipeline.settings import CROP_SIZES
+
+    sizes = {f"{width}x{height}": (width, height) for width, height in CROP_SIZES}
+    if text not in sizes:
+        raise WrongUse(f"--size {text}: choose one of {', '.join(sizes)}.")
+    return sizes[text]
+
+
+def _print_json(value: Any) -> None:
+    import json
+
+    print(json.dumps(value, ensure_ascii=False, indent=2))  # noqa: T201 - stdout is the result
+
+
+def _print_table(title: str, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    grid = Table(title=title, title_justify="left", header_style="bold")
+    for column in rows[0]:
+        grid.add_column(column, overflow="fold")
+    for row in rows:
+        grid.add_row(*(escape(printable(str(value))) for value in row.values()))
+    out.print(grid)
+
+
+def printable(text: str) -> str:
+    """Text safe to show on a terminal: control characters and broken Unicode of file names are spelled out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
+
+
+def _short(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -1,0 +1,140 @@
+"""The two questions: which artworks are in this adapter, and which adapters and pictures is this artwork in."""
+
+import re
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.records import MANIFEST, Adapter, AdapterSnapshot, Crop, Sample, Scan, TrainingImage
+from artmaster_pipeline.records import read_manifest as read
+from artmaster_pipeline.settings import Home
+
+_HEX = re.compile(r"[0-9a-f]{8,64}")
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AdapterLineage(_Answer):
+    """What is in an adapter. `artworks` are the scans it was trained on; `held_out` only judged it."""
+
+    adapter: Adapter
+    artworks: tuple[Scan, ...]
+    held_out: tuple[Scan, ...]
+    crops: tuple[Crop, ...]
+    training_images: tuple[TrainingImage, ...]
+    samples: tuple[Sample, ...]  # drawn with it, as the current evaluation and gallery list them
+
+
+class Use(_Answer):
+    """One adapter that an artwork met: it was trained on it, or it was only judged by it."""
+
+    adapter_id: str
+    painter: str
+    part: str  # train or held_out
+    crops: int
+    current: bool  # whether it is the painter's adapter now
+
+
+class ArtworkLineage(_Answer):
+    """Where an artwork has gone. `scans` has several entries where the same bytes lie under several painters."""
+
+    sha256: str
+    scans: tuple[Scan, ...]
+    adapters: tuple[Use, ...]
+    published: tuple[Sample, ...]  # gallery pictures drawn with an adapter trained on it
+
+
+def adapter_lineage(home: Home, adapter_id: str) -> AdapterLineage:
+    """Everything in the adapter `adapter_id`, from the snapshot it carries.
+
+    Raises WrongUse, with the known ids, where there is no such adapter.
+    """
+    snapshots = _snapshots(home)
+    if adapter_id not in snapshots:
+        known = ", ".join(sorted(snapshots)) or "none yet; make one with: artmaster run PAINTER"
+        raise WrongUse(f"There is no adapter {adapter_id!r} in {home.root}. Known adapters: {known}.")
+    adapter, snapshot = snapshots[adapter_id]
+    trained = set(adapter.scan_sha256s)
+    used = tuple(image for image in snapshot.training_images if image.split == "train")
+    crop_ids = {image.crop_id for image in used}
+    return AdapterLineage(
+        adapter=adapter,
+        artworks=tuple(scan for scan in snapshot.scans if scan.sha256 in trained),
+        held_out=tuple(scan for scan in snapshot.scans if scan.sha256 in _held_out(snapshot)),
+        crops=tuple(crop for crop in snapshot.crops if crop.id in crop_ids),
+        training_images=used,
+        samples=tuple(
+            s for s in _samples(home, adapter.painter) if s.adapter_id == adapter.id and s.column == "adapter"
+        ),
+    )
+
+
+def artwork_lineage(home: Home, artwork: str) -> ArtworkLineage:
+    """The adapters and published pictures an artwork is in; `artwork` is its sha256, or 8 or more leading digits.
+
+    Raises WrongUse where no scan, past or present, has that hash, or several have.
+    """
+    snapshots = _snapshots(home)
+    scans = [scan for _, snapshot in snapshots.values() for scan in snapshot.scans]
+    scans += [scan for painter in home.painters() for scan in read(home.register(painter) / MANIFEST, Scan)]
+    sha256 = _resolve(home, artwork, {scan.sha256 for scan in scans})
+    uses = tuple(
+        Use(
+            adapter_id=adapter.id,
+            painter=adapter.painter,
+            part="train" if sha256 in adapter.scan_sha256s else "held_out",
+            crops=sum(crop.scan_sha256 == sha256 for crop in snapshot.crops),
+            current=adapter.id in {a.id for a in read(home.adapters(adapter.painter) / MANIFEST, Adapter)},
+        )
+        for adapter, snapshot in snapshots.values()
+        if sha256 in adapter.scan_sha256s or sha256 in _held_out(snapshot)
+    )
+    trained = {use.adapter_id for use in uses if use.part == "train"}
+    unique = {(scan.painter, scan.path): scan for scan in scans if scan.sha256 == sha256}
+    return ArtworkLineage(
+        sha256=sha256,
+        scans=tuple(unique[key] for key in sorted(unique)),
+        adapters=uses,
+        published=tuple(
+            sample
+            for painter in sorted({use.painter for use in uses})
+            for sample in read(home.gallery(painter) / MANIFEST, Sample)
+            if sample.adapter_id in trained and sample.column == "adapter"
+        ),
+    )
+
+
+def _resolve(home: Home, artwork: str, known: set[str]) -> str:
+    if not _HEX.fullmatch(artwork):
+        raise WrongUse(f"{artwork!r} is not a sha256: give its 64 hexadecimal digits, or the first 8 or more.")
+    matches = sorted(sha for sha in known if sha.startswith(artwork))
+    if not matches:
+        raise WrongUse(f"No scan in {home.root}, past or present, has a sha256 that begins with {artwork}.")
+    if len(matches) > 1:
+        raise WrongUse(f"{artwork} begins the sha256 of {len(matches)} scans; give more digits: {', '.join(matches)}.")
+    return matches[0]
+
+
+def _held_out(snapshot: AdapterSnapshot) -> set[str]:
+    return {image.scan_sha256 for image in snapshot.training_images if image.split == "held_out"}
+
+
+def _snapshots(home: Home) -> dict[str, tuple[Adapter, AdapterSnapshot]]:
+    """Every finished adapter of the data home with its snapshot, by id."""
+    found: dict[str, tuple[Adapter, AdapterSnapshot]] = {}
+    for record in sorted((home.root / "adapters").glob("*/*/adapter.json")):
+        adapter = Adapter.model_validate_json(record.read_text(encoding="utf-8"))
+        snapshot = AdapterSnapshot.model_validate_json(_text(record.with_name("lineage.json")))
+        found[adapter.id] = (adapter, snapshot)
+    return found
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _samples(home: Home, painter: str) -> tuple[Sample, ...]:
+    return read(home.evaluation(painter) / MANIFEST, Sample) + read(home.gallery(painter) / MANIFEST, Sample)

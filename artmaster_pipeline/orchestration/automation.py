@@ -1,0 +1,75 @@
+"""Retraining without being asked: a sensor for new and changed scans, and a weekly schedule. Both begin off."""
+
+import json
+from collections.abc import Iterator
+
+import dagster as dg
+
+from artmaster_pipeline.orchestration.assets import PAINTERS
+from artmaster_pipeline.orchestration.resources import DataHome
+from artmaster_pipeline.records import MANIFEST, Adapter, manifest_hash, read_manifest
+from artmaster_pipeline.scans.fingerprint import scans_fingerprint
+from artmaster_pipeline.settings import Home
+
+whole_chain = dg.define_asset_job(
+    "whole_chain",
+    selection=dg.AssetSelection.all(),
+    partitions_def=PAINTERS,
+    description="From one painter's scans to the published gallery. What is already there is not made again.",
+)
+retrain = dg.define_asset_job(
+    "retrain",
+    selection=dg.AssetSelection.assets("style_adapter").downstream(),
+    partitions_def=PAINTERS,
+    description="A new adapter from the training set as it stands, its evaluation and its gallery.",
+)
+
+
+@dg.sensor(job=whole_chain, minimum_interval_seconds=60)
+def new_scans(context: dg.SensorEvaluationContext, data_home: DataHome) -> dg.SensorResult:
+    """New or changed scans ask for one run of their painter; a new folder below scans/ becomes a new painter.
+
+    Content decides, not time: scans count as settled when two evaluations in a row find the same bytes, so that a
+    copy in progress is never taken for a delivery, and touching a file asks for nothing.
+    """
+    home = data_home.home
+    before = json.loads(context.cursor) if context.cursor else {"seen": {}, "asked": {}}
+    seen = {painter: scans_fingerprint(home, painter) for painter in home.painters()}
+    settled = {painter for painter, content in seen.items() if content and before["seen"].get(painter) == content}
+    due = sorted(painter for painter in settled if before["asked"].get(painter) != seen[painter])
+    known = set(context.instance.get_dynamic_partitions(str(PAINTERS.name)))
+    new = [painter for painter in due if painter not in known]
+    asked = {painter: seen[painter] if painter in due else before["asked"].get(painter) for painter in seen}
+    return dg.SensorResult(
+        run_requests=[dg.RunRequest(run_key=f"{p}-{seen[p]}", partition_key=p) for p in due],
+        dynamic_partitions_requests=[PAINTERS.build_add_request(new)] if new else [],
+        cursor=json.dumps({"seen": seen, "asked": asked}),
+    )
+
+
+@dg.schedule(job=retrain, cron_schedule="0 3 * * 1")
+def weekly_retraining(
+    context: dg.ScheduleEvaluationContext, data_home: DataHome
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Mondays at 3: a painter is retrained when the training set is no longer the one that the last adapter saw."""
+    due = [painter for painter in data_home.home.painters() if needs_retraining(data_home.home, painter)]
+    known = set(context.instance.get_dynamic_partitions(str(PAINTERS.name)))
+    for painter in due:
+        if painter in known:
+            yield dg.RunRequest(
+                run_key=f"{painter}-{_training_set_hash(data_home.home, painter)}", partition_key=painter
+            )
+    if not known.intersection(due):
+        yield dg.SkipReason("Every painter's adapter was trained on the training set as it stands.")
+
+
+def needs_retraining(home: Home, painter: str) -> bool:
+    """Whether the training set is there and is not the one that the current adapter was trained on."""
+    now = _training_set_hash(home, painter)
+    adapters = read_manifest(home.adapters(painter) / MANIFEST, Adapter)
+    return bool(now) and all(adapter.training_set_hash != now for adapter in adapters)
+
+
+def _training_set_hash(home: Home, painter: str) -> str:
+    manifest = home.training_set(painter) / MANIFEST
+    return manifest_hash(manifest) if manifest.exists() else ""

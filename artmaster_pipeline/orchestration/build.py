@@ -1,0 +1,28 @@
+"""How the definitions are put together: the one seam through which tests and the command line change them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from artmaster_pipeline.orchestration.assets import ASSETS
+from artmaster_pipeline.orchestration.automation import new_scans, retrain, weekly_retraining, whole_chain
+from artmaster_pipeline.orchestration.checks import CHECKS
+from artmaster_pipeline.orchestration.resources import DataHome
+
+
+def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """All assets, checks, jobs, sensors and schedules; `resource_overrides` replaces resources by name.
+
+    The steps of a run share one process: each run has its own, so a GPU is free again when the run has ended, and a
+    chain of six short steps does not pay for six starts of Python.
+    """
+    return dg.Definitions(
+        assets=ASSETS,
+        asset_checks=CHECKS,
+        jobs=[whole_chain, retrain],
+        sensors=[new_scans],
+        schedules=[weekly_retraining],
+        resources={"data_home": DataHome(), **(resource_overrides or {})},
+        executor=dg.in_process_executor,
+    )

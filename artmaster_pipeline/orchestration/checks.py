@@ -1,0 +1,150 @@
+"""The asset checks between the stages. Blocking where going on would waste a GPU or leave a stage without its versions.
+
+Each states what it found in figures; none repeats the work of a room.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+
+from artmaster_pipeline import versioning
+from artmaster_pipeline.files import sha256_of
+from artmaster_pipeline.orchestration.assets import PAINTERS
+from artmaster_pipeline.orchestration.resources import DataHome
+from artmaster_pipeline.records import MANIFEST, QUARANTINE, Crop, Quarantined, Sample, Scan, TrainingImage
+from artmaster_pipeline.records import read_manifest as read
+from artmaster_pipeline.scans import unreadable_entries
+from artmaster_pipeline.settings import CROP_SIZES, STAGES, Home, Stage, load_painter
+from artmaster_pipeline.training import check_adapter
+
+_QUARANTINE_SHARE = 0.1  # of the files; more than this deserves a look
+_FOLD_TOLERANCE = 1e-4  # largest difference of one prediction in fp32, live adapter against folded
+
+
+def _check(asset: str, *, blocking: bool = False, pool: str | None = None, name: str | None = None) -> Callable:
+    return dg.asset_check(asset=asset, name=name, blocking=blocking, pool=pool, partitions_def=PAINTERS)
+
+
+@_check("raw_scans", blocking=True)
+def enough_works(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
+    """There are at least two works: one to train on and one to judge by."""
+    scans = read(data_home.home.register(context.partition_key) / MANIFEST, Scan)
+    return dg.AssetCheckResult(passed=len(scans) > 1, metadata={"scans": len(scans)})
+
+
+@_check("raw_scans")
+def few_quarantined(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
+    """At most a tenth of the files had to be left out for another reason than being a duplicate."""
+    register = data_home.home.register(context.partition_key)
+    scans, left_out = read(register / MANIFEST, Scan), read(register / QUARANTINE, Quarantined)
+    bad = [entry for entry in left_out if not entry.duplicate_of]
+    share = len(bad) / max(1, len(scans) + len(bad))
+    return dg.AssetCheckResult(
+        passed=share <= _QUARANTINE_SHARE, severity=dg.AssetCheckSeverity.WARN, metadata={"share": share}
+    )
+
+
+@_check("curated_crops", blocking=True)
+def every_scan_is_accounted_for(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
+    """Every scan has its crops or a reason for having none, and every crop has one of the two sizes."""
+    home, painter = data_home.home, context.partition_key
+    scans = {scan.sha256: scan.path for scan in read(home.register(painter) / MANIFEST, Scan)}
+    crops = read(home.crops(painter) / MANIFEST, Crop)
+    left_out = read(home.crops(painter) / QUARANTINE, Quarantined)
+    missing = set(scans) - {crop.scan_sha256 for crop in crops} - {entry.sha256 for entry in left_out}
+    wrong = [crop.id for crop in crops if (crop.width, crop.height) not in CROP_SIZES]
+    return dg.AssetCheckResult(
+        passed=bool(crops) and not missing and not wrong,
+        metadata={
+            "crops": len(crops),
+            "scans without crops": [scans[sha] for sha in sorted(missing)],
+            "wrong sizes": wrong,
+        },
+    )
+
+
+@_check("training_set", blocking=True)
+def ready_to_train(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
+    """Both parts have works, no work is in both, captions carry the trigger, pictures are what the manifest says."""
+    home, painter = data_home.home, context.partition_key
+    rows = read(home.training_set(painter) / MANIFEST, TrainingImage)
+    trigger = load_painter(home, painter).trigger
+    parts = {part: {row.scan_sha256 for row in rows if row.split == part} for part in ("train", "held_out")}
+    faults = {
+        "works in both parts": sorted(parts["train"] & parts["held_out"]),
+        "captions without the trigger": [row.id for row in rows if trigger not in row.caption],
+        "changed or missing pictures": changed_files(home, "training_set", painter, rows),
+    }
+    return dg.AssetCheckResult(
+        passed=bool(parts["train"]) and not any(faults.values()),
+        metadata={"train works": len(parts["train"]), "held-out works": len(parts["held_out"]), **faults},
+    )
+
+
+@_check("style_adapter", blocking=True, pool="gpu")
+def folds_exactly(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
+    """The folded LoRA predicts what the live AdaLoRA predicts, and not what the base alone predicts."""
+    painter = context.partition_key
+    figures = check_adapter(data_home.home, painter, data_home.profile(painter))
+    passed = figures["folded_difference"] <= figures.get("tolerance", _FOLD_TOLERANCE) and figures["effect"] > 0
+    return dg.AssetCheckResult(passed=passed, metadata=figures)
+
+
+@_check("evaluation_grid")
+def nearer_than_the_base(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
+    """The adapter's samples are nearer to held-out works than the base's, in colour and in texture."""
+    import json
+
+    home, painter = data_home.home, context.partition_key
+    samples = read(home.evaluation(painter) / MANIFEST, Sample)
+    panel = json.loads((home.evaluation(painter) / samples[0].adapter_id / "panel.json").read_text(encoding="utf-8"))
+    distances = panel["distances"]
+    nearer = {axis: figures["adapter"] < figures["base"] for axis, figures in distances.items()}
+    return dg.AssetCheckResult(
+        passed=all(nearer.values()), severity=dg.AssetCheckSeverity.WARN, metadata={"distances": distances}
+    )
+
+
+@_check("sample_gallery", blocking=True)
+def pages_are_whole(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
+    """Every picture that the gallery's manifest names is there, with the bytes it names, beside the page."""
+    home, painter = data_home.home, context.partition_key
+    rows = read(home.gallery(painter) / MANIFEST, Sample)
+    changed = changed_files(home, "sample_gallery", painter, rows)
+    page = home.gallery(painter) / "index.html"
+    return dg.AssetCheckResult(
+        passed=bool(rows) and page.is_file() and not changed, metadata={"pictures": len(rows), "changed": changed}
+    )
+
+
+def changed_files(home: Home, stage: Stage, painter: str, rows: tuple[Any, ...]) -> list[str]:
+    """The paths of records whose file is missing or has other bytes than the record says."""
+    folder = home.stage_folder(stage, painter)
+    return [row.path for row in rows if not (folder / row.path).is_file() or sha256_of(folder / row.path) != row.sha256]
+
+
+def _versioned(stage: Stage) -> dg.AssetChecksDefinition:
+    @_check(stage, blocking=True, pool="dvc", name=f"{stage}_versioned")
+    def versioned(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
+        """The stage is committed: dvc.lock names the bytes that this record describes."""
+        home, painter = data_home.home, context.partition_key
+        unreadable = unreadable_entries(home, painter) if stage == "raw_scans" else ()
+        hashes = versioning.commit_stage(home, stage, painter, unreadable)
+        stale = stage in versioning.stale_stages(home, painter) if hashes else False
+        note = {} if hashes else {"note": "inside `dvc repro`: DVC commits this stage itself"}
+        return dg.AssetCheckResult(passed=not stale, metadata={**hashes, **note})
+
+    return versioned
+
+
+CHECKS = (
+    enough_works,
+    few_quarantined,
+    every_scan_is_accounted_for,
+    ready_to_train,
+    folds_exactly,
+    nearer_than_the_base,
+    pages_are_whole,
+    *(_versioned(stage) for stage in STAGES),
+)

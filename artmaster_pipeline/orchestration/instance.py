@@ -1,0 +1,73 @@
+"""Dagster's storage for a data home: where it is, how it is set up, and what a killed run left behind in it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+import yaml
+from filelock import FileLock, Timeout
+
+from artmaster_pipeline.files import write_text
+from artmaster_pipeline.settings import Home
+
+_SETTINGS = {
+    "telemetry": {"enabled": False},
+    # One GPU step and one DVC step at a time; a person with two GPUs raises the limit of the pool `gpu` in the UI.
+    "concurrency": {"pools": {"default_limit": 1, "granularity": "op"}},
+    "run_monitoring": {"enabled": True, "free_slots_after_run_end_seconds": 30},
+}
+
+
+def prepare_dagster_home(home: Home) -> None:
+    """Make the data home's Dagster storage and point this process (and its children) to it."""
+    file = home.dagster / "dagster.yaml"
+    if not file.exists():
+        write_text(file, yaml.safe_dump(_SETTINGS, sort_keys=False))
+    os.environ["DAGSTER_HOME"] = str(home.dagster)
+    os.environ["ARTMASTER_HOME"] = str(home.root)
+
+
+def open_instance(home: Home) -> dg.DagsterInstance:
+    """The data home's Dagster instance."""
+    prepare_dagster_home(home)
+    return dg.DagsterInstance.from_config(str(home.dagster))
+
+
+@contextmanager
+def alive(home: Home, instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """Hold a lock for as long as this process works on a run, after ending the runs whose process is gone.
+
+    The operating system drops the lock with the process, so a lock that can be taken is the proof of a kill. A killed
+    run would otherwise stay 'started' for ever and keep its place in the pools.
+    """
+    folder = home.cache / "runs"
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in folder.glob("*.lock"):
+        if file.stem != run_id:
+            _end_if_killed(instance, FileLock(file), file.stem)
+    lock = FileLock(folder / f"{run_id}.lock")
+    with lock:
+        yield
+    (folder / f"{run_id}.lock").unlink(missing_ok=True)
+
+
+def end_killed_runs(home: Home, instance: dg.DagsterInstance) -> None:
+    """End the runs whose process is gone, so that they no longer hold places in the pools."""
+    for file in (home.cache / "runs").glob("*.lock"):
+        _end_if_killed(instance, FileLock(file), file.stem)
+
+
+def _end_if_killed(instance: dg.DagsterInstance, lock: FileLock, run_id: str) -> None:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return
+    try:
+        run = instance.get_run_by_id(run_id)
+        if run is not None and not run.is_finished:
+            instance.report_run_failed(run, "The process of this run was killed. Finished work is kept; run it again.")
+        instance.event_log_storage.free_concurrency_slots_for_run(run_id)
+    finally:
+        lock.release()
+        os.unlink(lock.lock_file)  # noqa: PTH108 - the lock's own name

@@ -1,0 +1,81 @@
+"""What a person sees of a materialisation in the Dagster UI: counts, tables, thumbnails, curves."""
+
+import base64
+import io
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from artmaster_pipeline.records import Outcome, Quarantined, Record
+
+_SHEET_PICTURES = 12
+_SHEET_HEIGHT = 128  # pixels
+
+
+def counts(outcome: Outcome[Any]) -> dict[str, Any]:
+    """The figures that every stage has: how many records, how many of them new, how many files left out."""
+    return {
+        "records": len(outcome.records),
+        "made now": outcome.made,
+        "already there": outcome.reused,
+        "manifest": dg.MetadataValue.path(str(outcome.manifest)),
+        "quarantined": len(outcome.quarantined),
+        **({"quarantine": quarantine_table(outcome.quarantined)} if outcome.quarantined else {}),
+    }
+
+
+def quarantine_table(quarantined: Sequence[Quarantined]) -> Any:
+    """What was left out, why, and what its owner can do."""
+    return table([{"file": q.path, "reason": q.reason, "way out": q.remedy} for q in quarantined])
+
+
+def table(rows: Sequence[dict[str, Any]]) -> Any:
+    """Rows as a table; cells are text."""
+    return dg.MetadataValue.table(
+        [dg.TableRecord({name: str(value) for name, value in row.items()}) for row in rows],
+        schema=dg.TableSchema([dg.TableColumn(name) for name in (rows[0] if rows else {})]),
+    )
+
+
+def tally(records: Iterable[Record], attribute: str) -> Any:
+    """How many records have each value of an attribute."""
+    return table([{attribute: value, "n": n} for value, n in Counter(getattr(r, attribute) for r in records).items()])
+
+
+def picture(path: Path, long_side: int) -> Any:
+    """One picture, small enough to be stored in Dagster's log (it has no image type; Markdown shows a data address)."""
+    from PIL import Image
+
+    with Image.open(path) as file:
+        image = file.convert("RGB")
+    image.thumbnail((long_side, long_side))
+    return dg.MetadataValue.md(_markdown(image, path.stem))
+
+
+def contact_sheet(paths: Sequence[Path]) -> Any:
+    """Up to twelve pictures side by side, evenly chosen."""
+    from PIL import Image
+
+    step = max(1, -(-len(paths) // _SHEET_PICTURES))
+    pictures = []
+    for path in paths[::step]:
+        with Image.open(path) as image:
+            size = (max(1, image.width * _SHEET_HEIGHT // image.height), _SHEET_HEIGHT)
+            pictures.append(image.convert("RGB").resize(size))
+    if not pictures:
+        return dg.MetadataValue.md("no pictures")
+    sheet = Image.new("RGB", (sum(p.width + 4 for p in pictures), _SHEET_HEIGHT), "white")
+    left = 0
+    for image in pictures:
+        sheet.paste(image, (left, 0))
+        left += image.width + 4
+    return dg.MetadataValue.md(_markdown(sheet, f"{len(pictures)} of {len(paths)}"))
+
+
+def _markdown(image: Any, text: str) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=80)
+    return f"![{text}](data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()})"
