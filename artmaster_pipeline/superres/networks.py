@@ -1,0 +1,152 @@
+"""Which super-resolution networks there are, and how one is loaded: by the name of a shipped one, or from a file.
+
+What a network is (its family, scale, channels, whether it may be tiled) is asked of spandrel's descriptor, which
+recognises it by its tensors; nothing is decided by a name.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
+
+from artmaster_pipeline.errors import BadInput, MissingRequirement, WrongUse
+from artmaster_pipeline.records import identity
+from artmaster_pipeline.superres.enlarge import Enlarger
+from artmaster_pipeline.superres.ncnn_weights import read_shipped, shipped_folder
+
+_OWN_FILES = (".pth", ".safetensors")
+
+
+def network_names() -> tuple[str, ...]:
+    """The Real-ESRGAN networks that are installed with the product, sorted."""
+    return tuple(sorted(file.stem for file in shipped_folder().glob("*.param")))
+
+
+def load_network(name_or_path: str, device: str = "cpu", dtype: Literal["float32", "bfloat16"] = "float32") -> Enlarger:
+    """The network of that name, or of that .pth or .safetensors file, ready on `device`.
+
+    A .pth is read as tensors only: one that holds anything else is refused and nothing in it is run.
+
+    Raises WrongUse for an unknown name, a missing file, an unknown device; BadInput for a file that is not an RGB
+    super-resolution network; MissingRequirement where CUDA is asked for and absent.
+    """
+    import torch
+
+    place = _device(device)
+    if Path(name_or_path).suffix.lower() in _OWN_FILES:
+        name, descriptor = Path(name_or_path).stem, _load_own(Path(name_or_path))
+    elif name_or_path in network_names():
+        name, descriptor = name_or_path, _load_shipped(name_or_path)
+    else:
+        raise WrongUse(
+            f"There is no super-resolution network {name_or_path!r}. Choose one of {', '.join(network_names())}, "
+            "or give the path of a .pth or .safetensors file."
+        )
+    known_as = identity(name, descriptor.scale, dtype, _weights_hash(descriptor.model.state_dict()))
+    descriptor.eval().to(place, getattr(torch, dtype)).model.to(memory_format=torch.channels_last)
+    return Enlarger(descriptor, name, known_as)
+
+
+def _device(device: str) -> Any:
+    import torch
+
+    try:
+        place = torch.device(device)
+    except RuntimeError as error:
+        raise WrongUse(f"{device!r} is not a device: choose cpu or cuda.") from error
+    if place.type not in ("cpu", "cuda"):
+        raise WrongUse(f"Pictures are enlarged on cpu or cuda, not on {device!r}.")
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise MissingRequirement("Enlarging on CUDA was asked for and there is no CUDA GPU here: choose device cpu.")
+    return place
+
+
+def _load_shipped(name: str) -> Any:
+    from spandrel import ModelLoader
+
+    shipped = read_shipped(name)
+    descriptor = ModelLoader().load_from_state_dict(shipped.state_dict)
+    return descriptor if shipped.resize == 1 else _resized(descriptor, shipped.resize)
+
+
+def _resized(descriptor: Any, factor: float) -> Any:
+    """The same network followed by a bicubic resize, as one descriptor."""
+    from spandrel import ImageModelDescriptor
+    from torch.nn.functional import interpolate
+
+    return ImageModelDescriptor(
+        descriptor.model,
+        descriptor.model.state_dict(),
+        architecture=descriptor.architecture,
+        purpose=descriptor.purpose,
+        tags=descriptor.tags,
+        supports_half=descriptor.supports_half,
+        supports_bfloat16=descriptor.supports_bfloat16,
+        scale=round(descriptor.scale * factor),
+        input_channels=descriptor.input_channels,
+        output_channels=descriptor.output_channels,
+        size_requirements=descriptor.size_requirements,
+        tiling=descriptor.tiling,
+        call_fn=lambda model, picture: interpolate(model(picture), scale_factor=factor, mode="bicubic"),
+    )
+
+
+def _load_own(path: Path) -> Any:
+    from spandrel import ImageModelDescriptor, ModelLoader, canonicalize_state_dict
+
+    if not path.is_file():
+        raise WrongUse(f"{path}: there is no such file; super_resolution names a network or its weights.")
+    # takes the tensors out of Real-ESRGAN's wrappers `params_ema` and `params`
+    tensors = canonicalize_state_dict(_read_pth(path) if path.suffix.lower() == ".pth" else _read_safetensors(path))
+    try:
+        descriptor = ModelLoader().load_from_state_dict(tensors)
+    except Exception as error:  # spandrel raises whatever the family it took the tensors for stumbles over
+        raise _not_a_network(path, "spandrel does not recognise its tensors") from error
+    if not isinstance(descriptor, ImageModelDescriptor) or descriptor.purpose != "SR":
+        raise _not_a_network(path, f"it is {descriptor.architecture.name}, which is made for {descriptor.purpose}")
+    if (descriptor.input_channels, descriptor.output_channels) != (3, 3):
+        raise _not_a_network(path, f"it takes {descriptor.input_channels} colour channels instead of 3")
+    return descriptor
+
+
+def _read_pth(path: Path) -> dict[str, Any]:
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file raises many things; one with code in it is refused here, unrun
+        raise BadInput(
+            f"{path} is damaged, or holds more than tensors and was not read, since that could run code",
+            "Use the original download, or save its state dict as .safetensors.",
+        ) from error
+    if not isinstance(content, dict):
+        raise _not_a_network(path, f"it holds a {type(content).__name__}")
+    return content
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return dict(load_file(path))
+    except SafetensorError as error:
+        raise BadInput(f"{path} cannot be read as safetensors: {error}", "Use the original download.") from error
+
+
+def _not_a_network(path: Path, why: str) -> BadInput:
+    return BadInput(
+        f"{path} is not a network that enlarges RGB pictures: {why}",
+        f"Use a Real-ESRGAN network, or one of those installed: {', '.join(network_names())}.",
+    )
+
+
+def _weights_hash(tensors: dict[str, Any]) -> str:
+    """sha256 over names, types, shapes and bytes: one content, whatever kind of file it came from."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
