@@ -3,6 +3,7 @@
 Each states what it found in figures; none repeats the work of a room.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,10 @@ from artmaster_pipeline.training import check_adapter
 
 _QUARANTINE_SHARE = 0.1  # of the files; more than this deserves a look
 _FOLD_TOLERANCE = 1e-4  # largest difference of one prediction in fp32, live adapter against folded
+
+
+# A check's verdict belongs to one painter, so checks are partitioned as assets are; Dagster calls that a preview.
+warnings.filterwarnings("ignore", message=".*partitions_def on an AssetCheckSpec", category=dg.PreviewWarning)
 
 
 def _check(asset: str, *, blocking: bool = False, pool: str | None = None, name: str | None = None) -> Callable:

@@ -103,7 +103,7 @@ def _is_recorded(home: Home, instance: dg.DagsterInstance, painter: str, stage: 
 def _checks_passed(instance: dg.DagsterInstance, painter: str, stage: Stage) -> bool:
     blocking = [spec.key for check in CHECKS for spec in check.check_specs if spec.blocking]
     keys = [key for key in blocking if key.asset_key == dg.AssetKey(stage)]
-    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys, PartitionKeyFilter(painter))
+    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys, PartitionKeyFilter(key=painter))
     return all(key in latest and latest[key].status == CheckStatus.SUCCEEDED for key in keys)
 
 
