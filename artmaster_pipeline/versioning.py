@@ -259,3 +259,7 @@ def _patiently(work: Any) -> Any:
             time.sleep(0.5)
         except DvcException as error:
             raise ArtMasterError(f"DVC could not record the stage: {error}") from error
+
+
+if __name__ == "__main__":
+    print(pipeline_text("assets_data"), end="")  # noqa: T201 - how the project's own dvc.yaml is written
