@@ -1,0 +1,134 @@
+"""The grid as one picture: original | base | adapter, a row per prompt, with headings and captions that can be read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from artmaster_pipeline.evaluation.lettering import OMITTED, Lettering, find_lettering
+from artmaster_pipeline.evaluation.rows import Row
+from artmaster_pipeline.evaluation.samples import COLUMNS
+from artmaster_pipeline.files import writing
+from artmaster_pipeline.pictures import AI_GENERATED, is_whole, write_jpeg, write_png
+from artmaster_pipeline.records import Adapter, Sample, identity
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageDraw
+
+GRID, PREVIEW = "grid.png", "grid.jpg"
+
+_LAYOUT = 1  # part of the grid's id: raise it when the drawing below changes
+_CELL = 384  # pixels: the least width at which a picture is shown
+_GAP, _MARGIN = 24, 56
+_PREVIEW_WIDTH = 900
+_PAPER, _INK, _QUIET, _RULE = (250, 248, 243), (33, 30, 27), (112, 104, 96), (214, 207, 196)
+_HEADINGS = {"original": "Original", "base": "Base model", "adapter": "With the adapter"}
+
+
+@dataclass(frozen=True)
+class _Line:
+    text: str
+    size: int
+    colour: tuple[int, int, int]
+    sans: bool = False
+
+
+def grid_id(samples: Sequence[Sample], labels: Sequence[str]) -> str:
+    """What decides the grid's pixels, fonts apart."""
+    return identity("grid", _LAYOUT, list(labels), [[s.id, s.sha256, s.prompt, s.seed] for s in samples])
+
+
+def write_grid(
+    folder: Path, root: Path, title: str, adapter: Adapter, rows: Sequence[Row], samples: Sequence[Sample]
+) -> bool:
+    """Write grid.png and its smaller preview grid.jpg into `folder`; gives whether they had to be drawn.
+
+    `samples` are three per row in the order of `rows`; their paths are below `root`.
+    """
+    identifier = grid_id(samples, [title, adapter.id, *(row.label for row in rows)])
+    grid, preview = folder / GRID, folder / PREVIEW
+    if preview.is_file() and grid.is_file() and is_whole(grid, identifier):
+        return False
+    import numpy as np
+    from PIL import Image
+
+    sheet = _draw_sheet(root, title, adapter, rows, samples)
+    facts = {"id": identifier, "notice": AI_GENERATED, "adapter": adapter.id, "columns": list(COLUMNS)}
+    height = round(sheet.height * _PREVIEW_WIDTH / sheet.width)
+    with writing(preview) as temporary:
+        write_jpeg(temporary, sheet.resize((_PREVIEW_WIDTH, height), Image.Resampling.LANCZOS), facts, quality=85)
+    write_png(grid, np.asarray(sheet), facts)
+    return True
+
+
+def _draw_sheet(
+    root: Path, title: str, adapter: Adapter, rows: Sequence[Row], samples: Sequence[Sample]
+) -> "Image.Image":
+    from PIL import Image, ImageDraw
+
+    lettering = find_lettering([title, *(sample.prompt for sample in samples)])
+    cell = max(_CELL, *(sample.width for sample in samples))
+    heights = [max(round(s.height * cell / s.width) for s in samples[3 * i : 3 * i + 3]) for i in range(len(rows))]
+    unit = cell / _CELL  # letters grow with the pictures
+    head, foot, caption = round(150 * unit), round(72 * unit), round(64 * unit)
+    width = 2 * _MARGIN + 3 * cell + 2 * _GAP
+    sheet = Image.new("RGB", (width, head + sum(heights) + caption * len(rows) + foot), _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    _draw_head(pen, lettering, title, adapter, cell, unit)
+    top = head
+    for i, row in enumerate(rows):
+        for column, sample in enumerate(samples[3 * i : 3 * i + 3]):
+            with Image.open(root / sample.path) as file:
+                picture = file.convert("RGB").resize((cell, heights[i]), Image.Resampling.LANCZOS)
+            sheet.paste(picture, (_MARGIN + column * (cell + _GAP), top))
+        top += heights[i]
+        _draw_caption(pen, lettering, row, (_MARGIN, top + round(10 * unit)), width - 2 * _MARGIN, unit)
+        top += caption
+    note = f"Same prompt and seed in each row. Columns two and three: {AI_GENERATED}."
+    if any(OMITTED in lettering.readable(sample.prompt) != sample.prompt for sample in samples):
+        note += f" {OMITTED} stands for characters that no font on this machine has."
+    _set(
+        pen,
+        lettering,
+        (_MARGIN, top + round(14 * unit)),
+        _Line(note, round(15 * unit), _QUIET, sans=True),
+        width - 2 * _MARGIN,
+    )
+    return sheet
+
+
+def _draw_head(
+    pen: "ImageDraw.ImageDraw", lettering: Lettering, title: str, adapter: Adapter, cell: int, unit: float
+) -> None:
+    right = _MARGIN + 3 * cell + 2 * _GAP
+    name = _Line(lettering.readable(title), round(34 * unit), _INK)
+    _set(pen, lettering, (_MARGIN, round(30 * unit)), name, 2 * cell)
+    facts = _Line(f"adapter {adapter.id}", round(15 * unit), _QUIET, sans=True)
+    start = right - lettering.font(facts.text, facts.size, sans=True).getlength(facts.text)
+    _set(pen, lettering, (round(start), round(48 * unit)), facts, cell)
+    line = round(88 * unit)
+    pen.line((_MARGIN, line, right, line), _RULE, 1)
+    for column, name_of in enumerate(_HEADINGS[column] for column in COLUMNS):
+        place = (_MARGIN + column * (cell + _GAP), line + round(20 * unit))
+        _set(pen, lettering, place, _Line(name_of, round(19 * unit), _INK, sans=True), cell)
+
+
+def _draw_caption(
+    pen: "ImageDraw.ImageDraw", lettering: Lettering, row: Row, place: tuple[int, int], width: int, unit: float
+) -> None:
+    label = _Line(f"{row.label} · seed {row.seed}", round(15 * unit), _QUIET, sans=True)
+    space = round(lettering.font(label.text, label.size, sans=True).getlength(label.text))
+    _set(pen, lettering, (place[0] + width - space, place[1] + round(3 * unit)), label, space + 1)
+    caption = _Line(lettering.readable(row.image.caption), round(18 * unit), _INK)
+    _set(pen, lettering, place, caption, width - space - round(24 * unit))
+
+
+def _set(pen: "ImageDraw.ImageDraw", lettering: Lettering, place: tuple[int, int], line: _Line, width: int) -> None:
+    """Set one line, cut with an ellipsis where it is longer than `width` pixels."""
+    font: Any = lettering.font(line.text, line.size, sans=line.sans)
+    text = line.text
+    while text and font.getlength(text) > width:
+        text = text[: -2 if text.endswith(OMITTED) else -1].rstrip() + OMITTED
+        if text == OMITTED:
+            break
+    pen.text(place, text, line.colour, font)

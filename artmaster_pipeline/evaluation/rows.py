@@ -1,0 +1,41 @@
+"""Which works and prompts make the grid's rows: held-out works first, one picture of each."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from artmaster_pipeline.records import Split, TrainingImage
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the grid: the picture in its first column gives the prompt and the size of the other two."""
+
+    image: TrainingImage
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """Where the row's work stood in the training."""
+        return "held-out work" if self.image.split == "held_out" else "work from the training set"
+
+
+def choose_rows(images: Iterable[TrainingImage], count: int, seed: int) -> tuple[Row, ...]:
+    """Up to `count` rows of distinct works, held-out works before works of the training set; row i has seed + i.
+
+    The two crop shapes alternate where a work has both, so that the grid judges both.
+    """
+    pictures = tuple(images)
+    works = [work for split in ("held_out", "train") for work in _works(pictures, split)]
+    return tuple(Row(_shaped(work, tall=row % 2 == 1), seed + row) for row, work in enumerate(works[:count]))
+
+
+def _works(images: Sequence[TrainingImage], split: Split) -> list[list[TrainingImage]]:
+    works: dict[str, list[TrainingImage]] = {}
+    for image in sorted(images, key=lambda image: (image.scan_sha256, image.id)):
+        if image.split == split:
+            works.setdefault(image.scan_sha256, []).append(image)
+    return list(works.values())
+
+
+def _shaped(work: Sequence[TrainingImage], *, tall: bool) -> TrainingImage:
+    return next((image for image in work if (image.height > image.width) == tall), work[0])
