@@ -1,0 +1,10 @@
+"""Seeded chance: every part of a picture has its own stream, so that one part's dice never move another's."""
+
+import zlib
+
+import numpy as np
+
+
+def chance(seed: int, *parts: str) -> np.random.Generator:
+    """A generator made from the seed and the part's name, the same on every machine."""
+    return np.random.default_rng([seed & 0xFFFFFFFFFFFF, *(zlib.crc32(part.encode()) for part in parts)])

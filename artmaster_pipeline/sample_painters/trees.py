@@ -1,0 +1,188 @@
+"""Trees: branching trunks with the leaves of the season, pines, willows, and the dots that stand for woods far away."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from artmaster_pipeline.sample_painters.canvas import Canvas, Sheet, mix
+from artmaster_pipeline.sample_painters.manners import Manner
+
+_GOLDEN = 2.399963
+
+
+@dataclass(frozen=True)
+class Limb:
+    """One branch: its points, its width at both ends and how many forks it is from the trunk."""
+
+    points: np.ndarray
+    thick: float
+    thin: float
+    order: int
+
+
+def grow(
+    dice: np.random.Generator, foot: tuple[float, float], height: float, lean: float = 0.0, spread: float = 0.7,
+    orders: int = 3, crook: float = 0.25, thick: float = 0.055,
+) -> list[Limb]:  # fmt: skip
+    """The limbs of a tree of `height` units; `crook` is how much the limbs turn, `spread` how far they part."""
+    limbs: list[Limb] = []
+
+    def limb(start: np.ndarray, angle: float, long: float, wide: float, order: int) -> None:
+        steps = 6 if order else 8
+        turns = dice.normal(0, crook, steps).cumsum() * 0.5 + angle
+        turns += (0.0 - turns) * 0.15 * (order > 0)  # limbs reach for the light
+        path = np.stack((np.sin(turns), -np.cos(turns)), 1) * long / steps
+        points = np.concatenate((start[None], start + path.cumsum(0)))
+        limbs.append(Limb(points, wide, wide * (0.35 if order < orders else 0.2), order))
+        if order >= orders:
+            return
+        forks = int(dice.integers(3, 6)) if order == 0 else int(dice.integers(2, 4))
+        for i in range(forks):
+            t = dice.uniform(0.4, 1.0) if i else 1.0
+            at = points[min(steps, int(t * steps))]
+            side = 1 if (i + order) % 2 else -1
+            turn = float(turns[min(steps - 1, int(t * steps) - 1)]) + side * spread * dice.uniform(0.5, 1.3)
+            limb(at, turn, long * dice.uniform(0.48, 0.72), wide * (1 - 0.6 * t) * 0.75 + wide * 0.08, order + 1)
+
+    limb(np.array(foot), lean, height * 0.52, height * thick, 0)
+    return limbs
+
+
+def paint_tree(
+    canvas: Canvas, manner: Manner, dice: np.random.Generator, foot: tuple[float, float], height: float,
+    kind: str = "broad", far: float = 0.0, lean: float = 0.0,
+) -> None:  # fmt: skip
+    """One tree; `kind` is broad, pine, willow or plum."""
+    reach = height * 0.75
+    sheet = canvas.sheet(foot[0] - reach, foot[1] - height * 1.25, foot[0] + reach, foot[1] + 0.02)
+    if sheet.window is None:
+        return
+    if kind == "pine":
+        _pine(sheet, manner, dice, foot, height, far, lean)
+    else:
+        orders = 3 if height * canvas.unit > 60 else 2
+        limbs = grow(dice, foot, height, lean, orders=orders, crook=0.4 if kind == "plum" else 0.22)
+        _limbs(sheet, manner, limbs, far)
+        _crown(sheet, manner, dice, limbs, height, kind, far)
+    sheet.lay(dry=0.0 if manner.flat else manner.dry * 0.6)
+
+
+def _limbs(sheet: Sheet, manner: Manner, limbs: list[Limb], far: float) -> None:
+    bark = mix(manner.trunk, manner.mist, far * 0.6)
+    for limb in limbs:
+        widths = np.linspace(limb.thick, limb.thin, len(limb.points))
+        if manner.flat and limb.order < 2:
+            sheet.stroke(limb.points, widths + 2 * 0.0016, manner.ink)
+        sheet.stroke(limb.points, widths, bark)
+    if manner.snow:
+        for limb in limbs:
+            if limb.order and limb.thick > 0.0012:
+                widths = np.linspace(limb.thick, limb.thin, len(limb.points)) * 0.5
+                sheet.stroke(limb.points - (0.0, limb.thick * 0.4), widths, (0.97, 0.97, 0.96))
+
+
+def _crown(
+    sheet: Sheet, manner: Manner, dice: np.random.Generator, limbs, height: float, kind: str, far: float
+) -> None:
+    tips = np.concatenate([limb.points[2:] for limb in limbs if limb.order >= 1])
+    leaf = height * 0.020 * (1 + far)
+    share = (1.0 - manner.bare) if kind != "plum" else (0.8 if not manner.snow else 0.35)
+    count = int(min(700, 90 + 2600 * height) * share * sheet.canvas.detail(leaf * 1.4, 1.1))
+    if count < 1:
+        return
+    if sheet.canvas.detail(leaf * 1.4, 1.1) < 1:
+        leaf = max(leaf, 0.8 / sheet.canvas.unit)
+    centres = tips[dice.integers(0, len(tips), count)] + dice.normal(0, height * 0.045, (count, 2)) * (1.2, 0.8)
+    centres = centres[np.argsort(centres[:, 1] + dice.normal(0, 0.02, count))]
+    colours = manner.blossom if kind == "plum" else manner.leaves
+    colours = tuple(mix(c, manner.mist, far * 0.55) for c in colours)
+    if kind == "willow" and not manner.snow:
+        _willow(sheet, dice, tips, height, colours)
+        return
+    radii = leaf * dice.uniform(0.5, 1.2, (count, 1)) * ((1.0, 0.62) if kind == "broad" else (0.7, 0.7))
+    if manner.flat:
+        sheet.dots(centres, radii + 0.0012, (manner.ink,))
+    sheet.dots(centres, radii, colours, 0.95)
+
+
+def _willow(sheet: Sheet, dice: np.random.Generator, tips: np.ndarray, height: float, colours) -> None:
+    count = int(110 * sheet.canvas.detail(height * 0.012, 1.0)) + 12
+    t = np.linspace(0, 1, 6)
+    for i in range(count):
+        start = tips[dice.integers(0, len(tips))]
+        long = height * dice.uniform(0.2, 0.5)
+        bend = dice.normal(0.05, 0.06) * height
+        points = np.stack((start[0] + bend * np.sin(t * 1.6), start[1] + long * t - 0.03 * height * np.sin(t * 3)), 1)
+        sheet.stroke(points, height * 0.008 * (1 - 0.7 * t), colours[i % len(colours)], 0.85)
+
+
+def _pine(
+    sheet: Sheet, manner: Manner, dice: np.random.Generator, foot, height: float, far: float, lean: float
+) -> None:
+    steps = 12
+    turns = lean + dice.normal(0, 0.3, steps).cumsum() * 0.45
+    turns -= np.linspace(0, turns[-1] * 0.6, steps)
+    path = np.stack((np.sin(turns), -np.cos(turns)), 1) * height / steps
+    trunk = np.concatenate((np.array([foot]), np.array(foot) + path.cumsum(0)))
+    limbs = [Limb(trunk, height * 0.05, height * 0.012, 0)]
+    for i in range(4, steps + 1):
+        for side in (-1, 1):
+            if dice.random() < 0.28 and i < steps:
+                continue
+            long = height * 0.36 * (1.15 - i / steps * 0.75) * dice.uniform(0.6, 1.2)
+            s = np.linspace(0, 1, 6)
+            droop = dice.uniform(-0.05, 0.14) * long
+            x = trunk[i, 0] + side * long * s
+            y = trunk[i, 1] - 0.10 * long * np.sin(s * 3.1) + droop * s + dice.normal(0, 0.02, 6) * long
+            limbs.append(Limb(np.stack((x, y), 1), height * 0.014, height * 0.004, 1))
+    _limbs(sheet, manner, limbs, far)
+    tufts = np.concatenate([limb.points[2:] for limb in limbs[1:]])
+    tufts = tufts + dice.normal(0, height * 0.012, tufts.shape)
+    _needles(sheet, manner, dice, tufts, height * 0.058, far)
+
+
+def _needles(
+    sheet: Sheet, manner: Manner, dice: np.random.Generator, tufts: np.ndarray, size: float, far: float
+) -> None:
+    colour = mix(manner.needles, manner.mist, far * 0.5)
+    pad = np.column_stack((np.full(len(tufts), size * 0.95), np.full(len(tufts), size * 0.42)))
+    pads = tufts - (0, size * 0.25)
+    if manner.flat:
+        sheet.dots(pads, pad + 0.0016, (manner.ink,))
+        sheet.dots(pads, pad, (colour, mix(colour, manner.leaves[0], 0.4)))
+    else:
+        sheet.dots(pads, pad, (mix(colour, manner.ground, 0.25),), 0.42)
+        fan = max(3, int(11 * sheet.canvas.detail(size, 7.0)))
+        angle = np.linspace(-1.25, 1.25, fan)[None] + dice.normal(0, 0.1, (len(tufts), fan))
+        tip = np.stack((np.sin(angle), -np.cos(angle) * 0.75), 2) * size * dice.uniform(0.8, 1.15, (len(tufts), 1, 1))
+        root = np.repeat(tufts[:, None], fan, 1)
+        segments = np.stack((root, root + tip), 2).reshape(-1, 2, 2)
+        sheet.lines(segments, max(0.0011, size * 0.035), colour, 0.9)
+    if manner.snow:
+        caps = pad * (0.85, 0.5)
+        sheet.dots(pads - (0, size * 0.3), caps, ((0.98, 0.98, 0.97),), 0.95)
+
+
+def paint_wood(
+    canvas: Canvas, manner: Manner, dice: np.random.Generator, feet: np.ndarray, size: float, far: float
+) -> None:
+    """A far wood: a short stem and a heap of dots at each of `feet` (n, 2)."""
+    if not len(feet):
+        return
+    low, high = feet.min(0) - size * 2, feet.max(0) + size * 2
+    sheet = canvas.sheet(low[0], low[1], high[0], high[1])
+    if sheet.window is None:
+        return
+    feet = feet[np.argsort(feet[:, 1])]
+    stems = np.stack((feet, feet - (0, size * 0.8)), 1)
+    sheet.lines(stems, max(0.0009, size * 0.07), mix(manner.trunk, manner.mist, far * 0.6), 0.9)
+    share = 1.0 - 0.75 * manner.bare
+    per = max(2, int(9 * canvas.detail(size * 0.3, 1.2) * share))
+    centres = feet[:, None] - (0, size * 0.8) + dice.normal(0, 1, (len(feet), per, 2)) * (size * 0.30, size * 0.28)
+    radii = size * dice.uniform(0.10, 0.22, (len(feet) * per, 1)) * (1.25, 0.8)
+    white = (0.96, 0.96, 0.95)
+    colours = [mix(white if manner.snow and i == 2 else c, manner.mist, far * 0.6) for i, c in enumerate(manner.leaves)]
+    if manner.snow:
+        colours = [mix(manner.trunk, manner.mist, 0.2 + far * 0.5), white, white]
+    sheet.dots(centres.reshape(-1, 2), radii, colours, 0.92)
+    sheet.lay(dry=manner.dry * 0.5)
