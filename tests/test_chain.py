@@ -1,0 +1,252 @@
+"""The main job from end to end, as a user starts it: the same records by every way in and after every kill."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from artmaster_pipeline.files import sha256_of
+from artmaster_pipeline.lineage import adapter_lineage, artwork_lineage
+from artmaster_pipeline.records import MANIFEST, Adapter, Sample, Scan, manifest_hash, read_manifest
+from artmaster_pipeline.sample_painters import write_scans
+from artmaster_pipeline.settings import STAGES, Home
+
+BIN = Path(sys.executable).parent
+PAINTER = "test-painter"
+PROFILE = """
+base_model: miniature
+device: cpu
+dtype: float32
+size_divisor: 4
+max_sequence_length: 64
+super_resolution: realesr-animevideov3-x4
+training: {learning_rate: 1.0e-3, epochs: 1, repeats: 2, batch_size: 2, max_steps: 8, init_r: 6, target_r: 3,
+           allocate_every: 1, checkpoint_every: 2}
+evaluation: {rows: 2, num_inference_steps: 2}
+"""
+TASK_OF_STAGE_MIDDLE = 2  # the kill comes at the second picture, step or sample of a stage
+
+
+def artmaster(home: Home, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """The command, in a process of its own, as a person runs it."""
+    return subprocess.run(
+        [str(BIN / "artmaster"), *words, "--home", str(home.root)],
+        check=check,
+        capture_output=True,
+        text=True,
+        env=environment(home),
+    )
+
+
+def environment(home: Home) -> dict[str, str]:
+    return {
+        **os.environ,
+        "ARTMASTER_HOME": str(home.root),
+        "DAGSTER_HOME": str(home.dagster),
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+@pytest.fixture(scope="session")
+def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("originals")
+    write_scans(folder, "ink", 5, seed=3)
+    return folder
+
+
+def new_home(folder: Path, originals: Path) -> Home:
+    """A data home with one painter, before anything has been made."""
+    home = Home(folder)
+    (home.root / "profiles").mkdir(parents=True)
+    (home.root / "profiles" / "tiny.yaml").write_text(PROFILE)
+    artmaster(home, "painters", "add", PAINTER, str(originals), "--name", "A Tester")
+    (home.scans(PAINTER) / "text.jpg").write_text("not a picture")
+    return home
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, originals: Path) -> Home:
+    """A data home after one unbroken run."""
+    home = new_home(tmp_path_factory.mktemp("finished") / "home", originals)
+    artmaster(home, "run", PAINTER, "--profile", "tiny")
+    return home
+
+
+@pytest.fixture
+def copied(finished: Home, tmp_path: Path) -> Home:
+    """The finished data home again, free to be changed."""
+    shutil.copytree(finished.root, tmp_path / "home", symlinks=True)
+    return Home(tmp_path / "home")
+
+
+def identities(home: Home) -> dict[str, str]:
+    """The hash of every stage's manifest."""
+    return {stage: manifest_hash(home.stage_folder(stage, PAINTER) / MANIFEST) for stage in STAGES}
+
+
+@pytest.mark.slow
+def test_scans_go_in_and_a_gallery_comes_out(finished: Home) -> None:
+    scans = read_manifest(finished.register(PAINTER) / MANIFEST, Scan)
+    samples = read_manifest(finished.gallery(PAINTER) / MANIFEST, Sample)
+    assert len(scans) == 5
+    assert samples
+    for sample in samples:
+        assert sha256_of(finished.gallery(PAINTER) / sample.path) == sample.sha256
+        assert sample.enlarged_by == "realesr-animevideov3-x4"
+    assert (finished.gallery(PAINTER) / "index.html").is_file()
+
+
+@pytest.mark.slow
+def test_a_second_run_does_nothing(copied: Home) -> None:
+    before = identities(copied)
+    said = artmaster(copied, "run", PAINTER).stdout
+    assert "everything is up to date" in said
+    assert identities(copied) == before
+
+
+@pytest.mark.slow
+def test_lineage_names_exactly_the_scans_in_an_adapter(finished: Home) -> None:
+    (adapter,) = read_manifest(finished.adapters(PAINTER) / MANIFEST, Adapter)
+    said = json.loads(artmaster(finished, "lineage", "adapter", adapter.id, "--json").stdout)
+    files = {sha256_of(path) for path in finished.scans(PAINTER).iterdir() if path.suffix in {".jpg", ".png", ".tif"}}
+    trained = {scan["sha256"] for scan in said["artworks"]}
+    held_out = {scan["sha256"] for scan in said["held_out"]}
+    assert trained == set(adapter.scan_sha256s)
+    assert held_out
+    assert trained | held_out == files - {sha256_of(finished.scans(PAINTER) / "text.jpg")}
+    assert not trained & held_out
+
+
+@pytest.mark.slow
+def test_an_artwork_knows_its_adapters_and_published_pictures(finished: Home) -> None:
+    (adapter,) = read_manifest(finished.adapters(PAINTER) / MANIFEST, Adapter)
+    published = {sample.id for sample in read_manifest(finished.gallery(PAINTER) / MANIFEST, Sample)}
+    answer = artwork_lineage(finished, adapter.scan_sha256s[0][:12])
+    assert [use.adapter_id for use in answer.adapters if use.part == "train"] == [adapter.id]
+    assert {sample.id for sample in answer.published} == published
+    (held_out, *_) = adapter_lineage(finished, adapter.id).held_out
+    assert artwork_lineage(finished, held_out.sha256).published == ()
+
+
+@pytest.mark.slow
+def test_every_way_of_materialising_gives_the_same_records(copied: Home) -> None:
+    before = identities(copied)
+    for stage in STAGES[2:]:
+        shutil.rmtree(copied.stage_folder(stage, PAINTER))
+    shutil.rmtree(copied.cache / "latents", ignore_errors=True)
+    words = ["asset", "materialize", "-m", "artmaster_pipeline.definitions", "--select", "key:training_set+"]
+    words += ["--partition", PAINTER]
+    subprocess.run([str(BIN / "dagster"), *words], check=True, capture_output=True, env=environment(copied))
+    assert identities(copied) == before
+    assert "everything is up to date" in artmaster(copied, "run", PAINTER).stdout
+
+
+@pytest.mark.slow
+def test_dvc_repro_runs_the_stale_stages_through_dagster(copied: Home) -> None:
+    before = identities(copied)
+    assert "up to date" in dvc(copied, "status")
+    shutil.rmtree(copied.gallery(PAINTER))
+    dvc(copied, "repro")
+    assert identities(copied) == before
+    assert "up to date" in dvc(copied, "status")
+
+
+def dvc(home: Home, *words: str) -> str:
+    return subprocess.run(
+        [str(BIN / "dvc"), *words], cwd=home.root, env=environment(home), check=True, capture_output=True, text=True
+    ).stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_kill_in_any_stage_loses_nothing(stage: str, copied: Home, finished: Home) -> None:
+    place = STAGES.index(stage)
+    for later in STAGES[place:]:
+        shutil.rmtree(copied.stage_folder(later, PAINTER))
+    if stage == "style_adapter":
+        shutil.rmtree(copied.cache / "latents", ignore_errors=True)
+    killed = run_and_kill(copied, stage)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    artmaster(copied, "run", PAINTER)
+    assert identities(copied) == identities(finished)
+    assert not list(copied.root.rglob(".partial-*"))
+    assert "everything is up to date" in artmaster(copied, "run", PAINTER).stdout
+
+
+def run_and_kill(home: Home, stage: str) -> subprocess.CompletedProcess[str]:
+    """`artmaster run`, killed by the operating system in the middle of a stage's last task."""
+    program = f"""
+import os, signal, sys
+from contextlib import contextmanager
+from artmaster_pipeline import progress
+from artmaster_pipeline.orchestration import resources
+whole = progress.Progress.task
+told = resources.DataHome.progress
+now = []
+def progress_of(self, context):
+    now.append(context.asset_key.to_user_string())
+    return told(self, context)
+@contextmanager
+def task(self, description, total, done=0):
+    with whole(self, description, total, done) as advance:
+        count = 0
+        def killing(steps=1, note=""):
+            nonlocal count
+            count += steps
+            advance(steps, note)
+            if now and now[-1] == {stage!r} and count >= min({TASK_OF_STAGE_MIDDLE}, total):
+                os.kill(os.getpid(), signal.SIGKILL)
+        yield killing
+resources.DataHome.progress = progress_of
+progress.Progress.task = task
+from artmaster_pipeline import cli
+sys.argv = ["artmaster", "run", {PAINTER!r}, "--home", {str(home.root)!r}]
+cli.main()
+"""
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment(home), check=False
+    )
+
+
+@pytest.mark.slow
+def test_two_runs_at_once_give_the_same_as_one(copied: Home, finished: Home) -> None:
+    for stage in STAGES[3:]:
+        shutil.rmtree(copied.stage_folder(stage, PAINTER))
+    command = [str(BIN / "artmaster"), "run", PAINTER, "--home", str(copied.root)]
+    runs = [subprocess.Popen(command, env=environment(copied), stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [run.wait() for run in runs] == [0, 0]
+    assert identities(copied) == identities(finished)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("run", "nobody"), 2, "artmaster painters add nobody"),
+        (("run", "../x"), 2, "cannot name a painter"),
+        (("run", PAINTER, "--profile", "nope"), 2, "Choose one of"),
+        (("run", PAINTER, "--until", "nope"), 2, "The stages are"),
+        (("run", PAINTER, "--nope"), 2, "No such option"),
+        (("lineage", "adapter", "0123"), 2, "There is no adapter"),
+        (("lineage", "artwork", "xyz"), 2, "not a sha256"),
+        (("lineage", "artwork", "00000000"), 2, "No scan"),
+        (("generate", PAINTER, "a hill", "--size", "1x1"), 2, "choose one of"),
+        (("painters", "add", "p", "/nowhere/at/all"), 2, "/nowhere/at/all"),
+    ],
+)
+def test_wrong_use_is_told_in_one_message(home: Home, words: tuple[str, ...], code: int, says: str) -> None:
+    home.scans(PAINTER).mkdir(parents=True)
+    done = artmaster(home, *words, check=False)
+    assert done.returncode == code
+    assert says in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_json_is_all_that_stdout_holds(home: Home) -> None:
+    assert json.loads(artmaster(home, "painters", "list", "--json").stdout) == []

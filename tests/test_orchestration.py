@@ -1,0 +1,129 @@
+"""The Dagster graph as reviewers see it, and the traps of the libraries that it leans on."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from artmaster_pipeline.orchestration.build import build_defs
+from artmaster_pipeline.orchestration.instance import alive, end_killed_runs, open_instance
+from artmaster_pipeline.settings import STAGES, Home
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+
+# asset: group, pool, upstream
+GRAPH = {
+    "raw_scans": ("pictures", None, []),
+    "curated_crops": ("pictures", None, ["raw_scans"]),
+    "training_set": ("training", "gpu", ["curated_crops", "raw_scans"]),
+    "style_adapter": ("training", "gpu", ["training_set"]),
+    "evaluation_grid": ("evaluation", "gpu", ["style_adapter", "training_set"]),
+    "sample_gallery": ("gallery", "gpu", ["evaluation_grid", "raw_scans", "style_adapter"]),
+}
+# check: whether it stops what comes after it
+CHECKS = {
+    "curated_crops:curated_crops_versioned": True,
+    "curated_crops:every_scan_is_accounted_for": True,
+    "evaluation_grid:evaluation_grid_versioned": True,
+    "evaluation_grid:nearer_than_the_base": False,
+    "raw_scans:enough_works": True,
+    "raw_scans:few_quarantined": False,
+    "raw_scans:raw_scans_versioned": True,
+    "sample_gallery:pages_are_whole": True,
+    "sample_gallery:sample_gallery_versioned": True,
+    "style_adapter:folds_exactly": True,
+    "style_adapter:style_adapter_versioned": True,
+    "training_set:ready_to_train": True,
+    "training_set:training_set_versioned": True,
+}
+
+
+@pytest.fixture(scope="module")
+def graph() -> dg.Definitions:
+    return build_defs()
+
+
+def test_the_graph(graph: dg.Definitions) -> None:
+    found = {}
+    for asset in graph.assets or ():
+        assert isinstance(asset, dg.AssetsDefinition)
+        spec = asset.get_asset_spec()
+        upstream = sorted(dep.asset_key.to_user_string() for dep in spec.deps)
+        found[spec.key.to_user_string()] = (spec.group_name, asset.op.pool, upstream)
+        assert isinstance(spec.partitions_def, dg.DynamicPartitionsDefinition)
+        assert spec.description
+        assert spec.kinds
+        assert spec.code_version
+    assert found == GRAPH
+    assert tuple(found) == STAGES
+
+
+def test_the_checks(graph: dg.Definitions) -> None:
+    specs = [spec for check in graph.asset_checks or () for spec in check.check_specs]
+    found = {f"{spec.asset_key.to_user_string()}:{spec.name}": spec.blocking for spec in specs}
+    assert found == CHECKS
+    pools = {check.op.pool for check in graph.asset_checks or () if check.op.name.endswith("_versioned")}
+    assert pools == {"dvc"}
+
+
+def test_jobs_sensors_and_schedules(graph: dg.Definitions) -> None:
+    repository = graph.get_repository_def()
+    assert {"whole_chain", "retrain"} <= set(repository.job_names)
+    assert [sensor.name for sensor in repository.sensor_defs] == ["new_scans"]
+    assert [(s.name, s.cron_schedule) for s in repository.schedule_defs] == [("weekly_retraining", "0 3 * * 1")]
+
+
+def test_selections_given_as_strings_are_understood(graph: dg.Definitions) -> None:
+    """Under antlr4 4.9, which dvc's own dependencies once brought, every such selection raised TypeError."""
+    selection = dg.AssetSelection.from_string('key:"style_adapter"+')
+    keys = selection.resolve(graph.resolve_asset_graph())
+    assert {key.to_user_string() for key in keys} == {"style_adapter", "evaluation_grid", "sample_gallery"}
+
+
+def test_loading_the_code_location_imports_nothing_heavy() -> None:
+    program = (
+        "import sys, artmaster_pipeline.definitions;"
+        "print([m for m in ('torch','diffusers','transformers','peft','spandrel','dvc','matplotlib','pyvips','scipy')"
+        " if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_the_workspace_file_is_valid(tmp_path: Path) -> None:
+    command = [str(BIN / "dagster"), "definitions", "validate", "-w", str(ROOT / "workspace.yaml")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_new_data_home_sends_no_usage_reports_and_runs_one_gpu_step_at_a_time(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    monkeypatch.setenv("ARTMASTER_HOME", "")
+    with open_instance(home) as instance:
+        assert not instance.telemetry_enabled
+        assert instance.get_settings("concurrency")["pools"] == {"default_limit": 1, "granularity": "op"}
+
+
+def test_a_killed_run_is_ended_and_frees_its_place_in_the_pools(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    monkeypatch.setenv("ARTMASTER_HOME", "")
+    with open_instance(home) as instance:
+        job = build_defs().resolve_job_def("whole_chain")
+        killed, living = (instance.create_run_for_job(job) for _ in range(2))
+        storage = instance.event_log_storage
+        storage.initialize_concurrency_limit_to_default("gpu")
+        assert storage.claim_concurrency_slot("gpu", killed.run_id, "style_adapter").is_claimed
+        (home.cache / "runs").mkdir(parents=True)
+        (home.cache / "runs" / f"{killed.run_id}.lock").touch()
+        with alive(home, instance, living.run_id):
+            end_killed_runs(home, instance)
+            assert instance.get_run_by_id(killed.run_id).is_failure  # type: ignore[union-attr]
+            assert not instance.get_run_by_id(living.run_id).is_finished  # type: ignore[union-attr]
+            assert storage.claim_concurrency_slot("gpu", living.run_id, "style_adapter").is_claimed
+        assert list((home.cache / "runs").iterdir()) == []
