@@ -1,0 +1,318 @@
+"""The stage raw_scans: every file of a painter's folder is decoded once, identified, described, or quarantined."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from artmaster_pipeline.errors import ArtMasterError, BadInput, WrongUse
+from artmaster_pipeline.files import clear_partials, inside, sha256_of, writing
+from artmaster_pipeline.progress import SILENT, Progress
+from artmaster_pipeline.records import (
+    MANIFEST,
+    QUARANTINE,
+    Outcome,
+    Quarantined,
+    Record,
+    Scan,
+    identity,
+    read_manifest,
+    write_manifest,
+)
+from artmaster_pipeline.scans.adding import not_copied
+from artmaster_pipeline.scans.artworks import Descriptions, cleaned_title, describe
+from artmaster_pipeline.scans.decoding import DECODER, decode, reading
+from artmaster_pipeline.scans.journal import Journal
+from artmaster_pipeline.scans.listing import Entry, Refusal, list_folder, one_form, unreadable
+from artmaster_pipeline.settings import Home, load_painter
+
+SMALLEST = 64  # pixels; what has a shorter side than this teaches nothing about brushwork
+_THUMBNAIL = 256  # pixels of the long side
+_STRIP = 64  # rows decoded at a time, so that memory stays small however large the scan is
+_THREADS = min(4, os.cpu_count() or 1)
+
+
+class Facts(Record):
+    """What decoding one file's bytes says, whatever the file is called. `id` = identity(decoder, sha256, suffix)."""
+
+    sha256: str
+    width: int = 0
+    height: int = 0
+    format: str = ""
+    colour: str = ""
+    notes: tuple[str, ...] = ()
+    pixels: str = ""  # sha256 of the decoded sRGB pixels and their shape
+    thumbnail: str = ""  # sha256 of the thumbnail's bytes
+    reason: str = ""  # why the file cannot be used; empty where it can
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class _File:
+    entry: Entry
+    sha256: str
+    bytes: int
+    fields: dict[str, str]
+    in_table: bool
+
+
+def register_scans(home: Home, painter: str, progress: Progress = SILENT) -> Outcome[Scan]:
+    """Write register/<painter>/: the manifest of usable scans, the quarantine, a thumbnail of each scan.
+
+    A file is decoded once for its content; naming or describing it anew does not decode it again. Raises WrongUse
+    where there is no such painter and ArtMasterError where no file of theirs can be used.
+    """
+    settings = load_painter(home, painter)
+    register = home.register(painter)
+    clear_partials(register)
+    listing = list_folder(home.scans(painter))
+    described = describe(listing)
+    files, refusals = _identify(home.scans(painter), listing.pictures, described, progress)
+    facts, made = _decode_all(home, painter, files, progress)
+    first, repeats = _without_repeats(files, facts)
+    made |= _mend_thumbnails(register / "thumbnails", first, facts)
+    twins = _same_but_for_form(first)
+    scans = [_scan(painter, file, facts[_facts_id(file)], twins, settings.rights) for file in first]
+    quarantined = _quarantine(painter, files, facts, repeats, [*listing.refused, *refusals], not_copied(home, painter))
+    _remove_stale(register / "thumbnails", {f"{scan.id}.jpg" for scan in scans})
+    write_manifest(register / QUARANTINE, quarantined)
+    write_manifest(register / MANIFEST, scans)
+    if not scans:
+        raise _nothing_usable(home, painter, quarantined)
+    for fault in described.faults:
+        progress.say(fault)
+    return Outcome(
+        records=read_manifest(register / MANIFEST, Scan),
+        manifest=register / MANIFEST,
+        made=sum(_facts_id(file) in made for file in first),
+        reused=sum(_facts_id(file) not in made for file in first),
+        quarantined=read_manifest(register / QUARANTINE, Quarantined),
+        figures=_figures(scans, quarantined, described.faults, listing.ignored),
+    )
+
+
+def scan_path(home: Home, scan: Scan) -> Path:
+    """Where a scan's file is. Raises WrongUse if its path would leave the painter's folder."""
+    return inside(home.scans(scan.painter), scan.path)
+
+
+def _identify(
+    root: Path, pictures: list[Entry], described: Descriptions, progress: Progress
+) -> tuple[list[_File], list[Refusal]]:
+    files, refusals = [], []
+    with progress.task("Reading scans", len(pictures)) as advance:
+        for picture in pictures:
+            advance(note=picture.relative)
+            try:
+                inside(root, picture.relative)
+                sha256, size = sha256_of(picture.path), picture.path.stat().st_size
+            except WrongUse:
+                remedy = "Add its folder with `artmaster painters add`, which copies the picture itself"
+                refusals.append(Refusal(picture.relative, "It is a link out of the data home", remedy))
+            except OSError as error:
+                refusals.append(unreadable(picture.relative, error))
+            else:
+                fields = described.by_picture.get(picture.relative, {})
+                files.append(_File(picture, sha256, size, fields, picture.relative in described.from_table))
+    return files, refusals
+
+
+def _decode_all(home: Home, painter: str, files: list[_File], progress: Progress) -> tuple[dict[str, Facts], set[str]]:
+    """The facts of every file's content, by facts id, and which of them were found out now."""
+    thumbnails = home.register(painter) / "thumbnails"
+    journal = Journal(home.cache / "register" / f"{painter}.jsonl", Facts)
+    known = {facts.id: facts for facts in journal.read()}
+    wanted = {_facts_id(file): file for file in reversed(files)}
+    facts = {key: known[key] for key in wanted if key in known}
+    missing = {key: wanted[key] for key in sorted(wanted) if key not in known}
+    with (
+        journal,
+        ThreadPoolExecutor(_THREADS) as pool,
+        progress.task(f"Decoding scans of {painter}", len(wanted), len(facts)) as advance,
+    ):
+        running = {pool.submit(_decode, key, file, thumbnails): file for key, file in missing.items()}
+        for finished in as_completed(running):
+            found = finished.result()
+            facts[found.id] = found
+            journal.add(found)
+            advance(note=running[finished].entry.relative)
+    journal.replace(facts[key] for key in sorted(facts))
+    return facts, set(missing)
+
+
+def _decode(key: str, file: _File, thumbnails: Path) -> Facts:
+    """Decode every pixel once, for its hash and to find a truncated end, then write the thumbnail."""
+    try:
+        decoded = decode(file.entry.path)
+        image = decoded.image
+        if min(image.width, image.height) < SMALLEST:
+            raise BadInput(
+                f"It is {image.width} x {image.height} pixels; the shorter side needs {SMALLEST} to show any brushwork",
+                "Scan the artwork at a higher resolution",
+            )
+        with reading():
+            pixels = _hash_pixels(image)
+            thumbnail = _write_thumbnail(file.entry.path, thumbnails / f"{file.sha256[:16]}.jpg")
+    except BadInput as bad:
+        return Facts(id=key, sha256=file.sha256, reason=bad.reason, remedy=bad.remedy)
+    return Facts(
+        id=key,
+        sha256=file.sha256,
+        width=image.width,
+        height=image.height,
+        format=decoded.format,
+        colour=decoded.colour,
+        notes=decoded.notes,
+        pixels=pixels,
+        thumbnail=thumbnail,
+    )
+
+
+def _hash_pixels(image: Any) -> str:
+    import pyvips
+
+    digest = hashlib.sha256(f"{image.width}x{image.height}".encode())
+    region = pyvips.Region.new(image)
+    for top in range(0, image.height, _STRIP):
+        digest.update(region.fetch(0, top, image.width, min(_STRIP, image.height - top)))
+    return digest.hexdigest()
+
+
+def _write_thumbnail(scan: Path, place: Path) -> str:
+    image = decode(scan).image
+    longest = max(image.width, image.height)
+    shrink = next((factor for factor in (8, 4, 2) if longest >= 2 * _THUMBNAIL * factor), 1)
+    image = decode(scan, shrink).image if shrink > 1 else image
+    small = image.thumbnail_image(_THUMBNAIL, height=_THUMBNAIL, size="down")
+    with writing(place) as temporary:
+        small.jpegsave(str(temporary), Q=80, keep="none")
+        return sha256_of(temporary)
+
+
+def _without_repeats(files: list[_File], facts: dict[str, Facts]) -> tuple[list[_File], dict[str, _File]]:
+    """The files to keep, one for each picture, and for every other usable file (by path) the one kept instead.
+
+    A file that artworks.csv describes goes before one that it does not, then the path decides.
+    """
+    kept: dict[str, _File] = {}
+    repeats = {}
+    for file in sorted(files, key=lambda file: (not file.in_table, file.entry.relative)):
+        known = facts[_facts_id(file)]
+        if known.reason:
+            continue
+        if known.pixels in kept:
+            repeats[file.entry.relative] = kept[known.pixels]
+        else:
+            kept[known.pixels] = file
+    return sorted(kept.values(), key=lambda file: file.entry.relative), repeats
+
+
+def _same_but_for_form(files: list[_File]) -> set[str]:
+    """The paths that differ from another one in case or Unicode form only."""
+    groups: dict[str, list[str]] = {}
+    for file in files:
+        groups.setdefault(one_form(file.entry.relative), []).append(file.entry.relative)
+    return {name for group in groups.values() if len(group) > 1 for name in group}
+
+
+def _scan(painter: str, file: _File, facts: Facts, twins: set[str], rights: str) -> Scan:
+    relative = file.entry.relative
+    notes = facts.notes
+    if relative in twins:
+        notes += ("Another scan's name differs from this one's in case or Unicode form only",)
+    fields = {"title": cleaned_title(relative), "rights": rights} | file.fields
+    return Scan(
+        id=file.sha256[:16],
+        painter=painter,
+        path=relative,
+        sha256=file.sha256,
+        bytes=file.bytes,
+        width=facts.width,
+        height=facts.height,
+        format=facts.format,
+        colour=facts.colour,
+        notes=notes,
+        **fields,
+    )
+
+
+def _quarantine(
+    painter: str,
+    files: list[_File],
+    facts: dict[str, Facts],
+    repeats: dict[str, _File],
+    refusals: Iterable[Refusal],
+    never_copied: tuple[Quarantined, ...],
+) -> list[Quarantined]:
+    def row(path: str, reason: str, remedy: str, sha256: str = "", duplicate_of: str = "") -> Quarantined:
+        return Quarantined(
+            id=identity(path, sha256, reason),
+            painter=painter,
+            path=path,
+            sha256=sha256,
+            reason=reason,
+            remedy=remedy,
+            duplicate_of=duplicate_of,
+        )
+
+    rows = [row(refusal.relative, refusal.reason, refusal.remedy) for refusal in refusals]
+    for file in files:
+        known, relative = facts[_facts_id(file)], file.entry.relative
+        if known.reason:
+            rows.append(row(relative, known.reason, known.remedy, file.sha256))
+        elif relative in repeats:
+            kept = repeats[relative]
+            same = "bytes" if kept.sha256 == file.sha256 else "pixels"
+            reason = f"It has the same {same} as {kept.entry.relative}"
+            rows.append(row(relative, reason, "Nothing to do: the picture is used once", file.sha256, kept.sha256[:16]))
+    there = {entry.path for entry in rows}
+    return rows + [entry for entry in never_copied if entry.path not in there]
+
+
+def _nothing_usable(home: Home, painter: str, quarantined: list[Quarantined]) -> ArtMasterError:
+    reasons = "; ".join(f"{entry.path!r}: {entry.reason}" for entry in quarantined[:5])
+    more = f" (and {len(quarantined) - 5} more)" if len(quarantined) > 5 else ""
+    return ArtMasterError(
+        f"{home.scans(painter)} holds no picture that can be used. {reasons or 'It is empty'}{more}. "
+        f"Add some with: artmaster painters add {painter} FOLDER_OF_SCANS"
+    )
+
+
+def _figures(
+    scans: list[Scan], quarantined: list[Quarantined], faults: list[str], ignored: list[str]
+) -> dict[str, Any]:
+    notes = Counter(note for scan in scans for note in scan.notes)
+    figures: dict[str, Any] = {
+        "scans by format": dict(sorted(Counter(scan.format for scan in scans).items())),
+        "megapixels": round(sum(scan.width * scan.height for scan in scans) / 1e6, 1),
+        "duplicates": sum(bool(entry.duplicate_of) for entry in quarantined),
+        "unusable": sum(not entry.duplicate_of for entry in quarantined),
+    }
+    optional = {"decided while reading": dict(sorted(notes.items())), "descriptions": faults, "ignored files": ignored}
+    return figures | {name: value for name, value in optional.items() if value}
+
+
+def _facts_id(file: _File) -> str:
+    # The suffix takes part because a note depends on it
+    return identity(DECODER, file.sha256, file.entry.path.suffix.lower())
+
+
+def _mend_thumbnails(thumbnails: Path, files: list[_File], facts: dict[str, Facts]) -> set[str]:
+    """Make the thumbnails that are missing or damaged again; gives their facts' ids."""
+    made = set()
+    for file in files:
+        place, key = thumbnails / f"{file.sha256[:16]}.jpg", _facts_id(file)
+        if not place.is_file() or sha256_of(place) != facts[key].thumbnail:
+            _write_thumbnail(file.entry.path, place)
+            made.add(key)
+    return made
+
+
+def _remove_stale(folder: Path, wanted: set[str]) -> None:
+    for file in folder.glob("*") if folder.is_dir() else ():
+        if file.name not in wanted:
+            file.unlink()
