@@ -1,0 +1,91 @@
+"""What lies in an adapter's folder beside the weights: its record, log, lineage and model card."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from artmaster_pipeline.files import write_text
+from artmaster_pipeline.records import MANIFEST, Adapter, AdapterSnapshot, Crop, Scan, TrainingImage, read_manifest
+from artmaster_pipeline.settings import Home, load_painter
+
+LORA = "adapter.safetensors"
+LIVE = "adalora"
+LOG = "log.jsonl"
+LOSS_PLOT, RANK_PLOT = "loss.png", "ranks.png"
+RECORD, LINEAGE, CARD = "adapter.json", "lineage.json", "README.md"
+_CARD_TEMPLATE = Path(__file__).parent / "model_card.md.jinja"
+
+
+def read_record(file: Path) -> Adapter | None:
+    """The adapter that adapter.json describes; None where there is no such file or it is not one."""
+    try:
+        return Adapter.model_validate_json(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError):
+        return None
+
+
+def write_log(file: Path, log: Iterable[dict[str, Any]]) -> None:
+    """Write one JSON line per step: step, epoch, loss, orth (the orthogonal loss), lr, rank (in all layers)."""
+    write_text(file, "".join(json.dumps(row, sort_keys=True) + "\n" for row in log))
+
+
+def write_texts(folder: Path, home: Home, adapter: Adapter, rows: tuple[TrainingImage, ...]) -> None:
+    """Write lineage.json, the model card and, last, adapter.json; what says the same already is left alone."""
+    snapshot = _snapshot(home, adapter.painter, rows)
+    texts = {
+        LINEAGE: snapshot.model_dump_json(indent=1) + "\n",
+        CARD: model_card(home, adapter, snapshot),
+        RECORD: adapter.model_dump_json(indent=1) + "\n",
+    }
+    for name, text in texts.items():
+        file = folder / name
+        if not file.is_file() or file.read_text(encoding="utf-8") != text:
+            write_text(file, text)
+
+
+def _snapshot(home: Home, painter: str, rows: tuple[TrainingImage, ...]) -> AdapterSnapshot:
+    """The records behind the training set's rows, as they are now."""
+    crop_ids, scan_ids = {row.crop_id for row in rows}, {row.scan_id for row in rows}
+    scans = read_manifest(home.register(painter) / MANIFEST, Scan)
+    crops = read_manifest(home.crops(painter) / MANIFEST, Crop)
+    return AdapterSnapshot(
+        scans=tuple(scan for scan in scans if scan.id in scan_ids),
+        crops=tuple(crop for crop in crops if crop.id in crop_ids),
+        training_images=rows,
+    )
+
+
+def model_card(home: Home, adapter: Adapter, snapshot: AdapterSnapshot) -> str:
+    """The adapter's README.md in the hub's model card form."""
+    import jinja2
+
+    settings = load_painter(home, adapter.painter)
+    trained_on = set(adapter.scan_sha256s)
+    rights = Counter(
+        _one_line(s.rights or settings.rights) or "not stated" for s in snapshot.scans if s.sha256 in trained_on
+    )
+    environment = jinja2.Environment(  # noqa: S701 - Markdown, made safe by the filter below
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["line"] = _one_line
+    held_out = {image.scan_sha256 for image in snapshot.training_images if image.split == "held_out"}
+    return environment.from_string(_CARD_TEMPLATE.read_text(encoding="utf-8")).render(
+        adapter=adapter,
+        painter=settings,
+        rights=sorted(rights.items()),
+        held_out=len(held_out),
+        total_rank=sum(adapter.ranks.values()),
+        layers=len(adapter.ranks),
+        left_out=sum(rank == 0 for rank in adapter.ranks.values()),
+        lora=LORA,
+    )
+
+
+def _one_line(text: str) -> str:
+    """Text from an archive as one line of Markdown in which nothing is mark-up."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return "".join(f"\\{c}" if c in r"\`*_[]<>|#" else c for c in line)

@@ -1,0 +1,54 @@
+"""Folding: from a live AdaLoRA to a plain LoRA of the ranks it kept, which stock diffusers loads.
+
+diffusers knows no AdaLoRA (loaded raw, its file silently does nothing). Rows with E = 0 are left out, E goes into A and
+PEFT's scaling into B, so that each layer's change is B' A' and its alpha is its rank.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+PREFIX = "transformer."  # diffusers' name for the module that the layers belong to
+
+
+def fold(live: "dict[str, torch.Tensor]", scale: float) -> "dict[str, torch.Tensor]":
+    """LoRA tensors in diffusers' names for a live state (`adalora.parameters`), in fp32; rank-0 layers are left out.
+
+    `lora_A.weight` is (rank, in), `lora_B.weight` (out, rank), `alpha` the rank: per layer, since ranks differ.
+    """
+    import torch
+
+    folded = {}
+    for name, values in live.items():
+        if not name.endswith(".lora_E"):
+            continue
+        layer = name.removesuffix(".lora_E")
+        kept = values.detach().float().cpu().flatten()
+        rows = kept.nonzero().flatten()
+        if len(rows) == 0:
+            continue
+        a = live[f"{layer}.lora_A"].detach().float().cpu()[rows] * kept[rows].unsqueeze(1)
+        b = live[f"{layer}.lora_B"].detach().float().cpu()[:, rows] * scale
+        folded[f"{PREFIX}{layer}.lora_A.weight"] = a.contiguous()
+        folded[f"{PREFIX}{layer}.lora_B.weight"] = b.contiguous()
+        folded[f"{PREFIX}{layer}.alpha"] = torch.tensor(float(len(rows)))
+    return folded
+
+
+def ranks(live: "dict[str, torch.Tensor]") -> dict[str, int]:
+    """The rank that each layer kept, zeros included, by the layer's name, sorted."""
+    return {
+        name.removesuffix(".lora_E"): int((values != 0).sum())
+        for name, values in sorted(live.items())
+        if name.endswith(".lora_E")
+    }
+
+
+def save_folded(live: "dict[str, torch.Tensor]", scale: float, file: Path) -> None:
+    """Write the folded LoRA as safetensors; the same tensors always give the same bytes."""
+    from safetensors.torch import save_file
+
+    # One metadata entry at most: safetensors writes several in no fixed order.
+    save_file(fold(live, scale), file, metadata={"format": "pt"})

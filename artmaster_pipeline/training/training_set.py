@@ -1,0 +1,203 @@
+"""The stage training_set: every crop enlarged where its scan lacked detail, captioned, and put in its part."""
+
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from artmaster_pipeline.errors import ArtMasterError
+from artmaster_pipeline.files import clear_partials, inside, sha256_of, writing
+from artmaster_pipeline.progress import SILENT, Progress
+from artmaster_pipeline.records import (
+    MANIFEST,
+    Crop,
+    Outcome,
+    Scan,
+    TrainingImage,
+    identity,
+    read_manifest,
+    write_manifest,
+)
+from artmaster_pipeline.settings import Home, Profile, load_painter
+from artmaster_pipeline.training.captions import FILE_NAME, Caption, Captioner, archive_caption, with_trigger
+from artmaster_pipeline.training.split import split_works
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_IMAGES = "images"
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A training picture as it lies on disk."""
+
+    id: str
+    path: str
+    sha256: str
+    enlarged_by: str
+    made: bool
+
+
+def build_training_set(
+    home: Home, painter: str, profile: Profile, progress: Progress = SILENT
+) -> Outcome[TrainingImage]:
+    """Make training_set/<painter>/ from the painter's crops; returns one TrainingImage per crop.
+
+    Crops whose scan had fewer pixels than the crop are restored by `profile.super_resolution`; the others are copied.
+    Figures: works and pictures per part, pictures enlarged, captions by source. Raises WrongUse where there are too
+    few works, and MissingRequirement where a network, a captioner or CUDA is missing.
+    """
+    folder = home.training_set(painter)
+    clear_partials(folder)
+    scans, crops = _inputs(home, painter)
+    old = {row.id: row for row in read_manifest(folder / MANIFEST, TrainingImage)}
+    parts = split_works(
+        (crop.scan_sha256 for crop in crops),
+        {row.scan_sha256: row.split for row in old.values()},
+        profile.held_out_share,
+    )
+    pictures = _make_pictures(home, painter, profile, crops, old, progress)
+    captions = _captions(home, painter, profile, scans, crops, pictures, old, progress)
+    rows = [
+        TrainingImage(
+            id=picture.id,
+            painter=painter,
+            crop_id=crop.id,
+            scan_id=crop.scan_id,
+            scan_sha256=crop.scan_sha256,
+            path=picture.path,
+            sha256=picture.sha256,
+            width=crop.width,
+            height=crop.height,
+            caption=caption.text,
+            caption_source=caption.source,
+            split=parts[crop.scan_sha256],
+            enlarged_by=picture.enlarged_by,
+        )
+        for crop, picture, caption in zip(crops, pictures, captions, strict=True)
+    ]
+    write_manifest(folder / MANIFEST, rows)
+    _remove_unnamed(folder / _IMAGES, {picture.path for picture in pictures})
+    made = sum(picture.made for picture in pictures)
+    records = tuple(sorted(rows, key=lambda row: row.id))
+    return Outcome(records, folder / MANIFEST, made, len(rows) - made, figures=_figures(records))
+
+
+def _inputs(home: Home, painter: str) -> tuple[dict[str, Scan], tuple[Crop, ...]]:
+    scans = {scan.id: scan for scan in read_manifest(home.register(painter) / MANIFEST, Scan)}
+    manifest = home.crops(painter) / MANIFEST
+    if not manifest.exists():
+        raise ArtMasterError(f"{manifest} does not exist yet: run the stage curated_crops first.")
+    crops = read_manifest(manifest, Crop)
+    if orphans := sorted({crop.scan_id for crop in crops} - set(scans)):
+        raise ArtMasterError(
+            f"{manifest} names scans that are no longer registered ({', '.join(orphans[:5])}): "
+            "run the stage curated_crops again."
+        )
+    return scans, crops
+
+
+def _make_pictures(
+    home: Home, painter: str, profile: Profile, crops: tuple[Crop, ...], old: dict[str, TrainingImage], told: Progress
+) -> list[_Picture]:
+    """The picture of every crop, in the crops' order; made only where it is not there already."""
+    enlarger = None
+    if any(crop.source_scale < 1 for crop in crops):
+        from artmaster_pipeline.superres import load_network
+
+        enlarger = load_network(profile.super_resolution, profile.device)
+    pictures = []
+    with told.task("Training pictures", len(crops)) as advance:
+        for crop in crops:
+            picture = _make_picture(home, painter, crop, enlarger if crop.source_scale < 1 else None, old)
+            pictures.append(picture)
+            advance(1, picture.enlarged_by)
+    return pictures
+
+
+def _make_picture(home: Home, painter: str, crop: Crop, enlarger: Any, old: dict[str, TrainingImage]) -> _Picture:
+    name = enlarger.name if enlarger else ""
+    known_as = identity("training image", crop.id, crop.sha256, enlarger.identity if enlarger else "")
+    folder = home.training_set(painter)
+    path = f"{_IMAGES}/{known_as}.png"
+    target = inside(folder, path)
+    if known_as in old and target.is_file() and sha256_of(target) == old[known_as].sha256:
+        return _Picture(known_as, path, old[known_as].sha256, name, made=False)
+    source = inside(home.crops(painter), crop.path)
+    if not source.is_file() or sha256_of(source) != crop.sha256:
+        raise ArtMasterError(f"{source} is missing or was changed: run the stage curated_crops again.")
+    with writing(target) as temporary:
+        if enlarger is None:
+            shutil.copyfile(source, temporary)
+        else:
+            _restore(source, crop.source_scale, enlarger, temporary)
+    return _Picture(known_as, path, sha256_of(target), name, made=True)
+
+
+def _restore(source: Any, source_scale: float, enlarger: Any, target: Any) -> None:
+    from PIL import Image
+
+    from artmaster_pipeline.superres import restore_detail
+
+    picture = _pixels(source)
+    restored = restore_detail(picture, source_scale, enlarger)
+    if restored.shape != picture.shape:
+        raise ArtMasterError(f"{source}: {enlarger.name} gave {restored.shape} pixels for {picture.shape}.")
+    Image.fromarray(restored).save(target, "PNG")
+
+
+def _pixels(path: Any) -> "np.ndarray":
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def _captions(
+    home: Home,
+    painter: str,
+    profile: Profile,
+    scans: dict[str, Scan],
+    crops: tuple[Crop, ...],
+    pictures: list[_Picture],
+    old: dict[str, TrainingImage],
+    told: Progress,
+) -> list[Caption]:
+    """A caption for every crop, in the crops' order."""
+    settings = load_painter(home, painter)
+    folder = home.scans(painter)
+    captions = [archive_caption(scans[crop.scan_id], folder, settings.trigger, settings.name) for crop in crops]
+    unsaid = [n for n, caption in enumerate(captions) if caption.source == FILE_NAME]
+    if profile.captioner is None or not unsaid:
+        return captions
+    captioner = None
+    with told.task("Captions", len(unsaid)) as advance:
+        for n in unsaid:
+            row = old.get(pictures[n].id)
+            if row and row.caption_source == profile.captioner and row.caption.startswith(settings.trigger):
+                captions[n] = Caption(row.caption, row.caption_source)
+            else:
+                captioner = captioner or Captioner(profile)
+                said = captioner.describe(_pixels(home.training_set(painter) / pictures[n].path))
+                captions[n] = Caption(with_trigger(settings.trigger, said), captioner.name)
+            advance(1, captions[n].text)
+    return captions
+
+
+def _remove_unnamed(folder: Any, named: set[str]) -> None:
+    for file in folder.iterdir() if folder.is_dir() else ():
+        if f"{_IMAGES}/{file.name}" not in named:
+            file.unlink()
+
+
+def _figures(rows: tuple[TrainingImage, ...]) -> dict[str, Any]:
+    sources = sorted({row.caption_source for row in rows})
+    return {
+        "train works": len({row.scan_sha256 for row in rows if row.split == "train"}),
+        "held-out works": len({row.scan_sha256 for row in rows if row.split == "held_out"}),
+        "train pictures": sum(row.split == "train" for row in rows),
+        "held-out pictures": sum(row.split == "held_out" for row in rows),
+        "enlarged pictures": sum(bool(row.enlarged_by) for row in rows),
+        "captions by source": {source: sum(row.caption_source == source for row in rows) for source in sources},
+    }
