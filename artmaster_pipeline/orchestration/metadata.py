@@ -62,9 +62,9 @@ def contact_sheet(paths: Sequence[Path]) -> Any:
     step = max(1, -(-len(paths) // _SHEET_PICTURES))
     pictures = []
     for path in paths[::step]:
-        with Image.open(path) as image:
-            size = (max(1, image.width * _SHEET_HEIGHT // image.height), _SHEET_HEIGHT)
-            pictures.append(image.convert("RGB").resize(size))
+        with Image.open(path) as file:
+            size = (max(1, file.width * _SHEET_HEIGHT // file.height), _SHEET_HEIGHT)
+            pictures.append(file.convert("RGB").resize(size))
     if not pictures:
         return dg.MetadataValue.md("no pictures")
     sheet = Image.new("RGB", (sum(p.width + 4 for p in pictures), _SHEET_HEIGHT), "white")
