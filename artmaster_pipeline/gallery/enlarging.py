@@ -1,0 +1,115 @@
+"""Enlarging samples for the gallery, each once: what was published or finished before a kill is taken up again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from artmaster_pipeline.files import inside, sha256_of
+from artmaster_pipeline.pictures import AI_GENERATED, is_whole, read_rgb, write_png
+from artmaster_pipeline.progress import Progress
+from artmaster_pipeline.records import MANIFEST, Sample, identity, read_manifest
+from artmaster_pipeline.settings import Home, Profile
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_TONE_RADIUS = 4.0  # pixels of the sample: larger areas keep the sample's own colours
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A published picture: its record, and where its file lies until the site is put together."""
+
+    record: Sample
+    file: Path
+
+
+def enlarge_samples(
+    home: Home, painter: str, profile: Profile, samples: Sequence[Sample], progress: Progress
+) -> tuple[tuple[Picture, ...], int]:
+    """The enlarged samples in their order, and how many of them were made now.
+
+    A new picture lies in the data home's cache until it is published, so a kill loses at most the one in work.
+    """
+    from artmaster_pipeline.superres import load_network
+
+    network = load_network(profile.super_resolution, profile.device)
+    published = {row.id: row for row in read_manifest(home.gallery(painter) / MANIFEST, Sample)}
+    wanted = [(sample, enlarged_id(sample, network.identity)) for sample in samples]
+    found = {new_id: file for _, new_id in wanted if (file := _find(home, painter, new_id, published))}
+    made = len(wanted) - len(found)
+    with progress.task("sample gallery", len(wanted), len(found)) as advance:
+        for sample, new_id in wanted:
+            if new_id not in found:
+                found[new_id] = waiting_room(home, painter) / f"{new_id}.png"
+                source = read_rgb(inside(home.evaluation(painter), sample.path))
+                facts = sample_facts(sample) | {"id": new_id, "enlarged_by": network.name, "enlarged_from": sample.id}
+                write_png(found[new_id], enlarged(source, network), facts)
+                advance(note=f"seed {sample.seed}")
+    pictures = (Picture(_record(s, new_id, network.name, found[new_id]), found[new_id]) for s, new_id in wanted)
+    return tuple(pictures), made
+
+
+def enlarged(picture: "np.ndarray", network: Any) -> "np.ndarray":
+    """`picture` enlarged by `network`, uint8 (height x scale, width x scale, 3), in the colours of `picture`."""
+    import numpy as np
+    from PIL import Image
+
+    from artmaster_pipeline.superres import keep_tone
+
+    large = network.enlarge(picture)
+    size = (large.shape[1], large.shape[0])
+    plain = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
+    return keep_tone(large, plain, _TONE_RADIUS * network.scale)
+
+
+def enlarged_id(sample: Sample, network_identity: str) -> str:
+    """The id of `sample` after a network has enlarged it."""
+    return identity("enlarged", sample.id, sample.sha256, network_identity, _TONE_RADIUS)
+
+
+def sample_facts(sample: Sample) -> dict[str, Any]:
+    """What a generated picture's file says about itself."""
+    return {
+        "id": sample.id,
+        "notice": AI_GENERATED,
+        "prompt": sample.prompt,
+        "seed": sample.seed,
+        "adapter": sample.adapter_id if sample.column == "adapter" else "",
+        "base_model": sample.base_model,
+        "base_revision": sample.base_revision,
+        "num_inference_steps": sample.num_inference_steps,
+        "guidance_scale": sample.guidance_scale,
+    }
+
+
+def waiting_room(home: Home, painter: str) -> Path:
+    """Where enlarged pictures lie until the site they belong to is published."""
+    return home.cache / "gallery" / painter
+
+
+def _find(home: Home, painter: str, new_id: str, published: dict[str, Sample]) -> Path | None:
+    if (row := published.get(new_id)) is not None:
+        file = inside(home.gallery(painter), row.path)
+        if file.is_file() and sha256_of(file) == row.sha256:
+            return file
+    file = waiting_room(home, painter) / f"{new_id}.png"
+    return file if file.is_file() and is_whole(file, new_id) else None
+
+
+def _record(sample: Sample, new_id: str, network: str, file: Path) -> Sample:
+    from PIL import Image
+
+    with Image.open(file) as image:
+        width, height = image.size
+    changed = {
+        "id": new_id,
+        "width": width,
+        "height": height,
+        "path": f"pictures/{new_id}.png",
+        "sha256": sha256_of(file),
+        "enlarged_by": network,
+        "enlarged_from": sample.id,
+    }
+    return Sample.model_validate(sample.model_dump() | changed)

@@ -1,0 +1,91 @@
+"""Where a gallery's pictures come from: the adapter, and the artworks that the adapter was trained on."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from artmaster_pipeline.errors import ArtMasterError
+from artmaster_pipeline.files import inside
+from artmaster_pipeline.pictures import AI_GENERATED
+from artmaster_pipeline.records import MANIFEST, Adapter, AdapterSnapshot, Sample, Scan, read_manifest
+from artmaster_pipeline.settings import Home
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """An adapter with the scans it was trained on, and those that were held out to judge it."""
+
+    adapter: Adapter
+    trained_on: tuple[Scan, ...]
+    held_out: tuple[Scan, ...]
+
+
+def read_provenance(home: Home, adapter: Adapter) -> Provenance:
+    """The adapter's works, by its own snapshot; titles and rights as the register has them today.
+
+    Raises ArtMasterError where the snapshot does not describe every scan that the adapter names.
+    """
+    file = inside(home.root, adapter.path) / "lineage.json"
+    if not file.is_file():
+        raise ArtMasterError(f"{file} is missing, so nobody can say what is in the adapter: run style_adapter again.")
+    snapshot = AdapterSnapshot.model_validate_json(file.read_text(encoding="utf-8"))
+    scans = {scan.sha256: scan for scan in snapshot.scans}
+    scans |= {
+        scan.sha256: scan
+        for scan in read_manifest(home.register(adapter.painter) / MANIFEST, Scan)
+        if scan.sha256 in scans
+    }
+    unknown = [sha256 for sha256 in adapter.scan_sha256s if sha256 not in scans]
+    if unknown:
+        raise ArtMasterError(
+            f"{file} does not describe {len(unknown)} of the adapter's scans ({', '.join(unknown)}): "
+            "run style_adapter again."
+        )
+    trained = set(adapter.scan_sha256s)
+    judged = {image.scan_sha256 for image in snapshot.training_images if image.split == "held_out"} - trained
+    return Provenance(
+        adapter=adapter,
+        trained_on=_in_order(scan for sha256, scan in scans.items() if sha256 in trained),
+        held_out=_in_order(scan for sha256, scan in scans.items() if sha256 in judged),
+    )
+
+
+def provenance_json(provenance: Provenance, pictures: Sequence[Sample]) -> str:
+    """provenance.json: every published picture -> adapter -> sha256 of the scans. Pictures no model made say so."""
+    adapter = provenance.adapter
+    content = {
+        "notice": AI_GENERATED,
+        "adapters": {
+            adapter.id: {
+                "painter": adapter.painter,
+                "sha256": adapter.sha256,
+                "base_model": adapter.base_model,
+                "base_revision": adapter.base_revision,
+                "trained_on": list(adapter.scan_sha256s),
+                "held_out": sorted(scan.sha256 for scan in provenance.held_out),
+            }
+        },
+        "scans": {scan.sha256: _described(scan) for scan in (*provenance.trained_on, *provenance.held_out)},
+        "pictures": {picture.path: _traced(picture, adapter) for picture in pictures},
+    }
+    return json.dumps(content, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+
+
+def _in_order(scans: Any) -> tuple[Scan, ...]:
+    return tuple(sorted(scans, key=lambda scan: (scan.accession_number, scan.title, scan.path)))
+
+
+def _described(scan: Scan) -> dict[str, str]:
+    fields = ("path", "title", "accession_number", "date", "rights")
+    return {name: value for name in fields if (value := getattr(scan, name))}
+
+
+def _traced(picture: Sample, adapter: Adapter) -> dict[str, Any]:
+    said = {"id": picture.id, "sha256": picture.sha256, "column": picture.column}
+    if picture.column == "original":
+        return said | {"ai_generated": False, "scan": picture.scan_sha256}
+    said |= {"prompt": picture.prompt, "seed": str(picture.seed)}
+    if picture.column == "base":
+        return said | {"ai_generated": True, "adapter": None, "scans": []}
+    return said | {"ai_generated": True, "adapter": adapter.id, "scans": list(adapter.scan_sha256s)}

@@ -1,0 +1,164 @@
+"""A data home as the rooms before evaluation leave it, in small: scans, thumbnails, a training set, an adapter.
+
+The pictures are drawn here; the adapter's folder holds its records and no weights worth loading. `quick_drawing` gives
+the words of base_models a painter that answers in milliseconds, for tests that are about records and pages.
+"""
+
+import hashlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from artmaster_pipeline import base_models
+from artmaster_pipeline.records import (
+    MANIFEST,
+    Adapter,
+    AdapterSnapshot,
+    Scan,
+    TrainingImage,
+    identity,
+    write_manifest,
+)
+from artmaster_pipeline.settings import Home, PainterSettings, save_painter
+
+PAINTER = "some-painter"
+TRIGGER = "somepainter style"
+
+
+def painted(seed: int, width: int, height: int, ink: tuple[int, int, int]) -> np.ndarray:
+    """Strokes of one ink on paper, their direction given by the seed: uint8 (height, width, 3)."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    strokes = 0.5 + 0.5 * np.sin((rows * np.cos(seed * 0.7) + columns * np.sin(seed * 0.7)) / 3.0)
+    paper = np.array([228, 218, 198])
+    noise = np.random.default_rng(seed).normal(0, 6, (height, width, 3))
+    mixed = paper * (1 - strokes[..., None]) + np.array(ink) * strokes[..., None] + noise
+    return np.clip(mixed, 0, 255).astype(np.uint8)
+
+
+def small_archive(home: Home, works: int = 5, held_out: int = 2, **scan_fields: Any) -> Adapter:
+    """Fill `home` with a painter of `works` works, the last `held_out` of them not trained on; gives the adapter."""
+    home.scans(PAINTER).mkdir(parents=True)
+    save_painter(home, PAINTER, PainterSettings(name="Some Painter", trigger=TRIGGER, rights="In the public domain"))
+    scans, images = [], []
+    for work in range(works):
+        scan = _scan(home, work, **scan_fields)
+        scans.append(scan)
+        for width, height in ((512, 512), (512, 768)):
+            images.append(
+                _training_image(home, scan, width, height, "train" if work < works - held_out else "held_out")
+            )
+    write_manifest(home.register(PAINTER) / MANIFEST, scans)
+    write_manifest(home.training_set(PAINTER) / MANIFEST, images)
+    return add_adapter(home, tuple(scans), tuple(images), seed=0)
+
+
+def add_adapter(home: Home, scans: tuple[Scan, ...], images: tuple[TrainingImage, ...], seed: int) -> Adapter:
+    """Write an adapter's folder and make it the painter's current one."""
+    train = [image for image in images if image.split == "train"]
+    key = identity("adapter", seed, [image.id for image in train])
+    folder = home.adapters(PAINTER) / key
+    folder.mkdir(parents=True)
+    weights = f"weights {seed}".encode()
+    (folder / "adapter.safetensors").write_bytes(weights)
+    adapter = Adapter(
+        id=key,
+        painter=PAINTER,
+        path=f"adapters/{PAINTER}/{key}",
+        sha256=hashlib.sha256(weights).hexdigest(),
+        profile="miniature",
+        base_model="miniature",
+        base_revision="b" * 16,
+        trigger=TRIGGER,
+        training_set_hash="c" * 64,
+        training_image_ids=tuple(image.id for image in train),
+        scan_sha256s=tuple(sorted({image.scan_sha256 for image in train})),
+        seed=seed,
+        steps=400,
+        settings={"learning_rate": 1e-3},
+        ranks={"transformer_blocks.0.attn.to_q": 8, "transformer_blocks.0.attn.to_k": 5},
+        final_loss=0.42,
+    )
+    snapshot = AdapterSnapshot(scans=scans, crops=(), training_images=images)
+    (folder / "lineage.json").write_text(snapshot.model_dump_json(), encoding="utf-8")
+    (folder / "adapter.json").write_text(adapter.model_dump_json(), encoding="utf-8")
+    write_manifest(home.adapters(PAINTER) / MANIFEST, [adapter])
+    return adapter
+
+
+def quick_drawing(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, bool]]:
+    """Let base_models answer at once; gives the list in which every picture drawn is noted (prompt, seed, adapter)."""
+    drawn: list[tuple[str, int, bool]] = []
+
+    class Pipe:
+        vae_scale_factor = 8
+        adapter: Path | None = None
+
+    def draw(pipe: Pipe, prompt: str, seed: int, width: int, height: int, **_: Any) -> np.ndarray:
+        drawn.append((prompt, seed, pipe.adapter is not None))
+        ink = (60, 70, 60) if pipe.adapter else (200, 60, 160)
+        return painted(seed + 1, width, height, ink)
+
+    def attach(pipe: Pipe, adapter_folder: Path, strength: float = 1.0, name: str = "style") -> None:
+        assert (adapter_folder / "adapter.safetensors").is_file()
+        pipe.adapter = adapter_folder
+
+    answers: dict[str, Callable[..., Any]] = {
+        "load_pipeline": lambda profile, home=None: Pipe(),
+        "attach": attach,
+        "draw": draw,
+        "base_revision": lambda profile: "b" * 16,
+    }
+    for name, answer in answers.items():
+        monkeypatch.setattr(base_models, name, answer, raising=False)
+    return drawn
+
+
+def _scan(home: Home, work: int, **fields: Any) -> Scan:
+    picture = Image.fromarray(painted(work, 600, 900, (50, 60 + 10 * work, 50)))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG")
+    sha256 = hashlib.sha256(buffer.getvalue()).hexdigest()
+    (home.scans(PAINTER) / f"{work}.jpg").write_bytes(buffer.getvalue())
+    thumbnails = home.register(PAINTER) / "thumbnails"
+    thumbnails.mkdir(parents=True, exist_ok=True)
+    picture.resize((200, 300)).save(thumbnails / f"{sha256[:16]}.jpg")
+    described = {"title": f"Mountain {work}", "accession_number": f"1960.{work}", "date": "1952", **fields}
+    return Scan(
+        id=sha256[:16],
+        painter=PAINTER,
+        path=f"{work}.jpg",
+        sha256=sha256,
+        bytes=len(buffer.getvalue()),
+        width=600,
+        height=900,
+        format="JPEG",
+        colour="sRGB",
+        **described,
+    )
+
+
+def _training_image(home: Home, scan: Scan, width: int, height: int, split: Any) -> TrainingImage:
+    key = identity(scan.sha256, width, height)
+    file = home.training_set(PAINTER) / "images" / f"{key}.png"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with Image.open(home.scans(PAINTER) / scan.path) as picture:
+        picture.resize((width, height)).save(file)
+    return TrainingImage(
+        id=key,
+        painter=PAINTER,
+        crop_id=key,
+        scan_id=scan.id,
+        scan_sha256=scan.sha256,
+        path=f"images/{key}.png",
+        sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+        width=width,
+        height=height,
+        caption=f"{TRIGGER}, {scan.title}",
+        caption_source="artworks.csv",
+        split=split,
+    )
