@@ -1,4 +1,4 @@
-"""The stage curated_crops: two crops and their masks for every scan that allows it, a reason for every one that does not."""
+"""The stage curated_crops: two crops and their masks for every scan that allows it, a reason for the others."""
 
 import os
 from collections.abc import Iterable
@@ -31,7 +31,7 @@ from artmaster_pipeline.scans.decoding import decode, reading
 from artmaster_pipeline.scans.journal import Journal
 from artmaster_pipeline.settings import CROP_SIZES, Home
 
-CURATION = "1"  # changes when the same scan would be cropped in another way, so that nothing cropped before is reused
+CURATION = "dev"  # changes when the same scan would be cropped in another way, so that nothing cropped before is reused
 SMALLEST = 64  # pixels of the scan that the shorter side of a window needs
 _LOOKED_AT = (640, 320)  # pixels of the long and the short side at which a scan is judged
 _THREADS = min(4, os.cpu_count() or 1)
@@ -171,8 +171,8 @@ def _cut(window: Window | None, scan: Scan, size: tuple[int, int], salient: np.n
     box = _scan_box(window, scan, size) if window else Box(0, 0, 0, 0)
     if min(box.width, box.height) < SMALLEST or window is None:
         return BadInput(
-            f"Its painted area leaves a window of {box.width} x {box.height} pixels for the {size[0]} x {size[1]} crop; "
-            f"{SMALLEST} are needed",
+            f"Its painted area leaves {box.width} x {box.height} pixels for the {size[0]} x {size[1]} crop; "
+            f"each side needs {SMALLEST}",
             "Scan the artwork at a higher resolution",
         )
     rows, columns = salient.shape

@@ -50,17 +50,21 @@ def best_window(salient: np.ndarray, painted: np.ndarray, area: Box, aspect: flo
     width = full
     while width >= full / 8:
         height = width / aspect
-        lefts = np.linspace(area.left, area.right - width, _STEPS) if area.width - width > 0.5 else [area.left]
-        tops = np.linspace(area.top, area.bottom - height, _STEPS) if area.height - height > 0.5 else [area.top]
+        lefts = _places(area.left, area.right - width)
+        tops = _places(area.top, area.bottom - height)
         covered = _windows(cover, lefts, tops, width, height) / (width * height)
         found = _windows(sums, lefts, tops, width, height)
-        found[covered < min(_COVERED, covered.max())] = -1 if covered.max() >= _COVERED else found.min()
         if covered.max() >= _COVERED:
+            found[covered < _COVERED] = -1
             row, column = np.unravel_index(int(found.argmax()), found.shape)
             share = float(found[row, column] / max(within.sum(), 1e-9))
             return _fraction(lefts[column], tops[row], width, height, salient.shape, min(1.0, share))
         width *= _SMALLER
     return None
+
+
+def _places(first: float, last: float) -> np.ndarray:
+    return np.linspace(first, last, _STEPS) if last - first > 0.5 else np.array([float(first)])
 
 
 def _fraction(left: float, top: float, width: float, height: float, shape: tuple[int, ...], share: float) -> Window:
@@ -76,7 +80,7 @@ def _windows(sums: np.ndarray, lefts: np.ndarray, tops: np.ndarray, width: float
     """Sums over the windows at every (top, left), from the integral picture, to the nearest pixel."""
     rows, columns = sums.shape[0] - 1, sums.shape[1] - 1
     x0 = np.clip(np.rint(lefts), 0, columns).astype(int)
-    x1 = np.clip(np.rint(np.asarray(lefts) + width), 0, columns).astype(int)
+    x1 = np.clip(np.rint(lefts + width), 0, columns).astype(int)
     y0 = np.clip(np.rint(tops), 0, rows).astype(int)[:, None]
-    y1 = np.clip(np.rint(np.asarray(tops) + height), 0, rows).astype(int)[:, None]
+    y1 = np.clip(np.rint(tops + height), 0, rows).astype(int)[:, None]
     return sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]

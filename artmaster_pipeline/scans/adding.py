@@ -19,7 +19,7 @@ _NOT_COPIED = ".not-copied.jsonl"
 
 
 class NotCopied(Record):
-    """A file that add_scans had to refuse. `source` is a hash of the folder it lay in, so that adding again mends it."""
+    """A file that add_scans had to refuse. `source` is a hash of its folder's place, so that adding again mends it."""
 
     source: str
     path: str

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from artmaster_pipeline.scans.listing import ARTWORKS, Entry, Listing
 
@@ -66,7 +67,7 @@ def cleaned_title(relative: str) -> str:
     return unicodedata.normalize("NFC", without_counter.strip() or stem)
 
 
-def _rows(columns: list[str], lines: "csv._reader") -> tuple[list[dict[str, str]], list[str]]:
+def _rows(columns: list[str], lines: Any) -> tuple[list[dict[str, str]], list[str]]:
     rows, faults = [], []
     unknown = sorted({name for name in columns if name and name not in COLUMNS})
     if unknown:
