@@ -1,4 +1,4 @@
-"""Giving a crop the detail that its scan was too small for, without letting the network change its tone."""
+"""Giving a crop the detail that its scan was too small for."""
 
 import math
 
@@ -7,17 +7,15 @@ import numpy as np
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.superres.enlarge import Enlarger, check_picture
 
-_TONE_RADIUS = 4.0  # the standard deviation of the low-pass, in pixels of the scan
 _LAST_RESIZE = 1.1  # at most this much is left to Lanczos rather than to another pass of the network
 
 
 def restore_detail(picture: np.ndarray, source_scale: float, enlarger: Enlarger) -> np.ndarray:
-    """The crop as the network draws it, H x W x 3 of type uint8, same size as `picture`.
+    """The crop as the network draws it, H x W x 3 of type uint8, same size and tone as `picture`.
 
     `source_scale` is how many pixels the scan had per pixel of the crop. Below 1 the crop was enlarged from fewer
-    pixels: it is brought back to them, enlarged by the network as often as it takes, and reduced to its own size; the
-    colours of large areas stay the crop's (`keep_tone`). From 1 on the scan had the detail itself, and `picture` is
-    returned as it is.
+    pixels: it is brought back to them, enlarged by the network as often as it takes, and reduced to its own size.
+    From 1 on the scan had the detail itself, and `picture` is returned as it is.
 
     Raises BadInput for anything but an RGB picture, WrongUse unless `source_scale` is positive.
     """
@@ -30,21 +28,7 @@ def restore_detail(picture: np.ndarray, source_scale: float, enlarger: Enlarger)
     restored = _resize(picture, max(1, round(height * source_scale)), max(1, round(width * source_scale)))
     for _ in range(_passes(source_scale, enlarger.scale)):
         restored = enlarger.enlarge(restored)
-    return keep_tone(_resize(restored, height, width), picture, _TONE_RADIUS / source_scale)
-
-
-def keep_tone(picture: np.ndarray, reference: np.ndarray, radius: float) -> np.ndarray:
-    """`picture` with the low frequencies of `reference`, both H x W x 3 of type uint8.
-
-    The difference of the two is low-passed by a Gaussian of standard deviation `radius` pixels and added: one step of
-    back-projection (Irani and Peleg, "Improving resolution by image registration", 1991) whose kernel is wider than
-    the scan's pixels, so that tone comes back and grain or compression blocks do not.
-    """
-    from scipy.ndimage import gaussian_filter
-
-    difference = reference.astype(np.float32) - picture
-    tone = gaussian_filter(difference, (radius, radius, 0), mode="reflect")  # this mode keeps the mean exactly
-    return np.clip(np.rint(picture + tone), 0, 255).astype(np.uint8)
+    return _resize(restored, height, width)
 
 
 def _passes(source_scale: float, scale: int) -> int:

@@ -1,6 +1,5 @@
 """One network enlarging one picture, tile by tile, so that memory is bounded and no seam shows."""
 
-import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,7 @@ import numpy as np
 
 from artmaster_pipeline.errors import ArtMasterError, BadInput
 from artmaster_pipeline.progress import Advance
+from artmaster_pipeline.superres.tone import with_tone_of
 
 if TYPE_CHECKING:
     import torch
@@ -37,28 +37,31 @@ class Enlarger:
         """How many tiles a picture of this size is worked on in: the steps that `enlarge` tells of."""
         return len(self._spans(height)) * len(self._spans(width))
 
-    def enlarge(self, picture: np.ndarray, advance: Advance | None = None) -> np.ndarray:
+    def enlarge(self, picture: np.ndarray, advance: Advance | None = None, *, keep_tone: bool = True) -> np.ndarray:
         """The picture, H x W x 3 in 8-bit sRGB, as (H * scale) x (W * scale) x 3; `advance` is called for every tile.
 
-        Neighbouring tiles are cross-faded where they overlap. For the compact networks the result is the same as in
-        one piece (their receptive field, 18 pixels, is smaller than the overlap). RRDB networks see 350 pixels far,
-        mostly faintly: there a tiled picture has other fine texture than one in one piece, but no seam.
+        The colours of areas stay the picture's (`with_tone_of`) unless `keep_tone` is False: then the pixels are the
+        network's own. Neighbouring tiles are cross-faded where they overlap. For the compact networks the result is
+        the same as in one piece (their receptive field, 18 pixels, is smaller than the overlap). RRDB networks see
+        some 350 pixels far, mostly faintly: there tiles change fine texture a little, and no seam shows.
 
         Raises BadInput for anything but an RGB picture.
         """
         check_picture(picture)
+        enlarged = self._enlarge_tiles(picture, advance or _silent)
+        return with_tone_of(picture, enlarged) if keep_tone else enlarged
+
+    def _enlarge_tiles(self, picture: np.ndarray, advance: Advance) -> np.ndarray:
         height, width = picture.shape[:2]
         enlarged = np.empty((height * self.scale, width * self.scale, 3), np.uint8)
-        for rows, columns in itertools.product(self._spans(height), self._spans(width)):
-            tile = self._run(picture[rows, columns])
-            place = enlarged[self._enlarged(rows), self._enlarged(columns)]
-            place[:] = _laid_over(place, tile, self.scale, from_above=rows.start > 0, from_left=columns.start > 0)
-            if advance:
+        for rows in self._spans(height):  # tiles into a band, bands into the picture
+            band = np.empty(((rows.stop - rows.start) * self.scale, width * self.scale, 3), np.uint8)
+            for columns in self._spans(width):
+                tile = self._run(picture[rows, columns])
+                _lay(tile.swapaxes(0, 1), band.swapaxes(0, 1), columns.start, self.scale)
                 advance()
+            _lay(band, enlarged, rows.start, self.scale)
         return enlarged
-
-    def _enlarged(self, span: slice) -> slice:
-        return slice(span.start * self.scale, span.stop * self.scale)
 
     def _spans(self, length: int) -> list[slice]:
         """Equal tiles along one side, each sharing OVERLAP pixels with the next."""
@@ -73,7 +76,7 @@ class Enlarger:
     def _run(self, tile: np.ndarray) -> np.ndarray:
         import torch
 
-        pixels = torch.from_numpy(np.ascontiguousarray(tile)).to(self.descriptor.device).permute(2, 0, 1)[None]
+        pixels = torch.tensor(tile, device=self.descriptor.device).permute(2, 0, 1)[None]
         pixels = pixels.to(self.descriptor.dtype, memory_format=torch.channels_last) / 255
         with torch.inference_mode():
             enlarged = self.descriptor(pixels)[0].permute(1, 2, 0).float()
@@ -89,6 +92,10 @@ class Enlarger:
             )
 
 
+def _silent(steps: int = 1, note: str = "") -> None:
+    """An `Advance` that tells nobody."""
+
+
 def check_picture(picture: np.ndarray) -> None:
     """Raise BadInput unless `picture` is H x W x 3, 8 bit, with at least one pixel."""
     shape, kind = np.shape(picture), getattr(picture, "dtype", type(picture).__name__)
@@ -99,16 +106,14 @@ def check_picture(picture: np.ndarray) -> None:
         )
 
 
-def _laid_over(below: np.ndarray, tile: np.ndarray, scale: int, *, from_above: bool, from_left: bool) -> np.ndarray:
-    """`tile` over what its neighbours above and to the left have put there, faded in over the shared pixels."""
-    height, width = tile.shape[:2]
-    down = _fade_in(height, scale) if from_above else np.ones(height, np.float32)
-    across = _fade_in(width, scale) if from_left else np.ones(width, np.float32)
-    shown = np.outer(down, across)[:, :, None]
-    return np.rint(below + shown * (tile.astype(np.float32) - below)).astype(np.uint8)
+def _lay(piece: np.ndarray, canvas: np.ndarray, start: int, scale: int) -> None:
+    """Put `piece` on `canvas` from row `start` (before enlarging) on, faded in over the rows shared with the last one.
 
-
-def _fade_in(length: int, scale: int) -> np.ndarray:
-    """0 over the discarded pixels at the near end, 1 from as many before the end of the overlap on, linear between."""
-    ramp = (np.arange(length, dtype=np.float32) + 0.5) / scale
-    return np.clip((ramp - _DISCARDED) / (OVERLAP - 2 * _DISCARDED), 0, 1)
+    Of the shared rows those next to either piece's edge come from the other piece alone.
+    """
+    shared = OVERLAP * scale if start else 0
+    below = canvas[start * scale :][:shared]
+    rows = (np.arange(shared, dtype=np.float32) + 0.5) / scale
+    shown = np.clip((rows - _DISCARDED) / (OVERLAP - 2 * _DISCARDED), 0, 1)[:, None, None]
+    below[:] = np.rint(below + shown * (piece[:shared].astype(np.float32) - below))
+    canvas[start * scale :][shared : len(piece)] = piece[shared:]
