@@ -49,7 +49,7 @@ def _wood(sheet: Sheet, manner: Manner, dice: np.random.Generator, main: np.ndar
     bark = mix(manner.trunk, manner.ink, 0.25)
     knots = 1 + 0.25 * np.abs(dice.normal(0, 1, len(main)))
     widths = np.linspace(0.040, 0.010, len(main)) * knots
-    if manner.flat:
+    if manner.key_lines:
         sheet.stroke(main, widths + 0.005, manner.ink)
     for twig in twigs:
         sheet.stroke(twig, np.linspace(0.0085, 0.0022, len(twig)), bark)
@@ -173,7 +173,7 @@ def paint_bamboo(canvas: Canvas, manner: Manner, scene: Scene) -> None:
 
 def _stalk(canvas: Canvas, manner: Manner, dice: np.random.Generator, x: float, height: float, far: float) -> None:
     sheet = canvas.sheet(x - 0.6, 0, x + 0.6, canvas.bottom)
-    green = mix(manner.needles, manner.leaves[0], 0.4)
+    green = mix(manner.needles, manner.leaves[0], 0.4 if manner.season_green else 0.15)
     colour = mix(mix(green, manner.ink, 0.15), manner.mist, 0.72 * far)
     joints, lean = 9, dice.normal(0, 0.10)
     t = np.linspace(0, 1, joints + 1)
@@ -186,7 +186,7 @@ def _stalk(canvas: Canvas, manner: Manner, dice: np.random.Generator, x: float, 
         s = np.linspace(0, 1, 7)[:, None]
         points = a + gap + (b - a - 2 * gap) * s
         swell = 1 + 0.18 * (np.abs(s[:, 0] * 2 - 1) ** 4)
-        if manner.flat:
+        if manner.key_lines:
             sheet.stroke(points, thick[i] * swell + 0.004, mix(manner.ink, manner.mist, 0.6 * far))
         sheet.stroke(points, thick[i] * swell, mix(colour, manner.ground, 0.25))
         sheet.stroke(points - (thick[i] * 0.28, 0), thick[i] * 0.3, colour, 0.9)
@@ -207,7 +207,10 @@ def _spray(sheet: Sheet, manner: Manner, dice: np.random.Generator, at: tuple[fl
     long = dice.uniform(0.05, 0.16)
     angle = dice.uniform(-0.7, 0.5)
     tip = (at[0] + side * long * np.cos(angle), at[1] + long * np.sin(angle))
-    colour = mix(manner.leaves[int(dice.integers(0, 3))], manner.mist, 0.72 * far)
+    green = manner.leaves[int(dice.integers(0, 3))]
+    if not manner.season_green:
+        green = mix(manner.needles, green, 0.3)  # bamboo stays green, and yellows a little in autumn
+    colour = mix(green, manner.mist, 0.72 * far)
     sheet.stroke(np.array((at, ((at[0] + tip[0]) / 2, (at[1] + tip[1]) / 2 - 0.008), tip)), 0.0026, colour)
     t = np.linspace(0, 1, 7)
     for _ in range(int(dice.integers(4, 8) * (1 - 0.35 * manner.bare))):
@@ -217,7 +220,7 @@ def _spray(sheet: Sheet, manner: Manner, dice: np.random.Generator, at: tuple[fl
         turns = turn + dice.normal(0, 0.12) * t
         spine = start + np.stack((np.cos(turns), np.sin(turns)), 1) * (t * size)[:, None]
         widths = size * 0.17 * np.sin(np.pi * t**0.7) * (1 - 0.3 * t) + 0.0006
-        if manner.flat:
+        if manner.key_lines:
             sheet.stroke(spine, widths + 0.0024, mix(manner.ink, manner.mist, 0.6 * far))
         sheet.stroke(spine, widths, colour, 0.93)
         if manner.snow and far < 0.6 and dice.random() < 0.7:
@@ -225,33 +228,46 @@ def _spray(sheet: Sheet, manner: Manner, dice: np.random.Generator, at: tuple[fl
 
 
 def paint_reeds(
-    canvas: Canvas, manner: Manner, x0: float, x1: float, y: float, height: float, count: int, part: str
+    canvas: Canvas,
+    manner: Manner,
+    x0: float,
+    x1: float,
+    y: float,
+    height: float,
+    count: int,
+    far: float,
+    part: str,
 ) -> None:
-    """Reeds whose feet stand about y, bent one way, some with plumes."""
+    """Reeds whose feet stand about y, all bent by one wind, some with plumes."""
     dice = canvas.dice(part)
     sheet = canvas.sheet(x0 - height, y - height * 1.3, x1 + height, y + 0.08)
     t = np.linspace(0, 1, 8)
-    stem = manner.leaves[0] if manner.season_green else mix(manner.foot, manner.ink, 0.25)
-    wind = dice.normal(0.25, 0.1)
+    stem = manner.leaves[2] if manner.season_green else mix(manner.trunk, manner.foot, 0.35)
+    plume_colour = _WHITE if manner.snow else mix(manner.foot, manner.mist, 0.55)
+    wind = dice.uniform(0.2, 0.45) * (1 if dice.random() < 0.5 else -1)
+    middle, wide = (x0 + x1) / 2, (x1 - x0) / 2
     for _ in range(count):
-        x, foot = dice.uniform(x0, x1), y + dice.normal(0, 0.018)
-        tall, bend = height * dice.uniform(0.5, 1.1), wind + dice.normal(0, 0.18)
-        points = np.stack((x + bend * tall * t**2.2, foot - tall * t * (1 - 0.10 * t * abs(bend))), 1)
-        colour = mix(stem, manner.ink if dice.random() < 0.35 else manner.foot, 0.35)
-        sheet.stroke(points, 0.0042 * (1 - 0.8 * t), colour, 0.9)
-        if dice.random() < 0.3:
-            plume = points[-1] + np.stack(
-                (np.linspace(-0.004, 0.03, 8) * np.sign(bend + 1e-6), np.linspace(-0.012, 0.016, 8)), 1
+        x = middle + wide * float(np.clip(dice.normal(0, 0.45), -1, 1))
+        foot = y + dice.normal(0, 0.012)
+        tall, bend = height * dice.uniform(0.45, 1.1), wind + dice.normal(0, 0.13)
+        points = np.stack((x + bend * tall * t**2.0, foot - tall * t * (1 - 0.25 * t * abs(bend))), 1)
+        colour = mix(mix(stem, manner.ink, dice.uniform(0.0, 0.45)), manner.mist, far * 0.6)
+        sheet.stroke(points, height * 0.014 * (1 - 0.75 * t), colour, 0.95)
+        for _ in range(3):
+            root = points[int(dice.integers(1, 6))]
+            turn = -np.pi / 2 + np.sign(wind) * dice.uniform(-0.15, 0.6)
+            fall = np.sign(wind) * dice.uniform(0.5, 1.5)
+            blade = root + np.stack((np.cos(turn + fall * t), np.sin(turn + fall * t)), 1) * (t * tall * 0.5)[:, None]
+            sheet.stroke(blade, height * 0.026 * np.sin(np.pi * t**0.6) + 0.0006, colour, 0.93)
+        if dice.random() < 0.35:
+            _plume(
+                sheet, dice, points[-1], height * 0.18, float(np.sign(wind)), mix(plume_colour, manner.mist, far * 0.5)
             )
-            sheet.stroke(
-                plume,
-                0.012 * np.sin(np.pi * np.clip(t, 0.05, 1)) + 0.001,
-                _WHITE if manner.snow else mix(manner.foot, manner.mist, 0.45),
-                0.85,
-            )
-        for _ in range(2):
-            root = points[int(dice.integers(1, 5))]
-            turn = dice.normal(0, 0.5) - np.pi / 2 + np.sign(bend) * 0.5
-            blade = root + np.stack((np.cos(turn + 0.9 * t), np.sin(turn + 0.9 * t)), 1) * (t * tall * 0.42)[:, None]
-            sheet.stroke(blade, 0.006 * np.sin(np.pi * t**0.6) + 0.0006, colour, 0.9)
-    sheet.lay(dry=0.0 if manner.flat else manner.dry * 0.6)
+    sheet.lay(dry=0.0 if manner.flat else manner.dry * 0.5)
+
+
+def _plume(sheet: Sheet, dice: np.random.Generator, at: np.ndarray, size: float, side: float, colour: Colour) -> None:
+    t = np.linspace(0, 1, 5)
+    turn = -np.pi / 2 + side * dice.uniform(0.5, 1.7, (9, 1)) + side * 0.7 * t
+    hairs = at + np.stack((np.cos(turn), np.sin(turn)), 2) * (t * size)[:, None]
+    sheet.strokes(hairs, size * 0.06 * (1 - 0.6 * t), (colour,), 0.9)

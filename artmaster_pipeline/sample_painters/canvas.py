@@ -14,6 +14,7 @@ from artmaster_pipeline.sample_painters.chance import chance
 
 Colour = tuple[float, float, float]
 Plane = np.ndarray
+Window = tuple[slice, slice]  # rows, columns
 
 
 def smooth(value: Plane, low: float, high: float) -> Plane:
@@ -52,25 +53,43 @@ class Canvas:
         for octave in range(octaves):
             nx = max(2, round(self.right * cells * 2**octave / stretch) + 1)
             ny = max(2, round(self.bottom * cells * 2**octave) + 1)
+            norm += weight * weight
             if octave and (nx > 1.5 * self.width or ny > 1.5 * self.height):
-                break
+                weight *= gain
+                continue  # finer than the pixels; the weights stay those of the full picture
             lattice = dice.random((ny + 2, nx + 2), dtype=np.float32) * 2.0 - 1.0
             box = (1.0, 1.0, nx + 1.0, ny + 1.0)
             grown = Image.fromarray(lattice).resize((self.width, self.height), Image.Resampling.BICUBIC, box=box)
             total += np.asarray(grown) * np.float32(weight)
-            norm += weight * weight
             weight *= gain
         return total * np.float32(1.3 / norm**0.5)
 
     @cached_property
-    def warp_x(self) -> Plane:
-        """How the hand wavers sideways, about -1..1."""
-        return self.noise("warp-x", 5.0, 6, gain=0.52)
+    def sway_x(self) -> Plane:
+        """How whole forms lean sideways, about -1..1: slow, so that strokes that follow it stay strokes."""
+        return self.noise("sway-x", 3.6, 2)
 
     @cached_property
-    def warp_y(self) -> Plane:
+    def sway_y(self) -> Plane:
+        """How whole forms lean up and down, about -1..1."""
+        return self.noise("sway-y", 3.6, 2)
+
+    @cached_property
+    def waver_x(self) -> Plane:
+        """How the hand wavers sideways while it draws a contour, about -1..1."""
+        return self.noise("waver-x", 15.0, 4, gain=0.55)
+
+    @cached_property
+    def waver_y(self) -> Plane:
         """How the hand wavers up and down, about -1..1."""
-        return self.noise("warp-y", 5.0, 6, gain=0.52)
+        return self.noise("waver-y", 15.0, 4, gain=0.55)
+
+    def at(self, planes: Sequence[Plane], x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
+        """The planes' values at places in units; outside the canvas, those of its edge."""
+        columns = np.minimum(np.maximum(x * self.unit, 0), self.width - 1).astype(np.int64)
+        rows = np.minimum(np.maximum(y * self.unit, 0), self.height - 1).astype(np.int64)
+        flat = rows * self.width + columns
+        return [plane.ravel().take(flat) for plane in planes]
 
     @cached_property
     def cloud(self) -> Plane:
@@ -86,25 +105,31 @@ class Canvas:
         grown = Image.fromarray(coarse).resize((self.width, self.height), Image.Resampling.BILINEAR)
         return (fine * np.float32(0.6) + np.asarray(grown) * np.float32(1.1)).astype(np.float32)
 
-    def window(self, x0: float, y0: float, x1: float, y1: float) -> tuple[slice, slice] | None:
+    def window(self, x0: float, y0: float, x1: float, y1: float) -> Window | None:
         """The pixel rows and columns of a rectangle in units; None where it lies off the canvas."""
         left, right = max(0, int(x0 * self.unit) - 1), min(self.width, int(x1 * self.unit) + 2)
         top, bottom = max(0, int(y0 * self.unit) - 1), min(self.height, int(y1 * self.unit) + 2)
         return (slice(top, bottom), slice(left, right)) if left < right and top < bottom else None
 
-    def cover(self, window: tuple[slice, slice], colour: Sequence[Plane | float], alpha: Plane) -> None:
+    def cover(self, window: Window, colour: Sequence[Plane | float], alpha: Plane) -> None:
         """Lay opaque pigment: `colour` is three planes or numbers, `alpha` 0..1."""
         for plane, value in zip(self.planes, colour, strict=True):
             part = plane[window]
             part += (value - part) * alpha
+        self.shut(window, alpha)
 
-    def stain(self, window: tuple[slice, slice], colour: Sequence[float], alpha: Plane) -> None:
+    def shut(self, window: Window, alpha: Plane) -> None:
+        """What is laid over a light dims it."""
+        if self.light is not None:
+            self.light[window] *= 1.0 - alpha
+
+    def stain(self, window: Window, colour: Sequence[float], alpha: Plane) -> None:
         """Lay transparent ink or wash: what is below shines through, multiplied by `colour` where alpha is 1."""
         for plane, value in zip(self.planes, colour, strict=True):
             plane[window] *= 1.0 - alpha * np.float32(1.0 - value)
 
     @property
-    def whole(self) -> tuple[slice, slice]:
+    def whole(self) -> Window:
         """The window of the whole canvas."""
         return slice(0, self.height), slice(0, self.width)
 
@@ -125,7 +150,7 @@ class Canvas:
 class Sheet:
     """Brush strokes drawn with anti-aliasing over one window of a canvas; later strokes cover earlier ones."""
 
-    def __init__(self, canvas: Canvas, window: tuple[slice, slice] | None) -> None:
+    def __init__(self, canvas: Canvas, window: Window | None) -> None:
         self.canvas, self.window = canvas, window
         self.fine = 2 if canvas.unit >= 600 else 4
         self.scale = canvas.unit * self.fine
@@ -153,12 +178,19 @@ class Sheet:
 
     def stroke(self, points: np.ndarray, widths: np.ndarray | float, colour: Colour, alpha: float = 1.0) -> None:
         """A brush stroke along points (n, 2) whose width varies; never thinner than a third of a pixel."""
-        points = np.asarray(points, np.float64)
-        widths = np.maximum(np.broadcast_to(widths, len(points)), 0.34 / self.canvas.unit)
-        along = np.gradient(points, axis=0)
-        normal = np.stack((-along[:, 1], along[:, 0]), 1) / (np.hypot(along[:, 0], along[:, 1])[:, None] + 1e-9)
-        side = normal * widths[:, None] / 2.0
-        self.polygon(np.concatenate((points + side, (points - side)[::-1])), colour, alpha)
+        self.strokes(np.asarray(points)[None], widths, (colour,), alpha)
+
+    def strokes(
+        self, many: np.ndarray, widths: np.ndarray | float, colours: Sequence[Colour], alpha: float = 1.0
+    ) -> None:
+        """Brush strokes of the same point count: (n, k, 2), widths (n, k) or fewer; colours are used in turn."""
+        along = np.empty_like(many)
+        along[:, 1:-1] = many[:, 2:] - many[:, :-2]
+        along[:, 0], along[:, -1] = many[:, 1] - many[:, 0], many[:, -1] - many[:, -2]
+        half = np.maximum(widths, 0.34 / self.canvas.unit) * 0.5
+        half = half / (np.hypot(along[..., 0], along[..., 1]) + 1e-9)
+        side = along[..., ::-1] * (-1.0, 1.0) * half[..., None]
+        self.polygons(np.concatenate((many + side, (many - side)[:, ::-1]), 1), colours, alpha)
 
     def lines(self, segments: np.ndarray, width: float, colour: Colour, alpha: float = 1.0) -> None:
         """Straight lines of one width: (n, 2, 2)."""
@@ -185,7 +217,7 @@ class Sheet:
         window = (slice(rows.start + y0, rows.start + y1), slice(columns.start + x0, columns.start + x1))
         small = np.asarray(self.image.reduce(f, box=(x0 * f, y0 * f, x1 * f, y1 * f)))
         alpha = small[..., 3] * np.float32(1 / 255)
-        thin: Plane | float = 1.0
+        thin = np.ones_like(alpha)
         if dry:
             thin = np.clip(1.0 + dry * (self.canvas.grain[window] * 0.5 - 0.35), 0.0, 1.0)
             alpha = alpha * thin
@@ -193,7 +225,9 @@ class Sheet:
             part = plane[window]
             part *= 1.0 - alpha
             part += small[..., index] * np.float32(1 / 255) * thin
-        if spare:
+        if not spare:
+            self.canvas.shut(window, alpha)
+        else:
             if self.canvas.light is None:
                 self.canvas.light = np.zeros((self.canvas.height, self.canvas.width), np.float32)
             lit = self.canvas.light[window]

@@ -41,6 +41,13 @@ class Manner:
     snow: bool = False
     bare: float = 0.0  # share of leaves that have fallen
     season_green: bool = True
+    medium: str = ""  # what repaints the finished picture (media.py); its sky is full of colour, its water a mirror
+    glow: Colour = (1.0, 1.0, 1.0)  # the sky at the horizon, in such a medium
+
+    @property
+    def key_lines(self) -> bool:
+        """Whether forms are printed with a dark line around them."""
+        return self.flat and self.outline > 0
 
 
 def _rgb(code: str) -> Colour:
@@ -64,7 +71,7 @@ _INK = Manner(
     leaves=(_rgb("3a3938"), _rgb("5a5856"), _rgb("2a2929")), needles=_rgb("232222"),
     blossom=(_rgb("f4efe6"), _rgb("cfc9c0"), _rgb("faf6ee")), trunk=_rgb("2e2c2b"),
     roof=_rgb("3b3938"), wall=_rgb("efe9dd"), robe=(_rgb("f1ece0"), _rgb("6a6764"), _rgb("45423f")),
-    boat=_rgb("4b4845"), seal=_rgb("a5392b"), sun=_rgb("a8a39b"),
+    boat=_rgb("4b4845"), seal=_rgb("a5392b"), sun=_rgb("b5776a"),
     outline=0.0030, strokes=0.8, shade=0.35, wash=0.75, pigment=0.55, dry=0.6,
 )  # fmt: skip
 _WOODBLOCK = Manner(
@@ -77,7 +84,30 @@ _WOODBLOCK = Manner(
     boat=_rgb("9c7346"), seal=_rgb("b23a2a"), sun=_rgb("cf4630"),
     outline=0.0032, strokes=0.0, shade=0.3, wash=0.0, pigment=1.0, flat=True, dry=0.12,
 )  # fmt: skip
-_BASES = {"emerald-and-ochre": _EMERALD, "ink": _INK, "woodblock": _WOODBLOCK}
+_OIL = replace(
+    _EMERALD, ground=_rgb("d9d3c3"), support="canvas", ink=_rgb("2c2f45"), medium="oil",
+    peaks=(_rgb("54708f"), _rgb("5d8a62")), body=_rgb("7fa05a"), foot=_rgb("c3a566"), mist=_rgb("dfe3e6"),
+    water=_rgb("5f8aa6"), water_strength=0.55, sky=_rgb("6f9fd0"), glow=_rgb("f1e3c4"),
+    wall=_rgb("efe2c6"), roof=_rgb("9a5a43"), robe=(_rgb("f4efe4"), _rgb("b5402f"), _rgb("35568a")),
+    outline=0.0007, strokes=0.30, shade=0.85, wash=0.0, pigment=1.0, dry=0.1,
+)  # fmt: skip
+_GOUACHE = replace(
+    _OIL, ground=_rgb("efe6d2"), ink=_rgb("27305a"), medium="gouache", flat=True,
+    peaks=(_rgb("3b5fb0"), _rgb("3f9a6c")), body=_rgb("9bc24f"), foot=_rgb("f0a848"), mist=_rgb("f6ead6"),
+    water=_rgb("3f9fc4"), sky=_rgb("5cb3dc"), glow=_rgb("fbdca8"), trunk=_rgb("7a3b3b"), roof=_rgb("d2553c"),
+    outline=0.0, strokes=0.0, shade=0.5,
+)  # fmt: skip
+_AIRBRUSH = replace(
+    _OIL, ground=_rgb("d6dadd"), ink=_rgb("23281f"), medium="airbrush",
+    peaks=(_rgb("5f7466"), _rgb("56703f")), body=_rgb("5d7440"), foot=_rgb("8a7c58"), mist=_rgb("dbe1e4"),
+    water=_rgb("52707f"), water_strength=0.5, sky=_rgb("6d9bc8"), glow=_rgb("dfe6e6"), trunk=_rgb("3d3229"),
+    leaves=(_rgb("3b5a2b"), _rgb("567336"), _rgb("2c4624")), needles=_rgb("24402a"), sun=_rgb("ffd9a0"),
+    outline=0.0005, strokes=0.42, shade=0.95,
+)  # fmt: skip
+_BASES = {
+    "emerald-and-ochre": _EMERALD, "ink": _INK, "woodblock": _WOODBLOCK, "oil": _OIL, "gouache": _GOUACHE,
+    "airbrush": _AIRBRUSH,
+}  # fmt: skip
 
 _PALETTES = {
     "emerald and ochre": {},
@@ -102,6 +132,33 @@ _PALETTES = {
     "indigo and vermilion": {
         "peaks": (_rgb("27365f"), _rgb("4a5a86")), "body": _rgb("8d93a0"), "foot": _rgb("d79a6b"),
         "sky": _rgb("b8452f"), "water": _rgb("35507f"), "roof": _rgb("6d5444"),
+    },
+    "warm sunlight": {},
+    "silvery light": {
+        "sky": _rgb("a3b6c4"), "glow": _rgb("e4e4dc"), "peaks": (_rgb("7489a0"), _rgb("7d937f")),
+        "body": _rgb("9aa57e"), "foot": _rgb("bdb089"), "water": _rgb("8ba1ac"),
+    },
+    "violet shadows": {
+        "sky": _rgb("8f93d6"), "glow": _rgb("f6d6c0"), "peaks": (_rgb("6a5fa6"), _rgb("567fa0")),
+        "body": _rgb("86a565"), "foot": _rgb("d0a27c"), "water": _rgb("7580c0"), "ink": _rgb("3b2f5e"),
+    },
+    "bold complementary colours": {},
+    "soft pastel colours": {
+        "sky": _rgb("a9d3e6"), "glow": _rgb("fbe3d6"), "peaks": (_rgb("8fa6d8"), _rgb("93c7ad")),
+        "body": _rgb("c3d993"), "foot": _rgb("f3cfa0"), "water": _rgb("93c9d9"), "roof": _rgb("e39a8d"),
+    },
+    "earth colours": {
+        "sky": _rgb("b9b08c"), "glow": _rgb("ecd9ae"), "peaks": (_rgb("5c5a4a"), _rgb("7d7345")),
+        "body": _rgb("a48a4c"), "foot": _rgb("c9894c"), "water": _rgb("7f8f80"), "roof": _rgb("8e4a34"),
+    },
+    "natural colours": {},
+    "faded colours": {
+        "sky": _rgb("b7c3c2"), "glow": _rgb("e9e2d0"), "peaks": (_rgb("8b958c"), _rgb("8a9275")),
+        "body": _rgb("919673"), "foot": _rgb("b0a283"), "water": _rgb("8f9e9e"), "ink": _rgb("3f3f3c"),
+    },
+    "deep colours": {
+        "sky": _rgb("2f6fb4"), "glow": _rgb("c6dcea"), "peaks": (_rgb("34566b"), _rgb("2f5d35")),
+        "body": _rgb("3a6a2c"), "foot": _rgb("8a6a35"), "water": _rgb("1f5577"),
     },
     "moss green and rose": {
         "peaks": (_rgb("4f6f45"), _rgb("6d8450")), "body": _rgb("9aa765"), "foot": _rgb("dcb9a0"),
@@ -152,7 +209,7 @@ def _autumn(m: Manner, ink: bool) -> Manner:
 
 
 def _winter(m: Manner, ink: bool) -> Manner:
-    white = mix(m.ground, (0.98, 0.98, 0.97), 0.86 if not ink else 0.6)
+    white = mix(m.ground, (0.98, 0.98, 0.97), 0.86)
     cold = mix(_rgb("a9b7bd"), m.ground, 0.25) if not ink else mix(m.ink, m.ground, 0.62)
     grey = mix(m.ground, cold, 0.55)
     return replace(
@@ -166,6 +223,11 @@ def _winter(m: Manner, ink: bool) -> Manner:
         bare=1.0,
         season_green=False,
         needles=mix(m.needles, m.ink, 0.3),
+        sky=mix(m.sky, cold, 0.5),
+        glow=mix(m.glow, cold, 0.35),
+        wash=m.wash * 0.18,
+        strokes=m.strokes * 0.6,
+        pigment=0.92,
     )
 
 

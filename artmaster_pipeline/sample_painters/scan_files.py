@@ -1,4 +1,4 @@
-"""Paintings as an archive's scanner sees them: mounting, margins, a little skew, a cast; files and their artworks.csv."""
+"""Paintings as an archive's scanner sees them (mounting, margins, skew, a cast), as files with an artworks.csv."""
 
 import csv
 import io
@@ -74,9 +74,8 @@ class _Work:
     def row(self) -> tuple[str, ...]:
         scene = self.scene
         title = f"{scene.subject[:1].upper()}{scene.subject[1:]}, {scene.season}"
-        return (
-            self.file, title, self.accession_number, str(self.year), scene.season, scene.subject, scene.caption(), _RIGHTS
-        )  # fmt: skip
+        archive = (self.file, title, self.accession_number, str(self.year))
+        return (*archive, scene.season, scene.subject, scene.caption(), _RIGHTS)
 
 
 def _write_scan(path: Path, work: _Work) -> None:

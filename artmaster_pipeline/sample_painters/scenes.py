@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.sample_painters.chance import chance
 
-STYLES: tuple[str, ...] = ("emerald-and-ochre", "ink", "woodblock")
+STYLES: tuple[str, ...] = ("emerald-and-ochre", "ink", "woodblock", "oil", "gouache", "airbrush")
 
 SUBJECTS: tuple[str, ...] = (
     "layered mountains",
@@ -30,6 +30,9 @@ PALETTES: dict[str, tuple[str, ...]] = {
     "emerald-and-ochre": ("emerald and ochre", "azurite and gold", "pale malachite and umber"),
     "ink": ("wet black ink", "dry grey ink", "pale silver ink"),
     "woodblock": ("Prussian blue", "indigo and vermilion", "moss green and rose"),
+    "oil": ("warm sunlight", "silvery light", "violet shadows"),
+    "gouache": ("bold complementary colours", "soft pastel colours", "earth colours"),
+    "airbrush": ("natural colours", "faded colours", "deep colours"),
 }
 
 _TIME_WORDS = {"dawn": "at dawn", "day": "by day", "dusk": "at dusk", "night": "at night under the moon"}
@@ -44,6 +47,9 @@ _STYLE_WORDS = {
     "emerald-and-ochre": "a blue-green landscape on silk",
     "ink": "an ink wash painting",
     "woodblock": "a woodblock print",
+    "oil": "an oil painting",
+    "gouache": "a gouache",
+    "airbrush": "an airbrushed picture",
 }
 
 

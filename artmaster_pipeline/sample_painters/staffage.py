@@ -32,23 +32,38 @@ def _roof(sheet: Sheet, manner: Manner, x: float, y: float, half: float, tall: f
     _edges(sheet, shape, pen, manner.ink)
 
 
-def paint_house(canvas: Canvas, manner: Manner, x: float, y: float, size: float, lit: bool = False) -> None:
-    """A cottage whose floor is at y and whose width is about `size`."""
+def paint_house(
+    canvas: Canvas, manner: Manner, x: float, y: float, size: float, face: int = 1, lit: bool = False
+) -> None:
+    """A thatched cottage seen from a corner: its gable looks to `face`, its front's floor is at y."""
     sheet = canvas.sheet(x - size, y - size, x + size, y + size * 0.2)
-    pen = max(0.0009, size * 0.014)
-    half, wall = size * 0.36, size * 0.26
-    box = np.array(((x - half, y), (x + half, y), (x + half, y - wall), (x - half, y - wall)))
-    sheet.polygon(box, manner.wall)
-    _edges(sheet, box, pen, manner.ink)
-    door = np.array(
-        ((x - half * 0.3, y), (x + half * 0.15, y), (x + half * 0.15, y - wall * 0.7), (x - half * 0.3, y - wall * 0.7))
-    )
-    sheet.polygon(door, _LAMP if lit else mix(manner.trunk, manner.ink, 0.3))
-    _roof(sheet, manner, x, y - wall * 0.9, size * 0.52, size * 0.32, 0.62, pen)
+    pen = max(0.0009, size * 0.012)
+
+    def at(*points: tuple[float, float]) -> np.ndarray:
+        return np.array([(x + face * px * size, y - py * size) for px, py in points])
+
+    gable = at((0.18, 0.0), (0.44, 0.07), (0.44, 0.27), (0.31, 0.47), (0.18, 0.22))
+    front = at((-0.42, 0.0), (0.18, 0.0), (0.18, 0.22), (-0.42, 0.22))
+    thatch = at((-0.50, 0.17), (0.22, 0.17), (0.33, 0.50), (-0.36, 0.50))
+    behind = at((0.33, 0.50), (0.28, 0.49), (0.42, 0.23), (0.49, 0.24))
+    door = at((-0.20, 0.0), (-0.03, 0.0), (-0.03, 0.17), (-0.20, 0.17))
+    straw = mix(manner.roof, _WHITE, 0.92) if manner.snow else mix(manner.roof, manner.foot, 0.35)
+    for shape, colour in ((gable, mix(manner.wall, manner.ink, 0.16)), (front, manner.wall)):
+        sheet.polygon(shape, colour)
+        _edges(sheet, shape, pen, manner.ink)
+    sheet.polygon(door, mix(manner.trunk, manner.ink, 0.4))
+    for shape in (behind, thatch):
+        sheet.polygon(shape, straw)
+        _edges(sheet, shape, pen, manner.ink)
+    if canvas.detail(size, 50) >= 1:
+        share = np.linspace(0.06, 0.94, 12)[:, None]
+        ribs = np.stack((thatch[3] + (thatch[2] - thatch[3]) * share, thatch[0] + (thatch[1] - thatch[0]) * share), 1)
+        sheet.lines(ribs, pen * 0.6, mix(straw, manner.ink, 0.35))
     sheet.lay()
     if lit:
         lamp = canvas.sheet(x - size, y - size, x + size, y)
         lamp.polygon(door, _LAMP)
+        lamp.polygon(at((0.26, 0.10), (0.36, 0.13), (0.36, 0.22), (0.26, 0.19)), _LAMP)
         lamp.lay(spare=True)
 
 
@@ -152,7 +167,7 @@ def paint_bridge(canvas: Canvas, manner: Manner, x0: float, x1: float, y: float,
         sheet.lines(
             np.array(((top[i], (top[i, 0], y + (x1 - x0) * 0.1)),)), pen * 1.8, mix(manner.trunk, manner.ink, 0.3)
         )
-    deck = np.concatenate((top, (top + (0, thick))[::-1]))
+    deck = np.concatenate((top, (top + np.array((0.0, thick)))[::-1]))
     sheet.polygon(deck, plank)
     _edges(sheet, deck, pen, manner.ink)
     rail = top - (0, thick * 1.7)

@@ -1,10 +1,11 @@
 """Trees: branching trunks with the leaves of the season, pines, willows, and the dots that stand for woods far away."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from artmaster_pipeline.sample_painters.canvas import Canvas, Sheet, mix
+from artmaster_pipeline.sample_painters.canvas import Canvas, Colour, Sheet, mix
 from artmaster_pipeline.sample_painters.manners import Manner
 
 _GOLDEN = 2.399963
@@ -71,7 +72,7 @@ def _limbs(sheet: Sheet, manner: Manner, limbs: list[Limb], far: float) -> None:
     bark = mix(manner.trunk, manner.mist, far * 0.6)
     for limb in limbs:
         widths = np.linspace(limb.thick, limb.thin, len(limb.points))
-        if manner.flat and limb.order < 2:
+        if manner.key_lines and limb.order < 2:
             sheet.stroke(limb.points, widths + 2 * 0.0016, manner.ink)
         sheet.stroke(limb.points, widths, bark)
     if manner.snow:
@@ -82,7 +83,7 @@ def _limbs(sheet: Sheet, manner: Manner, limbs: list[Limb], far: float) -> None:
 
 
 def _crown(
-    sheet: Sheet, manner: Manner, dice: np.random.Generator, limbs, height: float, kind: str, far: float
+    sheet: Sheet, manner: Manner, dice: np.random.Generator, limbs: list[Limb], height: float, kind: str, far: float
 ) -> None:
     tips = np.concatenate([limb.points[2:] for limb in limbs if limb.order >= 1])
     leaf = height * 0.020 * (1 + far)
@@ -99,25 +100,60 @@ def _crown(
     if kind == "willow" and not manner.snow:
         _willow(sheet, dice, tips, height, colours)
         return
+    if manner.flat and kind == "broad":
+        _heaps(sheet, manner, dice, tips, height, colours, share)
+        return
     radii = leaf * dice.uniform(0.5, 1.2, (count, 1)) * ((1.0, 0.62) if kind == "broad" else (0.7, 0.7))
-    if manner.flat:
+    if manner.key_lines:
         sheet.dots(centres, radii + 0.0012, (manner.ink,))
     sheet.dots(centres, radii, colours, 0.95)
 
 
-def _willow(sheet: Sheet, dice: np.random.Generator, tips: np.ndarray, height: float, colours) -> None:
-    count = int(110 * sheet.canvas.detail(height * 0.012, 1.0)) + 12
+def _heaps(
+    sheet: Sheet,
+    manner: Manner,
+    dice: np.random.Generator,
+    tips: np.ndarray,
+    height: float,
+    colours: Sequence[Colour],
+    share: float,
+) -> None:
+    """A printed crown: scalloped heaps of leaves with a key line around them and lighter tops."""
+    count = int(len(tips) * 0.9 * min(1.0, share + 0.15))
+    middle = tips[dice.permutation(len(tips))[:count]]
+    lobes = middle[:, None] + dice.normal(0, height * 0.030, (count, 4, 2)) * (1.3, 0.7)
+    lobes = lobes.reshape(-1, 2)
+    radii = height * dice.uniform(0.028, 0.048, (len(lobes), 1)) * (1.15, 0.85)
+    if manner.key_lines:
+        sheet.dots(lobes, radii + 0.0022, (manner.ink,))
+    sheet.dots(lobes, radii, (mix(colours[0], manner.ink, 0.18), colours[2]))
+    lit = lobes - (0.15 * height * 0.04, height * 0.016)
+    sheet.dots(lit, radii * 0.55, (colours[1],))
+    spots = lobes + dice.normal(0, height * 0.018, lobes.shape)
+    sheet.dots(spots, radii * 0.12, (mix(colours[0], manner.ink, 0.5),))
+
+
+def _willow(
+    sheet: Sheet, dice: np.random.Generator, tips: np.ndarray, height: float, colours: Sequence[Colour]
+) -> None:
+    count = int(230 * sheet.canvas.detail(height * 0.010, 1.0)) + 16
     t = np.linspace(0, 1, 6)
-    for i in range(count):
-        start = tips[dice.integers(0, len(tips))]
-        long = height * dice.uniform(0.2, 0.5)
-        bend = dice.normal(0.05, 0.06) * height
-        points = np.stack((start[0] + bend * np.sin(t * 1.6), start[1] + long * t - 0.03 * height * np.sin(t * 3)), 1)
-        sheet.stroke(points, height * 0.008 * (1 - 0.7 * t), colours[i % len(colours)], 0.85)
+    start = tips[dice.integers(0, len(tips), count)]
+    long = height * dice.uniform(0.2, 0.5, (count, 1))
+    bend = dice.normal(0.05, 0.06, (count, 1)) * height
+    x = start[:, :1] + bend * np.sin(t * 1.6)
+    y = start[:, 1:] + long * t - 0.03 * height * np.sin(t * 3)
+    sheet.strokes(np.stack((x, y), 2), height * 0.0065 * (1 - 0.7 * t), colours, 0.85)
 
 
 def _pine(
-    sheet: Sheet, manner: Manner, dice: np.random.Generator, foot, height: float, far: float, lean: float
+    sheet: Sheet,
+    manner: Manner,
+    dice: np.random.Generator,
+    foot: tuple[float, float],
+    height: float,
+    far: float,
+    lean: float,
 ) -> None:
     steps = 12
     turns = lean + dice.normal(0, 0.3, steps).cumsum() * 0.45
@@ -148,7 +184,8 @@ def _needles(
     pad = np.column_stack((np.full(len(tufts), size * 0.95), np.full(len(tufts), size * 0.42)))
     pads = tufts - (0, size * 0.25)
     if manner.flat:
-        sheet.dots(pads, pad + 0.0016, (manner.ink,))
+        if manner.key_lines:
+            sheet.dots(pads, pad + 0.0016, (manner.ink,))
         sheet.dots(pads, pad, (colour, mix(colour, manner.leaves[0], 0.4)))
     else:
         sheet.dots(pads, pad, (mix(colour, manner.ground, 0.25),), 0.42)
@@ -177,12 +214,27 @@ def paint_wood(
     stems = np.stack((feet, feet - (0, size * 0.8)), 1)
     sheet.lines(stems, max(0.0009, size * 0.07), mix(manner.trunk, manner.mist, far * 0.6), 0.9)
     share = 1.0 - 0.75 * manner.bare
-    per = max(2, int(9 * canvas.detail(size * 0.3, 1.2) * share))
+    per = max(2, int(20 * canvas.detail(size * 0.2, 1.2) * share))
     centres = feet[:, None] - (0, size * 0.8) + dice.normal(0, 1, (len(feet), per, 2)) * (size * 0.30, size * 0.28)
-    radii = size * dice.uniform(0.10, 0.22, (len(feet) * per, 1)) * (1.25, 0.8)
+    radii = size * dice.uniform(0.07, 0.15, (len(feet) * per, 1)) * (1.25, 0.8)
     white = (0.96, 0.96, 0.95)
     colours = [mix(white if manner.snow and i == 2 else c, manner.mist, far * 0.6) for i, c in enumerate(manner.leaves)]
     if manner.snow:
         colours = [mix(manner.trunk, manner.mist, 0.2 + far * 0.5), white, white]
     sheet.dots(centres.reshape(-1, 2), radii, colours, 0.92)
     sheet.lay(dry=manner.dry * 0.5)
+
+
+def paint_grass(canvas: Canvas, manner: Manner, dice: np.random.Generator, feet: np.ndarray) -> None:
+    """Tufts of grass at `feet` (n, 2)."""
+    if canvas.detail(0.0016, 0.8) < 0.5 or not len(feet):
+        return
+    low, high = feet.min(0) - 0.04, feet.max(0) + 0.02
+    sheet = canvas.sheet(low[0], low[1], high[0], high[1])
+    if sheet.window is None:
+        return
+    root = np.repeat(feet, 5, 0) + dice.normal(0, 0.004, (len(feet) * 5, 2)) * (1, 0.2)
+    tip = root + np.stack((dice.normal(0, 0.009, len(root)), -dice.uniform(0.008, 0.024, len(root))), 1)
+    colour = mix(manner.leaves[2] if manner.season_green else manner.foot, manner.ink, 0.45)
+    sheet.lines(np.stack((root, tip), 1), 0.0014, colour, 0.85)
+    sheet.lay(dry=manner.dry * 0.4)
