@@ -114,13 +114,13 @@ def _encode_picture(pipe: Any, file: Path, profile: Profile, image: TrainingImag
 
 def _latent_file(home: Home, profile: Profile, revision: str, image: TrainingImage) -> Path:
     size = profile.size(image.width, image.height)
-    key = identity("latent", _LATENT_FORM, image.sha256, profile.base_model, revision, size, profile.dtype)
+    key = identity("latent", _LATENT_FORM, image.sha256, revision, size, profile.dtype)
     return home.cache / "latents" / f"{key}.safetensors"
 
 
 def _text_file(home: Home, profile: Profile, revision: str, caption: str) -> Path:
     # A quantised T5 gives other embeddings than the full one.
-    encoder = [profile.base_model, revision, profile.dtype, profile.quantization]
+    encoder = [revision, profile.dtype, profile.quantization]
     key = identity("text", _TEXT_FORM, caption, encoder, profile.max_sequence_length)
     return home.cache / "text" / f"{key}.safetensors"
 

@@ -1,5 +1,6 @@
 """Which works are trained on and which are held out to judge by: decided by content, once, per work."""
 
+import math
 from collections.abc import Iterable, Mapping
 
 from artmaster_pipeline.errors import WrongUse
@@ -14,7 +15,8 @@ def split_works(scan_sha256s: Iterable[str], earlier: Mapping[str, Split], held_
 
     A work is held out if the first 32 bits of its hash, read as a fraction, lie below `held_out_share`. What was
     decided `earlier` stays, so that new scans never move an old one. With four works or more one is held out in any
-    case, and two are always trained on. Raises WrongUse where there are fewer than two works.
+    case; where chance would hold out more than half of a small archive, the highest hashes are trained on after all,
+    as are two works in any case. Raises WrongUse where there are fewer than two works.
     """
     works = sorted(set(scan_sha256s))
     if len(works) < MIN_TRAIN_WORKS:
@@ -27,7 +29,7 @@ def split_works(scan_sha256s: Iterable[str], earlier: Mapping[str, Split], held_
     if len(works) >= MIN_WORKS_TO_HOLD_OUT and "held_out" not in parts.values():
         parts[new_first[0]] = "held_out"
     held_out = [work for work in works if parts[work] == "held_out"]
-    too_many = MIN_TRAIN_WORKS - (len(works) - len(held_out))
+    too_many = max(MIN_TRAIN_WORKS, math.ceil(len(works) / 2)) - (len(works) - len(held_out))
     for work in sorted(held_out, key=lambda work: (work in earlier, -_fraction(work)))[: max(0, too_many)]:
         parts[work] = "train"
     return parts

@@ -46,7 +46,7 @@ def train_adapter(home: Home, painter: str, profile: Profile, progress: Progress
     from artmaster_pipeline.base_models import base_revision
 
     rows = _training_rows(home, painter)
-    revision = base_revision(profile)
+    revision = base_revision(profile, home)
     adapter_id = _adapter_id(painter, profile, revision, rows)
     folder = home.adapters(painter) / adapter_id
     clear_partials(home.adapters(painter))
@@ -88,7 +88,7 @@ def _adapter_id(painter: str, profile: Profile, revision: str, rows: tuple[Train
     """
     pictures = [[row.id, row.sha256, row.caption, row.width, row.height] for row in _train_part(rows)]
     settings = profile.training.model_dump(mode="json", exclude={"checkpoint_every"})
-    base = [profile.base_model, revision, profile.device, profile.dtype, profile.quantization]
+    base = [revision, profile.device, profile.dtype, profile.quantization]
     sizes = [profile.size_divisor, profile.max_sequence_length]
     return identity("adapter", _TRAINER, painter, base, sizes, settings, pictures)
 

@@ -1,0 +1,474 @@
+"""The stage style_adapter on a tiny FLUX with FLUX.1-dev's configuration keys: train, kill, resume, fold, load."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tiny_flux import save_tiny_flux, tiny_transformer, transformer_config
+from training_home import PAINTER, TRAINING, fill_home, tiny_profile
+
+from artmaster_pipeline.errors import ArtMasterError, MissingRequirement
+from artmaster_pipeline.files import sha256_of
+from artmaster_pipeline.progress import Progress
+from artmaster_pipeline.records import MANIFEST, Adapter, AdapterSnapshot, Scan, read_manifest, write_manifest
+from artmaster_pipeline.settings import Home
+from artmaster_pipeline.training import build_training_set, check_adapter, steps_for, train_adapter
+
+
+@pytest.fixture(scope="module")
+def tiny_flux(tmp_path_factory) -> Path:
+    """A random FLUX in a local folder, in diffusers' layout."""
+    return save_tiny_flux(tmp_path_factory.mktemp("flux"))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, tiny_flux):
+    """(home, profile, outcome) of one unbroken training."""
+    home, profile = Home(tmp_path_factory.mktemp("trained")), tiny_profile(tiny_flux)
+    build_training_set(fill_home(home), PAINTER, profile)
+    return home, profile, train_adapter(home, PAINTER, profile)
+
+
+def ready(home: Home, profile) -> Home:
+    build_training_set(fill_home(home), PAINTER, profile)
+    return home
+
+
+class Stopped(Exception):
+    pass
+
+
+class StopsAt(Progress):
+    """Ends the training as soon as `step` is told, by an exception or, as a real kill does, without any goodbye."""
+
+    def __init__(self, step: int, stop=None) -> None:
+        super().__init__()
+        self.step, self.stop = step, stop or self._raise
+        self.began = None
+
+    @contextmanager
+    def task(self, description, total, done=0):
+        count = done
+        if description == "Training":
+            self.began = done
+
+        def advance(steps=1, note=""):
+            nonlocal count
+            count += steps
+            if description == "Training" and count == self.step:
+                self.stop()
+
+        yield advance
+
+    @staticmethod
+    def _raise():
+        raise Stopped
+
+
+def kill_self():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":  # the process that test_kill_9 starts and that kills itself
+    train_adapter(
+        Home(Path(sys.argv[1])), PAINTER, tiny_profile(Path(sys.argv[2])), StopsAt(int(sys.argv[3]), kill_self)
+    )
+
+
+# --- what is trained
+
+
+def test_all_418_attention_and_mlp_linears_of_flux_dev_are_trained_and_nothing_else():
+    import torch
+    from diffusers import FluxTransformer2DModel
+
+    from artmaster_pipeline.training.adalora import TARGETS
+
+    with torch.device("meta"):
+        model = FluxTransformer2DModel(**transformer_config())
+    linears = {name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
+    in_blocks = {name for name in linears if "transformer_blocks." in name and ".norm" not in name}
+    assert {name for name in linears if re.fullmatch(TARGETS, name)} == in_blocks
+    assert len(in_blocks) == 418
+
+
+def test_the_stacked_allocation_prunes_what_pefts_own_prunes():
+    import torch
+
+    from artmaster_pipeline.training import adalora
+    from artmaster_pipeline.training.rank_allocation import StackedAllocator
+    from artmaster_pipeline.training.schedule import rank_schedule
+
+    def pruned(stacked: bool):
+        model = adalora.wrap(tiny_transformer(), TRAINING, rank_schedule(20, TRAINING))
+        if stacked:
+            StackedAllocator(model, adalora.ADAPTER_NAME)
+        chance = torch.Generator().manual_seed(3)
+        patterns = []
+        for step in range(1, 21):
+            for p in adalora.parameters(model).values():
+                p.data += 0.01 * torch.randn(p.shape, generator=chance)
+                p.grad = torch.randn(p.shape, generator=chance)
+            model.base_model.update_and_allocate(step)
+            patterns.append(model.peft_config[adalora.ADAPTER_NAME].rank_pattern)
+        return patterns, {name: p.detach().clone() for name, p in adalora.parameters(model).items()}
+
+    ours, pefts = pruned(stacked=True), pruned(stacked=False)
+    assert ours[0] == pefts[0]
+    assert ours[0][-1] is not None
+    assert all(torch.equal(ours[1][name], pefts[1][name]) for name in ours[1])
+
+
+def test_the_stacked_orthogonal_loss_is_pefts():
+    import torch
+
+    from artmaster_pipeline.training import adalora
+    from artmaster_pipeline.training.schedule import rank_schedule
+
+    model = adalora.wrap(tiny_transformer(), TRAINING, rank_schedule(20, TRAINING))
+    each = []
+    for name, p in adalora.parameters(model).items():
+        if not name.endswith("lora_E"):
+            gram = p @ p.T if name.endswith("lora_A") else p.T @ p
+            each.append(torch.norm(gram - torch.eye(len(gram)), p="fro"))
+    assert adalora.OrthogonalLoss(model)().item() == pytest.approx(torch.stack(each).mean().item(), abs=1e-6)
+
+
+def test_flux_dev_trains_on_its_own_resolution_dependent_sigmas():
+    import torch
+    from diffusers import FlowMatchEulerDiscreteScheduler
+    from tiny_flux import SCHEDULER
+
+    from artmaster_pipeline.training.flow_matching import sigmas_for
+
+    scheduler = FlowMatchEulerDiscreteScheduler(**SCHEDULER)
+    for tokens, shift in ((1024, 1.88), (1536, 2.05)):
+        plain = sigmas_for(1000, tokens, scheduler, False, torch.Generator().manual_seed(0))
+        moved = sigmas_for(1000, tokens, scheduler, True, torch.Generator().manual_seed(0))
+        assert torch.allclose(moved, shift * plain / (1 + (shift - 1) * plain), atol=1e-3)
+        assert 0 < moved.min() < moved.max() < 1
+
+
+def test_the_model_is_asked_for_noise_minus_latent():
+    """A model that answers with the true velocity has no loss; so target, packing and unpacking agree."""
+    import torch
+    from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline
+    from tiny_flux import SCHEDULER
+
+    from artmaster_pipeline.training.flow_matching import TextEmbedding, step_generator, velocity_loss
+
+    latents = torch.randn(2, 16, 8, 12)
+
+    class KnowsTheLatents(torch.nn.Module):
+        config = type("Config", (), {"guidance_embeds": True})
+
+        def forward(self, hidden_states, timestep, guidance, **_):
+            packed = FluxPipeline._pack_latents(latents, 2, 16, 8, 12)
+            assert guidance.tolist() == [1.0, 1.0]
+            return ((hidden_states - packed) / timestep.view(-1, 1, 1),)  # x_t - z = sigma (eps - z)
+
+    scheduler = FlowMatchEulerDiscreteScheduler(**SCHEDULER)
+    text = [TextEmbedding(torch.zeros(4, 8), torch.zeros(8))] * 2
+    loss = velocity_loss(KnowsTheLatents(), latents, text, scheduler, TRAINING, torch.float32, step_generator(0, 1))
+    assert loss.item() < 1e-9
+
+
+# --- what comes of it
+
+
+def test_the_ranks_left_are_the_budget_and_the_log_shows_them_going(trained):
+    home, _, outcome = trained
+    (adapter,) = outcome.records
+    log = [json.loads(line) for line in (home.root / adapter.path / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in log] == list(range(1, adapter.steps + 1))
+    assert sum(adapter.ranks.values()) == log[-1]["rank"] == 2 * len(adapter.ranks)
+    assert log[0]["rank"] == 4 * len(adapter.ranks)
+    assert len(set(adapter.ranks.values())) > 1
+    assert set(log[0]) == {"step", "epoch", "loss", "orth", "lr", "rank"}
+    assert log[-1]["loss"] < log[0]["loss"]
+
+
+def test_folded_and_live_adapter_predict_the_same_and_not_what_the_base_predicts(trained):
+    home, profile, _ = trained
+    figures = check_adapter(home, PAINTER, profile)
+    assert figures["folded_difference"] <= 1e-4
+    assert figures["effect"] > 0.01
+
+
+def test_folded_and_live_adapter_draw_the_same_picture_in_stock_diffusers(trained, tiny_flux):
+    import numpy as np
+    import torch
+    from diffusers import FluxPipeline
+
+    from artmaster_pipeline.training.adalora import load_live
+
+    home, _, outcome = trained
+    folder = home.root / outcome.records[0].path
+
+    def draw(pipe):
+        pipe.set_progress_bar_config(disable=True)
+        generator = torch.Generator().manual_seed(5)
+        return pipe(
+            "wangximeng style", height=64, width=64, num_inference_steps=3, guidance_scale=3.5, generator=generator,
+            output_type="np", max_sequence_length=24,
+        ).images  # fmt: skip
+
+    stock = FluxPipeline.from_pretrained(tiny_flux)
+    base = draw(stock)
+    stock.load_lora_weights(folder)  # stock diffusers finds the file in the folder by itself
+    folded = draw(stock)
+    live_pipe = FluxPipeline.from_pretrained(tiny_flux)
+    load_live(live_pipe.transformer, folder / "adalora")
+    assert np.abs(draw(live_pipe) - folded).max() <= 1e-4
+    assert np.abs(folded - base).max() > 1e-3
+
+
+def test_layers_of_rank_0_are_left_out_of_the_file(trained):
+    from safetensors import safe_open
+
+    home, _, outcome = trained
+    (adapter,) = outcome.records
+    with safe_open(home.root / adapter.path / "adapter.safetensors", "pt") as file:
+        ranks = {
+            name.removeprefix("transformer.").removesuffix(".lora_A.weight"): file.get_slice(name).get_shape()[0]
+            for name in file.keys()  # noqa: SIM118 - a safetensors file is no dict
+            if name.endswith(".lora_A.weight")
+        }
+    assert ranks == {layer: rank for layer, rank in adapter.ranks.items() if rank}
+
+
+def test_the_adapter_names_exactly_the_scans_it_was_trained_on(trained):
+    home, _, outcome = trained
+    (adapter,) = outcome.records
+    folder = home.root / adapter.path
+    rows = read_manifest(home.training_set(PAINTER) / MANIFEST, type(_row(home)))
+    train = {row.scan_sha256 for row in rows if row.split == "train"}
+    assert set(adapter.scan_sha256s) == train
+    assert train < {row.scan_sha256 for row in rows}
+    snapshot = AdapterSnapshot.model_validate_json((folder / "lineage.json").read_text())
+    assert snapshot.training_images == rows
+    assert {scan.sha256 for scan in snapshot.scans} == {row.scan_sha256 for row in rows}
+    assert {crop.id for crop in snapshot.crops} == {row.crop_id for row in rows}
+    assert Adapter.model_validate_json((folder / "adapter.json").read_text()) == adapter
+
+
+def _row(home: Home):
+    from artmaster_pipeline.records import TrainingImage
+
+    return read_manifest(home.training_set(PAINTER) / MANIFEST, TrainingImage)[0]
+
+
+def test_the_model_card_says_rights_and_how_to_load_and_takes_no_markup_from_the_archive(trained):
+    home, _, outcome = trained
+    (adapter,) = outcome.records
+    card = (home.root / adapter.path / "README.md").read_text()
+    assert "public domain \\| \\<b\\>CC0\\</b\\>" in card
+    assert f'load_lora_weights("{adapter.path}"' in card
+    assert adapter.trigger in card
+    assert adapter.sha256 in card
+
+
+def test_an_adapter_that_is_there_is_not_trained_again(trained):
+    home, profile, outcome = trained
+    folder = home.root / outcome.records[0].path
+    before = {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
+    again = train_adapter(home, PAINTER, profile, StopsAt(1))
+    assert (again.made, again.reused, again.records) == (0, 1, outcome.records)
+    assert {file: file.stat().st_mtime_ns for file in folder.rglob("*")} == before
+    assert not (home.cache / "training" / outcome.records[0].id).exists()
+
+
+# --- kills
+
+
+@pytest.mark.parametrize("step", [1, 4, 7, 10, 15])
+def test_a_training_stopped_at_any_step_goes_on_to_the_same_bytes(tmp_path, trained, step):
+    """12 or more steps, checkpoints every 4, pruning from step 2 to 10: before, in and after it."""
+    whole, profile, outcome = trained
+    assert outcome.records[0].steps > 15
+    home = ready(Home(tmp_path / "home"), profile)
+    with pytest.raises(Stopped):
+        train_adapter(home, PAINTER, profile, StopsAt(step))
+    second = StopsAt(-1)
+    again = train_adapter(home, PAINTER, profile, second)
+    assert second.began == step - step % 4
+    assert again.records == outcome.records
+    assert files_below(home.adapters(PAINTER)) == files_below(whole.adapters(PAINTER))
+
+
+@pytest.mark.slow
+def test_kill_9_in_mid_pruning_loses_nothing(tmp_path, trained, tiny_flux):
+    whole, profile, _ = trained
+    home = ready(Home(tmp_path / "home"), profile)
+    dead = subprocess.run([sys.executable, __file__, home.root, tiny_flux, "9"], check=False)
+    assert dead.returncode == -signal.SIGKILL
+    train_adapter(home, PAINTER, profile)
+    assert files_below(home.adapters(PAINTER)) == files_below(whole.adapters(PAINTER))
+
+
+def test_a_torn_checkpoint_is_passed_over_for_the_one_before(tmp_path, trained):
+    whole, profile, _ = trained
+    home = ready(Home(tmp_path / "home"), profile)
+    with pytest.raises(Stopped):
+        train_adapter(home, PAINTER, profile, StopsAt(9))
+    (newest, older) = sorted((home.cache / "training").glob("*/step-*"), reverse=True)
+    (newest / "state.safetensors").write_bytes(b"torn")
+    second = StopsAt(-1)
+    train_adapter(home, PAINTER, profile, second)
+    assert second.began == int(older.name.removeprefix("step-"))
+    assert files_below(home.adapters(PAINTER)) == files_below(whole.adapters(PAINTER))
+
+
+def test_no_checkpoint_holds_a_pickle(tmp_path, trained):
+    _, profile, _ = trained
+    home = ready(Home(tmp_path / "home"), profile)
+    with pytest.raises(Stopped):
+        train_adapter(home, PAINTER, profile, StopsAt(13))
+    kept = sorted((home.cache / "training").glob("*/*"))
+    assert [folder.name for folder in kept] == ["step-0000008", "step-0000012"]
+    assert {file.suffix for folder in kept for file in folder.iterdir()} == {".safetensors", ".json"}
+
+
+def files_below(folder: Path) -> dict[str, str]:
+    return {str(file.relative_to(folder)): sha256_of(file) for file in folder.rglob("*") if file.is_file()}
+
+
+# --- caches, retraining, other precisions
+
+
+def test_every_picture_meets_its_own_caption_also_after_two_are_swapped(home, tiny_flux):
+    import torch
+
+    from artmaster_pipeline.progress import SILENT
+    from artmaster_pipeline.training.caches import latents_of, texts_of
+
+    profile = tiny_profile(tiny_flux)
+    rows = build_training_set(fill_home(home, works=3), PAINTER, profile).records
+
+    def pairs(images):
+        latents = latents_of(home, PAINTER, profile, "revision", images, SILENT)
+        texts = texts_of(home, profile, "revision", [image.caption for image in images], SILENT)
+        return {image.id: (latents[image.id], texts[image.caption].pooled_prompt_embeds) for image in images}
+
+    before = pairs(rows)
+    one, other = (row for row in rows if row.height == 512 and row.scan_id in {rows[0].scan_id, _another(rows)})
+    swapped = [
+        row.model_copy(update={"caption": {one.id: other, other.id: one}.get(row.id, row).caption}) for row in rows
+    ]
+    after = pairs(swapped[::-1])
+    assert torch.equal(after[one.id][0], before[one.id][0])
+    assert torch.equal(after[one.id][1], before[other.id][1])
+    assert not torch.equal(after[one.id][1], before[one.id][1])
+    assert not torch.equal(after[one.id][0], before[other.id][0])
+
+
+def _another(rows) -> str:
+    return next(row.scan_id for row in rows if row.scan_id != rows[0].scan_id)
+
+
+def test_another_base_revision_size_or_precision_is_encoded_anew(home, tiny_flux):
+    from artmaster_pipeline.progress import SILENT
+    from artmaster_pipeline.training.caches import latents_of
+
+    rows = build_training_set(fill_home(home, works=2), PAINTER, tiny_profile(tiny_flux)).records[:1]
+    for count, (revision, changes) in enumerate(
+        [("one", {}), ("two", {}), ("one", {"size_divisor": 4}), ("one", {"dtype": "bfloat16"}), ("one", {})], start=1
+    ):
+        latents_of(home, PAINTER, tiny_profile(tiny_flux, **changes), revision, rows, SILENT)
+        assert len(list((home.cache / "latents").iterdir())) == min(count, 4)
+
+
+def test_what_the_archive_says_about_held_out_works_changes_the_record_but_trains_nothing(home, tiny_flux):
+    profile = tiny_profile(tiny_flux, training=TRAINING.model_copy(update={"epochs": 1}))
+    first = train_adapter(ready(home, profile), PAINTER, profile).records[0]
+    register = home.register(PAINTER) / MANIFEST
+    scans = read_manifest(register, Scan)
+    write_manifest(
+        register,
+        [scan if scan.sha256 in first.scan_sha256s else scan.model_copy(update={"subject": "boat"}) for scan in scans],
+    )
+    rows = build_training_set(home, PAINTER, profile)
+    outcome = train_adapter(home, PAINTER, profile, StopsAt(1))
+    assert outcome.made == 0
+    assert outcome.records[0].id == first.id
+    assert outcome.records[0].training_set_hash == rows.hash != first.training_set_hash
+    assert "boat" in (home.root / first.path / "lineage.json").read_text()
+
+
+def test_a_new_caption_of_a_trained_work_is_another_adapter_and_the_old_one_stays(home, tiny_flux):
+    profile = tiny_profile(tiny_flux, training=TRAINING.model_copy(update={"epochs": 1}))
+    first = train_adapter(ready(home, profile), PAINTER, profile).records[0]
+    register = home.register(PAINTER) / MANIFEST
+    write_manifest(register, [s.model_copy(update={"caption": "mist"}) for s in read_manifest(register, Scan)])
+    build_training_set(home, PAINTER, profile)
+    second = train_adapter(home, PAINTER, profile).records[0]
+    assert second.id != first.id
+    assert read_manifest(home.adapters(PAINTER) / MANIFEST, Adapter) == (second,)
+    assert (home.root / first.path / "adapter.safetensors").is_file()
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_the_same_path_trains_in_bf16_with_and_without_gradient_checkpointing(home, tiny_flux, checkpointing):
+    training = TRAINING.model_copy(update={"gradient_checkpointing": checkpointing, "epochs": 2})
+    profile = tiny_profile(tiny_flux, dtype="bfloat16", training=training)
+    (adapter,) = train_adapter(ready(home, profile), PAINTER, profile).records
+    figures = check_adapter(home, PAINTER, profile)
+    assert adapter.final_loss < 3
+    assert figures["folded_difference"] <= figures["tolerance"]
+    assert figures["effect"] > figures["folded_difference"]
+
+
+def test_gradient_checkpointing_changes_no_weight_in_fp32(tmp_path, trained):
+    _, profile, outcome = trained
+    training = profile.training.model_copy(update={"gradient_checkpointing": True})
+    again = profile.model_copy(update={"training": training})
+    (adapter,) = train_adapter(ready(Home(tmp_path / "home"), again), PAINTER, again).records
+    assert adapter.sha256 == outcome.records[0].sha256
+
+
+def test_a_loss_that_blows_up_ends_with_what_to_try(home, tiny_flux):
+    profile = tiny_profile(tiny_flux, training=TRAINING.model_copy(update={"learning_rate": 1e30}))
+    with pytest.raises(ArtMasterError, match="smaller `learning_rate`"):
+        train_adapter(ready(home, profile), PAINTER, profile)
+    assert not list(home.adapters(PAINTER).glob("*/adapter.json"))
+
+
+def test_cuda_that_is_not_there_is_said_and_never_replaced_by_the_cpu(home, tiny_flux, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    ready(home, tiny_profile(tiny_flux))
+    with pytest.raises(MissingRequirement, match="CUDA"):
+        train_adapter(home, PAINTER, tiny_profile(tiny_flux, device="cuda", dtype="bfloat16"))
+
+
+def test_without_a_training_set_the_stage_to_run_is_named(home, tiny_flux):
+    home.scans(PAINTER).mkdir(parents=True)
+    with pytest.raises(ArtMasterError, match="run the stage training_set first"):
+        train_adapter(home, PAINTER, tiny_profile(tiny_flux))
+
+
+def test_the_rank_plot_is_drawn_for_all_418_layers_of_flux_dev(tmp_path):
+    import torch
+    from diffusers import FluxTransformer2DModel
+    from PIL import Image
+
+    from artmaster_pipeline.training.adalora import TARGETS
+    from artmaster_pipeline.training.plots import draw_ranks
+
+    with torch.device("meta"):
+        names = [
+            n for n, _ in FluxTransformer2DModel(**transformer_config()).named_modules() if re.fullmatch(TARGETS, n)
+        ]
+    log = [{"step": n, "rank": 6688 - n} for n in range(1, 50)]
+    for file in ("a.png", "b.png"):
+        draw_ranks(log, {name: n % 17 for n, name in enumerate(names)}, 16, tmp_path / file)
+    assert Image.open(tmp_path / "a.png").width > 900
+    assert sha256_of(tmp_path / "a.png") == sha256_of(tmp_path / "b.png")
+    assert steps_for(1, TRAINING) == 3

@@ -1,0 +1,110 @@
+"""The stage training_set: crops become captioned pictures, each work on one side of the split, nothing made twice."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from training_home import PAINTER, fill_home, tiny_profile
+
+from artmaster_pipeline.errors import ArtMasterError, WrongUse
+from artmaster_pipeline.files import sha256_of
+from artmaster_pipeline.records import MANIFEST, Crop, Scan, TrainingImage, read_manifest, write_manifest
+from artmaster_pipeline.settings import Home
+from artmaster_pipeline.training import build_training_set
+
+
+def build(home: Home, **changes):
+    return build_training_set(home, PAINTER, tiny_profile(Path("unused"), **changes))
+
+
+def manifest_bytes(home: Home) -> bytes:
+    return (home.training_set(PAINTER) / MANIFEST).read_bytes()
+
+
+def test_every_crop_becomes_a_picture_of_exactly_its_size_with_trigger_and_part(home):
+    outcome = build(fill_home(home, works=6))
+    assert len(outcome.records) == outcome.made == 12
+    for row in outcome.records:
+        file = home.training_set(PAINTER) / row.path
+        assert sha256_of(file) == row.sha256
+        assert Image.open(file).size == (row.width, row.height)
+        assert row.caption.startswith("wangximeng style, Mountain")
+        assert row.caption_source == "artworks.csv"
+    assert {row.split for row in outcome.records} == {"train", "held_out"}
+    assert read_manifest(outcome.manifest, TrainingImage) == outcome.records
+
+
+def test_both_crops_of_a_work_are_on_the_same_side(home):
+    sides = {}
+    for row in build(fill_home(home, works=8)).records:
+        sides.setdefault(row.scan_sha256, set()).add(row.split)
+    assert all(len(side) == 1 for side in sides.values())
+
+
+def test_only_crops_whose_scan_lacked_detail_are_drawn_again_by_the_network(home):
+    fill_home(home, works=2, small=1)
+    outcome = build(home)
+    crops = {crop.id: crop for crop in read_manifest(home.crops(PAINTER) / MANIFEST, Crop)}
+    for row in outcome.records:
+        crop = crops[row.crop_id]
+        restored = crop.source_scale < 1
+        assert bool(row.enlarged_by) == restored
+        assert (row.sha256 != crop.sha256) == restored
+    assert outcome.figures["enlarged pictures"] == 2
+
+
+def test_a_second_run_makes_nothing_and_changes_no_byte(home):
+    build(fill_home(home))
+    before = manifest_bytes(home)
+    again = build(home)
+    assert (again.made, again.reused) == (0, 10)
+    assert manifest_bytes(home) == before
+
+
+def test_a_damaged_picture_is_made_again_and_a_stranger_is_removed(home):
+    first = build(fill_home(home))
+    before = manifest_bytes(home)
+    images = home.training_set(PAINTER) / "images"
+    (home.training_set(PAINTER) / first.records[0].path).write_bytes(b"torn")
+    (images / "stranger.png").write_bytes(b"who")
+    (images / ".partial-killed.png").write_bytes(b"half")
+    assert build(home).made == 1
+    assert manifest_bytes(home) == before
+    assert len(list(images.iterdir())) == len(first.records)
+
+
+def test_a_run_that_was_killed_before_its_manifest_ends_in_the_same_records(home, tmp_path):
+    build(fill_home(home))
+    broken = fill_home(Home(tmp_path / "broken"))
+    build(broken)
+    (broken.training_set(PAINTER) / MANIFEST).unlink()
+    build(broken)
+    assert manifest_bytes(broken) == manifest_bytes(home)
+
+
+def test_a_new_caption_changes_the_row_but_makes_no_picture_again(home):
+    build(fill_home(home))
+    register = home.register(PAINTER) / MANIFEST
+    scans = read_manifest(register, Scan)
+    write_manifest(register, [scan.model_copy(update={"subject": "waterfall"}) for scan in scans])
+    outcome = build(home)
+    assert outcome.made == 0
+    assert all("waterfall" in row.caption for row in outcome.records)
+
+
+def test_new_scans_leave_the_old_split_alone(home):
+    before = {row.id: row.split for row in build(fill_home(home, works=4)).records}
+    after = {row.id: row.split for row in build(fill_home(home, works=12)).records}
+    assert {name: after[name] for name in before} == before
+
+
+def test_one_work_is_refused_with_the_way_out(home):
+    with pytest.raises(WrongUse, match="add scans"):
+        build(fill_home(home, works=1))
+
+
+def test_a_missing_crop_names_the_stage_to_run_again(home):
+    fill_home(home)
+    next((home.crops(PAINTER) / "images").iterdir()).unlink()
+    with pytest.raises(ArtMasterError, match="run the stage curated_crops again"):
+        build(home)

@@ -1,0 +1,64 @@
+"""A data home as it stands before training: registered scans and their crops, made of small painted pictures."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from artmaster_pipeline.files import sha256_of
+from artmaster_pipeline.records import MANIFEST, Crop, Scan, identity, write_manifest
+from artmaster_pipeline.settings import CROP_SIZES, Home, Profile, TrainingSettings
+
+PAINTER = "wang-ximeng"
+TRAINING = TrainingSettings(
+    learning_rate=1e-2, epochs=3, repeats=2, batch_size=2, init_r=4, target_r=2, allocate_every=2, checkpoint_every=4,
+)  # fmt: skip
+
+
+def fill_home(home: Home, works: int = 5, small: int = 0) -> Home:
+    """Register `works` works with two crops each; the first `small` had fewer pixels than their crops."""
+    home.scans(PAINTER).mkdir(parents=True, exist_ok=True)
+    scans, crops = [], []
+    for n in range(works):
+        scan = _scan(n)
+        scans.append(scan)
+        for width, height in CROP_SIZES:
+            file = home.crops(PAINTER) / "images" / f"{n}-{height}.png"
+            _paint(file, n, width, height)
+            crops.append(_crop(scan, file, width, height, 0.4 if n < small else 1.5))
+    write_manifest(home.register(PAINTER) / MANIFEST, scans)
+    write_manifest(home.crops(PAINTER) / MANIFEST, crops)
+    return home
+
+
+def tiny_profile(flux: Path, **changes) -> Profile:
+    """flux-dev's path on a tiny FLUX in a local folder."""
+    defaults = {
+        "name": "tiny", "base_model": str(flux), "device": "cpu", "dtype": "float32", "size_divisor": 8,
+        "max_sequence_length": 24, "super_resolution": "realesr-animevideov3-x2", "training": TRAINING,
+    }  # fmt: skip
+    return Profile(**(defaults | changes))
+
+
+def _scan(n: int) -> Scan:
+    sha256 = identity("scan", n) * 4
+    return Scan(
+        id=sha256[:16], painter=PAINTER, path=f"{n}.png", sha256=sha256, bytes=1, width=900, height=1300, format="PNG",
+        colour="sRGB", title=f"Mountain {n}", season="autumn", rights="public domain | <b>CC0</b>",
+    )  # fmt: skip
+
+
+def _crop(scan: Scan, file: Path, width: int, height: int, source_scale: float) -> Crop:
+    sha256 = sha256_of(file)
+    return Crop(
+        id=identity(sha256, scan.id), painter=PAINTER, scan_id=scan.id, scan_sha256=scan.sha256,
+        path=f"images/{file.name}", sha256=sha256, mask_path=f"masks/{file.name}", width=width, height=height, left=0,
+        top=0, right=width, bottom=height, source_scale=source_scale, subject_share=1.0,
+    )  # fmt: skip
+
+
+def _paint(file: Path, seed: int, width: int, height: int) -> None:
+    chance = np.random.default_rng([seed, height])
+    patches = Image.fromarray(chance.integers(40, 230, (height // 64, width // 64, 3), dtype=np.uint8))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    patches.resize((width, height)).filter(ImageFilter.GaussianBlur(4)).save(file)
