@@ -1,7 +1,7 @@
 """The stage curated_crops: two crops and their masks for every scan that allows it, a reason for the others."""
 
+import hashlib
 import os
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +31,10 @@ from artmaster_pipeline.scans.decoding import decode, reading
 from artmaster_pipeline.scans.journal import Journal
 from artmaster_pipeline.settings import CROP_SIZES, Home
 
-CURATION = "dev"  # changes when the same scan would be cropped in another way, so that nothing cropped before is reused
+CURATION = "1"  # changes when the same scan would be cropped in another way, so that nothing is reused
 SMALLEST = 64  # pixels of the scan that the shorter side of a window needs
 _LOOKED_AT = (640, 320)  # pixels of the long and the short side at which a scan is judged
+_RESCAN = "Scan the artwork at a higher resolution"
 _THREADS = min(4, os.cpu_count() or 1)
 
 
@@ -57,8 +58,9 @@ def crop_scans(home: Home, painter: str, progress: Progress = SILENT) -> Outcome
         raise ArtMasterError(f"{painter} has no registered scans: run the stage raw_scans first.")
     clear_partials(folder)
     journal = Journal(home.cache / "crops" / f"{painter}.jsonl", Crop)
-    before = _by_scan((*read_manifest(folder / MANIFEST, Crop), *journal.read()), folder)
-    crops, quarantined = [crop for scan in scans for crop in before.get(scan.id, ())], []
+    before = _finished(folder, journal, scans)
+    crops = [row for scan in scans for row in before.get(scan.id, ()) if isinstance(row, Crop)]
+    quarantined = [row for scan in scans for row in before.get(scan.id, ()) if isinstance(row, Quarantined)]
     reused = len(crops)
     missing = [scan for scan in scans if scan.id not in before]
     with (
@@ -109,13 +111,21 @@ def _figures(crops: list[Crop]) -> dict[str, Any]:
     }
 
 
-def _by_scan(crops: Iterable[Crop], folder: Path) -> dict[str, list[Crop]]:
-    """Finished crops of today's curation by scan id, of the scans that have all of theirs whole on disk."""
-    whole: dict[str, dict[str, Crop]] = {}
-    for crop in crops:
+def _finished(folder: Path, journal: Journal[Crop], scans: tuple[Scan, ...]) -> dict[str, list[Crop | Quarantined]]:
+    """By scan id, for scans that today's curation has settled: a whole crop or a reason for each of the sizes."""
+    crops = {crop.id: crop for crop in (*read_manifest(folder / MANIFEST, Crop), *journal.read())}
+    left_out = read_manifest(folder / QUARANTINE, Quarantined)
+    paths = {scan.sha256: scan.path for scan in scans}
+    settled: dict[str, list[Crop | Quarantined]] = {}
+    for crop in crops.values():
         if crop.id == _crop_id(crop.scan_sha256, _box(crop), (crop.width, crop.height)) and _is_whole(crop, folder):
-            whole.setdefault(crop.scan_id, {})[crop.id] = crop
-    return {scan: list(found.values()) for scan, found in whole.items() if len(found) == len(CROP_SIZES)}
+            settled.setdefault(crop.scan_sha256, []).append(crop)
+    for row in left_out:
+        # other reasons, such as a file that has changed, may be gone by now
+        today = row.remedy == _RESCAN and row.id == _left_out_id(row.path, row.sha256, row.reason)
+        if today and paths.get(row.sha256) == row.path:
+            settled.setdefault(row.sha256, []).append(row)
+    return {scan.id: rows for scan in scans if len(rows := settled.get(scan.sha256, [])) == len(CROP_SIZES)}
 
 
 def _is_whole(crop: Crop, folder: Path) -> bool:
@@ -127,28 +137,37 @@ def _crop(home: Home, scan: Scan) -> tuple[list[Crop], list[Quarantined]]:
     """The crops of one scan, or why there are fewer than there are sizes."""
     path = scan_path(home, scan)
     try:
-        if sha256_of(path) != scan.sha256:
-            raise BadInput("Its file has changed since it was registered", "Run the stage raw_scans again")
+        if _sha256_now(path) != scan.sha256:
+            raise BadInput("Its file has changed or gone since it was registered", "Run the stage raw_scans again")
         with reading():
             cuts = _cuts(path, scan)
-            crops = [_write(home, scan, path, cut) for cut in cuts if isinstance(cut, _Cut)]
-        refused = [cut for cut in cuts if isinstance(cut, BadInput)]
-    except OSError as error:
-        return [], [_left_out(scan, BadInput(f"It cannot be read ({error.strerror})", "Run the stage raw_scans again"))]
+            pictures = [(cut, _picture(path, scan, cut)) for cut in cuts if isinstance(cut, _Cut)]
     except BadInput as bad:
         return [], [_left_out(scan, bad)]
-    return crops, [_left_out(scan, bad) for bad in refused]
+    crops = [_write(home.crops(scan.painter), scan, cut, png) for cut, png in pictures]
+    return crops, [_left_out(scan, cut) for cut in cuts if isinstance(cut, BadInput)]
+
+
+def _sha256_now(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except OSError:
+        return ""
 
 
 def _left_out(scan: Scan, bad: BadInput) -> Quarantined:
     return Quarantined(
-        id=identity(scan.path, scan.sha256, bad.reason),
+        id=_left_out_id(scan.path, scan.sha256, bad.reason),
         painter=scan.painter,
         path=scan.path,
         sha256=scan.sha256,
         reason=bad.reason,
         remedy=bad.remedy,
     )
+
+
+def _left_out_id(path: str, sha256: str, reason: str) -> str:
+    return identity(CURATION, path, sha256, reason)
 
 
 def _cuts(path: Path, scan: Scan) -> list[_Cut | BadInput]:
@@ -173,7 +192,7 @@ def _cut(window: Window | None, scan: Scan, size: tuple[int, int], salient: np.n
         return BadInput(
             f"Its painted area leaves {box.width} x {box.height} pixels for the {size[0]} x {size[1]} crop; "
             f"each side needs {SMALLEST}",
-            "Scan the artwork at a higher resolution",
+            _RESCAN,
         )
     rows, columns = salient.shape
     part = salient[
@@ -208,10 +227,9 @@ def _shrink(scan_pixels: float) -> int:
     return next((factor for factor in (8, 4, 2) if scan_pixels >= 1.5 * factor), 1)
 
 
-def _write(home: Home, scan: Scan, path: Path, cut: _Cut) -> Crop:
-    folder, box = home.crops(scan.painter), cut.box
-    crop_id = _crop_id(scan.sha256, box, cut.size)
-    width, height = cut.size
+def _picture(path: Path, scan: Scan, cut: _Cut) -> bytes:
+    """The crop as PNG without any metadata, so that the same pixels are the same bytes."""
+    box, (width, height) = cut.box, cut.size
     image = decode(path, _shrink(box.width / width)).image
     across, down = image.width / scan.width, image.height / scan.height
     left, top = min(int(box.left * across), image.width - 1), min(int(box.top * down), image.height - 1)
@@ -221,16 +239,31 @@ def _write(home: Home, scan: Scan, path: Path, cut: _Cut) -> Crop:
         min(max(1, round(box.width * across)), image.width - left),
         min(max(1, round(box.height * down)), image.height - top),
     )
-    picture = part.thumbnail_image(width, height=height, size="force")
-    sha256 = _save(picture, folder / "images" / f"{crop_id}.png")
-    _save(_mask(cut), folder / "masks" / f"{crop_id}.png")
+    return part.thumbnail_image(width, height=height, size="force").pngsave_buffer(compression=6, keep="none")
+
+
+def _mask(cut: _Cut) -> bytes:
+    import pyvips
+
+    levels = np.ascontiguousarray((cut.mask * 255).round().astype(np.uint8))
+    grey = pyvips.Image.new_from_array(levels).copy(interpretation="b-w")
+    scaled = grey.thumbnail_image(cut.size[0], height=cut.size[1], size="force")
+    return scaled.pngsave_buffer(compression=6, keep="none")
+
+
+def _write(folder: Path, scan: Scan, cut: _Cut, png: bytes) -> Crop:
+    box, (width, height) = cut.box, cut.size
+    crop_id = _crop_id(scan.sha256, box, cut.size)
+    for place, content in (("images", png), ("masks", _mask(cut))):
+        with writing(folder / place / f"{crop_id}.png") as temporary:
+            temporary.write_bytes(content)
     return Crop(
         id=crop_id,
         painter=scan.painter,
         scan_id=scan.id,
         scan_sha256=scan.sha256,
         path=f"images/{crop_id}.png",
-        sha256=sha256,
+        sha256=hashlib.sha256(png).hexdigest(),
         mask_path=f"masks/{crop_id}.png",
         width=width,
         height=height,
@@ -241,20 +274,6 @@ def _write(home: Home, scan: Scan, path: Path, cut: _Cut) -> Crop:
         source_scale=round(box.width / width, 4),
         subject_share=round(cut.subject_share, 4),
     )
-
-
-def _mask(cut: _Cut) -> Any:
-    import pyvips
-
-    grey = pyvips.Image.new_from_array(np.ascontiguousarray((cut.mask * 255).round().astype(np.uint8)))
-    return grey.copy(interpretation="b-w").thumbnail_image(cut.size[0], height=cut.size[1], size="force")
-
-
-def _save(image: Any, place: Path) -> str:
-    """Write a PNG without any metadata, so that the same pixels are the same bytes; gives their sha256."""
-    with writing(place) as temporary:
-        image.pngsave(str(temporary), compression=6, keep="none")
-        return sha256_of(temporary)
 
 
 def _crop_id(scan_sha256: str, box: Box, size: tuple[int, int]) -> str:

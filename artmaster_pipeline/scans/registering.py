@@ -156,9 +156,10 @@ def _decode(key: str, file: _File, thumbnails: Path) -> Facts:
             )
         with reading():
             pixels = _hash_pixels(image)
-            thumbnail = _write_thumbnail(file.entry.path, thumbnails / f"{file.sha256[:16]}.jpg")
+            jpeg = _thumbnail(file.entry.path)
     except BadInput as bad:
         return Facts(id=key, sha256=file.sha256, reason=bad.reason, remedy=bad.remedy)
+    _write(thumbnails / f"{file.sha256[:16]}.jpg", jpeg)
     return Facts(
         id=key,
         sha256=file.sha256,
@@ -168,7 +169,7 @@ def _decode(key: str, file: _File, thumbnails: Path) -> Facts:
         colour=decoded.colour,
         notes=decoded.notes,
         pixels=pixels,
-        thumbnail=thumbnail,
+        thumbnail=hashlib.sha256(jpeg).hexdigest(),
     )
 
 
@@ -182,15 +183,18 @@ def _hash_pixels(image: Any) -> str:
     return digest.hexdigest()
 
 
-def _write_thumbnail(scan: Path, place: Path) -> str:
+def _thumbnail(scan: Path) -> bytes:
+    """A JPEG of at most 256 pixels a side."""
     image = decode(scan).image
     longest = max(image.width, image.height)
     shrink = next((factor for factor in (8, 4, 2) if longest >= 2 * _THUMBNAIL * factor), 1)
     image = decode(scan, shrink).image if shrink > 1 else image
-    small = image.thumbnail_image(_THUMBNAIL, height=_THUMBNAIL, size="down")
+    return image.thumbnail_image(_THUMBNAIL, height=_THUMBNAIL, size="down").jpegsave_buffer(Q=80, keep="none")
+
+
+def _write(place: Path, content: bytes) -> None:
     with writing(place) as temporary:
-        small.jpegsave(str(temporary), Q=80, keep="none")
-        return sha256_of(temporary)
+        temporary.write_bytes(content)
 
 
 def _without_repeats(files: list[_File], facts: dict[str, Facts]) -> tuple[list[_File], dict[str, _File]]:
@@ -307,7 +311,7 @@ def _mend_thumbnails(thumbnails: Path, files: list[_File], facts: dict[str, Fact
     for file in files:
         place, key = thumbnails / f"{file.sha256[:16]}.jpg", _facts_id(file)
         if not place.is_file() or sha256_of(place) != facts[key].thumbnail:
-            _write_thumbnail(file.entry.path, place)
+            _write(place, _thumbnail(file.entry.path))
             made.add(key)
     return made
 
