@@ -1,0 +1,91 @@
+"""A base model as a stock `FluxPipeline` on the profile's device, whole or only the parts that are asked for."""
+
+import importlib.util
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from artmaster_pipeline.base_models.hub import Source, find_source, hub_refusals
+from artmaster_pipeline.errors import ArtMasterError, MissingRequirement, WrongUse
+from artmaster_pipeline.settings import Home, Profile
+
+PARTS = ("vae", "text_encoder", "text_encoder_2", "transformer")
+_QUANTIZED = ("text_encoder_2", "transformer")
+
+
+def load_pipeline(profile: Profile, home: Home | None = None, parts: Iterable[str] = PARTS) -> Any:
+    """The profile's `FluxPipeline` in its dtype on its device; parts that are not named are None and not read.
+
+    Raises MissingRequirement where CUDA, the hub, a licence or bitsandbytes is missing (one message, with the way
+    out), WrongUse where base_model is no FLUX.
+    """
+    wanted = tuple(parts)
+    if unknown := sorted(set(wanted) - set(PARTS)):
+        raise WrongUse(f"A FLUX pipeline has no part {', '.join(unknown)}: choose from {', '.join(PARTS)}.")
+    check_device(profile)
+    _quiet_libraries()
+    pipe = _read(profile, find_source(profile, home), wanted)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe.to(profile.device)
+
+
+def check_device(profile: Profile) -> None:
+    """Raise MissingRequirement unless this machine has the profile's device and what its quantization needs."""
+    import torch
+
+    if profile.device == "cuda" and not torch.cuda.is_available():
+        raise MissingRequirement(
+            f"Profile {profile.name!r} needs a CUDA GPU, and this machine shows none to PyTorch. Run it on a machine "
+            "with one (check `nvidia-smi`), or use the profile 'miniature', which runs on the CPU."
+        )
+    if profile.quantization and importlib.util.find_spec("bitsandbytes") is None:
+        raise MissingRequirement(
+            f"Profile {profile.name!r} holds the base in {profile.quantization}, which needs bitsandbytes: "
+            "pip install 'artmaster-pipeline[cuda]'"
+        )
+
+
+def _read(profile: Profile, source: Source, wanted: tuple[str, ...]) -> Any:
+    import torch
+    from diffusers import FluxPipeline
+
+    settings: dict[str, Any] = {part: None for part in PARTS if part not in wanted}
+    settings["dtype"] = getattr(torch, profile.dtype)
+    if not source.local:
+        settings["revision"] = source.revision
+    if profile.quantization:
+        settings["quantization_config"] = _nf4(settings["dtype"], wanted)
+    try:
+        with hub_refusals(source.name):
+            pipe = FluxPipeline.from_pretrained(source.name, **settings)
+    except (OSError, ValueError) as error:
+        raise ArtMasterError(
+            f"The base model {source.name} (profile {profile.name!r}) cannot be read: {error} Its files are missing or "
+            "damaged; fetch them again, or correct base_model in the profile."
+        ) from error
+    for part in wanted:
+        getattr(pipe, part).eval().requires_grad_(False)
+    return pipe
+
+
+def _nf4(dtype: Any, wanted: tuple[str, ...]) -> Any:
+    """4-bit NormalFloat (https://arxiv.org/abs/2305.14314) for the parts that hold nearly all the weights."""
+    from diffusers.quantizers import PipelineQuantizationConfig
+
+    return PipelineQuantizationConfig(
+        quant_backend="bitsandbytes_4bit",
+        quant_kwargs={"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": dtype},
+        components_to_quantize=[part for part in _QUANTIZED if part in wanted],
+    )
+
+
+def _quiet_libraries() -> None:
+    """Keep the libraries' loading bars off: this product shows its own progress."""
+    import diffusers.utils.logging as diffusers_logging
+    import transformers.utils.logging as transformers_logging
+
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+    # Prompts beyond max_sequence_length are cut, as the profile says; the libraries warn of it picture by picture.
+    for name in ("diffusers", "transformers.tokenization_utils_base"):
+        logging.getLogger(name).setLevel(logging.ERROR)
