@@ -154,6 +154,7 @@ _KINDS = {
     "scrgb": "scRGB",
     "xyz": "CIE XYZ",
 }
+_CHANNELS = {"b-w": "GRAY", "grey16": "GRAY", "cmyk": "CMYK"}
 
 
 def _load(path: Path, kind: str, shrink: int, *, random: bool) -> "pyvips.Image":
@@ -175,6 +176,7 @@ def _pages(image: "pyvips.Image", kind: str) -> list[str]:
 
 
 def _follow_profile(image: "pyvips.Image", notes: list[str]) -> tuple["pyvips.Image | None", str]:
+    """The picture in sRGB by its own profile, and that profile's name; None where it has none that can be followed."""
     import pyvips
 
     if not image.get_typeof("icc-profile-data"):
@@ -183,14 +185,18 @@ def _follow_profile(image: "pyvips.Image", notes: list[str]) -> tuple["pyvips.Im
     if len(profile) > _MAX_PROFILE_BYTES:
         notes.append(f"Its colour profile of {len(profile):,} bytes cannot be one and was not used")
         return None, ""
+    name = _profile_name(profile, _CHANNELS.get(image.interpretation, "RGB"))
     try:
-        converted = image.icc_transform(
+        # libvips would quietly take another profile in place of one that it cannot read: so it is read first
+        converted = name and image.icc_transform(
             "srgb", embedded=True, intent="relative", black_point_compensation=True, depth=8
         )
     except pyvips.Error:
+        converted = None
+    if not converted:
         notes.append("Its colour profile is broken or belongs to other channels and was not used")
         return None, ""
-    return converted, f"ICC: {_profile_name(profile)}"
+    return converted, f"ICC: {name}"
 
 
 def _assume(image: "pyvips.Image") -> "pyvips.Image":
@@ -206,14 +212,18 @@ def _without_profile(image: "pyvips.Image") -> "pyvips.Image":
     return plain
 
 
-def _profile_name(profile: bytes) -> str:
+def _profile_name(profile: bytes, channels: str) -> str:
+    """What an ICC profile calls itself; empty where it is broken or describes other channels."""
     from PIL import ImageCms
 
     try:
-        name = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.profile_description or ""
-    except (OSError, ImageCms.PyCMSError):
-        name = ""
-    return "".join(character for character in name if character.isprintable()).strip()[:80] or "unnamed"
+        core = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile
+        fits = core.xcolor_space.strip() == channels
+        name = core.profile_description or ""
+    except (OSError, ValueError, ImageCms.PyCMSError):
+        return ""
+    printable = "".join(character for character in name if character.isprintable()).strip()[:80]
+    return (printable or "unnamed") if fits else ""
 
 
 def _is_text(head: bytes) -> bool:
