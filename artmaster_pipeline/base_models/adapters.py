@@ -53,7 +53,8 @@ def _layers_of(file: Path) -> dict[str, tuple[int, int]]:
         for path in paths
         if path + up in shapes
     }
-    if not layers or 2 * len(layers) != len(shapes):
+    known = {path + end for path in paths for end in (down, up, ".alpha")}
+    if not layers or not known.issuperset(shapes):
         raise BadInput(
             f"{file} holds no LoRA of a transformer, or more than that",
             "Name a folded adapter or a LoRA in PEFT's form.",
@@ -67,5 +68,4 @@ def _shape_on(pipe: Any, layer: str) -> tuple[int, int] | None:
         module = pipe.transformer.get_submodule(layer)
     except AttributeError:
         return None
-    sizes = getattr(module, "in_features", None), getattr(module, "out_features", None)
-    return None if sizes[0] is None else sizes
+    return (module.in_features, module.out_features) if hasattr(module, "in_features") else None
