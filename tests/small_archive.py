@@ -6,6 +6,7 @@ the words of base_models a painter that answers in milliseconds, for tests that 
 
 import hashlib
 import io
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,11 +112,17 @@ def quick_drawing(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, bool]
         "load_pipeline": lambda profile, home=None: Pipe(),
         "attach": attach,
         "draw": draw,
-        "base_revision": lambda profile: "b" * 16,
+        "base_revision": lambda profile, home=None: "b" * 16,
     }
     for name, answer in answers.items():
         monkeypatch.setattr(base_models, name, answer, raising=False)
     return drawn
+
+
+def copied(home: Home, to: Home) -> Home:
+    """A copy of a data home, for a test that changes it."""
+    shutil.copytree(home.root, to.root)
+    return to
 
 
 def _scan(home: Home, work: int, **fields: Any) -> Scan:
@@ -147,7 +154,7 @@ def _training_image(home: Home, scan: Scan, width: int, height: int, split: Any)
     file = home.training_set(PAINTER) / "images" / f"{key}.png"
     file.parent.mkdir(parents=True, exist_ok=True)
     with Image.open(home.scans(PAINTER) / scan.path) as picture:
-        picture.resize((width, height)).save(file)
+        picture.resize((width, height)).save(file, compress_level=1)
     return TrainingImage(
         id=key,
         painter=PAINTER,

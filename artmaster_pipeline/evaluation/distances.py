@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-_POINTS = 2_000  # of each picture
-_PROJECTIONS = 128
+_POINTS = 1_000  # of each picture
+_PROJECTIONS = 100
 _BANDS = (1.0, 2.0, 4.0)  # sigma of each band's finer Gaussian, pixels
 _TENSOR_SIGMA = 2.0  # pixels
 _DARKEST_ENERGY = 1e-2  # L* squared: below it lies the noise of 8-bit pictures

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.evaluation.rows import Row
 from artmaster_pipeline.files import inside, sha256_of, writing
 from artmaster_pipeline.pictures import AI_GENERATED, is_whole, write_png
@@ -109,8 +110,13 @@ def _write_original(home: Home, painter: str, folder: Path, cell: Cell) -> None:
 
 def _draw(home: Home, adapter: Adapter, profile: Profile, folder: Path, cells: Sequence[Cell]) -> Iterable[Cell]:
     """Draw the base's cells without the adapter, then the adapter's with it; yields each when its file is written."""
-    from artmaster_pipeline.base_models import attach, draw, load_pipeline
+    from artmaster_pipeline.base_models import attach, base_revision, draw, load_pipeline
 
+    if base_revision(profile, home) != adapter.base_revision:
+        raise WrongUse(
+            f"The base model {adapter.base_model} is no longer the one that the adapter {adapter.id} was trained on "
+            f"(revision {adapter.base_revision}): run the stage style_adapter again, then this one."
+        )
     pipe: Any = load_pipeline(profile, home)
     settings = profile.evaluation
     attached = False

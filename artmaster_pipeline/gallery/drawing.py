@@ -150,9 +150,14 @@ def _is_there(picture: _Wanted) -> bool:
 
 def _artist(home: Home, adapter: Adapter, profile: Profile, prompt: str, size: tuple[int, int], network: Any) -> Any:
     """A function that draws `prompt` for a seed, with the pipeline loaded once."""
-    from artmaster_pipeline.base_models import attach, draw, load_pipeline
+    from artmaster_pipeline.base_models import attach, base_revision, draw, load_pipeline
     from artmaster_pipeline.gallery.enlarging import enlarged
 
+    if base_revision(profile, home) != adapter.base_revision:
+        raise WrongUse(
+            f"The base model {adapter.base_model} is no longer the one that the adapter {adapter.id} was trained on "
+            f"(revision {adapter.base_revision}): run `artmaster run {adapter.painter}` to train on the present one."
+        )
     pipe = load_pipeline(profile, home)
     attach(pipe, inside(home.root, adapter.path))
 

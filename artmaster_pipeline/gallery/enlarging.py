@@ -14,7 +14,7 @@ from artmaster_pipeline.settings import Home, Profile
 if TYPE_CHECKING:
     import numpy as np
 
-_TONE_RADIUS = 4.0  # pixels of the sample: larger areas keep the sample's own colours
+_VERSION = 1  # part of an enlarged picture's id: raise it when `enlarged` does something else
 
 
 @dataclass(frozen=True)
@@ -53,20 +53,14 @@ def enlarge_samples(
 
 def enlarged(picture: "np.ndarray", network: Any) -> "np.ndarray":
     """`picture` enlarged by `network`, uint8 (height x scale, width x scale, 3), in the colours of `picture`."""
-    import numpy as np
-    from PIL import Image
+    from artmaster_pipeline.superres import with_tone_of
 
-    from artmaster_pipeline.superres import keep_tone
-
-    large = network.enlarge(picture)
-    size = (large.shape[1], large.shape[0])
-    plain = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
-    return keep_tone(large, plain, _TONE_RADIUS * network.scale)
+    return with_tone_of(picture, network.enlarge(picture))
 
 
 def enlarged_id(sample: Sample, network_identity: str) -> str:
     """The id of `sample` after a network has enlarged it."""
-    return identity("enlarged", sample.id, sample.sha256, network_identity, _TONE_RADIUS)
+    return identity("enlarged", sample.id, sample.sha256, network_identity, _VERSION)
 
 
 def sample_facts(sample: Sample) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def _page(
             adapter=adapter,
             pictures=in_order(pictures),
             comparisons=comparisons,
-            cell_width=max(240, *(row.original.width for row in comparisons)),
+            cell_width=max(320, *(row.original.width for row in comparisons)),
             panel=panel,
             works=provenance.trained_on,
             held_out=provenance.held_out,

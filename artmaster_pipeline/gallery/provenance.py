@@ -1,6 +1,7 @@
 """Where a gallery's pictures come from: the adapter, and the artworks that the adapter was trained on."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -73,7 +74,13 @@ def provenance_json(provenance: Provenance, pictures: Sequence[Sample]) -> str:
 
 
 def _in_order(scans: Any) -> tuple[Scan, ...]:
-    return tuple(sorted(scans, key=lambda scan: (scan.accession_number, scan.title, scan.path)))
+    """By accession number, its numbers counted as numbers; works without one come last, by title."""
+
+    def place(scan: Scan) -> tuple[Any, ...]:
+        number = [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", scan.accession_number)]
+        return not scan.accession_number, number, scan.title, scan.path
+
+    return tuple(sorted(scans, key=place))
 
 
 def _described(scan: Scan) -> dict[str, str]:

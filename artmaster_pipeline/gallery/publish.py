@@ -103,7 +103,7 @@ def _hash_of(content: bytes | Path) -> str:
 
 
 def _renew_painters_page(home: Home) -> None:
-    galleries = {}
+    galleries: dict[str, Sequence[Sample]] = {}
     for manifest in sorted((home.root / "gallery").glob(f"*/{MANIFEST}")):
         painter = check_slug(manifest.parent.name)
         galleries[painter] = read_manifest(manifest, Sample)

@@ -1,0 +1,399 @@
+"""The evaluation grid: which works it shows, what is drawn again and what is not, what its distances mean."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_archive import PAINTER, TRIGGER, add_adapter, copied, painted, quick_drawing, small_archive
+
+from artmaster_pipeline import pictures
+from artmaster_pipeline.errors import ArtMasterError, WrongUse
+from artmaster_pipeline.evaluation import evaluate_adapter
+from artmaster_pipeline.evaluation.distances import colour_distance, measure, texture_distance
+from artmaster_pipeline.evaluation.lettering import find_lettering
+from artmaster_pipeline.evaluation.panel import flat_figures, reading
+from artmaster_pipeline.evaluation.rows import choose_rows
+from artmaster_pipeline.files import sha256_of
+from artmaster_pipeline.records import (
+    MANIFEST,
+    Adapter,
+    AdapterSnapshot,
+    Sample,
+    TrainingImage,
+    manifest_hash,
+    read_manifest,
+)
+from artmaster_pipeline.settings import Home, load_profile
+
+PROFILE = load_profile("miniature")
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, bool]]:
+    return quick_drawing(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def evaluated_once(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """An archive after its evaluation; tests look at it and leave it as it is."""
+    home = Home(tmp_path_factory.mktemp("evaluated") / "home")
+    small_archive(home)
+    with pytest.MonkeyPatch.context() as patch:
+        drawn = quick_drawing(patch)
+        outcome = evaluate_adapter(home, PAINTER, PROFILE)
+    assert len(drawn) == 10
+    assert (outcome.made, outcome.reused) == (15, 0)
+    return home
+
+
+@pytest.fixture
+def evaluated(evaluated_once: Home, home: Home, drawn: list) -> Home:
+    """A copy of it, for tests that change it; nothing has been drawn in it yet."""
+    return copied(evaluated_once, home)
+
+
+def samples_of(home: Home) -> tuple[Sample, ...]:
+    return read_manifest(home.evaluation(PAINTER) / MANIFEST, Sample)
+
+
+def adapter_of(home: Home) -> Adapter:
+    return read_manifest(home.adapters(PAINTER) / MANIFEST, Adapter)[0]
+
+
+def training_images(home: Home) -> tuple[TrainingImage, ...]:
+    return read_manifest(home.training_set(PAINTER) / MANIFEST, TrainingImage)
+
+
+def rows_of(samples: tuple[Sample, ...]) -> dict[int, dict[str, Sample]]:
+    rows: dict[int, dict[str, Sample]] = {}
+    for sample in samples:
+        rows.setdefault(sample.seed, {})[sample.column] = sample
+    return rows
+
+
+# Rows
+
+
+def test_held_out_works_come_first_and_no_work_comes_twice(home: Home) -> None:
+    small_archive(home, works=5, held_out=2)
+    rows = choose_rows(training_images(home), 4, seed=10)
+    assert [row.image.split for row in rows] == ["held_out", "held_out", "train", "train"]
+    assert [row.label for row in rows][1:3] == ["held-out work", "work from the training set"]
+    assert len({row.image.scan_sha256 for row in rows}) == 4
+    assert [row.seed for row in rows] == [10, 11, 12, 13]
+
+
+def test_both_crop_shapes_are_judged(home: Home) -> None:
+    small_archive(home)
+    assert {row.image.height for row in choose_rows(training_images(home), 4, 0)} == {512, 768}
+
+
+def test_there_are_no_more_rows_than_works(home: Home) -> None:
+    small_archive(home, works=3, held_out=1)
+    assert len(choose_rows(training_images(home), 6, 0)) == 3
+
+
+# Cells
+
+
+def test_a_row_is_the_work_then_base_and_adapter_with_its_caption_and_one_seed(evaluated_once: Home) -> None:
+    captions = {image.caption for image in training_images(evaluated_once)}
+    rows = rows_of(samples_of(evaluated_once))
+    assert sorted(rows) == [0, 1, 2, 3, 4]
+    for row in rows.values():
+        assert set(row) == {"original", "base", "adapter"}
+        assert len({(s.prompt, s.seed, s.width, s.height) for s in row.values()}) == 1
+        assert row["base"].prompt in captions
+        assert row["base"].prompt.startswith(TRIGGER)
+        assert row["base"].width == 512 // PROFILE.size_divisor
+    assert {sample.adapter_id for sample in samples_of(evaluated_once)} == {adapter_of(evaluated_once).id}
+
+
+def test_only_the_third_column_is_drawn_with_the_adapter(home: Home, drawn: list) -> None:
+    small_archive(home, works=2, held_out=1)
+    rows = rows_of(evaluate_adapter(home, PAINTER, PROFILE).records)
+    prompts = [rows[seed]["adapter"].prompt for seed in (0, 1)]
+    assert drawn == [(p, seed, attached) for attached in (False, True) for seed, p in enumerate(prompts)]
+
+
+def test_the_records_describe_the_files(evaluated_once: Home) -> None:
+    for sample in samples_of(evaluated_once):
+        file = evaluated_once.evaluation(PAINTER) / sample.path
+        assert sha256_of(file) == sample.sha256
+        assert pictures.read_rgb(file).shape == (sample.height, sample.width, 3)
+
+
+def test_a_generated_picture_says_so_and_an_original_does_not(evaluated_once: Home) -> None:
+    row = rows_of(samples_of(evaluated_once))[0]
+    files = {column: evaluated_once.evaluation(PAINTER) / sample.path for column, sample in row.items()}
+    facts = {column: pictures.read_facts(file) for column, file in files.items()}
+    assert facts["adapter"]["notice"] == facts["base"]["notice"] == pictures.AI_GENERATED
+    assert (facts["adapter"]["prompt"], facts["adapter"]["seed"]) == (row["adapter"].prompt, 0)
+    assert (facts["adapter"]["adapter"], facts["base"]["adapter"]) == (adapter_of(evaluated_once).id, "")
+    assert facts["original"]["scan_sha256"] == row["original"].scan_sha256
+    for column, file in files.items():
+        assert (b"trainedAlgorithmicMedia" in file.read_bytes()) == (column != "original")
+
+
+# Incremental
+
+
+def test_a_second_run_draws_nothing_and_changes_nothing(evaluated: Home, drawn: list) -> None:
+    def files() -> dict[Path, tuple[int, bytes]]:
+        there = (file for file in evaluated.evaluation(PAINTER).rglob("*") if file.is_file())
+        return {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in there}
+
+    before = files()
+    outcome = evaluate_adapter(evaluated, PAINTER, PROFILE)
+    assert drawn == []
+    assert (outcome.made, outcome.reused) == (0, 15)
+    assert files() == before
+
+
+def test_only_a_damaged_picture_is_drawn_again_and_comes_out_the_same(evaluated: Home, drawn: list) -> None:
+    before = manifest_hash(evaluated.evaluation(PAINTER) / MANIFEST)
+    victim = next(sample for sample in samples_of(evaluated) if sample.column == "adapter")
+    (evaluated.evaluation(PAINTER) / victim.path).write_bytes(b"not a picture")
+    outcome = evaluate_adapter(evaluated, PAINTER, PROFILE)
+    assert outcome.made == 1
+    assert drawn == [(victim.prompt, victim.seed, True)]
+    assert outcome.hash == before
+
+
+def test_what_a_killed_run_finished_is_taken_up_and_what_it_broke_is_not(evaluated: Home) -> None:
+    manifest = evaluated.evaluation(PAINTER) / MANIFEST
+    unbroken = manifest_hash(manifest)
+    broken, lost = (evaluated.evaluation(PAINTER) / sample.path for sample in samples_of(evaluated)[:2])
+    manifest.unlink()
+    lost.unlink()
+    broken.write_bytes(broken.read_bytes()[:2000])
+    (broken.parent / ".partial-abc.png").write_bytes(b"")
+    (broken.parent / "0123456789abcdef.png").write_bytes(b"of no record")
+    assert evaluate_adapter(evaluated, PAINTER, PROFILE).made == 2
+    assert manifest_hash(manifest) == unbroken
+    assert len(list(broken.parent.iterdir())) == 15
+
+
+def test_a_new_adapter_takes_over_the_base_pictures(evaluated: Home, drawn: list) -> None:
+    old = adapter_of(evaluated)
+    snapshot = AdapterSnapshot.model_validate_json((evaluated.root / old.path / "lineage.json").read_text())
+    new = add_adapter(evaluated, snapshot.scans, snapshot.training_images, seed=1)
+    outcome = evaluate_adapter(evaluated, PAINTER, PROFILE)
+    assert [with_adapter for _, _, with_adapter in drawn] == [True] * 5
+    assert {sample.path.split("/")[0] for sample in outcome.records} == {new.id}
+    assert (evaluated.evaluation(PAINTER) / old.id / "grid.png").is_file()
+
+
+def test_the_evaluation_of_a_removed_adapter_goes(evaluated: Home) -> None:
+    gone = evaluated.evaluation(PAINTER) / "0123456789abcdef"
+    gone.mkdir()
+    evaluate_adapter(evaluated, PAINTER, PROFILE)
+    assert not gone.exists()
+
+
+def test_other_steps_are_other_pictures(evaluated: Home, drawn: list) -> None:
+    faster = PROFILE.model_copy(update={"evaluation": PROFILE.evaluation.model_copy(update={"num_inference_steps": 4})})
+    assert evaluate_adapter(evaluated, PAINTER, faster).made == 10
+    assert len(drawn) == 10
+
+
+@pytest.mark.slow
+def test_kill_9_at_any_moment_then_again_gives_the_records_of_an_unbroken_run(tmp_path: Path) -> None:
+    unbroken, killed = Home(tmp_path / "unbroken"), Home(tmp_path / "killed")
+    for place in (unbroken, killed):
+        small_archive(place)
+    subprocess.run([sys.executable, "-c", _SLOW_RUN, str(unbroken.root), "0"], check=True, cwd=Path(__file__).parent)
+    run = subprocess.Popen([sys.executable, "-c", _SLOW_RUN, str(killed.root), "0.4"], cwd=Path(__file__).parent)
+    samples = killed.evaluation(PAINTER)
+    deadline = time.monotonic() + 60
+    while len(list(samples.rglob("[0-9a-f]*.png"))) < 8 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    assert not (samples / MANIFEST).exists()
+    subprocess.run([sys.executable, "-c", _SLOW_RUN, str(killed.root), "0"], check=True, cwd=Path(__file__).parent)
+    assert (samples / MANIFEST).read_bytes() == (unbroken.evaluation(PAINTER) / MANIFEST).read_bytes()
+    assert not list(samples.rglob(".partial-*"))
+
+
+_SLOW_RUN = """
+import sys, time
+from pathlib import Path
+import pytest
+from small_archive import PAINTER, quick_drawing
+from artmaster_pipeline import base_models
+from artmaster_pipeline.evaluation import evaluate_adapter
+from artmaster_pipeline.settings import Home, load_profile
+patch = pytest.MonkeyPatch()
+quick_drawing(patch)
+quick = base_models.draw
+def draw(*args, **kwargs):
+    time.sleep(float(sys.argv[2]))
+    return quick(*args, **kwargs)
+patch.setattr(base_models, "draw", draw)
+evaluate_adapter(Home(Path(sys.argv[1])), PAINTER, load_profile("miniature"))
+"""
+
+
+# What cannot be evaluated
+
+
+def test_without_an_adapter_the_stage_to_run_is_named(home: Home) -> None:
+    home.scans(PAINTER).mkdir(parents=True)
+    with pytest.raises(ArtMasterError, match="style_adapter"):
+        evaluate_adapter(home, PAINTER, PROFILE)
+
+
+def test_an_adapter_of_another_base_model_is_refused(home: Home, drawn: list) -> None:
+    small_archive(home)
+    with pytest.raises(WrongUse, match=r"miniature.*FLUX\.1-dev"):
+        evaluate_adapter(home, PAINTER, load_profile("flux-dev"))
+    assert drawn == []
+
+
+def test_a_base_model_that_changed_since_the_training_is_refused(home: Home, drawn: list, monkeypatch) -> None:
+    from artmaster_pipeline import base_models
+
+    small_archive(home)
+    monkeypatch.setattr(base_models, "base_revision", lambda profile, home=None: "another")
+    with pytest.raises(WrongUse, match="no longer the one"):
+        evaluate_adapter(home, PAINTER, PROFILE)
+    assert drawn == []
+
+
+# The grid as a picture
+
+
+def test_the_grid_shows_its_cells_in_their_columns(evaluated_once: Home) -> None:
+    folder = evaluated_once.evaluation(PAINTER)
+    sheet = pictures.read_rgb(folder / adapter_of(evaluated_once).id / "grid.png")
+    row = rows_of(samples_of(evaluated_once))[0]
+    for column, left in (("original", 56), ("base", 464), ("adapter", 872)):
+        shown = sheet[150 : 150 + 384, left : left + 384]
+        cell = Image.open(folder / row[column].path).resize((384, 384), Image.Resampling.LANCZOS)
+        assert np.array_equal(shown, np.asarray(cell))
+
+
+def test_there_is_a_small_grid_for_the_ui(evaluated_once: Home) -> None:
+    preview = evaluated_once.evaluation(PAINTER) / adapter_of(evaluated_once).id / "grid.jpg"
+    with Image.open(preview) as image:
+        assert image.width == 900
+    assert preview.stat().st_size < (preview.parent / "grid.png").stat().st_size
+    assert pictures.read_facts(preview)["notice"] == pictures.AI_GENERATED
+
+
+def test_characters_without_a_font_are_left_out_and_never_set_as_boxes() -> None:
+    text = "style, \u4e25\u5b50\u9675 \U0001f600 dawn"
+    lettering = find_lettering([text])
+    readable = lettering.readable(text)
+    assert readable.startswith("style, ")
+    assert readable.endswith(" dawn")
+    box = lettering.font("\uffff", 40).getmask("\uffff")
+    for character in readable.replace(" ", ""):
+        mask = lettering.font(readable, 40).getmask(character)
+        assert (mask.size, bytes(mask)) != (box.size, bytes(box))
+
+
+def test_text_that_the_shipped_font_has_stays_as_it_is() -> None:
+    text = "Fr\u00fchling \u2014 \u0412\u0435\u0441\u043d\u0430,\n  a\u00a0pavilion"
+    assert find_lettering([text]).readable(text) == "Fr\u00fchling \u2014 \u0412\u0435\u0441\u043d\u0430, a pavilion"
+
+
+# Distances
+
+
+def test_a_colour_shift_is_measured_in_its_own_size() -> None:
+    cloud = np.random.default_rng(0).normal(50, 10, (4000, 3))
+    assert colour_distance([cloud], [cloud]) == 0
+    assert colour_distance([cloud], [cloud + np.array([3.0, 0.0, 4.0])]) == pytest.approx(5, rel=0.15)
+
+
+def test_texture_sees_the_direction_and_the_width_of_strokes(tmp_path: Path) -> None:
+    def saved(name: str, picture: np.ndarray) -> Path:
+        Image.fromarray(picture).save(tmp_path / name)
+        return tmp_path / name
+
+    rows, columns = np.mgrid[0:128, 0:128]
+    across, along, wide = (
+        (128 + 90 * np.sin(angle)).astype(np.uint8) for angle in (columns / 2.0, rows / 2.0, columns / 8.0)
+    )
+    across_, moved, along_, wide_ = (
+        measure([saved(f"{i}.png", picture)], 128).texture
+        for i, picture in enumerate((across, np.roll(across, 5, 1), along, wide))
+    )
+    spread = (*across_, *along_, *wide_)
+    same = texture_distance(moved, across_, spread)
+    assert texture_distance(along_, across_, spread) > 10 * same
+    assert texture_distance(wide_, across_, spread) > 10 * same
+
+
+def test_the_resolution_of_a_picture_decides_nothing(tmp_path: Path) -> None:
+    picture = Image.fromarray(painted(3, 512, 512, (40, 60, 50)))
+    other = Image.fromarray(painted(5, 512, 512, (200, 90, 90)))
+    picture.save(tmp_path / "large.png")
+    picture.resize((256, 256), Image.Resampling.LANCZOS).save(tmp_path / "small.png")
+    other.save(tmp_path / "other.png")
+    large, small, another = (measure([tmp_path / f"{n}.png"], 128) for n in ("large", "small", "other"))
+    assert colour_distance(large.colour, small.colour) < 0.05 * colour_distance(large.colour, another.colour)
+    unit = large.texture
+    assert texture_distance(large.texture, small.texture, unit) < 0.1 * texture_distance(
+        large.texture, another.texture, unit
+    )
+
+
+def test_works_of_one_painter_are_nearer_to_each_other_than_to_anothers(paintings: Path) -> None:
+    ours = sorted((paintings / "hiroshige").rglob("*.jp*g"))
+    theirs = sorted((paintings / "artic-cc0").rglob("*.jpg"))
+    held_out, train, foreign = (measure(files, 128) for files in (ours[::5], ours[1::5], theirs[::7]))
+    assert colour_distance(train.colour, held_out.colour) < 0.5 * colour_distance(foreign.colour, held_out.colour)
+    unit = held_out.texture
+    assert texture_distance(train.texture, unit, unit) < 0.5 * texture_distance(foreign.texture, unit, unit)
+
+
+def test_the_panel_counts_what_it_measured_and_is_modest_about_few_pictures(evaluated_once: Home) -> None:
+    file = evaluated_once.evaluation(PAINTER) / adapter_of(evaluated_once).id / "panel.json"
+    panel = json.loads(file.read_text(encoding="utf-8"))
+    assert panel["counts"] == {"prompts": 5, "held_out_works": 2, "train_works": 3}
+    colour = panel["distances"]["colour"]
+    assert colour["train_works"] < colour["adapter"] < colour["base"]  # the archive's inks, the adapter's, pink
+    assert colour["nearer_samples"] == 5
+    assert "With 2 held-out works and 5 prompts this is a hint, not a proof." in panel["reading"]
+    figures = flat_figures(panel)
+    assert figures["colour distance, adapter"] == colour["adapter"]
+    assert all(isinstance(value, (int, float, str)) for value in figures.values())
+
+
+def test_a_panel_without_held_out_works_says_that_nothing_was_measured(home: Home, drawn: list) -> None:
+    small_archive(home, works=2, held_out=0)
+    outcome = evaluate_adapter(home, PAINTER, PROFILE)
+    assert "nothing can be measured" in outcome.figures["reading"]
+    assert len(outcome.records) == 6
+
+
+def test_the_reading_follows_the_figures() -> None:
+    figures = {"base": 10.0, "adapter": 12.0, "train_works": 3.0, "nearer_samples": 4}
+    panel = {
+        "counts": {"prompts": 20, "held_out_works": 15, "train_works": 60},
+        "distances": {"colour": figures},
+        "units": {"colour": "CIELAB units"},
+    }
+    text = reading(panel)
+    assert "no nearer" in text
+    assert "12.00 against 10.00 CIELAB units" in text
+    assert "hint" not in text
+
+
+def test_importing_the_room_loads_no_heavy_library() -> None:
+    heavy = ("torch", "diffusers", "transformers", "peft", "spandrel", "dvc", "matplotlib", "pyvips", "skimage", "ot")
+    code = "import artmaster_pipeline.evaluation, artmaster_pipeline.gallery, sys; " + (
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
