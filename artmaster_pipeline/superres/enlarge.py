@@ -25,8 +25,8 @@ class Enlarger:
 
     descriptor: Any  # spandrel's ImageModelDescriptor: it knows the network's scale, sizes and tiling
     name: str
-    identity: str  # made from the name, the scale, the number type and every weight
-    tile: int = TILE
+    identity: str  # made from the name, the scale, the number type, every weight and how pictures are tiled and toned
+    tile: int = TILE  # at least twice OVERLAP
 
     @property
     def scale(self) -> int:

@@ -14,6 +14,7 @@ from artmaster_pipeline.superres.enlarge import Enlarger
 from artmaster_pipeline.superres.ncnn_weights import read_shipped, shipped_folder
 
 _OWN_FILES = (".pth", ".safetensors")
+_METHOD = 1  # part of a network's identity: raise it when tiling or tone make other pixels
 
 
 def network_names() -> tuple[str, ...]:
@@ -41,7 +42,7 @@ def load_network(name_or_path: str, device: str = "cpu", dtype: Literal["float32
             f"There is no super-resolution network {name_or_path!r}. Choose one of {', '.join(network_names())}, "
             "or give the path of a .pth or .safetensors file."
         )
-    known_as = identity(name, descriptor.scale, dtype, _weights_hash(descriptor.model.state_dict()))
+    known_as = identity(name, descriptor.scale, dtype, _METHOD, _weights_hash(descriptor.model.state_dict()))
     descriptor.eval().to(place, getattr(torch, dtype)).model.to(memory_format=torch.channels_last)
     return Enlarger(descriptor, name, known_as)
 
