@@ -182,8 +182,8 @@ def lineage_adapter(
         f"({len(answer.crops)} crops, {len(answer.training_images)} pictures); "
         f"judged by {len(answer.held_out)} held-out artworks; {len(answer.samples)} pictures drawn with it."
     )
-    rows = [{"sha256": s.sha256, "file": s.path, "title": s.title, "rights": s.rights} for s in answer.artworks]
-    _print_table("Artworks in it", rows)
+    for scan in answer.artworks:
+        out.print(f"{scan.sha256}  {escape(printable(scan.path))}  {escape(printable(scan.title))}")
 
 
 @lineage_app.command("artwork")
@@ -202,7 +202,7 @@ def lineage_artwork(
         _print_json(answer.model_dump(mode="json"))
         return
     for scan in answer.scans:
-        out.print(f"{scan.sha256}  {scan.painter}/{escape(scan.path)}  {escape(scan.title)}")
+        out.print(f"{scan.sha256}  {scan.painter}/{escape(printable(scan.path))}  {escape(printable(scan.title))}")
     _print_table("Adapters", [use.model_dump() for use in answer.adapters])
     _print_table("Published pictures", [{"picture": s.path, "prompt": s.prompt} for s in answer.published])
     if not answer.adapters:
