@@ -59,7 +59,7 @@ def paint_sky(canvas: Canvas, manner: Manner, scene: Scene, horizon: float) -> N
         _paint_full_sky(canvas, manner, scene, down, warm)
         return
     if manner.snow and not manner.flat:  # snow is bare ground: it is the sky and the water that are washed dark
-        cold = (0.62, 0.68, 0.74) if manner.support == "silk" else (0.66, 0.66, 0.67)
+        cold = (0.64, 0.68, 0.72) if manner.support == "silk" else (0.66, 0.66, 0.67)
         canvas.stain(canvas.whole, cold, np.float32(0.62) - smooth(down, 0.3, 1.15) * np.float32(0.28))
     if manner.flat:
         band = smooth(down, 0.42, 0.0) * np.float32(manner.sky_strength)
@@ -72,7 +72,7 @@ def paint_sky(canvas: Canvas, manner: Manner, scene: Scene, horizon: float) -> N
         high, low = warm[scene.time_of_day]
         if manner.support == "paper":
             high, low = ((0.66, 0.65, 0.64), (0.86, 0.84, 0.81))
-        strength = np.float32(0.70 if scene.time_of_day == "dusk" else 0.42)
+        strength = np.float32((0.70 if scene.time_of_day == "dusk" else 0.42) * (0.65 if manner.snow else 1.0))
         canvas.stain(canvas.whole, high, smooth(down, 0.9, 0.0) * strength * 0.7)
         canvas.stain(canvas.whole, low, np.exp(-(((down - 0.75) / 0.3) ** 2)) * strength)
     elif scene.weather == "clear" and scene.time_of_day == "day" and manner.support == "silk":

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from artmaster_pipeline.sample_painters.canvas import Canvas, Colour, Sheet, mix
+from artmaster_pipeline.sample_painters.canvas import Canvas, Colour, Sheet, mix, supple
 from artmaster_pipeline.sample_painters.manners import Manner
 from artmaster_pipeline.sample_painters.scenes import Scene
 
@@ -48,7 +48,7 @@ def _twigs(dice: np.random.Generator, main: np.ndarray, side: int, long: float) 
 def _wood(sheet: Sheet, manner: Manner, dice: np.random.Generator, main: np.ndarray, twigs: list[np.ndarray]) -> None:
     bark = mix(manner.trunk, manner.ink, 0.25)
     knots = 1 + 0.25 * np.abs(dice.normal(0, 1, len(main)))
-    widths = np.linspace(0.040, 0.010, len(main)) * knots
+    main, widths = supple(main, np.linspace(0.040, 0.010, len(main)) * knots)
     if manner.key_lines:
         sheet.stroke(main, widths + 0.005, manner.ink)
     for twig in twigs:
@@ -65,7 +65,13 @@ def _dress(sheet: Sheet, manner: Manner, dice: np.random.Generator, scene: Scene
     spots = np.concatenate([twig[2:] for twig in twigs])
     if scene.season in ("spring", "winter"):
         share = 0.9 if scene.season == "spring" else 0.3
-        for spot in spots[dice.random(len(spots)) < share]:
+        spots = np.repeat(spots, 2, 0) + dice.normal(0, 0.012, (2 * len(spots), 2))
+        buds = spots[dice.random(len(spots)) < 0.25]
+        bud = manner.blossom[1] if scene.season == "spring" else manner.seal
+        if scene.style == "ink":
+            bud = manner.leaves[1]
+        sheet.dots(buds, np.full((len(buds), 2), 0.0062) * (0.8, 1.1), (mix(bud, manner.ink, 0.15),))
+        for spot in spots[dice.random(len(spots)) < share * 0.62]:
             _blossom(sheet, manner, dice, spot + dice.normal(0, 0.006, 2), dice.uniform(0.017, 0.027), scene)
         return
     for spot in spots:

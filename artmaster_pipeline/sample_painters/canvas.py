@@ -28,6 +28,15 @@ def mix(a: Colour, b: Colour, share: float) -> Colour:
     return (a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share, a[2] + (b[2] - a[2]) * share)
 
 
+def supple(points: np.ndarray, widths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A path (n, 2) and its widths with the corners cut twice (Chaikin 1974)."""
+    both = np.column_stack((points, widths))
+    for _ in range(2):
+        early, late = 0.75 * both[:-1] + 0.25 * both[1:], 0.25 * both[:-1] + 0.75 * both[1:]
+        both = np.concatenate((both[:1], np.stack((early, late), 1).reshape(-1, 3), both[-1:]))
+    return both[:, :2], both[:, 2]
+
+
 class Canvas:
     """A picture in the making; `ground` is the bare paper or silk, to which mist and distance return."""
 

@@ -214,7 +214,7 @@ def _winter(m: Manner, ink: bool) -> Manner:
     grey = mix(m.ground, cold, 0.55)
     return replace(
         m,
-        ground=mix(m.ground, grey, 0.5),
+        ground=mix(m.ground, grey, 0.5) if ink else mix(m.ground, _rgb("cccdc8"), 0.72 if m.support == "silk" else 0.5),
         mist=mix(m.mist, grey, 0.5),
         peaks=(mix(white, m.peaks[0], 0.08), mix(white, m.peaks[1], 0.05)),
         body=mix(white, m.body, 0.08),

@@ -9,7 +9,7 @@ from artmaster_pipeline.sample_painters.canvas import Canvas, Plane
 def repaint(canvas: Canvas, medium: str) -> None:
     """Turn the picture on the canvas into the medium's own; an empty name leaves it as it is."""
     if medium == "oil":
-        _dab(canvas, (0.034, 0.019, 0.0095), spread=0.062)
+        _dab(canvas, (0.034, 0.019, 0.0105), spread=0.062)
         _emboss(canvas, 0.55)
     elif medium == "gouache":
         _dab(canvas, (0.030, 0.013), spread=0.030)

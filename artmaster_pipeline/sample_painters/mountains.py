@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from artmaster_pipeline.sample_painters.canvas import Canvas, mix
+from artmaster_pipeline.sample_painters.chance import apart
 from artmaster_pipeline.sample_painters.manners import Manner
 
 
@@ -127,6 +128,7 @@ def contour_points(canvas: Canvas, hill: Hill, dice: np.random.Generator, count:
 
 def dot_moss(canvas: Canvas, hill: Hill, manner: Manner, dice: np.random.Generator, count: int) -> None:
     """Moss dots along the contour and down the slope, the accents that bind a hill together."""
+    dice = apart(dice)
     size = 0.0036 * (1.0 - 0.5 * hill.far)
     count = int(count * canvas.detail(size, 1.0) ** 2)
     if count < 2:

@@ -9,6 +9,7 @@ from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.sample_painters import air, botany, media, mountains, staffage, trees
 from artmaster_pipeline.sample_painters.brushwork import paint_hill
 from artmaster_pipeline.sample_painters.canvas import Canvas, mix
+from artmaster_pipeline.sample_painters.chance import apart
 from artmaster_pipeline.sample_painters.manners import Manner, manner_of
 from artmaster_pipeline.sample_painters.scenes import Scene
 
@@ -180,6 +181,7 @@ def _near_bank(
 
 def _rocks(canvas: Canvas, manner: Manner, dice: np.random.Generator, x: float, y: float, inward: float) -> None:
     """A few rocks at the water's edge."""
+    wet = replace(manner, foot=mix(manner.foot, manner.ink, 0.35))
     for i in range(4):
         size = dice.uniform(0.03, 0.075)
         at = x - inward * dice.uniform(-0.10, 0.16)
@@ -187,7 +189,7 @@ def _rocks(canvas: Canvas, manner: Manner, dice: np.random.Generator, x: float, 
         rock = mountains.Hill(
             at, foot - size, foot, size * 1.1, size * 1.1, dice.uniform(2.0, 3.5), dice.random(), 0.0, 1.6, 2.0
         )
-        paint_hill(canvas, rock, manner, "axe")
+        paint_hill(canvas, rock, wet, "axe")
 
 
 def _near_trees(
@@ -197,12 +199,11 @@ def _near_trees(
     kinds = dice.choice(("broad", "broad", "willow", "pine", "pine"), 2)
     places = []
     for i in range(count):
-        hill = hills[i % len(hills)]
-        foot = mountains.contour_points(canvas, hill, dice, 1, 0.4)[0]
-        places.append((float(foot[0]), float(foot[1]), str(kinds[i % 2])))
-    for x, y, kind in sorted(places, key=lambda place: place[1]):
-        tall = height * dice.uniform(0.65, 1.2)
-        trees.paint_tree(canvas, manner, dice, (x, y), tall, kind, 0.0, dice.normal(0, 0.12))
+        foot = mountains.contour_points(canvas, hills[i % len(hills)], dice, 1, 0.4)[0]
+        tall, lean = height * dice.uniform(0.65, 1.2), dice.normal(0, 0.12)
+        places.append((float(foot[1]), float(foot[0]), tall, lean, str(kinds[i % 2]), apart(dice)))
+    for y, x, tall, lean, kind, own in sorted(places, key=lambda place: place[0]):
+        trees.paint_tree(canvas, manner, own, (x, y), tall, kind, 0.0, lean)
 
 
 def _land_and_water(
@@ -284,11 +285,11 @@ def _village(canvas: Canvas, manner: Manner, scene: Scene, layout: Layout) -> No
     for i in range(7):
         x = edge + inward * canvas.right * (0.08 + 0.095 * i + dice.uniform(-0.02, 0.02))
         ground = min(float(mountains.on_contour(canvas, hill, np.array([x]))[0]) for hill in bank)
-        places.append((ground + 0.03 + 0.06 * (i % 2) + dice.uniform(0.0, 0.02), x))
-    for y, x in sorted(places):
-        staffage.paint_house(canvas, manner, x, y, 0.115 * dice.uniform(0.85, 1.15), inward, lit)
-        feet = np.stack((x + dice.normal(0, 0.05, 4), y + dice.uniform(-0.01, 0.015, 4)), 1)
-        trees.paint_wood(canvas, manner, dice, feet, 0.045, 0.0)
+        places.append((ground + 0.03 + 0.06 * (i % 2) + dice.uniform(0.0, 0.02), x, apart(dice)))
+    for y, x, own in sorted(places, key=lambda place: place[0]):
+        feet = np.stack((x + own.uniform(-0.085, 0.085, 5), y - own.uniform(0.0, 0.03, 5)), 1)
+        trees.paint_wood(canvas, manner, own, feet, 0.050, 0.0)
+        staffage.paint_house(canvas, manner, x, y, 0.120 * own.uniform(0.85, 1.15), inward, lit)
     _near_trees(canvas, manner, layout, bank[1:], 2, 0.2)
     staffage.paint_boat(canvas, manner, layout.open_x, layout.shore - 0.02, 0.12, layout.side)
 
@@ -396,7 +397,7 @@ def _pine_and_rock(canvas: Canvas, manner: Manner, scene: Scene, layout: Layout)
     rocks = mountains.massif(dice, x + layout.side * 0.06, h * 0.70, h + 0.16, 0.30, 3, 0.0, 2.4)
     paint_hill(canvas, replace(rocks[0], melt=2.0), manner, "axe")
     tall = min(h * 0.72, 0.98)
-    trees.paint_tree(canvas, manner, dice, (x - layout.side * 0.05, h * 0.92), tall, "pine", 0.0, -layout.side * 0.35)
+    trees.paint_tree(canvas, manner, dice, (x - layout.side * 0.05, h * 0.92), tall, "pine", 0.0, -layout.side * 0.24)
     for hill in rocks[1:]:
         paint_hill(canvas, replace(hill, melt=2.0), manner, "axe")
         if not manner.flat:

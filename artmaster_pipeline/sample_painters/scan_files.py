@@ -157,5 +157,5 @@ def _lit(page: Image.Image, dice: np.random.Generator) -> Image.Image:
     y = np.linspace(-1, 1, page.height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, page.width, dtype=np.float32)[None]
     fall = 1.0 - float(dice.uniform(0.0, 0.06)) * (x * x + y * y) / 2 + float(dice.normal(0, 0.012)) * x
-    cast = 1.0 + dice.normal(0, 0.018, 3).astype(np.float32)
+    cast = 1.0 + dice.normal(0, 0.012, 3).astype(np.float32)
     return Image.fromarray(np.clip(pixels * fall[..., None] * cast + 0.5, 0, 255).astype(np.uint8))

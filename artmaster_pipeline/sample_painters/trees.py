@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from artmaster_pipeline.sample_painters.canvas import Canvas, Colour, Sheet, mix
+from artmaster_pipeline.sample_painters.canvas import Canvas, Colour, Sheet, mix, supple
+from artmaster_pipeline.sample_painters.chance import apart
 from artmaster_pipeline.sample_painters.manners import Manner
 
 _GOLDEN = 2.399963
@@ -28,7 +29,7 @@ def grow(
     """The limbs of a tree of `height` units; `crook` is how much the limbs turn, `spread` how far they part."""
     limbs: list[Limb] = []
 
-    def limb(start: np.ndarray, angle: float, long: float, wide: float, order: int) -> None:
+    def limb(dice: np.random.Generator, start: np.ndarray, angle: float, long: float, wide: float, order: int) -> None:
         steps = 6 if order else 8
         turns = dice.normal(0, crook, steps).cumsum() * 0.5 + angle
         turns += (0.0 - turns) * 0.15 * (order > 0)  # limbs reach for the light
@@ -43,9 +44,16 @@ def grow(
             at = points[min(steps, int(t * steps))]
             side = 1 if (i + order) % 2 else -1
             turn = float(turns[min(steps - 1, int(t * steps) - 1)]) + side * spread * dice.uniform(0.5, 1.3)
-            limb(at, turn, long * dice.uniform(0.48, 0.72), wide * (1 - 0.6 * t) * 0.75 + wide * 0.08, order + 1)
+            limb(
+                apart(dice),
+                at,
+                turn,
+                long * dice.uniform(0.48, 0.72),
+                wide * (1 - 0.6 * t) * 0.75 + wide * 0.08,
+                order + 1,
+            )
 
-    limb(np.array(foot), lean, height * 0.52, height * thick, 0)
+    limb(dice, np.array(foot), lean, height * 0.52, height * thick, 0)
     return limbs
 
 
@@ -54,6 +62,7 @@ def paint_tree(
     kind: str = "broad", far: float = 0.0, lean: float = 0.0,
 ) -> None:  # fmt: skip
     """One tree; `kind` is broad, pine, willow or plum."""
+    dice = apart(dice)
     reach = height * 0.75
     sheet = canvas.sheet(foot[0] - reach, foot[1] - height * 1.25, foot[0] + reach, foot[1] + 0.02)
     if sheet.window is None:
@@ -72,9 +81,15 @@ def _limbs(sheet: Sheet, manner: Manner, limbs: list[Limb], far: float) -> None:
     bark = mix(manner.trunk, manner.mist, far * 0.6)
     for limb in limbs:
         widths = np.linspace(limb.thick, limb.thin, len(limb.points))
+        points = limb.points
+        if not limb.order:
+            widths[0] *= 1.55  # the trunk spreads into its roots
+            points, widths = supple(points, widths)
         if manner.key_lines and limb.order < 2:
-            sheet.stroke(limb.points, widths + 2 * 0.0016, manner.ink)
-        sheet.stroke(limb.points, widths, bark)
+            sheet.stroke(points, widths + 2 * 0.0016, manner.ink)
+        sheet.stroke(points, widths, bark)
+        if not limb.order:
+            _roots(sheet, manner, points, widths, bark)
     if manner.snow:
         for limb in limbs:
             if limb.order and limb.thick > 0.0012:
@@ -82,13 +97,26 @@ def _limbs(sheet: Sheet, manner: Manner, limbs: list[Limb], far: float) -> None:
                 sheet.stroke(limb.points - (0.0, limb.thick * 0.4), widths, (0.97, 0.97, 0.96))
 
 
+def _roots(sheet: Sheet, manner: Manner, points: np.ndarray, widths: np.ndarray, bark: Colour) -> None:
+    """Roots that grip the ground, and the trunk's shaded side."""
+    foot, thick = points[0], widths[0]
+    dark = mix(bark, manner.ink, 0.45)
+    for side, long in ((-1.0, 1.0), (1.0, 0.8), (-0.35, 0.5), (0.45, 0.55)):
+        x = foot[0] + np.array((0.25, 0.55, 1.0)) * side * thick * long
+        y = foot[1] + np.array((-0.35, 0.02, 0.22)) * thick
+        sheet.stroke(np.stack((x, y), 1), np.array((0.42, 0.3, 0.05)) * thick, bark)
+    if not manner.flat:
+        shade = points + np.stack((widths * 0.26, np.zeros(len(widths))), 1)
+        sheet.stroke(shade[1:-2], widths[1:-2] * 0.34, dark, 0.9)
+
+
 def _crown(
     sheet: Sheet, manner: Manner, dice: np.random.Generator, limbs: list[Limb], height: float, kind: str, far: float
 ) -> None:
     tips = np.concatenate([limb.points[2:] for limb in limbs if limb.order >= 1])
-    leaf = height * 0.020 * (1 + far)
+    leaf = min(height * 0.020, 0.0072) * (1 + far)
     share = (1.0 - manner.bare) if kind != "plum" else (0.8 if not manner.snow else 0.35)
-    count = int(min(700, 90 + 2600 * height) * share * sheet.canvas.detail(leaf * 1.4, 1.1))
+    count = int(min(2200, 90 + 2900 * height) * share * sheet.canvas.detail(leaf * 1.4, 1.1))
     if count < 1:
         return
     if sheet.canvas.detail(leaf * 1.4, 1.1) < 1:
@@ -103,10 +131,20 @@ def _crown(
     if manner.flat and kind == "broad":
         _heaps(sheet, manner, dice, tips, height, colours, share)
         return
-    radii = leaf * dice.uniform(0.5, 1.2, (count, 1)) * ((1.0, 0.62) if kind == "broad" else (0.7, 0.7))
-    if manner.key_lines:
-        sheet.dots(centres, radii + 0.0012, (manner.ink,))
-    sheet.dots(centres, radii, colours, 0.95)
+    _leaves(sheet, dice, centres, leaf, colours)
+
+
+def _leaves(
+    sheet: Sheet, dice: np.random.Generator, centres: np.ndarray, leaf: float, colours: Sequence[Colour]
+) -> None:
+    """Pointed leaves that hang a little, each one touch of the brush."""
+    turn = dice.normal(np.pi / 2, 1.0, (len(centres), 1))
+    size = leaf * dice.uniform(0.7, 1.6, (len(centres), 1))
+    outline = np.array(((-1.0, 0.0), (-0.2, -0.50), (0.5, -0.34), (1.15, 0.0), (0.5, 0.40), (-0.3, 0.52)))
+    cosine, sine = np.cos(turn), np.sin(turn)
+    x = (outline[:, 0] * cosine - outline[:, 1] * sine) * size
+    y = (outline[:, 0] * sine + outline[:, 1] * cosine) * size
+    sheet.polygons(np.stack((x, y), 2) + centres[:, None], colours, 0.95)
 
 
 def _heaps(
@@ -156,7 +194,7 @@ def _pine(
     lean: float,
 ) -> None:
     steps = 12
-    turns = lean + dice.normal(0, 0.3, steps).cumsum() * 0.45
+    turns = lean + dice.normal(0, 0.28, steps).cumsum() * 0.38
     turns -= np.linspace(0, turns[-1] * 0.6, steps)
     path = np.stack((np.sin(turns), -np.cos(turns)), 1) * height / steps
     trunk = np.concatenate((np.array([foot]), np.array(foot) + path.cumsum(0)))
@@ -188,10 +226,13 @@ def _needles(
             sheet.dots(pads, pad + 0.0016, (manner.ink,))
         sheet.dots(pads, pad, (colour, mix(colour, manner.leaves[0], 0.4)))
     else:
-        sheet.dots(pads, pad, (mix(colour, manner.ground, 0.25),), 0.42)
-        fan = max(3, int(11 * sheet.canvas.detail(size, 7.0)))
-        angle = np.linspace(-1.25, 1.25, fan)[None] + dice.normal(0, 0.1, (len(tufts), fan))
-        tip = np.stack((np.sin(angle), -np.cos(angle) * 0.75), 2) * size * dice.uniform(0.8, 1.15, (len(tufts), 1, 1))
+        sheet.dots(pads, pad * (0.85, 0.8), (mix(colour, manner.ground, 0.25),), 0.34)
+        fan = max(3, int(11 * sheet.canvas.detail(size, 9.0)))
+        if sheet.canvas.detail(size, 12.0) == 1:  # large enough to see that a pad is made of many tufts
+            tufts = (tufts[:, None] + dice.normal(0, 1, (len(tufts), 4, 2)) * (size * 0.42, size * 0.10)).reshape(-1, 2)
+            size *= 0.62
+        angle = np.linspace(-1.35, 1.35, fan)[None] + dice.normal(0, 0.12, (len(tufts), fan))
+        tip = np.stack((np.sin(angle), -np.cos(angle) * 0.85), 2) * size * dice.uniform(0.75, 1.2, (len(tufts), fan, 1))
         root = np.repeat(tufts[:, None], fan, 1)
         segments = np.stack((root, root + tip), 2).reshape(-1, 2, 2)
         sheet.lines(segments, max(0.0011, size * 0.035), colour, 0.9)
@@ -204,6 +245,7 @@ def paint_wood(
     canvas: Canvas, manner: Manner, dice: np.random.Generator, feet: np.ndarray, size: float, far: float
 ) -> None:
     """A far wood: a short stem and a heap of dots at each of `feet` (n, 2)."""
+    dice = apart(dice)
     if not len(feet):
         return
     low, high = feet.min(0) - size * 2, feet.max(0) + size * 2
@@ -227,6 +269,7 @@ def paint_wood(
 
 def paint_grass(canvas: Canvas, manner: Manner, dice: np.random.Generator, feet: np.ndarray) -> None:
     """Tufts of grass at `feet` (n, 2)."""
+    dice = apart(dice)
     if canvas.detail(0.0016, 0.8) < 0.5 or not len(feet):
         return
     low, high = feet.min(0) - 0.04, feet.max(0) + 0.02
