@@ -34,6 +34,7 @@ from artmaster_pipeline.settings import CROP_SIZES, Home
 CURATION = "1"  # changes when the same scan would be cropped in another way, so that nothing is reused
 SMALLEST = 64  # pixels of the scan that the shorter side of a window needs
 _LOOKED_AT = (640, 320)  # pixels of the long and the short side at which a scan is judged
+_LOOKED_AT_MOST = 600_000  # pixels; a very long scroll is judged at a smaller size
 _RESCAN = "Scan the artwork at a higher resolution"
 _THREADS = min(4, os.cpu_count() or 1)
 
@@ -216,6 +217,7 @@ def _scan_box(window: Window, scan: Scan, size: tuple[int, int]) -> Box:
 def _look(path: Path, scan: Scan) -> np.ndarray:
     """The whole scan in CIELAB, float32 (height, width, 3), small enough to judge quickly."""
     scale = min(1.0, max(_LOOKED_AT[0] / max(scan.width, scan.height), _LOOKED_AT[1] / min(scan.width, scan.height)))
+    scale = min(scale, (_LOOKED_AT_MOST / (scan.width * scan.height)) ** 0.5)
     image = decode(path, _shrink(1 / scale)).image
     size = max(1, round(scan.width * scale)), max(1, round(scan.height * scale))
     small = image.thumbnail_image(size[0], height=size[1], size="force")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_COVERED = 0.995  # share of a window that must be painting; the rest is the ragged rim of a fan or an album leaf
+_UNCOVERED = 0.0005  # share of a window that may be no painting: no corner of it may stick out of a round leaf
 _STEPS = 48  # positions tried along each side
 _SMALLER = 0.95  # factor from one window size to the next
 
@@ -45,17 +45,17 @@ def best_window(salient: np.ndarray, painted: np.ndarray, area: Box, aspect: flo
     have the same height and width. None where no window of at least an eighth of the full size fits.
     """
     within = salient * painted
-    sums, cover = _integral(within), _integral(painted.astype(np.float64))
+    sums, ground = _integral(within), _integral(~painted)
     full = min(area.width, area.height * aspect)
     width = full
     while width >= full / 8:
         height = width / aspect
         lefts = _places(area.left, area.right - width)
         tops = _places(area.top, area.bottom - height)
-        covered = _windows(cover, lefts, tops, width, height) / (width * height)
+        uncovered = _windows(ground, lefts, tops, width, height) / (width * height)
         found = _windows(sums, lefts, tops, width, height)
-        if covered.max() >= _COVERED:
-            found[covered < _COVERED] = -1
+        if uncovered.min() <= _UNCOVERED:
+            found[uncovered > _UNCOVERED] = -1
             row, column = np.unravel_index(int(found.argmax()), found.shape)
             share = float(found[row, column] / max(within.sum(), 1e-9))
             return _fraction(lefts[column], tops[row], width, height, salient.shape, min(1.0, share))
