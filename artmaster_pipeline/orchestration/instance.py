@@ -13,6 +13,7 @@ from artmaster_pipeline.settings import Home
 
 _SETTINGS = {
     "telemetry": {"enabled": False},
+    "nux": {"enabled": False},  # the dialog that asks for an e-mail address
     # One GPU step and one DVC step at a time; a person with two GPUs raises the limit of the pool `gpu` in the UI.
     "concurrency": {"pools": {"default_limit": 1, "granularity": "op"}},
     "run_monitoring": {"enabled": True, "free_slots_after_run_end_seconds": 30},
