@@ -1,11 +1,11 @@
 """A base model as a stock `FluxPipeline` on the profile's device, whole or only the parts that are asked for."""
 
 import importlib.util
-import logging
 from collections.abc import Iterable
 from typing import Any
 
 from artmaster_pipeline.base_models.hub import Source, find_source, hub_refusals
+from artmaster_pipeline.base_models.miniature import quiet_libraries
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement, WrongUse
 from artmaster_pipeline.settings import Home, Profile
 
@@ -23,7 +23,7 @@ def load_pipeline(profile: Profile, home: Home | None = None, parts: Iterable[st
     if unknown := sorted(set(wanted) - set(PARTS)):
         raise WrongUse(f"A FLUX pipeline has no part {', '.join(unknown)}: choose from {', '.join(PARTS)}.")
     check_device(profile)
-    _quiet_libraries()
+    quiet_libraries()
     pipe = _read(profile, find_source(profile, home), wanted)
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(profile.device)
@@ -77,15 +77,3 @@ def _nf4(dtype: Any, wanted: tuple[str, ...]) -> Any:
         quant_kwargs={"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": dtype},
         components_to_quantize=[part for part in _QUANTIZED if part in wanted],
     )
-
-
-def _quiet_libraries() -> None:
-    """Keep the libraries' loading bars off: this product shows its own progress."""
-    import diffusers.utils.logging as diffusers_logging
-    import transformers.utils.logging as transformers_logging
-
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
-    # Prompts beyond max_sequence_length are cut, as the profile says; the libraries warn of it picture by picture.
-    for name in ("diffusers", "transformers.tokenization_utils_base"):
-        logging.getLogger(name).setLevel(logging.ERROR)

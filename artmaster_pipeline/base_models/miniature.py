@@ -14,7 +14,7 @@ from artmaster_pipeline.settings import Home
 
 SHIPPED = Path(__file__).parent / "miniature"
 TEXT_TOKENS = 64  # the longest prompt of T5; CLIP's is FLUX's own 77
-LATENT_CHANNELS = 12
+LATENT_CHANNELS = 8
 
 TRANSFORMER: dict[str, Any] = {
     "patch_size": 1,
@@ -31,7 +31,7 @@ TRANSFORMER: dict[str, Any] = {
 AUTOENCODER: dict[str, Any] = {
     "down_block_types": ("DownEncoderBlock2D",) * 4,
     "up_block_types": ("UpDecoderBlock2D",) * 4,
-    "block_out_channels": (32, 48, 96, 128),
+    "block_out_channels": (16, 32, 64, 96),
     "layers_per_block": 1,
     "latent_channels": LATENT_CHANNELS,
     "norm_num_groups": 16,
@@ -124,16 +124,28 @@ def untrained_pipeline(seed: int = 0, words: tuple[str, ...] = ()) -> Any:
 
 
 def save_miniature(pipe: Any, folder: Path) -> None:
-    """Write a pipeline as a diffusers folder of fp16 safetensors."""
+    """Write a pipeline as a diffusers folder of fp16 safetensors; the pipeline keeps its own dtype."""
     import copy
 
     import torch
 
-    halved = {
-        name: copy.deepcopy(part).to(torch.float16) if isinstance(part, torch.nn.Module) else part
-        for name, part in pipe.components.items()
-    }
-    type(pipe)(**{name: part for name, part in halved.items() if name in _COMPONENTS}).save_pretrained(folder)
+    quiet_libraries()
+    parts = {name: part for name, part in pipe.components.items() if part is not None}
+    for name, part in parts.items():
+        if isinstance(part, torch.nn.Module):
+            parts[name] = copy.deepcopy(part).to(torch.float16)
+    type(pipe)(**parts).save_pretrained(folder)
 
 
-_COMPONENTS = ("scheduler", "vae", "text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2", "transformer")
+def quiet_libraries() -> None:
+    """Keep the libraries' loading bars and per-picture warnings off: this product shows its own progress."""
+    import logging
+
+    import diffusers.utils.logging as diffusers_logging
+    import transformers.utils.logging as transformers_logging
+
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+    # Prompts beyond max_sequence_length are cut, as the profile says; the libraries warn of it picture by picture.
+    for name in ("diffusers", "transformers.tokenization_utils_base"):
+        logging.getLogger(name).setLevel(logging.ERROR)
