@@ -131,7 +131,7 @@ def dot_moss(canvas: Canvas, hill: Hill, manner: Manner, dice: np.random.Generat
     dice = apart(dice)
     size = 0.0036 * (1.0 - 0.5 * hill.far)
     count = int(count * canvas.detail(size, 1.0) ** 2)
-    if count < 2:
+    if count < 2 or canvas.detail(size, 1.0) < 0.4:
         return
     t = dice.uniform(-0.8, 0.8, count)
     x = hill.x + np.where(t < 0, t * hill.left, t * hill.right)

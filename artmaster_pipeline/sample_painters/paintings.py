@@ -290,7 +290,7 @@ def _village(canvas: Canvas, manner: Manner, scene: Scene, layout: Layout) -> No
         feet = np.stack((x + own.uniform(-0.085, 0.085, 5), y - own.uniform(0.0, 0.03, 5)), 1)
         trees.paint_wood(canvas, manner, own, feet, 0.050, 0.0)
         staffage.paint_house(canvas, manner, x, y, 0.120 * own.uniform(0.85, 1.15), inward, lit)
-    _near_trees(canvas, manner, layout, bank[1:], 2, 0.2)
+    _near_trees(canvas, manner, layout, bank[1:2], 1, 0.2)
     staffage.paint_boat(canvas, manner, layout.open_x, layout.shore - 0.02, 0.12, layout.side)
 
 
@@ -303,11 +303,10 @@ def _boat(canvas: Canvas, manner: Manner, scene: Scene, layout: Layout) -> None:
 def _pavilion(canvas: Canvas, manner: Manner, scene: Scene, layout: Layout) -> None:
     _land_and_water(canvas, manner, scene, layout, 5)
     bank = _near_bank(canvas, manner, scene, layout, 0.66)
-    _near_trees(canvas, manner, layout, bank[:1], 2, 0.34)
+    _near_trees(canvas, manner, layout, bank[:1], 3, 0.34)
     x = bank[1].x
     y = float(mountains.on_contour(canvas, bank[1], np.array([x]))[0]) + 0.03
     staffage.paint_pavilion(canvas, manner, x, y, 0.2, 1, scene.time_of_day == "night")
-    _near_trees(canvas, manner, layout, bank[2:], 2, 0.22)
 
 
 def _pagoda(canvas: Canvas, manner: Manner, scene: Scene, layout: Layout) -> None:

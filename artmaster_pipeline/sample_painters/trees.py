@@ -22,39 +22,54 @@ class Limb:
     order: int
 
 
+@dataclass(frozen=True)
+class _Bud:
+    """Where a limb will start."""
+
+    start: np.ndarray
+    angle: float
+    long: float
+    wide: float
+
+
 def grow(
-    dice: np.random.Generator, foot: tuple[float, float], height: float, lean: float = 0.0, spread: float = 0.7,
-    orders: int = 3, crook: float = 0.25, thick: float = 0.055,
-) -> list[Limb]:  # fmt: skip
-    """The limbs of a tree of `height` units; `crook` is how much the limbs turn, `spread` how far they part."""
+    dice: np.random.Generator,
+    foot: tuple[float, float],
+    height: float,
+    lean: float = 0.0,
+    orders: int = 3,
+    crook: float = 0.25,
+) -> list[Limb]:
+    """The limbs of a tree of `height` units, the trunk first; `crook` is how much they turn.
+
+    They grow order by order, so that a small picture, which leaves out the last order, has the same tree.
+    """
     limbs: list[Limb] = []
-
-    def limb(dice: np.random.Generator, start: np.ndarray, angle: float, long: float, wide: float, order: int) -> None:
-        steps = 6 if order else 8
-        turns = dice.normal(0, crook, steps).cumsum() * 0.5 + angle
-        turns += (0.0 - turns) * 0.15 * (order > 0)  # limbs reach for the light
-        path = np.stack((np.sin(turns), -np.cos(turns)), 1) * long / steps
-        points = np.concatenate((start[None], start + path.cumsum(0)))
-        limbs.append(Limb(points, wide, wide * (0.35 if order < orders else 0.2), order))
-        if order >= orders:
-            return
-        forks = int(dice.integers(3, 6)) if order == 0 else int(dice.integers(2, 4))
-        for i in range(forks):
-            t = dice.uniform(0.4, 1.0) if i else 1.0
-            at = points[min(steps, int(t * steps))]
-            side = 1 if (i + order) % 2 else -1
-            turn = float(turns[min(steps - 1, int(t * steps) - 1)]) + side * spread * dice.uniform(0.5, 1.3)
-            limb(
-                apart(dice),
-                at,
-                turn,
-                long * dice.uniform(0.48, 0.72),
-                wide * (1 - 0.6 * t) * 0.75 + wide * 0.08,
-                order + 1,
-            )
-
-    limb(dice, np.array(foot), lean, height * 0.52, height * thick, 0)
+    buds = [_Bud(np.array(foot), lean, height * 0.52, height * 0.055)]
+    for order in range(orders + 1):
+        buds = [twig for bud in buds for twig in _grow_limb(dice, limbs, bud, order, crook, order == orders)]
     return limbs
+
+
+def _grow_limb(
+    dice: np.random.Generator, limbs: list[Limb], bud: _Bud, order: int, crook: float, last: bool
+) -> list[_Bud]:
+    """Add one limb; gives the buds on it."""
+    steps = 6 if order else 8
+    turns = dice.normal(0, crook, steps).cumsum() * 0.5 + bud.angle
+    if order:
+        turns *= 0.85  # limbs reach for the light
+    path = np.stack((np.sin(turns), -np.cos(turns)), 1) * (bud.long / steps)
+    points = np.concatenate((bud.start[None], bud.start + path.cumsum(0)))
+    limbs.append(Limb(points, bud.wide, bud.wide * (0.2 if last else 0.35), order))
+    forks = int(dice.integers(2, 4)) if order else int(dice.integers(3, 6))
+    where, part, size = dice.uniform((0.4, 0.35, 0.48), (1.0, 0.9, 0.72), (forks, 3)).T
+    where[0] = 1.0
+    sides = np.where((np.arange(forks) + order) % 2, 1.0, -1.0)
+    at = np.minimum((where * steps).astype(int), steps)
+    angles = turns[np.maximum(at - 1, 0)] + sides * part
+    wides = bud.wide * (0.83 - 0.45 * where)
+    return [_Bud(points[at[i]], float(angles[i]), bud.long * size[i], float(wides[i])) for i in range(forks)]
 
 
 def paint_tree(
@@ -79,22 +94,24 @@ def paint_tree(
 
 def _limbs(sheet: Sheet, manner: Manner, limbs: list[Limb], far: float) -> None:
     bark = mix(manner.trunk, manner.mist, far * 0.6)
-    for limb in limbs:
-        widths = np.linspace(limb.thick, limb.thin, len(limb.points))
-        points = limb.points
-        if not limb.order:
-            widths[0] *= 1.55  # the trunk spreads into its roots
-            points, widths = supple(points, widths)
-        if manner.key_lines and limb.order < 2:
-            sheet.stroke(points, widths + 2 * 0.0016, manner.ink)
-        sheet.stroke(points, widths, bark)
-        if not limb.order:
-            _roots(sheet, manner, points, widths, bark)
-    if manner.snow:
-        for limb in limbs:
-            if limb.order and limb.thick > 0.0012:
-                widths = np.linspace(limb.thick, limb.thin, len(limb.points)) * 0.5
-                sheet.stroke(limb.points - (0.0, limb.thick * 0.4), widths, (0.97, 0.97, 0.96))
+    for order in sorted({limb.order for limb in limbs}):
+        same = [limb for limb in limbs if limb.order == order]
+        points = np.stack([limb.points for limb in same])
+        widths = np.stack([np.linspace(limb.thick, limb.thin, points.shape[1]) for limb in same])
+        if not order:
+            widths[:, 0] *= 1.55  # the trunk spreads into its roots
+            trunk, broad = supple(points[0], widths[0])
+            points, widths = trunk[None], broad[None]
+        if manner.key_lines and order < 2:
+            sheet.strokes(points, widths + 2 * 0.0016, (manner.ink,))
+        sheet.strokes(points, widths, (bark,))
+        if not order:
+            _roots(sheet, manner, points[0], widths[0], bark)
+    laden = [limb for limb in limbs if limb.order == 1 or (limb.order > 1 and limb.thick > 0.0012)]
+    if manner.snow and laden:
+        points = np.stack([limb.points - (0.0, limb.thick * 0.4) for limb in laden])
+        widths = np.stack([np.linspace(limb.thick, limb.thin, points.shape[1]) * 0.5 for limb in laden])
+        sheet.strokes(points, widths, ((0.97, 0.97, 0.96),))
 
 
 def _roots(sheet: Sheet, manner: Manner, points: np.ndarray, widths: np.ndarray, bark: Colour) -> None:
