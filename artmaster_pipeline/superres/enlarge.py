@@ -13,7 +13,7 @@ from artmaster_pipeline.superres.tone import with_tone_of
 if TYPE_CHECKING:
     import torch
 
-TILE = 384  # pixels before enlarging; x4plus then needs about 2.5 GB in float32
+TILE = 384  # pixels before enlarging; an RRDB network then takes about 1.2 GB in float32
 OVERLAP = 64  # pixels that neighbouring tiles share
 _DISCARDED = 16  # of the shared pixels, those next to a tile's edge, where the zeros beyond it are felt most
 _ALIGNMENT = 8  # tiles begin at multiples of it, since some networks fold 2x2 pixels or 8x8 windows into one
