@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,9 +17,18 @@ from training_home import PAINTER, TRAINING, fill_home, tiny_profile
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.progress import Progress
-from artmaster_pipeline.records import MANIFEST, Adapter, AdapterSnapshot, Scan, read_manifest, write_manifest
+from artmaster_pipeline.records import (
+    MANIFEST,
+    Adapter,
+    AdapterSnapshot,
+    Scan,
+    TrainingImage,
+    read_manifest,
+    write_manifest,
+)
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.training import build_training_set, check_adapter, steps_for, train_adapter
+from artmaster_pipeline.training import build_training_set, check_adapter, train_adapter
+from artmaster_pipeline.training.adalora import TARGETS
 
 
 @pytest.fixture(scope="module")
@@ -84,17 +94,20 @@ if __name__ == "__main__":  # the process that test_kill_9 starts and that kills
 # --- what is trained
 
 
-def test_all_418_attention_and_mlp_linears_of_flux_dev_are_trained_and_nothing_else():
+@pytest.fixture(scope="module")
+def flux_dev_linears() -> list[str]:
+    """The names of all linear layers of FLUX.1-dev's transformer at its real size, without its weights."""
     import torch
     from diffusers import FluxTransformer2DModel
 
-    from artmaster_pipeline.training.adalora import TARGETS
-
     with torch.device("meta"):
         model = FluxTransformer2DModel(**transformer_config())
-    linears = {name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
-    in_blocks = {name for name in linears if "transformer_blocks." in name and ".norm" not in name}
-    assert {name for name in linears if re.fullmatch(TARGETS, name)} == in_blocks
+    return [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
+
+
+def test_all_418_attention_and_mlp_linears_of_flux_dev_are_trained_and_nothing_else(flux_dev_linears):
+    in_blocks = {name for name in flux_dev_linears if "transformer_blocks." in name and ".norm" not in name}
+    assert {name for name in flux_dev_linears if re.fullmatch(TARGETS, name)} == in_blocks
     assert len(in_blocks) == 418
 
 
@@ -199,6 +212,21 @@ def test_folded_and_live_adapter_predict_the_same_and_not_what_the_base_predicts
     figures = check_adapter(home, PAINTER, profile)
     assert figures["folded_difference"] <= 1e-4
     assert figures["effect"] > 0.01
+    assert figures["weights_difference"] < 1e-5
+
+
+def test_a_folded_file_that_is_not_the_live_state_is_found_out_in_any_precision(trained, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    from artmaster_pipeline.training.adapter_check import weights_difference
+
+    home, _, outcome = trained
+    folder = tmp_path / "adapter"
+    shutil.copytree(home.root / outcome.records[0].path, folder)
+    weights = load_file(folder / "adapter.safetensors")
+    name = next(name for name in weights if name.endswith("lora_B.weight"))
+    save_file(weights | {name: weights[name] * 0.99}, folder / "adapter.safetensors")
+    assert weights_difference(folder) == pytest.approx(0.01, rel=0.01)
 
 
 def test_folded_and_live_adapter_draw_the_same_picture_in_stock_diffusers(trained, tiny_flux):
@@ -247,7 +275,7 @@ def test_the_adapter_names_exactly_the_scans_it_was_trained_on(trained):
     home, _, outcome = trained
     (adapter,) = outcome.records
     folder = home.root / adapter.path
-    rows = read_manifest(home.training_set(PAINTER) / MANIFEST, type(_row(home)))
+    rows = read_manifest(home.training_set(PAINTER) / MANIFEST, TrainingImage)
     train = {row.scan_sha256 for row in rows if row.split == "train"}
     assert set(adapter.scan_sha256s) == train
     assert train < {row.scan_sha256 for row in rows}
@@ -256,12 +284,6 @@ def test_the_adapter_names_exactly_the_scans_it_was_trained_on(trained):
     assert {scan.sha256 for scan in snapshot.scans} == {row.scan_sha256 for row in rows}
     assert {crop.id for crop in snapshot.crops} == {row.crop_id for row in rows}
     assert Adapter.model_validate_json((folder / "adapter.json").read_text()) == adapter
-
-
-def _row(home: Home):
-    from artmaster_pipeline.records import TrainingImage
-
-    return read_manifest(home.training_set(PAINTER) / MANIFEST, TrainingImage)[0]
 
 
 def test_the_model_card_says_rights_and_how_to_load_and_takes_no_markup_from_the_archive(trained):
@@ -454,21 +476,14 @@ def test_without_a_training_set_the_stage_to_run_is_named(home, tiny_flux):
         train_adapter(home, PAINTER, tiny_profile(tiny_flux))
 
 
-def test_the_rank_plot_is_drawn_for_all_418_layers_of_flux_dev(tmp_path):
-    import torch
-    from diffusers import FluxTransformer2DModel
+def test_the_rank_plot_is_drawn_for_all_418_layers_of_flux_dev(tmp_path, flux_dev_linears):
     from PIL import Image
 
-    from artmaster_pipeline.training.adalora import TARGETS
     from artmaster_pipeline.training.plots import draw_ranks
 
-    with torch.device("meta"):
-        names = [
-            n for n, _ in FluxTransformer2DModel(**transformer_config()).named_modules() if re.fullmatch(TARGETS, n)
-        ]
+    names = [name for name in flux_dev_linears if re.fullmatch(TARGETS, name)]
     log = [{"step": n, "rank": 6688 - n} for n in range(1, 50)]
     for file in ("a.png", "b.png"):
         draw_ranks(log, {name: n % 17 for n, name in enumerate(names)}, 16, tmp_path / file)
     assert Image.open(tmp_path / "a.png").width > 900
     assert sha256_of(tmp_path / "a.png") == sha256_of(tmp_path / "b.png")
-    assert steps_for(1, TRAINING) == 3

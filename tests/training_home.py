@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.records import MANIFEST, Crop, Scan, identity, write_manifest
@@ -25,7 +25,7 @@ def fill_home(home: Home, works: int = 5, small: int = 0) -> Home:
         for width, height in CROP_SIZES:
             file = home.crops(PAINTER) / "images" / f"{n}-{height}.png"
             _paint(file, n, width, height)
-            crops.append(_crop(scan, file, width, height, 0.4 if n < small else 1.5))
+            crops.append(_crop(scan, file, width, height, 0.6 if n < small else 1.5))
     write_manifest(home.register(PAINTER) / MANIFEST, scans)
     write_manifest(home.crops(PAINTER) / MANIFEST, crops)
     return home
@@ -61,4 +61,4 @@ def _paint(file: Path, seed: int, width: int, height: int) -> None:
     chance = np.random.default_rng([seed, height])
     patches = Image.fromarray(chance.integers(40, 230, (height // 64, width // 64, 3), dtype=np.uint8))
     file.parent.mkdir(parents=True, exist_ok=True)
-    patches.resize((width, height)).filter(ImageFilter.GaussianBlur(4)).save(file)
+    patches.resize((width, height), Image.Resampling.BILINEAR).save(file, compress_level=1)

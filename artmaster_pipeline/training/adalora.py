@@ -57,9 +57,15 @@ def parameters(model: Any) -> "dict[str, torch.nn.Parameter]":
     return dict(sorted(found.items()))
 
 
-def scale(settings_or_config: Any) -> float:
+def scale(lora_alpha: float, init_r: int) -> float:
     """What PEFT multiplies every layer's B (A * E) with; its rank number stays init_r when ranks are pruned."""
-    return settings_or_config.lora_alpha / (settings_or_config.init_r + 1e-5)
+    return lora_alpha / (init_r + 1e-5)
+
+
+def live_scale(folder: Path) -> float:
+    """The scale of a live adapter that `save_live` wrote."""
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    return scale(config["lora_alpha"], config["init_r"])
 
 
 class OrthogonalLoss:

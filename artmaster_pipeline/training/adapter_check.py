@@ -6,14 +6,19 @@ from typing import TYPE_CHECKING, Any
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.records import MANIFEST, Adapter, read_manifest
 from artmaster_pipeline.settings import Home, Profile
+from artmaster_pipeline.training.adalora import STATE, live_scale
 from artmaster_pipeline.training.adapter_folder import LIVE, LORA
 from artmaster_pipeline.training.flow_matching import TextEmbedding, predict_velocity, step_generator
+from artmaster_pipeline.training.fold import PREFIX
 
 if TYPE_CHECKING:
     import torch
 
-# The largest difference that rounding makes: the live form multiplies in another order than the folded one.
-_TOLERANCE = {"float32": 1e-4, "bfloat16": 0.1}
+# What rounding may do, since the live form multiplies in another order than the folded one: in fp32 an absolute bound,
+# in bf16 (8 bits of mantissa, some 60 blocks one after the other) a share of the prediction's largest value.
+_FP32_TOLERANCE = 1e-4
+_BF16_TOLERANCE = 0.05
+_WEIGHTS_TOLERANCE = 1e-4  # of each layer's largest answer, always in fp32
 _SIGMA = 0.5
 _TEXT_TOKENS = 32
 
@@ -22,17 +27,25 @@ def check_adapter(home: Home, painter: str, profile: Profile) -> dict[str, Any]:
     """Figures of the painter's current adapter: three forward passes of the transformer on one fixed input.
 
     `folded_difference` is the largest difference of a prediction, live against folded, `tolerance` what it may be in
-    the profile's dtype, `effect` the largest difference that the adapter makes to the base. Raises ArtMasterError
-    where there is no adapter.
+    the profile's dtype, `effect` the largest difference that the adapter makes to the base; `weights_difference`
+    compares the layers themselves. Raises ArtMasterError where there is no adapter or the weights differ.
     """
     from artmaster_pipeline.base_models import load_pipeline
 
     adapters = read_manifest(home.adapters(painter) / MANIFEST, Adapter)
     if not adapters:
         raise ArtMasterError(f"{painter} has no adapter yet: run the stage style_adapter first.")
+    folder = home.root / adapters[0].path
+    by_weights = weights_difference(folder)
+    if by_weights > _WEIGHTS_TOLERANCE:
+        raise ArtMasterError(
+            f"{folder / LORA} is not what {folder / LIVE} folds to (they differ by {by_weights:.1e}): one of them was "
+            "changed. Remove the folder and run the stage style_adapter again."
+        )
     pipe = load_pipeline(profile, home, parts=("transformer",))
-    figures = live_and_folded(pipe, home.root / adapters[0].path, profile)
-    return {**figures, "tolerance": _TOLERANCE[profile.dtype], "total_rank": sum(adapters[0].ranks.values())}
+    figures = {**live_and_folded(pipe, folder, profile), "weights_difference": by_weights}
+    tolerance = _FP32_TOLERANCE if profile.dtype == "float32" else _BF16_TOLERANCE * figures["prediction"]
+    return {**figures, "tolerance": tolerance, "total_rank": sum(adapters[0].ranks.values())}
 
 
 def live_and_folded(pipe: Any, folder: Path, profile: Profile) -> dict[str, float]:
@@ -50,6 +63,32 @@ def live_and_folded(pipe: Any, folder: Path, profile: Profile) -> dict[str, floa
         "effect": (folded - base).abs().max().item(),
         "prediction": base.abs().max().item(),
     }
+
+
+def weights_difference(folder: Path) -> float:
+    """The largest difference, folded against live, of any layer's answer to one random input, as a share of its size.
+
+    In fp32 and layer by layer, so that it also shows what bf16 would hide in a whole prediction.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    live, folded = load_file(folder / LIVE / STATE), load_file(folder / LORA)
+    factor = live_scale(folder / LIVE)
+    worst = 0.0
+    for name in sorted(name for name in live if name.endswith(".lora_E")):
+        a, b, e = (live[f"{name[:-1]}{part}"] for part in "ABE")
+        probe = torch.randn(a.shape[1], generator=step_generator(0, 0))
+        wanted = factor * (b @ (e.flatten() * (a @ probe)))
+        layer = f"{PREFIX}{name.removesuffix('.lora_E')}"
+        given = torch.zeros_like(wanted)
+        if f"{layer}.alpha" in folded:
+            down, up = folded[f"{layer}.lora_A.weight"], folded[f"{layer}.lora_B.weight"]
+            given = (folded[f"{layer}.alpha"] / len(down)) * (up @ (down @ probe))
+        largest = max(wanted.abs().max().item(), given.abs().max().item())
+        if largest > 0:
+            worst = max(worst, (wanted - given).abs().max().item() / largest)
+    return worst
 
 
 def _predict(transformer: Any, profile: Profile) -> "torch.Tensor":

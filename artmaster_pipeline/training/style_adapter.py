@@ -106,13 +106,13 @@ def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tup
     from artmaster_pipeline.training import plots
     from artmaster_pipeline.training.fold import ranks, save_folded
 
-    live = adalora.parameters(trained.model)
-    save_folded(live, adalora.scale(job.profile.training), folder / LORA)
+    live, settings = adalora.parameters(trained.model), job.profile.training
+    save_folded(live, adalora.scale(settings.lora_alpha, settings.init_r), folder / LORA)
     adalora.save_live(trained.model, folder / LIVE)
     write_log(folder / LOG, trained.log)
     kept = ranks(live)
     plots.draw_loss(trained.log, folder / LOSS_PLOT)
-    plots.draw_ranks(trained.log, kept, job.profile.training.init_r, folder / RANK_PLOT)
+    plots.draw_ranks(trained.log, kept, settings.init_r, folder / RANK_PLOT)
     last = [row["loss"] for row in trained.log if row["epoch"] == trained.log[-1]["epoch"]]
     measured = {"sha256": sha256_of(folder / LORA), "ranks": kept, "final_loss": sum(last) / len(last)}
     record = _record(job, adapter_id, rows, measured)
