@@ -54,17 +54,33 @@ def save_tiny_flux(folder: Path) -> Path:
 
     torch.manual_seed(0)
     letters = [chr(n) for n in range(33, 127)]
-    clip_words = {token: n for n, token in enumerate([*letters, *(f"{c}</w>" for c in letters), "<|startoftext|>", "<|endoftext|>"])}
+    clip_words = {
+        token: n
+        for n, token in enumerate([*letters, *(f"{c}</w>" for c in letters), "<|startoftext|>", "<|endoftext|>"])
+    }
     t5_words = [(token, -1.0) for token in ["<pad>", "</s>", "<unk>", "▁", *letters]]
     clip = CLIPTextConfig(
-        vocab_size=len(clip_words), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-        bos_token_id=len(clip_words) - 2, eos_token_id=len(clip_words) - 1,
+        vocab_size=len(clip_words),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        bos_token_id=len(clip_words) - 2,
+        eos_token_id=len(clip_words) - 1,
     )
     t5 = T5Config(vocab_size=len(t5_words), d_model=32, d_kv=16, d_ff=64, num_layers=2, num_heads=2)
     vae = AutoencoderKL(
-        down_block_types=["DownEncoderBlock2D"] * 4, up_block_types=["UpDecoderBlock2D"] * 4,
-        block_out_channels=[8, 8, 8, 8], layers_per_block=1, norm_num_groups=4, latent_channels=16, sample_size=64,
-        scaling_factor=0.3611, shift_factor=0.1159, use_quant_conv=False, use_post_quant_conv=False,
+        down_block_types=["DownEncoderBlock2D"] * 4,
+        up_block_types=["UpDecoderBlock2D"] * 4,
+        block_out_channels=[8, 8, 8, 8],
+        layers_per_block=1,
+        norm_num_groups=4,
+        latent_channels=16,
+        sample_size=64,
+        scaling_factor=0.3611,
+        shift_factor=0.1159,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
     )
     pipe = FluxPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(**SCHEDULER),

@@ -100,6 +100,7 @@ def save_live(model: Any, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: p.detach().cpu().contiguous() for name, p in parameters(model).items()}
     save_file(tensors, folder / STATE)
+    (folder / STATE).chmod(0o644)  # safetensors writes for its owner alone
     config = model.peft_config[ADAPTER_NAME]
     names = ("init_r", "target_r", "lora_alpha", "beta1", "beta2", "tinit", "tfinal", "deltaT", "total_step")
     content = {name: getattr(config, name) for name in names} | {"peft_type": "ADALORA", "target_modules": TARGETS}

@@ -52,3 +52,4 @@ def save_folded(live: "dict[str, torch.Tensor]", scale: float, file: Path) -> No
 
     # One metadata entry at most: safetensors writes several in no fixed order.
     save_file(fold(live, scale), file, metadata={"format": "pt"})
+    file.chmod(0o644)  # safetensors writes for its owner alone
