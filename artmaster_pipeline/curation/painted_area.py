@@ -18,7 +18,7 @@ _PATTERNED = 12.0  # CIELAB: a rim of more colours than this is brocade or paint
 _STRAIGHT = 0.6  # share of the edge's points that must lie on one line
 _SEAM = 0.9  # share of a line at which two pieces of paper or silk meet
 _LARGEST_PANEL = 0.4  # of the box: what a panel needs to be taken for the painting
-_RAGGED = 4.0  # squared outline over that of a disc of the same area: a fan has about 2.5, a mountain 8 and more
+_RAGGED = 2.0  # squared outline over that of a disc of the same area: a fan has 1.6, mountains on paper 2.5 and more
 _STEEPEST = 0.06  # skew that is tolerated: 3.4 degrees
 
 
