@@ -58,13 +58,20 @@ def small_archive(home: Home, works: int = 5, held_out: int = 2, **scan_fields: 
     return add_adapter(home, tuple(scans), tuple(images), seed=0)
 
 
-def add_adapter(home: Home, scans: tuple[Scan, ...], images: tuple[TrainingImage, ...], seed: int) -> Adapter:
+def add_adapter(
+    home: Home,
+    scans: tuple[Scan, ...],
+    images: tuple[TrainingImage, ...],
+    seed: int,
+    weights: bytes = b"",
+    base_revision: str = "b" * 16,
+) -> Adapter:
     """Write an adapter's folder and make it the painter's current one."""
     train = [image for image in images if image.split == "train"]
     key = identity("adapter", seed, [image.id for image in train])
     folder = home.adapters(PAINTER) / key
     folder.mkdir(parents=True)
-    weights = f"weights {seed}".encode()
+    weights = weights or f"weights {seed}".encode()
     (folder / "adapter.safetensors").write_bytes(weights)
     adapter = Adapter(
         id=key,
@@ -73,7 +80,7 @@ def add_adapter(home: Home, scans: tuple[Scan, ...], images: tuple[TrainingImage
         sha256=hashlib.sha256(weights).hexdigest(),
         profile="miniature",
         base_model="miniature",
-        base_revision="b" * 16,
+        base_revision=base_revision,
         trigger=TRIGGER,
         training_set_hash="c" * 64,
         training_image_ids=tuple(image.id for image in train),
