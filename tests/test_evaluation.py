@@ -418,9 +418,11 @@ def test_the_reading_follows_the_figures() -> None:
         "units": {"colour": "CIELAB units"},
     }
     text = reading(panel)
-    assert "no nearer" in text
+    assert "farther from the held-out works than the base model's" in text
     assert "12.00 against 10.00 CIELAB units" in text
     assert "hint" not in text
+    assert "just as far" in reading(panel | {"distances": {"colour": figures | {"adapter": 10.05}}})
+    assert "nearer to the held-out" in reading(panel | {"distances": {"colour": figures | {"adapter": 8.0}}})
 
 
 def test_importing_the_room_loads_no_heavy_library() -> None:

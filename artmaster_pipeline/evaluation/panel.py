@@ -12,9 +12,10 @@ from artmaster_pipeline.settings import Home, Profile
 
 PANEL = "panel.json"
 
-_VERSION = 1  # part of the panel's id: raise it when what is measured changes
+_VERSION = 2  # part of the panel's id: raise it when what is measured changes
 _MOST_WORKS = 40  # of the training set, for the ceiling
 _FEW = 10  # pictures; below it one picture more or less can turn the result over
+_EQUAL = 0.01  # of the base's distance: smaller differences are not called differences
 _UNITS = {"colour": "CIELAB units", "texture": "spreads of the held-out works"}
 _METHODS = {
     "colour": "sliced Wasserstein distance of CIELAB pixels (Bonneel et al. 2015)",
@@ -65,9 +66,8 @@ def reading(panel: dict[str, Any]) -> str:
         return "No work was held out of the training, so nothing can be measured. Add scans of more works."
     sentences = []
     for axis, figures in panel["distances"].items():
-        word = "nearer to" if figures["adapter"] < figures["base"] else "no nearer to"
         sentences.append(
-            f"In {axis} the adapter's samples are {word} the held-out works than the base model's "
+            f"In {axis} the adapter's samples are {_compared(figures['adapter'], figures['base'])} "
             f"({figures['adapter']:.2f} against {figures['base']:.2f} {panel['units'][axis]}; the training works "
             f"themselves are at {figures['train_works']:.2f}); single samples are nearer in "
             f"{figures['nearer_samples']} of {counts['prompts']} prompts."
@@ -79,6 +79,12 @@ def reading(panel: dict[str, Any]) -> str:
             "this is a hint, not a proof."
         )
     return " ".join(sentences)
+
+
+def _compared(adapter: float, base: float) -> str:
+    if abs(adapter - base) < _EQUAL * base:
+        return "just as far from the held-out works as the base model's"
+    return f"{'nearer to' if adapter < base else 'farther from'} the held-out works than the base model's"
 
 
 def flat_figures(panel: dict[str, Any]) -> dict[str, Any]:
