@@ -39,7 +39,7 @@ _OUT: dict[Stage, str] = dict(
 _PARAMS: dict[Stage, tuple[str, ...]] = {
     "training_set": ("profile", "trigger"),
     "style_adapter": ("profile", "trigger", "name", "rights"),
-    "evaluation_grid": ("profile",),
+    "evaluation_grid": ("profile", "name"),
     "sample_gallery": ("profile", "name", "rights"),
 }
 
