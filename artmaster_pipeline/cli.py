@@ -26,8 +26,10 @@ app = typer.Typer(
 )
 painters_app = typer.Typer(no_args_is_help=True, help="The painters of the data home.")
 lineage_app = typer.Typer(no_args_is_help=True, help="Which artworks fed which adapter, and where an artwork has gone.")
+base_app = typer.Typer(no_args_is_help=True, help="The embedded base model, the miniature.")
 app.add_typer(painters_app, name="painters")
 app.add_typer(lineage_app, name="lineage")
+app.add_typer(base_app, name="base")
 
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
@@ -207,6 +209,21 @@ def lineage_artwork(
     _print_table("Published pictures", [{"picture": s.path, "prompt": s.prompt} for s in answer.published])
     if not answer.adapters:
         out.print("It is in no adapter.")
+
+
+@base_app.command("train")
+def base_train(
+    destination: Annotated[Path, typer.Option("--out", help="Where the model and its unfinished states go.")],
+    minutes: Annotated[float, typer.Option(min=0.1, help="How long to train, painting the scenes apart.")] = 60.0,
+    corpus: Annotated[Path | None, typer.Option(help="A folder of real paintings to learn from as well.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the training that --out holds.")] = False,
+    seed: Annotated[int, typer.Option(help="Scenes, weights and noise follow from it.")] = 0,
+) -> None:
+    """Train a miniature FLUX from nothing: tokenizers, autoencoder, text encoders and transformer."""
+    from artmaster_pipeline.base_models.train import train_base
+
+    folder = train_base(destination, minutes=minutes, corpus=corpus, resume=resume, seed=seed, progress=_progress())
+    out.print(escape(str(folder)))
 
 
 @app.command()

@@ -47,7 +47,7 @@ def _with_profile(path: Path, seed: int, profile: bytes) -> None:
     Image.fromarray(made_scans.painting(seed)).save(path, icc_profile=profile, quality=90)
 
 
-def _write_pictures(folder: Path) -> None:
+def write_pictures(folder: Path) -> None:
     whole = made_scans.write(folder / "good.jpg", 1).read_bytes()
     (folder / "truncated.jpg").write_bytes(whole[: len(whole) * 2 // 3])
     made_scans.write(folder / "whole.png", 23)
@@ -79,7 +79,7 @@ def _write_pictures(folder: Path) -> None:
     (folder / "misnamed.jpg.png").rename(folder / "misnamed.jpg")
 
 
-def _write_oddities(folder: Path) -> None:
+def write_oddities(folder: Path) -> None:
     (folder / "empty.jpg").write_bytes(b"")
     (folder / "text.jpg").write_text("This is not a picture.", encoding="utf-8")
     (folder / "drawing.jpg").write_text("<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>")
@@ -105,8 +105,8 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]
     root = tmp_path_factory.mktemp("bad")
     source = root / "source"
     source.mkdir()
-    _write_pictures(source)
-    _write_oddities(source)
+    write_pictures(source)
+    write_oddities(source)
     before = {path: path.lstat().st_mtime_ns for path in source.iterdir()}
     home = Home(root / "home")
     with pytest.MonkeyPatch.context() as patch:
@@ -272,7 +272,7 @@ def test_a_folder_dropped_in_by_hand_is_registered_with_the_same_care(tmp_path: 
     home = Home(tmp_path / "home")
     folder = home.scans("x")
     folder.mkdir(parents=True)
-    _write_oddities(folder)
+    write_oddities(folder)
     (folder / "locked.jpg").chmod(0o644)
     outcome = register_scans(home, "x")
     left_out = {row.path: row.reason for row in outcome.quarantined}

@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from test_bad_files import write_oddities
+from test_bad_files import write_pictures as write_odd_pictures
 
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.lineage import adapter_lineage, artwork_lineage
-from artmaster_pipeline.records import MANIFEST, Adapter, Sample, Scan, manifest_hash, read_manifest
+from artmaster_pipeline.records import MANIFEST, Adapter, Quarantined, Sample, Scan, manifest_hash, read_manifest
 from artmaster_pipeline.sample_painters import write_scans
 from artmaster_pipeline.settings import STAGES, Home
 
@@ -224,6 +226,20 @@ def test_two_runs_at_once_give_the_same_as_one(copied: Home, finished: Home) -> 
     runs = [subprocess.Popen(command, env=environment(copied), stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [run.wait() for run in runs] == [0, 0]
     assert identities(copied) == identities(finished)
+
+
+@pytest.mark.slow
+def test_odd_files_dropped_by_hand_stop_neither_dagster_nor_dvc(home: Home) -> None:
+    folder = home.scans(PAINTER)
+    folder.mkdir(parents=True)
+    write_odd_pictures(folder)
+    write_oddities(folder)
+    said = artmaster(home, "run", PAINTER, "--until", "curated_crops")
+    assert "Left out" in said.stdout
+    left_out = read_manifest(home.register(PAINTER) / "quarantine.jsonl", Quarantined)
+    assert {"broken-link.jpg", "pipe.jpg", "empty.jpg", "truncated.jpg"} <= {entry.path for entry in left_out}
+    assert all(entry.reason and entry.remedy for entry in left_out)
+    assert "everything is up to date" in artmaster(home, "run", PAINTER, "--until", "curated_crops").stdout
 
 
 @pytest.mark.parametrize(
