@@ -51,6 +51,7 @@ def _read(profile: Profile, source: Source, wanted: tuple[str, ...]) -> Any:
 
     settings: dict[str, Any] = {part: None for part in PARTS if part not in wanted}
     settings["dtype"] = getattr(torch, profile.dtype)
+    settings["use_safetensors"] = True  # never a pickle, whatever else a repository holds
     if not source.local:
         settings["revision"] = source.revision
     if profile.quantization:

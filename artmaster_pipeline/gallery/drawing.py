@@ -151,7 +151,6 @@ def _is_there(picture: _Wanted) -> bool:
 def _artist(home: Home, adapter: Adapter, profile: Profile, prompt: str, size: tuple[int, int], network: Any) -> Any:
     """A function that draws `prompt` for a seed, with the pipeline loaded once."""
     from artmaster_pipeline.base_models import attach, base_revision, draw, load_pipeline
-    from artmaster_pipeline.gallery.enlarging import enlarged
 
     if base_revision(profile, home) != adapter.base_revision:
         raise WrongUse(
@@ -172,7 +171,7 @@ def _artist(home: Home, adapter: Adapter, profile: Profile, prompt: str, size: t
             guidance_scale=profile.evaluation.guidance_scale,
             max_sequence_length=profile.max_sequence_length,
         )
-        return enlarged(pixels, network) if network else pixels
+        return network.enlarge(pixels) if network else pixels
 
     return draw_one
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from artmaster_pipeline.files import inside, sha256_of
 from artmaster_pipeline.pictures import AI_GENERATED, is_whole, read_rgb, write_png
@@ -11,10 +11,7 @@ from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import MANIFEST, Sample, identity, read_manifest
 from artmaster_pipeline.settings import Home, Profile
 
-if TYPE_CHECKING:
-    import numpy as np
-
-_VERSION = 1  # part of an enlarged picture's id: raise it when `enlarged` does something else
+_VERSION = 1  # part of an enlarged picture's id: raise it when enlarging does something else
 
 
 @dataclass(frozen=True)
@@ -45,17 +42,10 @@ def enlarge_samples(
                 found[new_id] = waiting_room(home, painter) / f"{new_id}.png"
                 source = read_rgb(inside(home.evaluation(painter), sample.path))
                 facts = sample_facts(sample) | {"id": new_id, "enlarged_by": network.name, "enlarged_from": sample.id}
-                write_png(found[new_id], enlarged(source, network), facts)
+                write_png(found[new_id], network.enlarge(source), facts)
                 advance(note=f"seed {sample.seed}")
     pictures = (Picture(_record(s, new_id, network.name, found[new_id]), found[new_id]) for s, new_id in wanted)
     return tuple(pictures), made
-
-
-def enlarged(picture: "np.ndarray", network: Any) -> "np.ndarray":
-    """`picture` enlarged by `network`, uint8 (height x scale, width x scale, 3), in the colours of `picture`."""
-    from artmaster_pipeline.superres import with_tone_of
-
-    return with_tone_of(picture, network.enlarge(picture))
 
 
 def enlarged_id(sample: Sample, network_identity: str) -> str:

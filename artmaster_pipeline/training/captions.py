@@ -107,7 +107,7 @@ class Captioner:
         self._device = profile.device
         try:
             self._processor: Any = AutoProcessor.from_pretrained(name)
-            model: Any = AutoModelForImageTextToText.from_pretrained(name, dtype=self._dtype)
+            model: Any = AutoModelForImageTextToText.from_pretrained(name, dtype=self._dtype, use_safetensors=True)
         except (OSError, ValueError) as error:
             raise MissingRequirement(
                 f"The captioner {name!r} (setting `captioner` of the profile {profile.name!r}) cannot be loaded: "
