@@ -8,6 +8,7 @@ from artmaster_pipeline.base_models.hub import base_revision
 from artmaster_pipeline.base_models.loading import load_pipeline
 from artmaster_pipeline.base_models.needs import requirements
 from artmaster_pipeline.base_models.sampling import Drawing, draw, draw_all
+from artmaster_pipeline.base_models.train import train_base
 
 __all__ = [
     "Drawing",
@@ -18,4 +19,5 @@ __all__ = [
     "draw_all",
     "load_pipeline",
     "requirements",
+    "train_base",
 ]

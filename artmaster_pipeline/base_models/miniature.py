@@ -8,6 +8,7 @@ which is why the scheduler's sequence lengths are FLUX's divided by 16 and its s
 from pathlib import Path
 from typing import Any
 
+from artmaster_pipeline.base_models.first_weights import begin_with_colours
 from artmaster_pipeline.base_models.vocabulary import clip_tokenizer, t5_tokenizer
 from artmaster_pipeline.files import writing_folder
 from artmaster_pipeline.settings import Home
@@ -34,7 +35,7 @@ AUTOENCODER: dict[str, Any] = {
     "block_out_channels": (16, 32, 64, 96),
     "layers_per_block": 1,
     "latent_channels": LATENT_CHANNELS,
-    "norm_num_groups": 16,
+    "norm_num_groups": 4,
     "sample_size": 128,
     "scaling_factor": 1.0,
     "shift_factor": 0.0,
@@ -118,6 +119,7 @@ def untrained_pipeline(seed: int = 0, words: tuple[str, ...] = ()) -> Any:
             tokenizer_2=tokenizer_2,
             transformer=FluxTransformer2DModel(**TRANSFORMER),
         )
+        begin_with_colours(pipe.vae)
     for part in (pipe.vae, pipe.text_encoder, pipe.text_encoder_2, pipe.transformer):
         part.eval()
     return pipe
