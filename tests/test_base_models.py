@@ -19,7 +19,7 @@ from artmaster_pipeline.base_models import (
     load_pipeline,
     requirements,
 )
-from artmaster_pipeline.base_models.miniature import build_miniature
+from artmaster_pipeline.base_models.miniature import SHIPPED, build_miniature
 from artmaster_pipeline.errors import BadInput, MissingRequirement, WrongUse
 from artmaster_pipeline.settings import Home, Profile, load_profile
 
@@ -38,7 +38,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.fixture(scope="module")
 def pipe(house: Home) -> "FluxPipeline":
-    return load_pipeline(MINIATURE, house)
+    return load_pipeline(MINIATURE)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def lora(file: Path, targets: list[str], seed: int = 0) -> Path:
     from safetensors.torch import save_file
 
     transformer = FluxTransformer2DModel.from_config(
-        dict(load_pipeline(MINIATURE, Home(file.parent), parts=("transformer",)).transformer.config)
+        dict(load_pipeline(MINIATURE, parts=("transformer",)).transformer.config)
     )
     transformer.add_adapter(LoraConfig(r=4, target_modules=targets))
     generator = torch.Generator().manual_seed(seed)
@@ -90,9 +90,24 @@ def test_stock_diffusers_loads_the_folder_without_a_class_of_ours(tiny: Path) ->
     assert "artmaster" not in index
 
 
-def test_the_miniature_is_small_enough_to_ship(tiny: Path) -> None:
-    assert sum(file.stat().st_size for file in tiny.rglob("*") if file.is_file()) <= 48e6
-    assert all(file.suffix not in (".bin", ".pt", ".pkl") for file in tiny.rglob("*"))
+def test_what_ships_is_small_and_holds_no_pickle() -> None:
+    assert sum(file.stat().st_size for file in SHIPPED.rglob("*") if file.is_file()) <= 24e6
+    assert all(file.suffix in (".json", ".safetensors", ".md") for file in SHIPPED.rglob("*") if file.is_file())
+    assert (SHIPPED / "README.md").is_file()
+
+
+def test_the_miniature_paints_what_it_is_told(pipe: "FluxPipeline") -> None:
+    """Coarse things only, by a wide margin: night is darker than day, ink has less colour than a print."""
+
+    def drawn(prompt: str) -> np.ndarray:
+        pictures = [draw(pipe, prompt, seed, 128, 128, 8, 3.5, 64) for seed in range(2)]
+        return np.stack(pictures).astype(float)
+
+    day = drawn("a woodblock print of layered mountains in summer by day, clear air, Prussian blue")
+    night = drawn("a woodblock print of layered mountains in summer at night under the moon, clear air, Prussian blue")
+    ink = drawn("an ink wash painting of layered mountains in summer by day, clear air, wet black ink")
+    assert night.mean() < day.mean() - 40
+    assert np.ptp(ink, axis=-1).mean() < np.ptp(day, axis=-1).mean() / 2
 
 
 def test_the_same_seed_builds_the_same_miniature_and_its_revision_does_not_depend_on_the_place(
@@ -130,13 +145,13 @@ def test_a_changed_weight_is_another_revision(tmp_path: Path) -> None:
 def test_only_the_named_parts_are_loaded(house: Home) -> None:
     import torch
 
-    pipe = load_pipeline(MINIATURE, house, parts=("vae", "text_encoder"))
+    pipe = load_pipeline(MINIATURE, parts=("vae", "text_encoder"))
     assert pipe.transformer is None
     assert pipe.text_encoder_2 is None
     assert pipe.vae.dtype == torch.float32
     assert not any(weight.requires_grad for weight in pipe.vae.parameters())
     with pytest.raises(WrongUse, match="no part unet"):
-        load_pipeline(MINIATURE, house, parts=("unet",))
+        load_pipeline(MINIATURE, parts=("unet",))
 
 
 def test_a_seed_draws_the_same_picture_whatever_was_drawn_before(pipe: "FluxPipeline") -> None:
@@ -175,14 +190,16 @@ def test_prompts_in_any_script_have_their_own_tokens(pipe: "FluxPipeline") -> No
     assert len(set(tokens)) == len(texts)
 
 
-def test_a_word_of_the_captions_is_one_token_in_both_tokenizers(pipe: "FluxPipeline") -> None:
+def test_a_word_of_the_painters_captions_is_one_token_in_fresh_tokenizers() -> None:
+    from artmaster_pipeline.base_models.vocabulary import clip_tokenizer, t5_tokenizer
     from artmaster_pipeline.sample_painters import STYLES, imagine
 
+    clip, t5 = clip_tokenizer(), t5_tokenizer()
     for style in STYLES:
         for word in imagine(1, style).caption().replace(",", "").split():
             if word.isalpha():
-                assert len(pipe.tokenizer.tokenize(word)) == 1
-                assert len(pipe.tokenizer_2.tokenize(word)) == 1
+                assert len(clip.tokenize(word)) == 1
+                assert len(t5.tokenize(word)) == 1
 
 
 def test_a_size_that_the_latents_do_not_divide_is_refused(pipe: "FluxPipeline") -> None:
@@ -198,7 +215,7 @@ def test_many_drawings_come_one_by_one_in_order(pipe: "FluxPipeline") -> None:
 
 
 def test_an_adapter_changes_the_picture_by_its_strength_and_leaves_without_a_trace(house: Home, tmp_path: Path) -> None:
-    pipe = load_pipeline(MINIATURE, house)
+    pipe = load_pipeline(MINIATURE)
     file = lora(tmp_path / "adapter.safetensors", ["attn.to_q", "attn.to_v", "proj_mlp"])
     base = picture(pipe)
     attach(pipe, tmp_path)
@@ -215,7 +232,7 @@ def test_an_adapter_changes_the_picture_by_its_strength_and_leaves_without_a_tra
 
 
 def test_another_adapter_takes_the_place_of_the_first(house: Home, tmp_path: Path) -> None:
-    pipe = load_pipeline(MINIATURE, house)
+    pipe = load_pipeline(MINIATURE)
     first = lora(tmp_path / "first.safetensors", ["attn.to_q"], 1)
     second = lora(tmp_path / "second.safetensors", ["attn.to_q"], 2)
     attach(pipe, second)
@@ -229,7 +246,7 @@ def test_an_adapter_that_would_do_nothing_is_refused(house: Home, tmp_path: Path
     import torch
     from safetensors.torch import load_file, save_file
 
-    pipe = load_pipeline(MINIATURE, house)
+    pipe = load_pipeline(MINIATURE)
     base = picture(pipe)
     foreign = {"transformer.blocks.9.attention.lora_A.weight": torch.ones(4, 8)}
     foreign |= {"transformer.blocks.9.attention.lora_B.weight": torch.ones(8, 4)}
@@ -255,7 +272,7 @@ def test_without_cuda_flux_dev_says_so_and_does_not_fall_back(
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(MissingRequirement, match="CUDA"):
-        load_pipeline(load_profile(name), home)
+        load_pipeline(load_profile(name))
 
 
 def test_quantization_without_its_package_says_what_to_install(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from artmaster_pipeline.base_models.miniature import miniature_folder
 from artmaster_pipeline.errors import MissingRequirement, WrongUse
 from artmaster_pipeline.files import sha256_of
-from artmaster_pipeline.settings import Home, Profile
+from artmaster_pipeline.settings import Profile
 
 _INDEX = "model_index.json"
 
@@ -27,14 +27,14 @@ class Source:
     local: bool
 
 
-def find_source(profile: Profile, home: Home | None = None) -> Source:
+def find_source(profile: Profile) -> Source:
     """Where the profile's base model is and which weights they are.
 
     A hub repository is asked for its current commit; without the network, the commit that the cache holds is taken.
     Raises WrongUse for a folder that is no pipeline, MissingRequirement where the hub does not give the model.
     """
     if profile.base_model == "miniature":
-        folder = miniature_folder(home)
+        folder = miniature_folder()
         return Source(str(folder), _content_hash(folder), local=True)
     folder = Path(profile.base_model).expanduser()
     if folder.is_absolute() or folder.is_dir():
@@ -47,9 +47,9 @@ def find_source(profile: Profile, home: Home | None = None) -> Source:
     return Source(profile.base_model, _hub_commit(profile.base_model, profile.revision), local=False)
 
 
-def base_revision(profile: Profile, home: Home | None = None) -> str:
+def base_revision(profile: Profile) -> str:
     """The identity of the base model's weights: a content hash of a folder (wherever it lies), or a hub commit."""
-    return find_source(profile, home).revision
+    return find_source(profile).revision
 
 
 @contextmanager

@@ -7,13 +7,13 @@ from typing import Any
 from artmaster_pipeline.base_models.hub import Source, find_source, hub_refusals
 from artmaster_pipeline.base_models.miniature import quiet_libraries
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement, WrongUse
-from artmaster_pipeline.settings import Home, Profile
+from artmaster_pipeline.settings import Profile
 
 PARTS = ("vae", "text_encoder", "text_encoder_2", "transformer")
 _QUANTIZED = ("text_encoder_2", "transformer")
 
 
-def load_pipeline(profile: Profile, home: Home | None = None, parts: Iterable[str] = PARTS) -> Any:
+def load_pipeline(profile: Profile, parts: Iterable[str] = PARTS) -> Any:
     """The profile's `FluxPipeline` in its dtype on its device; parts that are not named are None and not read.
 
     Raises MissingRequirement where CUDA, the hub, a licence or bitsandbytes is missing (one message, with the way
@@ -24,7 +24,7 @@ def load_pipeline(profile: Profile, home: Home | None = None, parts: Iterable[st
         raise WrongUse(f"A FLUX pipeline has no part {', '.join(unknown)}: choose from {', '.join(PARTS)}.")
     check_device(profile)
     quiet_libraries()
-    pipe = _read(profile, find_source(profile, home), wanted)
+    pipe = _read(profile, find_source(profile), wanted)
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(profile.device)
 

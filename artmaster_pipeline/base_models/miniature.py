@@ -10,8 +10,7 @@ from typing import Any
 
 from artmaster_pipeline.base_models.first_weights import begin_with_colours
 from artmaster_pipeline.base_models.vocabulary import clip_tokenizer, t5_tokenizer
-from artmaster_pipeline.files import writing_folder
-from artmaster_pipeline.settings import Home
+from artmaster_pipeline.errors import MissingRequirement
 
 SHIPPED = Path(__file__).parent / "miniature"
 TEXT_TOKENS = 64  # the longest prompt of T5; CLIP's is FLUX's own 77
@@ -72,15 +71,13 @@ SCHEDULER: dict[str, Any] = {
 }
 
 
-def miniature_folder(home: Home | None = None) -> Path:
-    """The folder of the miniature: the one that ships, else an untrained one, made once in the data home's cache."""
-    if (SHIPPED / "model_index.json").is_file():
-        return SHIPPED
-    folder = (home or Home.find()).cache / "base_models" / "miniature-untrained"
-    if not (folder / "model_index.json").is_file():
-        with writing_folder(folder) as temporary:
-            build_miniature(temporary)
-    return folder
+def miniature_folder() -> Path:
+    """The folder of the trained miniature, which ships with the package."""
+    if not (SHIPPED / "model_index.json").is_file():
+        raise MissingRequirement(
+            f"{SHIPPED} is not there: this installation lacks the package's data. Install it again."
+        )
+    return SHIPPED
 
 
 def build_miniature(folder: Path, seed: int = 0) -> None:

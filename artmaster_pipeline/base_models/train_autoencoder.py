@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 BATCH = 8
 CROP = 64  # pixels; the network is convolutional, and small crops show it more pictures in the same time
 _LEARNING_RATE = 1e-3
-_FREEZE_AT = 0.2  # share of the time after which the encoder is frozen; the decoder is what gains from the rest
+_FREEZE_AT = 0.4  # share of the time after which the encoder is frozen; the decoder is what gains from the rest
 _REAL_SHARE = 0.35
 _LATENT_NOISE = 0.05
 _CHECKPOINT_SECONDS = 120
