@@ -254,14 +254,14 @@ def test_the_miniature_draws_the_same_again_and_otherwise_with_the_adapter(home:
 
     old = small_archive(home, works=2, held_out=1)
     layer = "transformer_blocks.0.attn.to_q"
-    out_features, in_features = load_pipeline(PROFILE, home).transformer.get_submodule(layer).weight.shape
+    out_features, in_features = load_pipeline(PROFILE).transformer.get_submodule(layer).weight.shape
     random = torch.Generator().manual_seed(0)
     lora = {
         f"transformer.{layer}.lora_A.weight": torch.randn(4, in_features, generator=random),
         f"transformer.{layer}.lora_B.weight": torch.randn(out_features, 4, generator=random),
     }
     snapshot = AdapterSnapshot.model_validate_json((home.root / old.path / "lineage.json").read_text())
-    add_adapter(home, snapshot.scans, snapshot.training_images, 1, save(lora), base_revision(PROFILE, home))
+    add_adapter(home, snapshot.scans, snapshot.training_images, 1, save(lora), base_revision(PROFILE))
     settings = PROFILE.evaluation.model_copy(update={"num_inference_steps": 2, "rows": 1})
     quick = PROFILE.model_copy(update={"evaluation": settings})
 

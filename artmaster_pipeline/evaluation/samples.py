@@ -112,12 +112,12 @@ def _draw(home: Home, adapter: Adapter, profile: Profile, folder: Path, cells: S
     """Draw the base's cells without the adapter, then the adapter's with it; yields each when its file is written."""
     from artmaster_pipeline.base_models import attach, base_revision, draw, load_pipeline
 
-    if base_revision(profile, home) != adapter.base_revision:
+    if base_revision(profile) != adapter.base_revision:
         raise WrongUse(
             f"The base model {adapter.base_model} is no longer the one that the adapter {adapter.id} was trained on "
             f"(revision {adapter.base_revision}): run the stage style_adapter again, then this one."
         )
-    pipe: Any = load_pipeline(profile, home)
+    pipe: Any = load_pipeline(profile)
     settings = profile.evaluation
     attached = False
     for cell in sorted(cells, key=lambda cell: cell.column == "adapter"):

@@ -152,12 +152,12 @@ def _artist(home: Home, adapter: Adapter, profile: Profile, prompt: str, size: t
     """A function that draws `prompt` for a seed, with the pipeline loaded once."""
     from artmaster_pipeline.base_models import attach, base_revision, draw, load_pipeline
 
-    if base_revision(profile, home) != adapter.base_revision:
+    if base_revision(profile) != adapter.base_revision:
         raise WrongUse(
             f"The base model {adapter.base_model} is no longer the one that the adapter {adapter.id} was trained on "
             f"(revision {adapter.base_revision}): run `artmaster run {adapter.painter}` to train on the present one."
         )
-    pipe = load_pipeline(profile, home)
+    pipe = load_pipeline(profile)
     attach(pipe, inside(home.root, adapter.path))
 
     def draw_one(seed: int) -> Any:

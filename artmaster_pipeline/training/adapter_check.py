@@ -42,7 +42,7 @@ def check_adapter(home: Home, painter: str, profile: Profile) -> dict[str, Any]:
             f"{folder / LORA} is not what {folder / LIVE} folds to (they differ by {by_weights:.1e}): one of them was "
             "changed. Remove the folder and run the stage style_adapter again."
         )
-    pipe = load_pipeline(profile, home, parts=("transformer",))
+    pipe = load_pipeline(profile, parts=("transformer",))
     figures = {**live_and_folded(pipe, folder, profile), "weights_difference": by_weights}
     tolerance = _FP32_TOLERANCE if profile.dtype == "float32" else _BF16_TOLERANCE * figures["prediction"]
     return {**figures, "tolerance": tolerance, "total_rank": sum(adapters[0].ranks.values())}

@@ -77,7 +77,7 @@ def _encode(
 
     from artmaster_pipeline.base_models import load_pipeline
 
-    pipe = load_pipeline(profile, home, parts=parts)
+    pipe = load_pipeline(profile, parts=parts)
     with progress.task(description, count) as advance, torch.inference_mode():
 
         def write(file: Path, tensors: "dict[str, torch.Tensor]") -> None:

@@ -46,7 +46,7 @@ def train_adapter(home: Home, painter: str, profile: Profile, progress: Progress
     from artmaster_pipeline.base_models import base_revision
 
     rows = _training_rows(home, painter)
-    revision = base_revision(profile, home)
+    revision = base_revision(profile)
     adapter_id = _adapter_id(painter, profile, revision, rows)
     folder = home.adapters(painter) / adapter_id
     clear_partials(home.adapters(painter))

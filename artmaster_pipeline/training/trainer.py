@@ -72,7 +72,7 @@ class _Loop:
         from artmaster_pipeline.base_models import load_pipeline
 
         settings = job.profile.training
-        pipe = load_pipeline(job.profile, job.home, parts=("transformer",))
+        pipe = load_pipeline(job.profile, parts=("transformer",))
         self._scheduler, self._transformer = pipe.scheduler, pipe.transformer
         if settings.gradient_checkpointing:
             self._transformer.enable_gradient_checkpointing()
