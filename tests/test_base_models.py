@@ -32,12 +32,7 @@ SETTINGS = {"num_inference_steps": 3, "guidance_scale": 3.5, "max_sequence_lengt
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    return Home(tmp_path_factory.mktemp("home"))
-
-
-@pytest.fixture(scope="module")
-def pipe(house: Home) -> "FluxPipeline":
+def pipe() -> "FluxPipeline":
     return load_pipeline(MINIATURE)
 
 
@@ -142,7 +137,7 @@ def test_a_changed_weight_is_another_revision(tmp_path: Path) -> None:
     assert base_revision(local_profile(tmp_path / "m")) != before
 
 
-def test_only_the_named_parts_are_loaded(house: Home) -> None:
+def test_only_the_named_parts_are_loaded() -> None:
     import torch
 
     pipe = load_pipeline(MINIATURE, parts=("vae", "text_encoder"))
@@ -214,7 +209,7 @@ def test_many_drawings_come_one_by_one_in_order(pipe: "FluxPipeline") -> None:
     assert np.array_equal(given[0], picture(pipe, seed=4))
 
 
-def test_an_adapter_changes_the_picture_by_its_strength_and_leaves_without_a_trace(house: Home, tmp_path: Path) -> None:
+def test_an_adapter_changes_the_picture_by_its_strength_and_leaves_without_a_trace(tmp_path: Path) -> None:
     pipe = load_pipeline(MINIATURE)
     file = lora(tmp_path / "adapter.safetensors", ["attn.to_q", "attn.to_v", "proj_mlp"])
     base = picture(pipe)
@@ -231,7 +226,7 @@ def test_an_adapter_changes_the_picture_by_its_strength_and_leaves_without_a_tra
     assert np.array_equal(picture(pipe), base)
 
 
-def test_another_adapter_takes_the_place_of_the_first(house: Home, tmp_path: Path) -> None:
+def test_another_adapter_takes_the_place_of_the_first(tmp_path: Path) -> None:
     pipe = load_pipeline(MINIATURE)
     first = lora(tmp_path / "first.safetensors", ["attn.to_q"], 1)
     second = lora(tmp_path / "second.safetensors", ["attn.to_q"], 2)
@@ -242,7 +237,7 @@ def test_another_adapter_takes_the_place_of_the_first(house: Home, tmp_path: Pat
     assert np.array_equal(picture(pipe), expected)
 
 
-def test_an_adapter_that_would_do_nothing_is_refused(house: Home, tmp_path: Path) -> None:
+def test_an_adapter_that_would_do_nothing_is_refused(tmp_path: Path) -> None:
     import torch
     from safetensors.torch import load_file, save_file
 
