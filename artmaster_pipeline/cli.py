@@ -5,6 +5,7 @@ messages go to stderr.
 """
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -57,6 +58,9 @@ def demo(home: HomeOption = None) -> None:
     painter = prepare_demo(place, _progress())
     _run_and_report(place, painter)
     flag = f"--home {_short(place.root)}"
+    if not shutil.which("artmaster"):
+        activate = Path(sys.executable).with_name("activate")
+        out.print(f"\n[bold]First[/bold]         source {escape(_short(activate))}", end="")
     out.print(
         f"\n[bold]See it[/bold]        {escape(str(place.gallery(painter) / 'index.html'))}  (open it in a browser)\n"
         f"[bold]Dagster UI[/bold]    artmaster ui {flag}\n"
