@@ -269,9 +269,6 @@ def main() -> None:
     except ArtMasterError as error:
         err.print(f"[bold red]artmaster:[/bold red] {escape(str(error))}")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        err.print("\nStopped. What was finished is kept; run the same command again to go on.")
-        sys.exit(1)
 
 
 def _run_and_report(

@@ -31,7 +31,7 @@ training: {learning_rate: 1.0e-3, epochs: 1, repeats: 2, batch_size: 2, max_step
            allocate_every: 1, checkpoint_every: 2}
 evaluation: {rows: 2, num_inference_steps: 2}
 """
-TASK_OF_STAGE_MIDDLE = 2  # the kill comes at the second picture, step or sample of a stage
+KILL_AT = 2  # the kill comes at the second picture, step or sample of a stage
 
 
 def artmaster(home: Home, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -183,8 +183,8 @@ def test_a_kill_in_any_stage_loses_nothing(stage: str, copied: Home, finished: H
     assert "everything is up to date" in artmaster(copied, "run", PAINTER).stdout
 
 
-def run_and_kill(home: Home, stage: str) -> subprocess.CompletedProcess[str]:
-    """`artmaster run`, killed by the operating system in the middle of a stage's last task."""
+def run_and_kill(home: Home, stage: str, by: str = "SIGKILL") -> subprocess.CompletedProcess[str]:
+    """`artmaster run`, which gets the signal `by` in the middle of a stage."""
     program = f"""
 import os, signal, sys
 from contextlib import contextmanager
@@ -204,8 +204,8 @@ def task(self, description, total, done=0):
             nonlocal count
             count += steps
             advance(steps, note)
-            if now and now[-1] == {stage!r} and count >= min({TASK_OF_STAGE_MIDDLE}, total):
-                os.kill(os.getpid(), signal.SIGKILL)
+            if now and now[-1] == {stage!r} and count >= min({KILL_AT}, total):
+                os.kill(os.getpid(), signal.{by})
         yield killing
 resources.DataHome.progress = progress_of
 progress.Progress.task = task
@@ -216,6 +216,17 @@ cli.main()
     return subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env=environment(home), check=False
     )
+
+
+@pytest.mark.slow
+def test_an_interrupt_is_told_in_one_message_and_the_next_run_goes_on(copied: Home, finished: Home) -> None:
+    shutil.rmtree(copied.stage_folder("style_adapter", PAINTER))
+    stopped = run_and_kill(copied, "style_adapter", "SIGINT")
+    assert stopped.returncode == 1
+    assert "What was finished is kept" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    artmaster(copied, "run", PAINTER)
+    assert identities(copied) == identities(finished)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import dagster as dg
-from dagster._core.errors import DagsterAssetCheckFailedError
+from dagster._core.errors import DagsterAssetCheckFailedError, DagsterExecutionInterruptedError
 from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as CheckStatus
 
@@ -120,6 +120,8 @@ def _execute(home: Home, instance: dg.DagsterInstance, painter: str, stages: Seq
         )
     except DagsterAssetCheckFailedError as error:
         raise ArtMasterError(_failed_checks(instance, run_id, painter)) from error
+    except DagsterExecutionInterruptedError as error:
+        raise ArtMasterError("Stopped. What was finished is kept; run the same command again to go on.") from error
     return run_id
 
 
