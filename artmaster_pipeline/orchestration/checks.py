@@ -20,7 +20,6 @@ from artmaster_pipeline.settings import CROP_SIZES, STAGES, Home, Stage, load_pa
 from artmaster_pipeline.training import check_adapter
 
 _QUARANTINE_SHARE = 0.1  # of the files; more than this deserves a look
-_FOLD_TOLERANCE = 1e-4  # largest difference of one prediction in fp32, live adapter against folded
 
 
 # A check's verdict belongs to one painter, so checks are partitioned as assets are; Dagster calls that a preview.
@@ -92,7 +91,7 @@ def folds_exactly(context: dg.AssetCheckExecutionContext, data_home: DataHome) -
     """The folded LoRA predicts what the live AdaLoRA predicts, and not what the base alone predicts."""
     painter = context.partition_key
     figures = check_adapter(data_home.home, painter, data_home.profile(painter))
-    passed = figures["folded_difference"] <= figures.get("tolerance", _FOLD_TOLERANCE) and figures["effect"] > 0
+    passed = figures["folded_difference"] <= figures["tolerance"] and figures["effect"] > 0
     return dg.AssetCheckResult(passed=passed, metadata=figures)
 
 

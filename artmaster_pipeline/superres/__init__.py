@@ -3,6 +3,5 @@
 from artmaster_pipeline.superres.detail import restore_detail
 from artmaster_pipeline.superres.enlarge import Enlarger
 from artmaster_pipeline.superres.networks import load_network, network_names
-from artmaster_pipeline.superres.tone import with_tone_of
 
-__all__ = ["Enlarger", "load_network", "network_names", "restore_detail", "with_tone_of"]
+__all__ = ["Enlarger", "load_network", "network_names", "restore_detail"]
