@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -219,14 +219,30 @@ def lineage_artwork(
 def base_train(
     destination: Annotated[Path, typer.Option("--out", help="Where the model and its unfinished states go.")],
     minutes: Annotated[float, typer.Option(min=0.1, help="How long to train, painting the scenes apart.")] = 60.0,
-    corpus: Annotated[Path | None, typer.Option(help="A folder of real paintings to learn from as well.")] = None,
+    corpus: Annotated[
+        list[Path] | None, typer.Option(help="A folder of real paintings to learn from as well; may be repeated.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the training that --out holds.")] = False,
+    part: Annotated[
+        Literal["all", "decoder", "transformer"],
+        typer.Option(help="Train one part only; the other stays as --out holds it."),
+    ] = "all",
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     seed: Annotated[int, typer.Option(help="Scenes, weights and noise follow from it.")] = 0,
 ) -> None:
     """Train a miniature FLUX from nothing: tokenizers, autoencoder, text encoders and transformer."""
     from artmaster_pipeline.base_models.train import train_base
 
-    folder = train_base(destination, minutes=minutes, corpus=corpus, resume=resume, seed=seed, progress=_progress())
+    folder = train_base(
+        destination,
+        minutes=minutes,
+        corpora=corpus or (),
+        resume=resume,
+        part=part,
+        seed=seed,
+        device=device,
+        progress=_progress(),
+    )
     out.print(escape(str(folder)))
 
 

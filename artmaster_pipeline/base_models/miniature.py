@@ -8,13 +8,12 @@ which is why the scheduler's sequence lengths are FLUX's divided by 16 and its s
 from pathlib import Path
 from typing import Any
 
-from artmaster_pipeline.base_models.first_weights import begin_with_colours
 from artmaster_pipeline.base_models.vocabulary import clip_tokenizer, t5_tokenizer
 from artmaster_pipeline.errors import MissingRequirement
 
 SHIPPED = Path(__file__).parent / "miniature"
-TEXT_TOKENS = 64  # the longest prompt of T5; CLIP's is FLUX's own 77
-LATENT_CHANNELS = 8
+TEXT_TOKENS = 48  # the longest prompt of T5; CLIP's is FLUX's own 77
+LATENT_CHANNELS = 16
 
 TRANSFORMER: dict[str, Any] = {
     "patch_size": 1,
@@ -31,7 +30,7 @@ TRANSFORMER: dict[str, Any] = {
 AUTOENCODER: dict[str, Any] = {
     "down_block_types": ("DownEncoderBlock2D",) * 4,
     "up_block_types": ("UpDecoderBlock2D",) * 4,
-    "block_out_channels": (16, 32, 64, 96),
+    "block_out_channels": (16, 48, 96, 128),
     "layers_per_block": 1,
     "latent_channels": LATENT_CHANNELS,
     "norm_num_groups": 4,
@@ -116,7 +115,6 @@ def untrained_pipeline(seed: int = 0, words: tuple[str, ...] = ()) -> Any:
             tokenizer_2=tokenizer_2,
             transformer=FluxTransformer2DModel(**TRANSFORMER),
         )
-        begin_with_colours(pipe.vae)
     for part in (pipe.vae, pipe.text_encoder, pipe.text_encoder_2, pipe.transformer):
         part.eval()
     return pipe

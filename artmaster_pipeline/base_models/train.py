@@ -1,35 +1,50 @@
-"""Training the miniature: tokenizers and scenes, then the autoencoder, then text encoders and transformer.
+"""Training the miniature: pictures, tokenizers and encoder, then the decoder, then text encoders and transformer.
 
 Everything that was painted, encoded or learnt so far lies in the output folder's `work/`; `resume` goes on from there.
-Budgets are minutes of wall time, so two runs of one seed see the same pictures but not the same number of them.
+The encoder is set before anything is trained, so decoder and transformer do not wait for each other: `parts` names the
+one to train, and two processes may train both at once. Budgets are minutes of wall time, so two runs of one seed see
+the same pictures but not the same number of them.
 """
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from artmaster_pipeline.base_models.miniature import save_miniature, untrained_pipeline
+from artmaster_pipeline.base_models.first_weights import begin_as_block_transform, principal_components
+from artmaster_pipeline.base_models.miniature import LATENT_CHANNELS, TEXT_TOKENS, save_miniature, untrained_pipeline
 from artmaster_pipeline.base_models.sampling import draw
-from artmaster_pipeline.base_models.train_autoencoder import Crops, train_autoencoder
-from artmaster_pipeline.base_models.train_transformer import encode_shards, train_transformer
-from artmaster_pipeline.base_models.training_pictures import paint_shards, paintings
+from artmaster_pipeline.base_models.train_autoencoder import Crops, train_decoder
+from artmaster_pipeline.base_models.train_transformer import encode_shards, load_average, train_transformer
+from artmaster_pipeline.base_models.training_pictures import (
+    crop_shards,
+    halved,
+    paint_shards,
+    read_shard,
+    taught_scene,
+)
+from artmaster_pipeline.base_models.training_state import load_state, save_state, state_facts
+from artmaster_pipeline.base_models.vocabulary import caption_words
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import writing, writing_folder
 from artmaster_pipeline.progress import SILENT, Progress
 
-AUTOENCODER_SHARE = 0.42  # of the minutes
-_SHARDS = 60
-_SHEET = 12  # pictures on a sample sheet
+Part = Literal["all", "decoder", "transformer"]
+_DECODER_SHARE = 0.3  # of the minutes, where both parts are trained
+_SHARDS = 72
+_SHEET = 15  # pictures on a sample sheet
+_DECODER, _TRANSFORMER = "decoder.safetensors", "transformer.safetensors"
 
 
 def train_base(
     out: Path,
     *,
     minutes: float = 60.0,
-    corpus: Path | None = None,
+    corpora: Sequence[Path] = (),
     resume: bool = False,
+    part: Part = "all",
     seed: int = 0,
     device: str = "cpu",
     shards: int = _SHARDS,
@@ -37,28 +52,67 @@ def train_base(
 ) -> Path:
     """Train a miniature for `minutes` and write it to `out/miniature`; gives that folder.
 
-    `corpus` is a folder of real paintings that the autoencoder sees beside the scenes. Painting the scenes and
-    encoding them is not part of the minutes. Raises WrongUse where `out` holds a training and `resume` is not said.
+    `corpora` are folders of real paintings that the model sees beside the scenes. Painting the scenes and encoding
+    them is not part of the minutes. The other part is as far as `out` holds it. Raises WrongUse where `out` holds a
+    training of the part and `resume` is not said, and BadInput for pictures that cannot be read.
     """
     work = out / "work"
-    if work.exists() and not resume:
-        raise WrongUse(f"{work} holds an earlier training: go on with it by --resume, or name another folder.")
-    files = paint_shards(work / "pictures", shards, seed, progress)
-    real = [pixels for _, pixels in paintings(corpus)] if corpus else []
-    pipe = untrained_pipeline(seed).to(device)
+    states = {"decoder": work / _DECODER, "transformer": work / _TRANSFORMER}
+    wanted = tuple(states) if part == "all" else (part,)
+    if (begun := [name for name in wanted if states[name].exists()]) and not resume:
+        raise WrongUse(
+            f"{work} holds an earlier training ({', '.join(begun)}): go on with it by --resume, or name another folder."
+        )
+    painted = paint_shards(work / "pictures", shards, seed, progress)
+    cropped = crop_shards(work / "pictures", corpora, seed, progress)
+    pipe = _begin(work / "beginning.safetensors", painted, cropped, seed)
+    for name in ("vae", "text_encoder", "text_encoder_2", "transformer"):
+        getattr(pipe, name).to(device)
     pipe.set_progress_bar_config(disable=True)
-    minutes_first = minutes * AUTOENCODER_SHARE
-    state = work / "autoencoder.safetensors"
-    train_autoencoder(pipe.vae, Crops(files, real), state, minutes_first, seed, progress)
+    share = {"decoder": _DECODER_SHARE, "transformer": 1 - _DECODER_SHARE} if part == "all" else {part: 1.0}
+    if "decoder" in wanted:
+        train_decoder(pipe.vae, Crops(painted, cropped), states["decoder"], minutes * share["decoder"], seed, progress)
     pipe.vae.eval().requires_grad_(False)
-    write_reconstructions(pipe.vae, files[0], work / "sheets" / "autoencoder.png")
-    latents = encode_shards(pipe.vae, files, work / "latents", progress)
+    if "transformer" in wanted:
+        latents = encode_shards(pipe.vae, painted, work / "latents", progress)
+        latents += encode_shards(pipe.vae, cropped, work / "latents", progress, real=True)
 
-    def show(label: str) -> None:
-        write_samples(pipe, work / "sheets" / f"{label}.png", seed)
+        def show(label: str) -> None:
+            _load_decoder(pipe.vae, states["decoder"])
+            write_samples(pipe, work / "sheets" / f"{label}.png", seed)
 
-    train_transformer(pipe, latents, work / "transformer.safetensors", minutes - minutes_first, seed, progress, show)
-    show("final")
+        train_transformer(pipe, latents, states["transformer"], minutes * share["transformer"], seed, progress, show)
+    return assemble(pipe, out, seed)
+
+
+def _begin(file: Path, painted: list[Path], cropped: list[Path], seed: int) -> Any:
+    """A pipeline whose tokenizers know the captions' words and whose encoder is set from the pictures.
+
+    Both are written to `file`, so that a training that goes on finds the same, whatever else was changed.
+    """
+    if not file.is_file():
+        words = caption_words(named for shard in cropped for _, named in read_shard(shard).captions)
+        pipe = untrained_pipeline(seed, words)
+        begin_as_block_transform(pipe.vae, *principal_components(_examples(painted, cropped), LATENT_CHANNELS))
+        save_state(file, {"vae": pipe.vae}, [], {"words": words})
+    pipe = untrained_pipeline(seed, tuple(state_facts(file)["words"]))
+    load_state(file, {"vae": pipe.vae}, [])
+    return pipe
+
+
+def assemble(pipe: Any, out: Path, seed: int) -> Path:
+    """Write both parts as far as `out/work` holds them to `out/miniature`, with a sheet of each; gives the folder."""
+    work = out / "work"
+    _load_decoder(pipe.vae, work / _DECODER)
+    if (work / _TRANSFORMER).is_file():
+        load_average(pipe, work / _TRANSFORMER)
+        write_samples(pipe, work / "sheets" / "final.png", seed)
+    examples = [
+        file
+        for file in sorted((work / "pictures").iterdir())
+        if file.name.endswith(("-0000.safetensors", "x256.safetensors"))
+    ]
+    write_reconstructions(pipe.vae, examples, work / "sheets" / "decoder.png")
     with writing_folder(out / "miniature") as temporary:
         save_miniature(pipe, temporary)
         card = out / "miniature" / "README.md"
@@ -67,27 +121,40 @@ def train_base(
     return out / "miniature"
 
 
+def _load_decoder(vae: Any, state: Path) -> None:
+    load_state(state, {"vae": vae}, [])
+
+
+def _examples(painted: list[Path], cropped: list[Path]) -> np.ndarray:
+    """Pictures of all kinds at the miniature's size, float in -1..1, scenes and paintings in like numbers."""
+    halves = []
+    for files, count in ((painted[:1], 240), (cropped[:1], 720)):
+        for file in files:
+            pictures = read_shard(file).pictures
+            halves.append(halved(pictures[:: max(1, len(pictures) // count)]))
+    return np.concatenate(halves) / 127.5 - 1
+
+
 def write_samples(pipe: Any, file: Path, seed: int) -> None:
     """A sheet of pictures for fixed scenes, one style per column."""
-    from artmaster_pipeline.sample_painters import STYLES, imagine
-
-    scenes = [imagine(90_000_000 + seed + i, STYLES[i % len(STYLES)]) for i in range(_SHEET)]
-    pictures = [draw(pipe, scene.caption(True), i, 128, 128, 12, 3.5, 64) for i, scene in enumerate(scenes)]
-    _write_sheet(np.stack(pictures), file, columns=6)
+    scenes = [taught_scene(90_000_000 + seed * 1_000 + i) for i in range(_SHEET)]
+    pictures = [draw(pipe, scene.caption(True), i, 128, 128, 20, 3.5, TEXT_TOKENS) for i, scene in enumerate(scenes)]
+    _write_sheet(np.stack(pictures), file, columns=5)
 
 
-def write_reconstructions(vae: Any, shard: Path, file: Path) -> None:
-    """Scenes of a shard above what the autoencoder makes of them."""
+def write_reconstructions(vae: Any, shards: list[Path], file: Path) -> None:
+    """Pictures of square shards above what the autoencoder makes of them."""
     import torch
 
     from artmaster_pipeline.base_models.train_autoencoder import to_tensor
-    from artmaster_pipeline.base_models.training_pictures import read_shard
 
-    pictures = read_shard(shard).pictures[:6, ::2, ::2]
+    chosen = [read_shard(shard).pictures for shard in shards]
+    pictures = np.concatenate([halved(every[:: len(every) // 6][:6]) for every in chosen])
     with torch.no_grad():
         drawn = vae.decode(vae.encode(to_tensor(pictures).to(vae.device)).latent_dist.mode()).sample
     pixels = ((drawn.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-    _write_sheet(np.concatenate((pictures, pixels)), file, columns=6)
+    rows = [part[i : i + 6] for i in range(0, len(pictures), 6) for part in (pictures, pixels)]
+    _write_sheet(np.concatenate(rows), file, columns=6)
 
 
 def _write_sheet(pictures: np.ndarray, file: Path, columns: int) -> None:

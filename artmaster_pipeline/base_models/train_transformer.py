@@ -1,12 +1,15 @@
-"""The second stage of the miniature: text encoders and transformer together, by flow matching on cached latents.
+"""The miniature's text encoders and transformer, together, by flow matching on cached latents.
 
-Noise levels are logit-normal and shifted as FLUX shifts them; captions come with and without the style, shortened, or
-empty (https://arxiv.org/abs/2207.12598). Matrices of the blocks learn by Muon, everything else by AdamW. In the last
-part the averaged model becomes a frozen teacher, and the student learns the teacher's guided velocity for a guidance
-scale that it is told, as FLUX.1-dev was distilled (https://arxiv.org/abs/2210.03142).
+Noise levels are logit-normal, shifted as FLUX shifts them and a little farther, since it is in high noise that words
+decide what a picture shows; captions come with and without the style, shortened, or empty
+(https://arxiv.org/abs/2207.12598). Matrices of the blocks learn by Muon, everything else by AdamW. In the last part
+the averaged model becomes a frozen teacher, and the student learns the teacher's guided velocity for a guidance scale
+that it is told, as FLUX.1-dev was distilled (https://arxiv.org/abs/2210.03142).
 """
 
 import copy
+import re
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from artmaster_pipeline.base_models.training_pictures import read_shard
+from artmaster_pipeline.base_models.miniature import TEXT_TOKENS
+from artmaster_pipeline.base_models.training_pictures import halved, read_shard
 from artmaster_pipeline.base_models.training_state import load_state, save_state
 from artmaster_pipeline.files import writing
 from artmaster_pipeline.progress import Progress
@@ -23,27 +27,30 @@ from artmaster_pipeline.progress import Progress
 if TYPE_CHECKING:
     import torch
 
-BATCH = 32
+BATCH = 64
 _MUON_RATE = 2e-3
 _ADAM_RATE = 1.5e-3
 _EMA = 0.998
-_DISTIL_AT = 0.75  # share of the time after which the guided teacher takes over
+_SIGMAS = (0.3, 1.3)  # mean (beyond the scheduler's own shift) and deviation of the noise levels' logits
+_REAL_SHARE = 0.08  # of the batches, where there is a corpus
+_DISTIL_AT = 0.8  # share of the time after which the guided teacher takes over
 _DISTIL_RATE = 0.4  # of the first phase's rates
 _GUIDANCE = (1.0, 5.0)
-_TOKENS = ((32, 0.7), (64, 0.3))  # T5 lengths and how often: padding takes part in FLUX's attention
+_TOKENS = ((32, 0.6), (TEXT_TOKENS, 0.4))  # T5 lengths and how often: padding takes part in FLUX's attention
 _CHECKPOINT_SECONDS = 180
 
 
 @dataclass(frozen=True)
 class Latents:
-    """The latents of one shard, (n, channels, height, width), standardised, and its captions."""
+    """The latents of one shard, (n, channels, height, width), and their captions; `real` if of real paintings."""
 
     latents: "torch.Tensor"
     captions: tuple[tuple[str, str], ...]
+    real: bool = False
 
 
-def encode_shards(vae: Any, files: list[Path], folder: Path, progress: Progress) -> list[Latents]:
-    """Each shard's latents at half the shard's size; encoded once, then read from `folder`."""
+def encode_shards(vae: Any, files: list[Path], folder: Path, progress: Progress, real: bool = False) -> list[Latents]:
+    """Each shard's latents at half the shard's size, as painted and then mirrored; encoded once, then read again."""
     import torch
     from safetensors.torch import load_file, save_file
 
@@ -52,12 +59,20 @@ def encode_shards(vae: Any, files: list[Path], folder: Path, progress: Progress)
         for file in files:
             shard, kept = read_shard(file), folder / file.name
             if not kept.exists():
-                parts = [_encode(vae, shard.pictures[i : i + 16]) for i in range(0, len(shard.pictures), 16)]
+                both = (shard.pictures, shard.pictures[:, :, ::-1])
+                parts = [_encode(vae, side[i : i + 16]) for side in both for i in range(0, len(side), 16)]
                 with writing(kept) as temporary:
-                    save_file({"latents": torch.cat(parts).half()}, temporary)
-            given.append(Latents(load_file(kept)["latents"].float(), shard.captions))
+                    save_file({"latents": torch.cat(parts).half().contiguous()}, temporary)
+            mirrored = tuple((_mirrored(plain), _mirrored(named)) for plain, named in shard.captions)
+            given.append(Latents(load_file(kept)["latents"], (*shard.captions, *mirrored), real))
             advance()
     return given
+
+
+def _mirrored(caption: str) -> str:
+    """What a caption says of the picture in a mirror."""
+    sides = {"at the left": "at the right", "at the right": "at the left"}
+    return re.sub("|".join(sides), lambda found: sides[found[0]], caption)
 
 
 def _encode(vae: Any, pictures: np.ndarray) -> "torch.Tensor":
@@ -65,9 +80,9 @@ def _encode(vae: Any, pictures: np.ndarray) -> "torch.Tensor":
 
     from artmaster_pipeline.base_models.train_autoencoder import to_tensor
 
-    halves = pictures.reshape(len(pictures), pictures.shape[1] // 2, 2, pictures.shape[2] // 2, 2, 3).mean((2, 4))
-    with torch.no_grad(), torch.autocast(vae.device.type, torch.bfloat16):
-        return vae.encode(to_tensor(halves).to(vae.device)).latent_dist.mode().float().cpu()
+    with torch.no_grad():
+        small = to_tensor(halved(pictures)).to(vae.device, memory_format=torch.channels_last)
+        return vae.encode(small).latent_dist.mode().float().cpu()
 
 
 def train_transformer(
@@ -106,18 +121,27 @@ def train_transformer(
     return float(loop.facts["loss"])
 
 
+def load_average(pipe: Any, state: Path) -> None:
+    """Put the moving average that a training's `state` holds into `pipe`'s text encoders and transformer."""
+    load_state(state, {"average": _trainees(pipe)}, [])
+
+
+def _trainees(pipe: Any) -> Any:
+    import torch
+
+    return torch.nn.ModuleDict(
+        {name: getattr(pipe, name) for name in ("text_encoder", "text_encoder_2", "transformer")}
+    )
+
+
 class _Loop:
     """One training: the trainee, its moving average, its teacher, its optimizers."""
 
     def __init__(self, pipe: Any, shards: list[Latents], seed: int) -> None:
-        import torch
-
         self.pipe, self.shards, self.device = pipe, shards, pipe.transformer.device
-        self.trainee = torch.nn.ModuleDict(
-            {name: getattr(pipe, name) for name in ("text_encoder", "text_encoder_2", "transformer")}
-        ).train()
-        self.trainee.requires_grad_(True)
+        self.trainee = _trainees(pipe).train().requires_grad_(True)
         self.average = copy.deepcopy(self.trainee).requires_grad_(False)
+        self.faster = _compiled(self.trainee)
         self.teacher: Any = None
         self.facts: dict[str, Any] = {"step": 0, "seconds": 0.0, "loss": 1.0, "distilling": False}
         self.optimizers = _optimizers(self.trainee)
@@ -131,7 +155,7 @@ class _Loop:
             return
         self.facts |= load_state(state, modules, self.optimizers)
         if self.facts["distilling"]:
-            self.teacher = copy.deepcopy(self.average)
+            self._take_teacher()
             load_state(state.with_name("teacher.safetensors"), {"teacher": self.teacher}, [])
 
     def save(self, state: Path) -> None:
@@ -140,9 +164,13 @@ class _Loop:
             save_state(state.with_name("teacher.safetensors"), {"teacher": self.teacher}, [], {})
 
     def begin_distilling(self) -> None:
-        self.teacher = copy.deepcopy(self.average)
+        self._take_teacher()
         self.trainee.load_state_dict(self.average.state_dict())
         self.facts["distilling"] = True
+
+    def _take_teacher(self) -> None:
+        self.teacher = copy.deepcopy(self.average)
+        self.guide = _compiled(self.teacher)
 
     def averaged(self) -> Any:
         return _Swapped(self.pipe, self.average)
@@ -157,11 +185,11 @@ class _Loop:
         step = self.facts["step"]
         dice = np.random.default_rng((self.seed, step, 5))
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
-        shard = self.shards[int(dice.integers(len(self.shards)))]
+        shard = self._shard(dice)
         rows = dice.integers(len(shard.latents), size=BATCH)
         captions = [_caption(shard.captions[int(row)], dice) for row in rows]
         length = int(dice.choice([n for n, _ in _TOKENS], p=[p for _, p in _TOKENS]))
-        clean = shard.latents[torch.from_numpy(rows)]
+        clean = shard.latents[torch.from_numpy(rows)].float()
         noise = torch.randn(clean.shape, generator=generator)
         sigmas = _sigmas(self.pipe.scheduler, clean, generator)
         noisy = (1 - sigmas.view(-1, 1, 1, 1)) * clean + sigmas.view(-1, 1, 1, 1) * noise
@@ -173,9 +201,15 @@ class _Loop:
             guidance = low + (high - low) * torch.rand(BATCH, generator=generator)
             target = self._guided(noisy, sigmas, captions, length, guidance)
         with torch.autocast(self.device.type, torch.bfloat16):
-            said = velocity(self.trainee, self.pipe, noisy, sigmas, captions, length, guidance.to(self.device))
+            said = velocity(self.faster, self.pipe, noisy, sigmas, captions, length, guidance.to(self.device))
         loss = (said.float() - target).pow(2).mean()
         self._learn(loss, share)
+
+    def _shard(self, dice: np.random.Generator) -> Latents:
+        real = [shard for shard in self.shards if shard.real]
+        painted = [shard for shard in self.shards if not shard.real]
+        chosen = real if real and dice.random() < _REAL_SHARE else painted
+        return chosen[int(dice.integers(len(chosen)))]
 
     def _guided(
         self, noisy: "torch.Tensor", sigmas: "torch.Tensor", captions: list[str], length: int, guidance: "torch.Tensor"
@@ -184,8 +218,8 @@ class _Loop:
 
         ones = torch.ones(BATCH, device=self.device)
         with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16):
-            told = velocity(self.teacher, self.pipe, noisy, sigmas, captions, length, ones).float()
-            untold = velocity(self.teacher, self.pipe, noisy, sigmas, [""] * BATCH, length, ones).float()
+            told = velocity(self.guide, self.pipe, noisy, sigmas, captions, length, ones).float()
+            untold = velocity(self.guide, self.pipe, noisy, sigmas, [""] * BATCH, length, ones).float()
         return untold + guidance.view(-1, 1, 1, 1).to(self.device) * (told - untold)
 
     def _learn(self, loss: "torch.Tensor", share: float) -> None:
@@ -205,6 +239,16 @@ class _Loop:
         torch._foreach_lerp_(list(self.average.parameters()), list(self.trainee.parameters()), 1 - keep)
         self.facts["loss"] = 0.98 * self.facts["loss"] + 0.02 * float(loss.detach())
         self.facts["step"] = step + 1
+
+
+def _compiled(models: Any) -> dict[str, Any]:
+    """The same models with the transformer compiled, where this machine can: on CUDA, or with a C++ compiler."""
+    import torch
+
+    faster = dict(models.items())
+    if models["transformer"].device.type == "cuda" or shutil.which("g++"):
+        faster["transformer"] = torch.compile(models["transformer"], dynamic=False)
+    return faster
 
 
 class _Swapped:
@@ -229,7 +273,7 @@ def velocity(
     length: int,
     guidance: "torch.Tensor",
 ) -> "torch.Tensor":
-    """The velocity that `models` (text encoders and transformer) see in `noisy` for the captions; same shape."""
+    """The velocity that `models` (the trained parts by name) see in `noisy` for the captions; same shape."""
     import torch
     from diffusers import FluxPipeline
 
@@ -274,7 +318,9 @@ def _sigmas(scheduler: Any, clean: "torch.Tensor", generator: "torch.Generator")
     mu = calculate_shift(
         tokens, config.base_image_seq_len, config.max_image_seq_len, config.base_shift, config.max_shift
     )
-    return scheduler.time_shift(mu, 1.0, torch.sigmoid(torch.randn(len(clean), generator=generator)))
+    more, spread = _SIGMAS
+    logits = more + spread * torch.randn(len(clean), generator=generator)
+    return scheduler.time_shift(mu, 1.0, torch.sigmoid(logits))
 
 
 def _still(transformer: Any) -> None:

@@ -26,7 +26,7 @@ def save_state(file: Path, modules: "Mapping[str, torch.nn.Module]", optimizers:
 
 def load_state(file: Path, modules: "Mapping[str, torch.nn.Module]", optimizers: list[Any]) -> dict[str, Any]:
     """Put a saved state back and give its facts; empty where there is none."""
-    from safetensors.torch import load_file, safe_open
+    from safetensors.torch import load_file
 
     if not file.is_file():
         return {}
@@ -39,6 +39,13 @@ def load_state(file: Path, modules: "Mapping[str, torch.nn.Module]", optimizers:
             index, field = key.split("/")
             whole["state"].setdefault(int(index), {})[field] = value
         optimizer.load_state_dict(whole)
+    return state_facts(file)
+
+
+def state_facts(file: Path) -> dict[str, Any]:
+    """The facts alone."""
+    from safetensors.torch import safe_open
+
     with safe_open(file, "pt") as opened:
         facts: dict[str, Any] = json.loads(opened.metadata()["facts"])
     return facts

@@ -69,9 +69,10 @@ def t5_tokenizer(words: Iterable[str] = ()) -> Any:
 
 
 def _vocabulary(words: Iterable[str]) -> set[str]:
-    from artmaster_pipeline.sample_painters import STYLES, imagine
+    from artmaster_pipeline.sample_painters import FURTHER_SUBJECTS, STYLES, SUBJECTS, imagine
 
-    scenes = [imagine(seed, style) for seed in range(400) for style in STYLES]
+    subjects = (*SUBJECTS, *FURTHER_SUBJECTS)
+    scenes = [imagine(seed, style, subjects) for seed in range(400) for style in STYLES]
     said = caption_words(scene.caption(name_style=True) for scene in scenes)
     return {*_FIELD.split(), *string.ascii_lowercase, *said, *words}
 

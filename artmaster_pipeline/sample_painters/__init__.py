@@ -4,6 +4,7 @@ from artmaster_pipeline.sample_painters.paintings import paint
 from artmaster_pipeline.sample_painters.scan_files import write_scans
 from artmaster_pipeline.sample_painters.scenes import (
     COMPOSITIONS,
+    FURTHER_SUBJECTS,
     PALETTES,
     SEASONS,
     STYLES,
@@ -16,6 +17,7 @@ from artmaster_pipeline.sample_painters.scenes import (
 
 __all__ = [
     "COMPOSITIONS",
+    "FURTHER_SUBJECTS",
     "PALETTES",
     "SEASONS",
     "STYLES",

@@ -222,6 +222,25 @@ def paint_weather_mist(canvas: Canvas, manner: Manner, heights: tuple[float, ...
     sheet.lay()
 
 
+def paint_cloud(canvas: Canvas, x: float, y: float, size: float, colour: Colour, part: str) -> None:
+    """A heap of cloud about (x, y): round above, level and soft below, `size` half its width."""
+    window = canvas.window(x - 1.4 * size, y - 1.2 * size, x + 1.4 * size, y + 0.6 * size)
+    if window is None:
+        return
+    rows, columns = window
+    dice = canvas.dice(part)
+    height = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.float32)
+    for _ in range(9):
+        cx, cy = x + dice.uniform(-0.8, 0.8) * size, y - dice.uniform(0.0, 0.55) * size
+        radius = size * dice.uniform(0.22, 0.42)
+        away = np.hypot(canvas.xs[:, columns] - np.float32(cx), canvas.ys[rows] - np.float32(cy)) / np.float32(radius)
+        height = np.maximum(height, np.clip(1.15 - away, 0, 1))
+    ragged = height + canvas.waver_x[window] * np.float32(0.0 if canvas.unit < 64 else 0.06)
+    alpha = smooth(ragged, 0.10, 0.30) * smooth(canvas.ys[rows], y + 0.45 * size, y)
+    lit = np.float32(0.80) + np.float32(0.20) * smooth(canvas.ys[rows], y + 0.2 * size, y - 0.7 * size)
+    canvas.cover(window, [lit * np.float32(c) for c in colour], alpha * np.float32(0.92))
+
+
 def paint_glitter(canvas: Canvas, x: float, top: float, bottom: float) -> None:
     """The moon's path on the water."""
     dice = canvas.dice("glitter")

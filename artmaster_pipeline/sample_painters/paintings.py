@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from artmaster_pipeline.errors import WrongUse
-from artmaster_pipeline.sample_painters import air, botany, media, mountains, staffage, trees
+from artmaster_pipeline.sample_painters import air, botany, close_by, media, mountains, staffage, trees
 from artmaster_pipeline.sample_painters.brushwork import paint_hill
 from artmaster_pipeline.sample_painters.canvas import Canvas, mix
 from artmaster_pipeline.sample_painters.chance import apart
@@ -423,6 +423,49 @@ def _bamboo(canvas: Canvas, manner: Manner, scene: Scene, layout: Layout) -> Non
     botany.paint_bamboo(canvas, manner, scene)
 
 
+def _vase(canvas: Canvas, manner: Manner, scene: Scene, layout: Layout) -> None:
+    x, y = _on_terrace(canvas, manner, scene, layout)
+    size = {"towering": 0.40, "level": 0.30}.get(scene.composition, 0.35)
+    close_by.paint_vase(canvas, manner, scene, x, y, size)
+
+
+def _fruit(canvas: Canvas, manner: Manner, scene: Scene, layout: Layout) -> None:
+    x, y = _on_terrace(canvas, manner, scene, layout)
+    size = {"towering": 0.62, "level": 0.46}.get(scene.composition, 0.54)
+    close_by.paint_fruit(canvas, manner, scene, x, y, size)
+
+
+def _on_terrace(canvas: Canvas, manner: Manner, scene: Scene, layout: Layout) -> tuple[float, float]:
+    """A terrace before far hills; gives where a thing stands on it."""
+    _far_ranges(canvas, manner, scene, replace(layout, horizon=layout.shore - 0.16), 1)
+    close_by.paint_terrace(canvas, manner, canvas.bottom - 0.22)
+    return layout.centre * 0.8 + canvas.right * 0.1, canvas.bottom - 0.14
+
+
+def _lady(canvas: Canvas, manner: Manner, scene: Scene, layout: Layout) -> None:
+    _far_ranges(canvas, manner, scene, replace(layout, horizon=layout.shore - 0.08), 2)
+    _near_trees(canvas, manner, layout, _near_bank(canvas, manner, scene, layout, 0.9), 1, 0.36)
+    tall = {"towering": 0.66, "level": 0.48}.get(scene.composition, 0.57)
+    close_by.paint_lady(canvas, manner, layout.centre, canvas.bottom - 0.05, tall, -layout.side)
+
+
+def _sea(canvas: Canvas, manner: Manner, scene: Scene, layout: Layout) -> None:
+    """Clouds as high as mountains, and a sail below them."""
+    level = canvas.bottom * (0.80 if scene.composition == "towering" else 0.70)
+    dice = canvas.dice("towering-clouds")
+    tone = mix(manner.mist, (1.0, 1.0, 1.0), 0.45)
+    shade = mix(manner.mist, manner.water, 0.45)
+    for i in range(7):
+        share = i / 6
+        x = layout.centre + dice.normal(0, 0.5) * layout.half
+        size = layout.half * dice.uniform(0.30, 0.60)
+        y = layout.peak + (level - 0.02 - layout.peak) * (0.35 + 0.6 * share)
+        air.paint_cloud(canvas, x, y, size, mix(shade, tone, 0.35 + 0.65 * dice.random()), f"cloud-{i}")
+    air.paint_water(canvas, manner, level, canvas.bottom, 1.6)
+    _glitter(canvas, scene, layout, level + 0.02)
+    staffage.paint_boat(canvas, manner, layout.open_x, level + 0.09, 0.17, layout.side, True)
+
+
 def _seal(canvas: Canvas, manner: Manner, layout: Layout) -> None:
     dice = canvas.dice("seal-place")
     size = 0.045 * dice.uniform(0.85, 1.2)
@@ -436,7 +479,14 @@ def _seal(canvas: Canvas, manner: Manner, layout: Layout) -> None:
     )
 
 
-_CLOSE = ("a branch with a bird", "bamboo", "a pine beside a rock")
+_CLOSE = (
+    "a branch with a bird",
+    "bamboo",
+    "a pine beside a rock",
+    "a vase of flowers on a terrace",
+    "a bowl of fruit on a terrace",
+    "a lady under a parasol",
+)
 _SUBJECTS: dict[str, Callable[[Canvas, Manner, Scene, Layout], None]] = {
     "layered mountains": _mountains,
     "a waterfall between cliffs": _waterfall,
@@ -451,4 +501,8 @@ _SUBJECTS: dict[str, Callable[[Canvas, Manner, Scene, Layout], None]] = {
     "geese above reeds": _geese,
     "a branch with a bird": _branch,
     "bamboo": _bamboo,
+    "a vase of flowers on a terrace": _vase,
+    "a bowl of fruit on a terrace": _fruit,
+    "a lady under a parasol": _lady,
+    "tall clouds over the sea": _sea,
 }

@@ -22,6 +22,13 @@ SUBJECTS: tuple[str, ...] = (
     "a branch with a bird",
     "bamboo",
 )
+# What a wider world has besides: the base model is taught these too, the sample painters of an archive leave them out.
+FURTHER_SUBJECTS: tuple[str, ...] = (
+    "a vase of flowers on a terrace",
+    "a bowl of fruit on a terrace",
+    "a lady under a parasol",
+    "tall clouds over the sea",
+)
 SEASONS: tuple[str, ...] = ("spring", "summer", "autumn", "winter")
 TIMES_OF_DAY: tuple[str, ...] = ("dawn", "day", "dusk", "night")
 WEATHERS: tuple[str, ...] = ("clear", "mist", "rain", "snow")
@@ -69,7 +76,7 @@ class Scene:
         palettes = PALETTES.get(self.style, ())
         known = (
             ("style", self.style, STYLES),
-            ("subject", self.subject, SUBJECTS),
+            ("subject", self.subject, (*SUBJECTS, *FURTHER_SUBJECTS)),
             ("season", self.season, SEASONS),
             ("time_of_day", self.time_of_day, TIMES_OF_DAY),
             ("weather", self.weather, WEATHERS),
@@ -98,12 +105,12 @@ class Scene:
         return f"{_STYLE_WORDS[self.style]} of {said}" if name_style else said
 
 
-def imagine(seed: int, style: str) -> Scene:
-    """A scene in `style`, the same for the same seed; snow falls only in winter and rain never then."""
+def imagine(seed: int, style: str, subjects: tuple[str, ...] = SUBJECTS) -> Scene:
+    """A scene in `style` of one of `subjects`, the same for the same seed; snow only in winter, rain never then."""
     if style not in STYLES:
         raise WrongUse(f"There is no style {style!r}: choose one of {', '.join(STYLES)}.")
     dice = chance(seed, "scene", style)
-    subject = str(dice.choice(SUBJECTS))
+    subject = str(dice.choice(subjects))
     season = str(dice.choice(SEASONS))
     time_of_day = str(dice.choice(TIMES_OF_DAY, p=(0.17, 0.46, 0.2, 0.17)))
     if season == "winter":
