@@ -1,124 +1,259 @@
-"""Measure a miniature: its autoencoder, whether its samples say what was prompted, and its seconds per picture.
+"""Measure a miniature: does it listen, does it paint, is it multi-style, is it quick, has it copied anything.
 
-    python benchmarks/miniature/measure.py --paintings FOLDER [--model FOLDER] [--sheet FILE]
+    python benchmarks/miniature/measure.py --paintings FOLDER --vgg vgg16.ckpt --work DIR [--model FOLDER]
 
-Attributes are read from samples by the five nearest of 900 labelled scenes in a small space (an 8x8 thumbnail in
-CIELAB and its contrast), and so from scenes that were not among them; chance is what the commonest answer gets.
+Prints the tables of the model card and writes contact sheets to `--work`, where the painted pictures and the reader
+(reader.py) are kept as well; a folder `pictures` of a training may lie there and is used. `--paintings` are the
+corpora that the model was trained with: every tenth painting of them was held out. Without `--vgg` (vgg.py says where
+it comes from) LPIPS and the kernel distance are left out, and the tables say so.
 """
 
 import argparse
+import statistics
 import time
-from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
+from reader import ATTRIBUTES, JUDGED, Reader, accuracy, labelled, labels_of, mean_judged, read, train_reader
+from scipy.ndimage import laplace
+from skimage.color import deltaE_ciede2000, rgb2lab
+from vgg import Vgg, kid
 
 from artmaster_pipeline.base_models import draw, load_pipeline
-from artmaster_pipeline.base_models.training_pictures import paintings
-from artmaster_pipeline.sample_painters import STYLES, imagine, paint
+from artmaster_pipeline.base_models.training_pictures import PER_SHARD, Painting, paintings, read_shard, taught_scene
+from artmaster_pipeline.progress import Progress
+from artmaster_pipeline.sample_painters import Scene
 from artmaster_pipeline.settings import load_profile
 
 SIZE = 128
-FIRST_SEED = 90_000_000  # no scene of the training has such a seed
-ATTRIBUTES = ("style", "palette", "time_of_day", "season", "weather", "subject", "composition")
+UNSEEN_SEED = 9  # of the shards that no training and no reader learnt from
+FIRST_PROMPT = 91_000_000
+PROMPTS = 160
+PROFILE = load_profile("miniature")
 
 
 def main() -> None:
-    """Print the table."""
-    options = argparse.ArgumentParser()
-    options.add_argument("--paintings", type=Path, nargs="*", default=[])
-    options.add_argument("--every", type=int, default=10, help="take every Nth painting, beginning with the sixth")
-    options.add_argument("--model", default="miniature")
-    options.add_argument("--samples", type=int, default=48)
-    options.add_argument("--sheet", type=Path)
-    given = options.parse_args()
-    pipe = load_pipeline(load_profile("miniature").model_copy(update={"base_model": given.model}))
-    for name, pictures in (("scenes", scenes(24)[1]), ("paintings", held_out(given.paintings, given.every))):
-        if len(pictures):
-            print(f"autoencoder, {len(pictures)} {name}: " + autoencoder(pipe.vae, pictures))
-    wanted, rendered = scenes(given.samples)
+    """Print the tables, section by section."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="miniature")
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--paintings", type=Path, nargs="*", default=[])
+    parser.add_argument("--vgg", type=Path)
+    parser.add_argument("--shards", type=int, default=72, help="of painted scenes, as many as the training had")
+    parser.add_argument("--epochs", type=int, default=6, help="of the reader")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    pipe = load_pipeline(PROFILE.model_copy(update={"base_model": options.model}))
+    vgg = Vgg(options.vgg) if options.vgg else None
+    progress = Progress(bar=True)
+    unseen, unseen_scenes = labelled(options.work / "pictures", range(2), UNSEEN_SEED, progress)
+    autoencoder(pipe.vae, unseen[0][:48], list(held_out(options.paintings)), vgg, options.work)
+    reader = load_reader(options.work, options.shards, options.epochs, progress)
+    scenes = fresh_scenes(options.shards)
     began = time.perf_counter()
-    drawn = [draw(pipe, scene.caption(True), i, SIZE, SIZE, 20, 3.5, 64) for i, scene in enumerate(wanted)]
-    print(f"a picture of 20 steps: {(time.perf_counter() - began) / len(drawn):.2f} s")
-    read_back(wanted, rendered, np.stack(drawn))
-    if given.sheet:
-        sheet(rendered, np.stack(drawn), given.sheet)
+    drawn = np.stack([picture(pipe, scene.caption(True), i) for i, scene in enumerate(scenes)])
+    print(f"\n{len(drawn)} samples, {(time.perf_counter() - began) / len(drawn):.2f} s each")
+    listening(reader, drawn, scenes, np.concatenate(unseen[:1]), unseen_scenes[0])
+    styles(pipe, reader, scenes[:80])
+    if vgg:
+        squares = np.concatenate([part for part in unseen if part.shape[1] == SIZE])
+        mean, low, high = kid(vgg.features(drawn), vgg.features(squares), np.random.default_rng(0))
+        print(
+            f"\nKernel distance (VGG16, x1000) of samples to held-out renders: {1000 * mean:.1f} "
+            f"[{1000 * low:.1f}, {1000 * high:.1f}]"
+        )
+        half = np.random.default_rng(1).permutation(len(squares))
+        parts = (vgg.features(squares[half[: len(half) // 2]]), vgg.features(squares[half[len(half) // 2 :]]))
+        print(f"Renders to other renders: {1000 * kid(*parts, np.random.default_rng(0))[0]:.1f}")
+    sheet(drawn[:32], options.work / "prompts.png", 8)
+    (options.work / "prompts.txt").write_text("\n".join(scene.caption(True) for scene in scenes[:32]) + "\n")
+    nearest(drawn[:24], options.work, options.shards)
+    speed(pipe)
 
 
-def scenes(count: int, first: int = FIRST_SEED) -> tuple[list, np.ndarray]:
-    """Scenes of all styles in turn, and their pictures at the miniature's size."""
-    wanted = [imagine(first + i, STYLES[i % len(STYLES)]) for i in range(count)]
-    large = np.stack([paint(scene, first + i, 2 * SIZE, 2 * SIZE) for i, scene in enumerate(wanted)])
-    return wanted, large.reshape(count, SIZE, 2, SIZE, 2, 3).mean((2, 4)).round().astype(np.uint8)
+def picture(pipe: Any, prompt: str, seed: int, height: int = SIZE) -> np.ndarray:
+    """A picture as the profile draws it."""
+    how = PROFILE.evaluation
+    steps, scale, words = how.num_inference_steps, how.guidance_scale, PROFILE.max_sequence_length
+    return draw(pipe, prompt, seed, SIZE, height, steps, scale, words)
 
 
-def held_out(folders: list[Path], every: int) -> np.ndarray:
-    """The middle square of every Nth painting."""
-    squares = []
-    for folder in folders:
-        for i, (_, pixels) in enumerate(paintings(folder)):
-            if i % every == 5 % every:
-                side = min(pixels.shape[:2])
-                top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
-                square = Image.fromarray(pixels[top : top + side, left : left + side])
-                squares.append(np.asarray(square.resize((SIZE, SIZE), Image.Resampling.LANCZOS)))
-    return np.stack(squares) if squares else np.empty((0, SIZE, SIZE, 3), np.uint8)
+def fresh_scenes(shards: int) -> list[Scene]:
+    """Scenes whose sentences are in no caption of the training."""
+    known = {taught_scene(i).caption(True) for i in range(shards * PER_SHARD)}
+    wanted = (taught_scene(FIRST_PROMPT + i) for i in range(10 * PROMPTS))
+    return [scene for scene in wanted if scene.caption(True) not in known][:PROMPTS]
 
 
-def autoencoder(vae: Any, pictures: np.ndarray) -> str:
-    """PSNR, CIEDE2000 and the share of Laplacian energy that a round trip leaves."""
-    import torch
-    from scipy.ndimage import laplace
-    from skimage.color import deltaE_ciede2000, rgb2lab
+def load_reader(work: Path, shards: int, epochs: int, progress: Progress) -> Reader:
+    """The reader that `work` holds, or one that is trained now."""
+    from safetensors.torch import load_file, save_file
 
-    scores = []
-    for picture in pictures:
-        tensor = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
-        with torch.inference_mode():
-            back = vae.decode(vae.encode(tensor).latent_dist.mode()).sample[0].clamp(-1, 1)
-        again = ((back + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
-        error = ((picture / 255.0 - again / 255.0) ** 2).mean()
-        detail = [(laplace(image.astype(float).mean(-1)) ** 2).mean() for image in (again, picture)]
-        colour = deltaE_ciede2000(rgb2lab(picture), rgb2lab(again)).mean()
-        scores.append((-10 * np.log10(error), colour, detail[0] / detail[1]))
-    psnr, colour, detail = np.mean(scores, 0)
-    return f"PSNR {psnr:.1f} dB, CIEDE2000 {colour:.1f}, Laplacian energy {detail:.2f}"
+    file, model = work / "reader.safetensors", Reader()
+    if not file.exists():
+        numbers = [number for number in range(shards) if number % 4 != 3]  # the squares
+        found = [labelled(work / "pictures", range(number, number + 1), 0, progress) for number in numbers]
+        trained = train_reader([f[0][0] for f in found], [f[1][0] for f in found], epochs, progress)
+        save_file({name: value.contiguous() for name, value in trained.state_dict().items()}, file)
+    model.load_state_dict(load_file(file))
+    return model.eval()
 
 
-def read_back(wanted: list, rendered: np.ndarray, drawn: np.ndarray) -> None:
-    """How often the attributes of the prompt are read from the sample, and from the scene that was painted for it."""
-    labelled, pictures = scenes(900, FIRST_SEED + 10_000)
-    known = features(pictures)
-    centre, spread = known.mean(0), known.std(0) + 1e-6
-    for attribute in ATTRIBUTES:
-        labels = [getattr(scene, attribute) for scene in labelled]
-        right = [getattr(scene, attribute) for scene in wanted]
-        chance = Counter(right).most_common(1)[0][1] / len(right)
-        said = []
-        for images in (drawn, rendered):
-            space = (features(images) - centre) / spread
-            distance = ((space[:, None] - (known - centre) / spread) ** 2).sum(-1)
-            nearest = distance.argsort(1)[:, :5]
-            answers = [Counter(labels[i] for i in row).most_common(1)[0][0] for row in nearest]
-            said.append(np.mean([a == b for a, b in zip(answers, right, strict=True)]))
-        print(f"{attribute}: samples {said[0]:.2f}, painted scenes {said[1]:.2f}, chance {chance:.2f}")
+def held_out(corpora: list[Path]) -> Iterator[Painting]:
+    """The paintings that the training never saw."""
+    for corpus in corpora:
+        yield from paintings(corpus, held_out=True)
 
 
-def features(images: np.ndarray) -> np.ndarray:
-    """An 8x8 thumbnail in CIELAB and the local contrast of each of its fields, (n, 256)."""
-    from skimage.color import rgb2lab
+def autoencoder(vae: Any, scenes: np.ndarray, real: list[Painting], vgg: Vgg | None, work: Path) -> None:
+    """Print what a round trip leaves; write originals above reconstructions."""
+    print("| autoencoder | PSNR, dB | CIEDE2000 | Laplacian energy | LPIPS (VGG16) |\n|---|---|---|---|---|")
+    kinds = {"scenes": scenes}
+    if real:
+        kinds["paintings"] = np.stack([_middle(painting.pixels) for painting in real])
+    for name, originals in kinds.items():
+        back = round_trip(vae, originals)
+        error = ((originals / 255.0 - back / 255.0) ** 2).mean((1, 2, 3))
+        colour = [deltaE_ciede2000(rgb2lab(a), rgb2lab(b)).mean() for a, b in zip(originals, back, strict=True)]
+        fine = [_detail(b) / _detail(a) for a, b in zip(originals, back, strict=True)]
+        apart = f"{vgg.lpips(originals, back).mean():.3f}" if vgg else "not measured"
+        print(
+            f"| {len(originals)} held-out {name} | {(-10 * np.log10(error)).mean():.2f} | {np.mean(colour):.2f} "
+            f"| {np.mean(fine):.2f} | {apart} |"
+        )
+        rows = [part[i : i + 8] for i in range(0, min(16, len(originals)), 8) for part in (originals, back)]
+        sheet(np.concatenate([row for row in rows if len(row) == 8]), work / f"autoencoder-{name}.png", 8)
 
-    fields = rgb2lab(images).reshape(len(images), 8, SIZE // 8, 8, SIZE // 8, 3)
-    return np.concatenate((fields.mean((2, 4)), fields[..., :1].std((2, 4))), -1).reshape(len(images), -1)
+
+def round_trip(vae: Any, pictures: np.ndarray) -> np.ndarray:
+    """Encode and decode uint8 pictures."""
+    with torch.inference_mode():
+        tensor = torch.from_numpy(pictures.copy()).permute(0, 3, 1, 2).float() / 127.5 - 1
+        back = vae.decode(vae.encode(tensor).latent_dist.mode()).sample.clamp(-1, 1)
+    return ((back + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
 
 
-def sheet(rendered: np.ndarray, drawn: np.ndarray, file: Path, columns: int = 12) -> None:
-    """Samples above the scenes that were painted for the same words (with other noise: they need not agree)."""
-    rows = []
-    for i in range(0, len(drawn) - columns + 1, columns):
-        rows += [np.concatenate(drawn[i : i + columns], 1), np.concatenate(rendered[i : i + columns], 1)]
+def _middle(pixels: np.ndarray) -> np.ndarray:
+    side = min(pixels.shape[:2])
+    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
+    square = Image.fromarray(pixels[top : top + side, left : left + side])
+    return np.asarray(square.resize((SIZE, SIZE), Image.Resampling.LANCZOS))
+
+
+def _detail(picture: np.ndarray) -> float:
+    return float((laplace(picture.astype(float).mean(-1)) ** 2).mean())
+
+
+def listening(reader: Reader, drawn: np.ndarray, asked: list[Scene], painted: np.ndarray, shown: list[Scene]) -> None:
+    """Print how often each attribute of the prompt is read from the sample, and from a painted scene."""
+    samples, renders = accuracy(reader, drawn, asked), accuracy(reader, painted, shown)
+    print("\n| attribute | samples | painted scenes | chance |\n|---|---|---|---|")
+    chances = {}
+    for name in ATTRIBUTES:
+        counts = np.bincount(labels_of(asked)[name].numpy())
+        chances[name] = counts.max() / counts.sum()
+        print(f"| {name} | {samples[name]:.2f} | {renders[name]:.2f} | {chances[name]:.2f} |")
+    means = " | ".join(f"**{mean_judged(scores):.2f}**" for scores in (samples, renders, chances))
+    print(f"| **mean of {', '.join(JUDGED)}** | {means} |")
+
+
+def styles(pipe: Any, reader: Reader, scenes: list[Scene]) -> None:
+    """Print which styles samples have where the prompt names neither style nor palette."""
+    prompts = [scene.caption().rsplit(", ", 1)[0] for scene in scenes]
+    drawn = np.stack([picture(pipe, prompt, 1000 + i) for i, prompt in enumerate(prompts)])
+    said = read(reader, drawn)["style"]
+    shares = np.bincount(said.argmax(1), minlength=said.shape[1]) / len(said)
+    spread = -(shares[shares > 0] * np.log2(shares[shares > 0])).sum()
+    unsure = -(said * np.log2(said + 1e-12)).sum(1).mean()
+    names = ", ".join(f"{name} {share:.2f}" for name, share in zip(ATTRIBUTES["style"], shares, strict=True))
+    print(
+        f"\nNo style in the prompt ({len(drawn)} samples): {names}; entropy {spread:.2f} of "
+        f"{np.log2(len(shares)):.2f} bits, of a single sample {unsure:.2f} bits"
+    )
+
+
+def nearest(drawn: np.ndarray, work: Path, shards: int) -> None:
+    """Write each sample above the two training pictures nearest to it in a 16x16 thumbnail, mirrors included."""
+    kept: list[np.ndarray] = []
+    thumbs: list[np.ndarray] = []
+    for number in range(shards):
+        if number % 4 != 3:
+            pictures = read_shard(work / "pictures" / f"shard-0-{number:04d}.safetensors").pictures
+            small = pictures.reshape(len(pictures), SIZE, 2, SIZE, 2, 3).mean((2, 4), dtype=np.float32).astype(np.uint8)
+            for side in (small, small[:, :, ::-1]):
+                kept.append(side)
+                thumbs.append(_thumbs(side))
+    every, places = np.concatenate(thumbs), np.cumsum([0, *(len(part) for part in kept)])
+    columns, gaps = [], []
+    for sample, thumb in zip(drawn, _thumbs(drawn), strict=True):
+        far = ((every - thumb) ** 2).mean(1)
+        best = far.argsort()[:2]
+        gaps.append(far[best[0]] ** 0.5)
+        found = [kept[int(np.searchsorted(places, b, "right")) - 1] for b in best]
+        starts = [places[int(np.searchsorted(places, b, "right")) - 1] for b in best]
+        columns.append(np.concatenate([sample, *(part[b - s] for part, b, s in zip(found, best, starts, strict=True))]))
+    rows = [np.concatenate(columns[i : i + 12], 1) for i in range(0, len(columns) - 11, 12)]
+    Image.fromarray(np.concatenate(rows)).save(work / "nearest.png")
+    others = every[np.random.default_rng(0).choice(len(every), 200, replace=False)]
+    own = [np.partition(((every - thumb) ** 2).mean(1), 1)[1] ** 0.5 for thumb in others]
+    print(
+        f"\nNearest training picture of a sample: {np.median(gaps):.1f} levels away (least {min(gaps):.1f}); "
+        f"of a training picture itself: {np.median(own):.1f} (least {min(own):.1f})"
+    )
+
+
+def _thumbs(pictures: np.ndarray) -> np.ndarray:
+    fields = pictures.reshape(len(pictures), 16, SIZE // 16, 16, SIZE // 16, 3).mean((2, 4), dtype=np.float32)
+    return fields.reshape(len(pictures), -1)
+
+
+def speed(pipe: Any, runs: int = 5) -> None:
+    """Print the median seconds of four pictures and the parts' shares."""
+    prompt, spent = "an ink wash painting of bamboo in spring by day", {"text": 0.0, "transformer": 0.0, "decoder": 0.0}
+    steps = PROFILE.evaluation.num_inference_steps
+
+    def timed(name: str, function: Any) -> Any:
+        def call(*given: Any, **named: Any) -> Any:
+            began = time.perf_counter()
+            result = function(*given, **named)
+            spent[name] += time.perf_counter() - began
+            return result
+
+        return call
+
+    parts = {
+        "text": (pipe, "encode_prompt"),
+        "transformer": (pipe.transformer, "forward"),
+        "decoder": (pipe.vae, "decode"),
+    }
+    own = {name: getattr(*place) for name, place in parts.items()}
+    for name, (place, method) in parts.items():
+        setattr(place, method, timed(name, own[name]))
+    totals = []
+    for run in range(runs + 1):
+        if run == 1:
+            spent |= dict.fromkeys(spent, 0.0)
+        began = time.perf_counter()
+        for seed in range(4):
+            picture(pipe, prompt, seed)
+        totals.append(time.perf_counter() - began)
+    for name, (place, method) in parts.items():
+        setattr(place, method, own[name])
+    whole = sum(totals[1:])
+    shares = ", ".join(f"{name} {100 * seconds / whole:.0f} %" for name, seconds in spent.items())
+    print(
+        f"\nFour pictures of {steps} steps on {torch.get_num_threads()} threads: "
+        f"{statistics.median(totals[1:]):.2f} s (median of {runs}); {shares}"
+    )
+
+
+def sheet(pictures: np.ndarray, file: Path, columns: int) -> None:
+    """Pictures in rows."""
+    rows = [np.concatenate(pictures[i : i + columns], 1) for i in range(0, len(pictures) - columns + 1, columns)]
     Image.fromarray(np.concatenate(rows)).save(file)
 
 
