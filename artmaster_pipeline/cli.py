@@ -227,7 +227,10 @@ def base_train(
         Literal["all", "decoder", "transformer"],
         typer.Option(help="Train one part only; the other stays as --out holds it."),
     ] = "all",
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to train.")] = "cpu",
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the transformer on the CPU too; needs a C++ compiler.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Scenes, weights and noise follow from it.")] = 0,
 ) -> None:
     """Train a miniature FLUX from nothing: tokenizers, autoencoder, text encoders and transformer."""
@@ -241,6 +244,7 @@ def base_train(
         part=part,
         seed=seed,
         device=device,
+        compiled=compiled,
         progress=_progress(),
     )
     out.print(escape(str(folder)))

@@ -7,8 +7,17 @@ import pytest
 from PIL import Image
 
 from artmaster_pipeline.base_models import train_base
-from artmaster_pipeline.base_models.training_pictures import paint_shards, paintings, read_shard
-from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.base_models.first_weights import begin_as_block_transform, principal_components
+from artmaster_pipeline.base_models.training_pictures import (
+    UNTAUGHT_STYLE,
+    crop_shards,
+    describe,
+    paint_shards,
+    paintings,
+    read_shard,
+    taught_scene,
+)
+from artmaster_pipeline.errors import BadInput, WrongUse
 
 
 @pytest.fixture(scope="module")
@@ -54,17 +63,87 @@ def test_a_shard_is_a_function_of_its_number_and_seed(short: pytest.MonkeyPatch,
     assert first.read_bytes() == again.read_bytes()
     shard = read_shard(first)
     assert shard.pictures.shape == (6, 256, 256, 3)
-    assert len(shard.captions) == len(shard.styles) == 6
+    assert len(shard.captions) == 6
     assert all(named.endswith(plain) for plain, named in shard.captions)
 
 
-def test_paintings_come_reduced_and_unreadable_files_are_left_out(tmp_path: Path) -> None:
-    Image.new("RGB", (2000, 1000), (200, 40, 40)).save(tmp_path / "large.jpg")
-    (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    (tmp_path / "notes.txt").write_text("words")
-    found = dict(paintings(tmp_path))
-    assert list(found) == ["large.jpg"]
-    assert found["large.jpg"].shape == (384, 768, 3)
+def test_the_base_is_taught_more_subjects_than_an_archives_painter_has_and_one_style_fewer() -> None:
+    scenes = [taught_scene(seed) for seed in range(400)]
+    assert UNTAUGHT_STYLE not in {scene.style for scene in scenes}
+    assert len({scene.style for scene in scenes}) == 5
+    assert {"a vase of flowers on a terrace", "a lady under a parasol"} <= {scene.subject for scene in scenes}
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """Twelve large one-coloured pictures and a manifest that names the artist of the first."""
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for number in range(12):
+        Image.new("RGB", (2000, 1000), (200, 40, 20 * number)).save(folder / f"{number:02d}.jpg")
+    (folder / "MANIFEST.csv").write_text("file,artist\n00.jpg,Claude Monet (1840-1926)\n", encoding="utf-8")
+    return folder
+
+
+def test_every_tenth_painting_is_held_out_and_the_others_come_reduced_with_their_artist(corpus: Path) -> None:
+    shown = list(paintings(corpus))
+    assert [painting.name for painting in paintings(corpus, held_out=True)] == ["05.jpg"]
+    assert len(shown) == 11
+    assert shown[0].pixels.shape == (384, 768, 3)
+    assert [painting.artist for painting in shown[:2]] == ["Claude Monet", ""]
+
+
+def test_paintings_that_cannot_be_read_are_named_together(corpus: Path, tmp_path: Path) -> None:
+    for name in ("02.jpg", "07.jpg"):
+        (corpus / name).write_bytes(b"no picture")
+    with pytest.raises(BadInput, match=r"02\.jpg.*07\.jpg"):
+        list(paintings(corpus))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadInput, match="holds no pictures"):
+        list(paintings(tmp_path / "empty"))
+
+
+def test_crops_of_paintings_are_made_once_and_say_what_can_be_measured(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    files = crop_shards(tmp_path / "pictures", [corpus], 0)
+    assert [read_shard(file).pictures.shape[1:3] for file in files] == [(256, 256), (384, 256)]
+    before = [file.stat().st_mtime_ns for file in files]
+    assert crop_shards(tmp_path / "pictures", [], 0) == files
+    assert [file.stat().st_mtime_ns for file in files] == before
+    plain, named = read_shard(files[0]).captions[0]
+    assert named.startswith("a painting by Claude Monet, ")
+    assert plain.startswith("a painting, ")
+    assert crop_shards(tmp_path, [], 0) == []
+
+
+def test_a_caption_tells_dark_from_bright_and_blue_from_red() -> None:
+    def flat(*colour: int) -> np.ndarray:
+        return np.full((64, 64, 3), colour, np.uint8)
+
+    assert describe("", flat(20, 20, 60))[1] == "an old painting, dark, vivid colours, blue"
+    assert describe("", flat(240, 200, 190))[1] == "an old painting, bright, soft colours, orange"
+    assert "grey" in describe("", flat(128, 128, 128))[1]
+
+
+def test_the_encoder_gives_the_principal_components_of_blocks() -> None:
+    import torch
+    from diffusers import AutoencoderKL
+
+    from artmaster_pipeline.base_models.miniature import AUTOENCODER, LATENT_CHANNELS
+
+    dice = np.random.default_rng(0)
+    steps = dice.normal(0, 0.2, (20, 64, 64, 3)).cumsum(1).cumsum(2)
+    pictures = np.tanh(steps / np.abs(steps).max() * 3).astype(np.float32)
+    mean, components, gains = principal_components(pictures, LATENT_CHANNELS)
+    vae = AutoencoderKL(**AUTOENCODER)
+    begin_as_block_transform(vae, mean, components, gains)
+    with torch.no_grad():
+        latents = vae.encode(torch.from_numpy(pictures).permute(0, 3, 1, 2)).latent_dist.mode().numpy()
+    blocks = pictures.reshape(20, 8, 8, 8, 8, 3).transpose(0, 1, 3, 2, 4, 5)
+    wanted = np.einsum("nijyxc,kyxc->nkij", blocks - mean, components) * gains[:, None, None]
+    for latent, expected in zip(latents.swapaxes(0, 1), wanted.swapaxes(0, 1), strict=True):
+        assert np.corrcoef(latent.ravel(), expected.ravel())[0, 1] > 0.999
+        assert latent.std() == pytest.approx(expected.std(), rel=0.15)
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ from artmaster_pipeline.base_models.training_pictures import (
 )
 from artmaster_pipeline.base_models.training_state import load_state, save_state, state_facts
 from artmaster_pipeline.base_models.vocabulary import caption_words
-from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.errors import MissingRequirement, WrongUse
 from artmaster_pipeline.files import writing, writing_folder
 from artmaster_pipeline.progress import SILENT, Progress
 
@@ -47,6 +47,7 @@ def train_base(
     part: Part = "all",
     seed: int = 0,
     device: str = "cpu",
+    compiled: bool = False,
     shards: int = _SHARDS,
     progress: Progress = SILENT,
 ) -> Path:
@@ -54,8 +55,10 @@ def train_base(
 
     `corpora` are folders of real paintings that the model sees beside the scenes. Painting the scenes and encoding
     them is not part of the minutes. The other part is as far as `out` holds it. Raises WrongUse where `out` holds a
-    training of the part and `resume` is not said, and BadInput for pictures that cannot be read.
+    training of the part and `resume` is not said, and BadInput for pictures that cannot be read. The transformer is
+    compiled on CUDA (MissingRequirement where there is none), and elsewhere if `compiled` says so (it takes minutes, and a C++ compiler).
     """
+    _check_device(device)
     work = out / "work"
     states = {"decoder": work / _DECODER, "transformer": work / _TRANSFORMER}
     wanted = tuple(states) if part == "all" else (part,)
@@ -81,8 +84,19 @@ def train_base(
             _load_decoder(pipe.vae, states["decoder"])
             write_samples(pipe, work / "sheets" / f"{label}.png", seed)
 
-        train_transformer(pipe, latents, states["transformer"], minutes * share["transformer"], seed, progress, show)
+        given = minutes * share["transformer"]
+        faster = compiled or device == "cuda"
+        train_transformer(pipe, latents, states["transformer"], given, seed, progress, show, faster)
     return assemble(pipe, out, seed)
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise MissingRequirement(
+            "There is no CUDA GPU that PyTorch can use (`nvidia-smi` shows the driver's view): train with --device cpu."
+        )
 
 
 def _begin(file: Path, painted: list[Path], cropped: list[Path], seed: int) -> Any:

@@ -9,7 +9,6 @@ that it is told, as FLUX.1-dev was distilled (https://arxiv.org/abs/2210.03142).
 
 import copy
 import re
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     import torch
 
 BATCH = 64
+_CUDA_BATCH = 512
 _MUON_RATE = 2e-3
 _ADAM_RATE = 1.5e-3
 _EMA = 0.998
@@ -93,12 +93,13 @@ def train_transformer(
     seed: int,
     progress: Progress,
     show: Callable[[str], None],
+    compiled: bool = False,
 ) -> float:
     """Train the text encoders and the transformer of `pipe` in place for `minutes`; they end as their moving average.
 
     `show` is called with a label whenever a checkpoint was written, while the averages are in `pipe`'s place.
     """
-    loop = _Loop(pipe, shards, seed)
+    loop = _Loop(pipe, shards, seed, compiled)
     loop.restore(state)
     total, saved = int(minutes * 60), time.monotonic()
     began = time.monotonic() - loop.facts["seconds"]
@@ -137,11 +138,13 @@ def _trainees(pipe: Any) -> Any:
 class _Loop:
     """One training: the trainee, its moving average, its teacher, its optimizers."""
 
-    def __init__(self, pipe: Any, shards: list[Latents], seed: int) -> None:
+    def __init__(self, pipe: Any, shards: list[Latents], seed: int, compiled: bool) -> None:
         self.pipe, self.shards, self.device = pipe, shards, pipe.transformer.device
         self.trainee = _trainees(pipe).train().requires_grad_(True)
         self.average = copy.deepcopy(self.trainee).requires_grad_(False)
-        self.faster = _compiled(self.trainee)
+        self.batch = _CUDA_BATCH if self.device.type == "cuda" else BATCH
+        self.compiled = compiled
+        self.called = _called(self.trainee, compiled)
         self.teacher: Any = None
         self.facts: dict[str, Any] = {"step": 0, "seconds": 0.0, "loss": 1.0, "distilling": False}
         self.optimizers = _optimizers(self.trainee)
@@ -170,7 +173,7 @@ class _Loop:
 
     def _take_teacher(self) -> None:
         self.teacher = copy.deepcopy(self.average)
-        self.guide = _compiled(self.teacher)
+        self.guide = _called(self.teacher, self.compiled)
 
     def averaged(self) -> Any:
         return _Swapped(self.pipe, self.average)
@@ -186,22 +189,22 @@ class _Loop:
         dice = np.random.default_rng((self.seed, step, 5))
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
         shard = self._shard(dice)
-        rows = dice.integers(len(shard.latents), size=BATCH)
+        rows = dice.integers(len(shard.latents), size=self.batch)
         captions = [_caption(shard.captions[int(row)], dice) for row in rows]
         length = int(dice.choice([n for n, _ in _TOKENS], p=[p for _, p in _TOKENS]))
         clean = shard.latents[torch.from_numpy(rows)].float()
         noise = torch.randn(clean.shape, generator=generator)
         sigmas = _sigmas(self.pipe.scheduler, clean, generator)
         noisy = (1 - sigmas.view(-1, 1, 1, 1)) * clean + sigmas.view(-1, 1, 1, 1) * noise
-        guidance = torch.ones(BATCH)
+        guidance = torch.ones(self.batch)
         target = (noise - clean).to(self.device)
         noisy, sigmas = noisy.to(self.device), sigmas.to(self.device)
         if self.teacher is not None:
             low, high = _GUIDANCE
-            guidance = low + (high - low) * torch.rand(BATCH, generator=generator)
+            guidance = low + (high - low) * torch.rand(self.batch, generator=generator)
             target = self._guided(noisy, sigmas, captions, length, guidance)
         with torch.autocast(self.device.type, torch.bfloat16):
-            said = velocity(self.faster, self.pipe, noisy, sigmas, captions, length, guidance.to(self.device))
+            said = velocity(self.called, self.pipe, noisy, sigmas, captions, length, guidance.to(self.device))
         loss = (said.float() - target).pow(2).mean()
         self._learn(loss, share)
 
@@ -216,10 +219,10 @@ class _Loop:
     ) -> "torch.Tensor":
         import torch
 
-        ones = torch.ones(BATCH, device=self.device)
+        ones = torch.ones(self.batch, device=self.device)
         with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16):
             told = velocity(self.guide, self.pipe, noisy, sigmas, captions, length, ones).float()
-            untold = velocity(self.guide, self.pipe, noisy, sigmas, [""] * BATCH, length, ones).float()
+            untold = velocity(self.guide, self.pipe, noisy, sigmas, [""] * self.batch, length, ones).float()
         return untold + guidance.view(-1, 1, 1, 1).to(self.device) * (told - untold)
 
     def _learn(self, loss: "torch.Tensor", share: float) -> None:
@@ -241,14 +244,14 @@ class _Loop:
         self.facts["step"] = step + 1
 
 
-def _compiled(models: Any) -> dict[str, Any]:
-    """The same models with the transformer compiled, where this machine can: on CUDA, or with a C++ compiler."""
+def _called(models: Any, compiled: bool) -> dict[str, Any]:
+    """The same models by name, the transformer compiled if asked: the wrapper shares the weights of what it wraps."""
     import torch
 
-    faster = dict(models.items())
-    if models["transformer"].device.type == "cuda" or shutil.which("g++"):
-        faster["transformer"] = torch.compile(models["transformer"], dynamic=False)
-    return faster
+    parts = dict(models.items())
+    if compiled:
+        parts["transformer"] = torch.compile(models["transformer"], dynamic=False)
+    return parts
 
 
 class _Swapped:

@@ -25,7 +25,7 @@ from artmaster_pipeline.curation import crop_scans
 from artmaster_pipeline.evaluation.distances import Clouds, colour_distance, measure, texture_distance
 from artmaster_pipeline.files import inside, write_text
 from artmaster_pipeline.progress import Progress
-from artmaster_pipeline.records import MANIFEST, TrainingImage, read_manifest
+from artmaster_pipeline.records import TrainingImage
 from artmaster_pipeline.sample_painters import write_scans
 from artmaster_pipeline.scans import add_scans, register_scans
 from artmaster_pipeline.settings import Home, Profile, load_profile
@@ -57,9 +57,8 @@ def main() -> None:
     for painter, folder in painters.items():
         add_scans(home, painter, folder, name=painter, trigger=f"{painter.replace('-', '')} style", progress=progress)
         rows += compare(home, painter, options.model, options.work, progress)
-    print(
-        "| painter | axis | base | adapter | training works | base - adapter, 95 % interval |\n|---|---|---|---|---|---|"
-    )
+    print("| painter | axis | base | adapter | training works | base - adapter, 95 % interval |")
+    print("|---|---|---|---|---|---|")
     print("\n".join(rows))
 
 
@@ -90,7 +89,7 @@ def compare(home: Home, painter: str, model: str, work: Path, progress: Progress
     adapter = outcome.records[0]
     held_out, trained = (_one_per_work(images, split) for split in ("held_out", "train"))
     print(
-        f"\n{painter}: {len(trained)} works trained, {len(held_out)} held out, {adapter.steps} steps in {seconds:.0f} s "
+        f"\n{painter}: {len(trained)} works trained, {len(held_out)} held out, {adapter.steps} steps, {seconds:.0f} s "
         f"({1000 * seconds / adapter.steps:.0f} ms a step with loading, caches and checkpoints)"
     )
     drawings = _drawings(held_out, profile)
