@@ -54,9 +54,10 @@ def train_base(
     """Train a miniature for `minutes` and write it to `out/miniature`; gives that folder.
 
     `corpora` are folders of real paintings that the model sees beside the scenes. Painting the scenes and encoding
-    them is not part of the minutes. The other part is as far as `out` holds it. Raises WrongUse where `out` holds a
-    training of the part and `resume` is not said, and BadInput for pictures that cannot be read. The transformer is
-    compiled on CUDA (MissingRequirement where there is none), and elsewhere if `compiled` says so (it takes minutes, and a C++ compiler).
+    them is not part of the minutes. The other part is as far as `out` holds it. The transformer is compiled on CUDA,
+    and elsewhere if `compiled` says so (it takes minutes, and a C++ compiler). Raises WrongUse where `out` holds a
+    training of the part and `resume` is not said, BadInput for pictures that cannot be read, and MissingRequirement
+    where there is no CUDA.
     """
     _check_device(device)
     work = out / "work"
