@@ -142,7 +142,7 @@ def test_the_encoder_gives_the_principal_components_of_blocks() -> None:
     blocks = pictures.reshape(20, 8, 8, 8, 8, 3).transpose(0, 1, 3, 2, 4, 5)
     wanted = np.einsum("nijyxc,kyxc->nkij", blocks - mean, components) * gains[:, None, None]
     for latent, expected in zip(latents.swapaxes(0, 1), wanted.swapaxes(0, 1), strict=True):
-        assert np.corrcoef(latent.ravel(), expected.ravel())[0, 1] > 0.999
+        assert np.corrcoef(latent.ravel(), expected.ravel())[0, 1] > 0.995  # nearly linear: SiLU at its lift
         assert latent.std() == pytest.approx(expected.std(), rel=0.15)
 
 

@@ -156,7 +156,7 @@ def describe(artist: str, pixels: np.ndarray) -> tuple[str, str]:
     vivid = "muted" if chroma.mean() < 13 else "vivid" if chroma.mean() > 28 else "soft"
     degrees = np.rad2deg(np.arctan2(lab[:, 2], lab[:, 1])) % 360
     edges, names = (
-        (25, 65, 105, 165, 220, 290, 340),
+        (25, 65, 105, 165, 220, 308, 345),
         ("red", "orange", "yellow", "green", "turquoise", "blue", "violet"),
     )
     shares = np.bincount(np.searchsorted(edges, degrees) % len(names), chroma, len(names))

@@ -32,6 +32,7 @@ from artmaster_pipeline.settings import Home, Profile, load_profile
 from artmaster_pipeline.training import build_training_set, train_adapter
 
 TRAIN_WORKS = 40
+HELD_OUT_WORKS = 36  # of the sample painter; of a real one, what there is beyond the trained
 DRAWN = 36  # pictures with and without the adapter
 ROUNDS = 200
 POINTS = 200  # of each picture, in a bootstrap round
@@ -49,7 +50,7 @@ def main() -> None:
     options = parser.parse_args()
     home, progress = Home(options.work / "home"), Progress(bar=True)
     painters = {"sample-painter": options.work / "sample-painter"}
-    write_scans(painters["sample-painter"], UNTAUGHT_STYLE, 52, 21, progress)
+    write_scans(painters["sample-painter"], UNTAUGHT_STYLE, TRAIN_WORKS + HELD_OUT_WORKS, 21, progress)
     if options.scans:
         painters["real-painter"] = options.work / "real-painter"
         copy_works(options.scans, painters["real-painter"], options.kind, options.subject)
