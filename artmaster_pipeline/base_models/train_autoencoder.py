@@ -1,10 +1,11 @@
 """The miniature's decoder, on crops of painted scenes and of real paintings; its encoder is set (first_weights.py).
 
 The loss is L1 over a pyramid of sizes, on the picture, its gradients and (weighted, since L1 alone turns colours
-grey) its chroma. In the last part two terms join that ask for texture where L1 is content with its mean: how much
+grey) its chroma. In the second part two terms join that ask for texture where L1 is content with its mean: how much
 fine detail there is in each field of 8 pixels, and an adversary of patches with feature matching
-(https://arxiv.org/abs/2012.09841, https://arxiv.org/abs/1711.11585). A little noise lies on the latents throughout:
-the decoder will have to draw from latents that a transformer made.
+(https://arxiv.org/abs/2012.09841, https://arxiv.org/abs/1711.11585). At the very end the adversary leaves, and with
+it the small faults of colour that it puts up with. A little noise lies on the latents throughout: the decoder will have
+to draw from latents that a transformer made.
 """
 
 import itertools
@@ -27,7 +28,9 @@ CROP = 64  # pixels; the network is convolutional, and small crops show it more 
 _LEARNING_RATE = 2e-3
 _ADVERSARY_RATE = 4e-4
 _TEXTURE_AT = 0.6  # share of the time after which texture is asked for
+_POLISH_AT = 0.95  # share of the time after which the adversary is gone
 _TEXTURE_RATE = 0.3  # of the first part's rate
+_POLISH_RATE = 0.1
 _DETAIL, _MATCHING, _ADVERSARIAL = 0.04, 0.10, 0.03  # weights of the texture's terms
 _REAL_SHARE = 0.4
 _LATENT_NOISE = 0.06
@@ -103,7 +106,8 @@ def train_decoder(vae: Any, crops: Crops, state: Path, minutes: float, seed: int
                 return float(facts["loss"])
             _set_rate(optimizers[0], facts["step"], share)
             pictures = to_tensor(pixels).to(vae.device, memory_format=torch.channels_last)
-            loss = _step(vae, adversary if share >= _TEXTURE_AT else None, optimizers, pictures)
+            judge = adversary if _TEXTURE_AT <= share < _POLISH_AT else None
+            loss = _step(vae, judge, optimizers, pictures, detailed=share >= _TEXTURE_AT)
             facts["loss"] = 0.98 * facts["loss"] + 0.02 * loss
             facts["step"] += 1
     raise AssertionError("batches never end")
@@ -138,16 +142,18 @@ def make_adversary(seed: int) -> Any:
 
 
 def _set_rate(optimizer: Any, step: int, share: float) -> None:
-    """Warm up over 200 steps, fall along a cosine until texture is asked for, then a low rate that falls to the end."""
+    """Warm up over 200 steps, fall along a cosine until texture is asked for, then low rates that fall to the end."""
     if share < _TEXTURE_AT:
         rate = min(1, (step + 1) / 200) * (0.1 + 0.9 * 0.5 * (1 + np.cos(np.pi * share / _TEXTURE_AT)))
+    elif share < _POLISH_AT:
+        rate = _TEXTURE_RATE * (1 - share) / (1 - _TEXTURE_AT)
     else:
-        rate = _TEXTURE_RATE * max(0.05, (1 - share) / (1 - _TEXTURE_AT))
+        rate = _POLISH_RATE * max(0.05, (1 - share) / (1 - _POLISH_AT))
     for group in optimizer.param_groups:
         group["lr"] = _LEARNING_RATE * rate
 
 
-def _step(vae: Any, adversary: Any, optimizers: list[Any], pictures: "torch.Tensor") -> float:
+def _step(vae: Any, adversary: Any, optimizers: list[Any], pictures: "torch.Tensor", detailed: bool) -> float:
     import torch
 
     with torch.no_grad():
@@ -157,13 +163,14 @@ def _step(vae: Any, adversary: Any, optimizers: list[Any], pictures: "torch.Tens
     with torch.autocast(pictures.device.type, torch.bfloat16):
         drawn = vae.decode(latents).sample.float()
     loss = near = picture_loss(drawn, pictures)
+    if detailed:
+        loss = loss + _DETAIL * detail_loss(drawn, pictures)
     if adversary is not None:
         with torch.autocast(pictures.device.type, torch.bfloat16):
             told = _judge(adversary, pictures)
             seen = _judge(adversary, drawn)
         matching = torch.stack([(a.float() - b.detach().float()).abs().mean() for a, b in zip(seen, told, strict=True)])
-        loss = near + _DETAIL * detail_loss(drawn, pictures) + _MATCHING * matching[:-1].mean()
-        loss = loss - _ADVERSARIAL * seen[-1].float().mean()
+        loss = loss + _MATCHING * matching[:-1].mean() - _ADVERSARIAL * seen[-1].float().mean()
     optimizers[0].zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(vae.decoder.parameters(), 1.0)
