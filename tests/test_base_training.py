@@ -18,6 +18,7 @@ from artmaster_pipeline.base_models.training_pictures import (
     taught_scene,
 )
 from artmaster_pipeline.errors import BadInput, WrongUse
+from artmaster_pipeline.sample_painters import paint
 
 
 @pytest.fixture(scope="module")
@@ -131,19 +132,18 @@ def test_the_encoder_gives_the_principal_components_of_blocks() -> None:
 
     from artmaster_pipeline.base_models.miniature import AUTOENCODER, LATENT_CHANNELS
 
-    dice = np.random.default_rng(0)
-    steps = dice.normal(0, 0.2, (20, 64, 64, 3)).cumsum(1).cumsum(2)
-    pictures = np.tanh(steps / np.abs(steps).max() * 3).astype(np.float32)
+    scenes = [paint(taught_scene(seed), seed, 64, 64) for seed in range(40)]
+    pictures = np.stack(scenes).astype(np.float32) / 127.5 - 1
     mean, components, gains = principal_components(pictures, LATENT_CHANNELS)
     vae = AutoencoderKL(**AUTOENCODER)
     begin_as_block_transform(vae, mean, components, gains)
     with torch.no_grad():
         latents = vae.encode(torch.from_numpy(pictures).permute(0, 3, 1, 2)).latent_dist.mode().numpy()
-    blocks = pictures.reshape(20, 8, 8, 8, 8, 3).transpose(0, 1, 3, 2, 4, 5)
+    blocks = pictures.reshape(40, 8, 8, 8, 8, 3).transpose(0, 1, 3, 2, 4, 5)
     wanted = np.einsum("nijyxc,kyxc->nkij", blocks - mean, components) * gains[:, None, None]
     for latent, expected in zip(latents.swapaxes(0, 1), wanted.swapaxes(0, 1), strict=True):
-        assert np.corrcoef(latent.ravel(), expected.ravel())[0, 1] > 0.995  # nearly linear: SiLU at its lift
-        assert latent.std() == pytest.approx(expected.std(), rel=0.15)
+        assert np.corrcoef(latent.ravel(), expected.ravel())[0, 1] > 0.997  # SiLU bends a little
+        assert latent.std() == pytest.approx(expected.std(), rel=0.06)
 
 
 @pytest.mark.slow

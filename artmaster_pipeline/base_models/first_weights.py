@@ -4,9 +4,10 @@ Its latents are the principal components of 8x8 blocks (the Karhunen-Loeve trans
 numbers the one with the least squared error), computed by the stock network's own convolutions: each halving
 convolution sorts four pixels into channels, the last one reads the components off them, and residual branches are
 zero. Before the last normalisation two large constants of opposite sign fix a group's mean and deviation, so that what
-is in the group passes linearly. Two minutes of a decoder on these latents are worth forty of an autoencoder that
-begins with noise and has to find colour first (each group normalisation removes the mean that colour is); and since
-the latents stand before anything is trained, decoder and transformer learn independently of each other.
+is in the group passes nearly linearly (latents correlate with the components by 0.997 or more). Two minutes of a
+decoder on these latents are worth forty of an autoencoder that begins with noise and has to find colour first (each
+group normalisation removes the mean that colour is); and since the latents stand before anything is trained, decoder
+and transformer learn independently of each other.
 
 A component's latent has the square root of the size that it has in the picture: coarse forms stay larger than fine
 ones, as in pixels, so that noise takes the fine ones first and drawing begins with the coarse.
