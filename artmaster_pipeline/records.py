@@ -21,8 +21,9 @@ from artmaster_pipeline.files import write_text
 MANIFEST = "manifest.jsonl"
 QUARANTINE = "quarantine.jsonl"
 
-Split = Literal["train", "held_out"]
+Split = Literal["train", "validate", "held_out"]
 Column = Literal["original", "base", "adapter"]
+Role = Literal["row", "panel", "far"]
 
 
 class Record(BaseModel):
@@ -124,8 +125,8 @@ class Adapter(Record):
 class AdapterSnapshot(BaseModel):
     """lineage.json of an adapter: the records it was made from, as they were then.
 
-    Manifests move on with the archive; an answer about an adapter must not. `training_images` holds both parts: the
-    `held_out` ones judged the adapter and are not in it.
+    Manifests move on with the archive; an answer about an adapter must not. `training_images` holds all three parts:
+    those of `validate` may have chosen a checkpoint, the `held_out` ones only judged, and neither is in the adapter.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -154,6 +155,22 @@ class Sample(Record):
     enlarged_by: str = ""
     enlarged_from: str = ""  # the id of the sample that was enlarged
     scan_sha256: str = ""  # `original` column only
+    role: Role = "row"  # a row of the grid; a further picture for the panel; one for a prompt far from the training
+    strength: float = 1.0  # of the adapter, `adapter` column only
+
+
+class Verdict(BaseModel):
+    """verdict.json of an evaluated adapter: whether it may be published, who says so, and why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    adapter_id: str
+    publish: bool
+    by: Literal["figures", "person"]
+    reasons: tuple[str, ...]  # one sentence each: what it passed or failed, or a person's words
+    failed: tuple[str, ...] = ()  # the limits that the figures do not keep, whatever a person said
+    figures: dict[str, Any]
+    champion_id: str = ""  # the adapter that was published when this one was judged
 
 
 R = TypeVar("R", bound=Record)
