@@ -174,7 +174,8 @@ def test_the_model_is_asked_for_noise_minus_latent():
     from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline
     from tiny_flux import SCHEDULER
 
-    from artmaster_pipeline.training.flow_matching import TextEmbedding, step_generator, velocity_loss
+    from artmaster_pipeline.base_models.velocity import TextEmbedding
+    from artmaster_pipeline.training.flow_matching import step_generator, velocity_loss
 
     latents = torch.randn(2, 16, 8, 12)
 

@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from artmaster_pipeline.base_models.velocity import TextEmbedding, predict_velocity
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.records import MANIFEST, Adapter, read_manifest
 from artmaster_pipeline.settings import Home, Profile
 from artmaster_pipeline.training.adalora import STATE, live_scale
 from artmaster_pipeline.training.adapter_folder import LIVE, LORA
-from artmaster_pipeline.training.flow_matching import TextEmbedding, predict_velocity, step_generator
+from artmaster_pipeline.training.flow_matching import step_generator
 from artmaster_pipeline.training.fold import PREFIX
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from artmaster_pipeline.base_models.velocity import TextEmbedding, clean_latent, embed_text
 from artmaster_pipeline.files import inside, writing
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import TrainingImage, identity
 from artmaster_pipeline.settings import Home, Profile
-from artmaster_pipeline.training.flow_matching import TextEmbedding
 
 if TYPE_CHECKING:
     import torch
@@ -47,13 +47,8 @@ def texts_of(
 
     def encode_all(pipe: Any, write: Callable[[Path, dict], None]) -> None:
         for caption, file in missing.items():
-            embeds, pooled, _ = pipe.encode_prompt(
-                prompt=caption,
-                prompt_2=None,
-                device=profile.device,
-                max_sequence_length=profile.max_sequence_length,
-            )
-            write(file, {"prompt_embeds": embeds[0], "pooled_prompt_embeds": pooled[0]})
+            text = embed_text(pipe, caption, profile.device, profile.max_sequence_length)
+            write(file, {"prompt_embeds": text.prompt_embeds, "pooled_prompt_embeds": text.pooled_prompt_embeds})
 
     parts = ("text_encoder", "text_encoder_2")
     _encode("Text embeddings", home, profile, parts, len(missing), encode_all, progress)
@@ -104,12 +99,8 @@ def free_memory() -> None:
 def _encode_picture(pipe: Any, file: Path, profile: Profile, image: TrainingImage) -> "torch.Tensor":
     from PIL import Image
 
-    width, height = profile.size(image.width, image.height)
     with Image.open(file) as picture:
-        pixels = pipe.image_processor.preprocess(picture.convert("RGB"), height=height, width=width)
-    vae = pipe.vae
-    mode = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist.mode().float()
-    return ((mode - (vae.config.shift_factor or 0.0)) * vae.config.scaling_factor)[0]
+        return clean_latent(pipe, picture, *profile.size(image.width, image.height))
 
 
 def _latent_file(home: Home, profile: Profile, revision: str, image: TrainingImage) -> Path:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from artmaster_pipeline.base_models.velocity import TextEmbedding
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import TrainingImage
@@ -12,7 +13,7 @@ from artmaster_pipeline.settings import Home, Profile
 from artmaster_pipeline.training import adalora
 from artmaster_pipeline.training.caches import free_memory, latents_of, texts_of
 from artmaster_pipeline.training.checkpoints import Trainee, restore_checkpoint, save_checkpoint
-from artmaster_pipeline.training.flow_matching import TextEmbedding, step_generator, velocity_loss
+from artmaster_pipeline.training.flow_matching import step_generator, velocity_loss
 from artmaster_pipeline.training.rank_allocation import StackedAllocator
 from artmaster_pipeline.training.schedule import Batch, batches, buckets_by_size, rank_schedule, steps_for
 
