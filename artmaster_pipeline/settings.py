@@ -158,6 +158,7 @@ class PainterSettings(_Settings):
     trigger: str  # the words that call the style up in a prompt
     rights: str = ""
     profile: str = DEFAULT_PROFILE
+    show_works: Literal["all", "open", "none"] = "all"  # which artworks the gallery may show as pictures, not only name
 
 
 PAINTER_FILE = "painter.yaml"
@@ -218,6 +219,25 @@ def save_painter(home: Home, painter: str, settings: PainterSettings) -> None:
         write_text(file, text)
 
 
+def complete_painter(home: Home, painter: str) -> None:
+    """Add the settings that painter.yaml leaves out, with their values, since DVC's stages depend on its lines.
+
+    What a person wrote there stays as it is, comments included. Raises WrongUse as `load_painter` does.
+    """
+    settings = load_painter(home, painter)
+    file = home.scans(painter) / PAINTER_FILE
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    written = yaml.safe_load(text) or {}
+    missing = {name: value for name, value in settings.model_dump().items() if name not in written}
+    if not missing:
+        return
+    longer = f"{text.rstrip()}\n" + yaml.safe_dump(missing, allow_unicode=True, sort_keys=False)
+    if _means(longer, written | missing):
+        write_text(file, longer)
+    else:  # YAML that cannot be gone on with line by line
+        save_painter(home, painter, settings)
+
+
 def painter_profile(home: Home, painter: str) -> Profile:
     """The profile that a painter is worked on with."""
     return load_profile(load_painter(home, painter).profile, home)
@@ -233,6 +253,13 @@ def _is_slug(name: str) -> bool:
     except WrongUse:
         return False
     return True
+
+
+def _means(text: str, content: dict[str, Any]) -> bool:
+    try:
+        return bool(yaml.safe_load(text) == content)
+    except yaml.YAMLError:
+        return False
 
 
 def _read(file: Path, kind: type[S], defaults: dict[str, Any]) -> S:

@@ -40,7 +40,7 @@ _PARAMS: dict[Stage, tuple[str, ...]] = {
     "training_set": ("profile", "trigger"),
     "style_adapter": ("profile", "trigger", "name", "rights"),
     "evaluation_grid": ("profile", "name"),
-    "sample_gallery": ("profile", "name", "rights"),
+    "sample_gallery": ("profile", "name", "rights", "show_works"),
 }
 
 

@@ -17,6 +17,7 @@ from artmaster_pipeline.records import Quarantined, Scan, identity, manifest_has
 from artmaster_pipeline.settings import (
     Home,
     Profile,
+    complete_painter,
     default_painter,
     load_painter,
     load_profile,
@@ -148,6 +149,21 @@ def test_painter_settings_come_back_as_saved(home: Home) -> None:
     save_painter(home, "huang-binhong", settings)
     assert load_painter(home, "huang-binhong") == settings
     assert home.painters() == ("huang-binhong",)
+
+
+@pytest.mark.parametrize("text", ["# ours\nname: 黄宾虹 # as signed\n", "{name: 黄宾虹}", "  name: 黄宾虹", "", None])
+def test_settings_that_painter_yaml_leaves_out_are_added_and_the_others_kept(home: Home, text: str | None) -> None:
+    file = home.scans("huang-binhong") / "painter.yaml"
+    file.parent.mkdir(parents=True)
+    if text is not None:
+        file.write_text(text, encoding="utf-8")
+    before = load_painter(home, "huang-binhong")
+    complete_painter(home, "huang-binhong")
+    assert load_painter(home, "huang-binhong") == before
+    assert "show_works: all" in (complete := file.read_text(encoding="utf-8"))
+    assert not text or not text.startswith("#") or complete.startswith(text)
+    complete_painter(home, "huang-binhong")
+    assert file.read_text(encoding="utf-8") == complete
 
 
 def test_an_unknown_painter_is_told_how_to_be_added(home: Home) -> None:

@@ -20,7 +20,15 @@ from artmaster_pipeline.orchestration.checks import CHECKS
 from artmaster_pipeline.orchestration.instance import end_killed_runs, open_instance
 from artmaster_pipeline.orchestration.resources import DataHome
 from artmaster_pipeline.records import MANIFEST, manifest_hash
-from artmaster_pipeline.settings import STAGES, Home, Stage, load_painter, painter_profile, save_painter
+from artmaster_pipeline.settings import (
+    STAGES,
+    Home,
+    Stage,
+    complete_painter,
+    load_painter,
+    painter_profile,
+    save_painter,
+)
 
 _USES_PROFILE = frozenset(STAGES[2:])
 
@@ -78,8 +86,7 @@ def _settle_profile(home: Home, painter: str, profile: str | None) -> None:
     if profile and profile != settings.profile:
         settings = settings.model_copy(update={"profile": profile})
         save_painter(home, painter, settings)
-    elif not (home.scans(painter) / "painter.yaml").exists():
-        save_painter(home, painter, settings)
+    complete_painter(home, painter)
     painter_profile(home, painter)  # a wrong profile is said now, not in the middle of the run
 
 
