@@ -157,6 +157,7 @@ class Sample(Record):
     scan_sha256: str = ""  # `original` column only
     role: Role = "row"  # a row of the grid; a further picture for the panel; one for a prompt far from the training
     strength: float = 1.0  # of the adapter, `adapter` column only
+    checkpoint: int = 0  # the training step whose weights were used; 0 for the finished adapter
 
 
 class Verdict(BaseModel):

@@ -120,13 +120,43 @@ class TrainingSettings(_Settings):
     seed: int = 0
 
 
+FAR_PROMPTS = (
+    "a vase of flowers on a terrace",
+    "a bowl of fruit on a terrace",
+    "a lady under a parasol",
+    "tall clouds over the sea",
+    "a fishing boat on a lake",
+    "bamboo",
+    "a branch with a bird",
+    "a bridge over a stream",
+    "a pagoda on a hill",
+    "a waterfall between cliffs",
+)
+
+
 class EvaluationSettings(_Settings):
-    """How the evaluation grid and the gallery's samples are drawn."""
+    """How the evaluation's pictures are drawn, which networks look at them, and how the gallery's samples are drawn."""
 
     rows: int = Field(6, gt=0)  # prompts in the grid
+    samples: int = Field(24, gt=1)  # pictures with and without the adapter that the panel measures
     num_inference_steps: int = Field(28, gt=0)
     guidance_scale: float = Field(3.5, ge=0)
     seed: int = 0
+    far_prompts: tuple[str, ...] = FAR_PROMPTS  # subjects of all kinds: does the adapter still answer the prompt?
+    strengths: tuple[float, ...] = (0.5,)  # of the adapter, at which far prompts are drawn besides 0 and 1
+    style_features: Literal["vgg16", "hub"] = "vgg16"  # hub: CSD, CLIP and DINOv2
+    adherence: Literal["denoising", "clip"] = "denoising"  # what tells whether a picture shows what its prompt says
+    clip: str = "openai/clip-vit-large-patch14"
+    dinov2: str = "facebook/dinov2-base"
+
+
+class GateSettings(_Settings):
+    """What the figures of an adapter must be for its gallery to be published without a person's word."""
+
+    better_than_base: tuple[Literal["tone", "brushwork", "composition", "style"], ...] = ("tone", "brushwork", "style")
+    max_drift: float = Field(0.15, ge=0, le=1)  # loss of prompt adherence (0.5 is chance, 1 is always right)
+    max_suspects: int = Field(0, ge=0)  # samples that look like copies of a training work
+    not_worse_than_published: bool = True
 
 
 class Profile(_Settings):
@@ -145,6 +175,7 @@ class Profile(_Settings):
     held_out_share: float = Field(0.15, gt=0, lt=0.5)
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    gate: GateSettings = GateSettings()
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         """The model's pixels for a picture of `width` x `height`."""
