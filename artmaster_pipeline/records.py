@@ -23,7 +23,7 @@ QUARANTINE = "quarantine.jsonl"
 
 Split = Literal["train", "validate", "held_out"]
 Column = Literal["original", "base", "adapter"]
-Role = Literal["row", "panel", "far"]
+Role = Literal["row", "panel", "far", "extra"]
 
 
 class Record(BaseModel):
@@ -155,7 +155,7 @@ class Sample(Record):
     enlarged_by: str = ""
     enlarged_from: str = ""  # the id of the sample that was enlarged
     scan_sha256: str = ""  # `original` column only
-    role: Role = "row"  # a row of the grid; a further picture for the panel; one for a prompt far from the training
+    role: Role = "row"  # in a row of the grid; measured in the panel; of a prompt far from the training; asked for
     strength: float = 1.0  # of the adapter, `adapter` column only
     checkpoint: int = 0  # the training step whose weights were used; 0 for the finished adapter
 

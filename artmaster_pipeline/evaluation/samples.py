@@ -1,80 +1,47 @@
-"""The cells of the grid: their records, and the drawing of those that are not there yet."""
+"""The evaluation's pictures: the drawing of those that are not there yet, and their records."""
 
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from artmaster_pipeline.errors import WrongUse
-from artmaster_pipeline.evaluation.rows import Row
+from artmaster_pipeline.errors import ArtMasterError, WrongUse
+from artmaster_pipeline.evaluation.cells import Cell
 from artmaster_pipeline.files import inside, sha256_of, writing
 from artmaster_pipeline.pictures import AI_GENERATED, is_whole, write_png
 from artmaster_pipeline.progress import Progress
-from artmaster_pipeline.records import Adapter, Column, Sample, identity
+from artmaster_pipeline.records import Adapter, Sample
 from artmaster_pipeline.settings import Home, Profile
 
-COLUMNS: tuple[Column, ...] = ("original", "base", "adapter")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A picture the grid wants: all of its record but the hash of its file."""
-
-    column: Column
-    row: Row
-    id: str
-    width: int
-    height: int
-
-    @property
-    def name(self) -> str:
-        """The file's name in the folder of samples."""
-        return f"{self.id}.png"
-
-
-def cells_of(rows: Iterable[Row], adapter: Adapter, profile: Profile) -> tuple[Cell, ...]:
-    """The three cells of every row, row by row. A cell's id holds all that decides its pixels."""
-    settings = profile.evaluation
-    cells = []
-    for row in rows:
-        size = profile.size(row.image.width, row.image.height)
-        drawn = (
-            row.image.caption,
-            row.seed,
-            size,
-            settings.num_inference_steps,
-            settings.guidance_scale,
-            profile.max_sequence_length,
-            (profile.dtype, profile.quantization),
-        )
-        ids = {
-            "original": identity("original", row.image.id, row.image.sha256, size),
-            "base": identity("base", adapter.base_model, adapter.base_revision, *drawn),
-            "adapter": identity("adapter", adapter.id, adapter.sha256, *drawn),
-        }
-        cells += [Cell(column, row, ids[column], *size) for column in COLUMNS]
-    return tuple(cells)
+SAMPLES, EXTRA = "samples", "extra"  # folders below an adapter's evaluation
+CHECKPOINTS = "checkpoints"  # folder below an adapter: its weights after earlier steps
 
 
 def fill_cells(
-    home: Home, adapter: Adapter, profile: Profile, cells: Sequence[Cell], known: dict[str, Sample], progress: Progress
+    home: Home,
+    adapter: Adapter,
+    profile: Profile,
+    cells: Sequence[Cell],
+    known: dict[str, Sample],
+    progress: Progress,
+    folder_name: str = SAMPLES,
 ) -> tuple[tuple[Sample, ...], int]:
     """Make the pictures that are missing; gives the records in the order of `cells`, and how many were made.
 
-    `known` are the records of the last run by id: a base picture drawn for an older adapter is copied from there.
+    `known` are the records of earlier runs by id: a base picture drawn for another adapter is copied from there.
     """
-    folder = home.evaluation(adapter.painter) / adapter.id / "samples"
+    folder = home.evaluation(adapter.painter) / adapter.id / folder_name
     missing = [cell for cell in cells if not _is_there(home, adapter.painter, folder / cell.name, cell, known)]
-    _remove_others(folder, {cell.name for cell in cells})
-    with progress.task("evaluation grid", len(cells), len(cells) - len(missing)) as advance:
+    if folder_name == SAMPLES:
+        _remove_others(folder, {cell.name for cell in cells})
+    with progress.task("evaluation pictures", len(cells), len(cells) - len(missing)) as advance:
         for cell in (cell for cell in missing if cell.column == "original"):
             _write_original(home, adapter.painter, folder, cell)
             advance()
         generated = [cell for cell in missing if cell.column != "original"]
         if generated:
             for cell in _draw(home, adapter, profile, folder, generated):
-                advance(note=f"{cell.column}, seed {cell.row.seed}")
+                advance(note=f"{cell.column}, seed {cell.seed}")
     return tuple(_record(cell, folder, adapter, profile) for cell in cells), len(missing)
 
 
@@ -101,7 +68,9 @@ def _write_original(home: Home, painter: str, folder: Path, cell: Cell) -> None:
     import numpy as np
     from PIL import Image
 
-    image = cell.row.image
+    image = cell.image
+    if image is None:
+        raise ArtMasterError(f"The cell {cell.id} shows an original and names none.")
     with Image.open(inside(home.training_set(painter), image.path)) as file:
         pixels = np.asarray(file.convert("RGB").resize((cell.width, cell.height), Image.Resampling.LANCZOS))
     facts = {"id": cell.id, "column": "original", "notice": "Detail of a scanned artwork", "caption": image.caption}
@@ -109,7 +78,7 @@ def _write_original(home: Home, painter: str, folder: Path, cell: Cell) -> None:
 
 
 def _draw(home: Home, adapter: Adapter, profile: Profile, folder: Path, cells: Sequence[Cell]) -> Iterable[Cell]:
-    """Draw the base's cells without the adapter, then the adapter's with it; yields each when its file is written."""
+    """Draw the base's cells without the adapter, then the adapter's, one strength and checkpoint after the other."""
     from artmaster_pipeline.base_models import attach, base_revision, draw, load_pipeline
 
     if base_revision(profile) != adapter.base_revision:
@@ -119,15 +88,15 @@ def _draw(home: Home, adapter: Adapter, profile: Profile, folder: Path, cells: S
         )
     pipe: Any = load_pipeline(profile)
     settings = profile.evaluation
-    attached = False
-    for cell in sorted(cells, key=lambda cell: cell.column == "adapter"):
-        if cell.column == "adapter" and not attached:
-            attach(pipe, inside(home.root, adapter.path))
-            attached = True
+    on = None
+    for cell in sorted(cells, key=lambda cell: (cell.column == "adapter", cell.checkpoint, cell.strength)):
+        if cell.column == "adapter" and (cell.checkpoint, cell.strength) != on:
+            on = (cell.checkpoint, cell.strength)
+            attach(pipe, weights_file(home, adapter, cell.checkpoint), cell.strength)
         pixels = draw(
             pipe,
-            prompt=cell.row.image.caption,
-            seed=cell.row.seed,
+            prompt=cell.prompt,
+            seed=cell.seed,
             width=cell.width,
             height=cell.height,
             num_inference_steps=settings.num_inference_steps,
@@ -138,18 +107,29 @@ def _draw(home: Home, adapter: Adapter, profile: Profile, folder: Path, cells: S
         yield cell
 
 
+def weights_file(home: Home, adapter: Adapter, checkpoint: int) -> Path:
+    """The adapter's folder, or the file of its weights after an earlier step."""
+    folder = inside(home.root, adapter.path)
+    return folder / CHECKPOINTS / f"step-{checkpoint:07d}.safetensors" if checkpoint else folder
+
+
 def _facts(cell: Cell, adapter: Adapter, profile: Profile) -> dict[str, Any]:
-    return {
+    facts = {
         "id": cell.id,
         "notice": AI_GENERATED,
-        "prompt": cell.row.image.caption,
-        "seed": cell.row.seed,
+        "prompt": cell.prompt,
+        "seed": cell.seed,
         "adapter": adapter.id if cell.column == "adapter" else "",
         "base_model": adapter.base_model,
         "base_revision": adapter.base_revision,
         "num_inference_steps": profile.evaluation.num_inference_steps,
         "guidance_scale": profile.evaluation.guidance_scale,
     }
+    if cell.strength != 1.0:
+        facts["strength"] = cell.strength
+    if cell.checkpoint:
+        facts["checkpoint"] = cell.checkpoint
+    return facts
 
 
 def _record(cell: Cell, folder: Path, adapter: Adapter, profile: Profile) -> Sample:
@@ -160,13 +140,16 @@ def _record(cell: Cell, folder: Path, adapter: Adapter, profile: Profile) -> Sam
         adapter_id=adapter.id,
         base_model=adapter.base_model,
         base_revision=adapter.base_revision,
-        prompt=cell.row.image.caption,
-        seed=cell.row.seed,
+        prompt=cell.prompt,
+        seed=cell.seed,
         width=cell.width,
         height=cell.height,
         num_inference_steps=profile.evaluation.num_inference_steps,
         guidance_scale=profile.evaluation.guidance_scale,
-        path=f"{adapter.id}/samples/{cell.name}",
+        path=f"{adapter.id}/{folder.name}/{cell.name}",
         sha256=sha256_of(folder / cell.name),
-        scan_sha256=cell.row.image.scan_sha256 if cell.column == "original" else "",
+        scan_sha256=cell.image.scan_sha256 if cell.image else "",
+        role=cell.role,
+        strength=cell.strength,
+        checkpoint=cell.checkpoint,
     )
