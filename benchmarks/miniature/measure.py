@@ -1,11 +1,10 @@
 """Measure a miniature: does it listen, does it paint, is it multi-style, is it quick, has it copied anything.
 
-    python benchmarks/miniature/measure.py --paintings FOLDER --vgg vgg16.ckpt --work DIR [--model FOLDER]
+    python benchmarks/miniature/measure.py --paintings FOLDER --work DIR [--model FOLDER]
 
 Prints the tables of the model card and writes contact sheets to `--work`, where the painted pictures and the reader
 (reader.py) are kept as well; a folder `pictures` of a training may lie there and is used. `--paintings` are the
-corpora that the model was trained with: every tenth painting of them was held out. Without `--vgg` (vgg.py says where
-it comes from) LPIPS and the kernel distance are left out, and the tables say so.
+corpora that the model was trained with: every tenth painting of them was held out.
 """
 
 import argparse
@@ -21,10 +20,10 @@ from PIL import Image
 from reader import ATTRIBUTES, JUDGED, Reader, accuracy, labelled, labels_of, mean_judged, read, train_reader
 from scipy.ndimage import laplace
 from skimage.color import deltaE_ciede2000, rgb2lab
-from vgg import Vgg, kid
 
 from artmaster_pipeline.base_models import draw, load_pipeline
 from artmaster_pipeline.base_models.training_pictures import PER_SHARD, Painting, paintings, read_shard, taught_scene
+from artmaster_pipeline.evaluation.vgg import Vgg, load_vgg
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.sample_painters import Scene
 from artmaster_pipeline.settings import load_profile
@@ -42,13 +41,12 @@ def main() -> None:
     parser.add_argument("--model", default="miniature")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--paintings", type=Path, nargs="*", default=[])
-    parser.add_argument("--vgg", type=Path)
     parser.add_argument("--shards", type=int, default=72, help="of painted scenes, as many as the training had")
     parser.add_argument("--epochs", type=int, default=6, help="of the reader")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     pipe = load_pipeline(PROFILE.model_copy(update={"base_model": options.model}))
-    vgg = Vgg(options.vgg) if options.vgg else None
+    vgg = load_vgg()
     progress = Progress(bar=True)
     unseen, unseen_scenes = labelled(options.work / "pictures", range(2), UNSEEN_SEED, progress)
     autoencoder(pipe.vae, unseen[0][:48], list(held_out(options.paintings)), vgg, options.work)
@@ -59,20 +57,41 @@ def main() -> None:
     print(f"\n{len(drawn)} samples, {(time.perf_counter() - began) / len(drawn):.2f} s each")
     listening(reader, drawn, scenes, np.concatenate(unseen[:1]), unseen_scenes[0])
     styles(pipe, reader, scenes[:80])
-    if vgg:
-        squares = np.concatenate([part for part in unseen if part.shape[1] == SIZE])
-        mean, low, high = kid(vgg.features(drawn), vgg.features(squares), np.random.default_rng(0))
-        print(
-            f"\nKernel distance (VGG16, x1000) of samples to held-out renders: {1000 * mean:.1f} "
-            f"[{1000 * low:.1f}, {1000 * high:.1f}]"
-        )
-        half = np.random.default_rng(1).permutation(len(squares))
-        parts = (vgg.features(squares[half[: len(half) // 2]]), vgg.features(squares[half[len(half) // 2 :]]))
-        print(f"Renders to other renders: {1000 * kid(*parts, np.random.default_rng(0))[0]:.1f}")
+    kernel_distances(vgg, drawn, np.concatenate([part for part in unseen if part.shape[1] == SIZE]))
     sheet(drawn[:32], options.work / "prompts.png", 8)
     (options.work / "prompts.txt").write_text("\n".join(scene.caption(True) for scene in scenes[:32]) + "\n")
     nearest(drawn[:24], options.work, options.shards)
     speed(pipe)
+
+
+def kernel_distances(vgg: Vgg, drawn: np.ndarray, renders: np.ndarray) -> None:
+    """Print how far samples are from renders that no training saw, and those from each other."""
+    seen, held_back = vgg.deepest_means(drawn), vgg.deepest_means(renders)
+    mean, low, high = kid(seen, held_back, np.random.default_rng(0))
+    print(
+        f"\nKernel distance (VGG16, x1000) of samples to held-out renders: {1000 * mean:.1f} "
+        f"[{1000 * low:.1f}, {1000 * high:.1f}]"
+    )
+    order = np.random.default_rng(1).permutation(len(renders))
+    halves = held_back[order[: len(order) // 2]], held_back[order[len(order) // 2 :]]
+    print(f"Renders to other renders: {1000 * kid(*halves, np.random.default_rng(0))[0]:.1f}")
+
+
+def kid(a: np.ndarray, b: np.ndarray, dice: np.random.Generator, subsets: int = 100) -> tuple[float, float, float]:
+    """Kernel distance of two sets of features: mean and 95 % interval over subsets of half the smaller set.
+
+    The unbiased squared MMD with the cubic kernel of https://arxiv.org/abs/1801.01401.
+    """
+    from torchmetrics.image.kid import poly_mmd
+
+    size = min(len(a), len(b)) // 2
+    one, other = (torch.from_numpy(side.astype(np.float64)) for side in (a, b))
+    found = [
+        float(poly_mmd(one[dice.choice(len(a), size, replace=False)], other[dice.choice(len(b), size, replace=False)]))
+        for _ in range(subsets)
+    ]
+    low, high = np.quantile(found, (0.025, 0.975))
+    return float(np.mean(found)), float(low), float(high)
 
 
 def picture(pipe: Any, prompt: str, seed: int, height: int = SIZE) -> np.ndarray:
@@ -109,7 +128,7 @@ def held_out(corpora: list[Path]) -> Iterator[Painting]:
         yield from paintings(corpus, held_out=True)
 
 
-def autoencoder(vae: Any, scenes: np.ndarray, real: list[Painting], vgg: Vgg | None, work: Path) -> None:
+def autoencoder(vae: Any, scenes: np.ndarray, real: list[Painting], vgg: Vgg, work: Path) -> None:
     """Print what a round trip leaves; write originals above reconstructions."""
     print("| autoencoder | PSNR, dB | CIEDE2000 | Laplacian energy | LPIPS (VGG16) |\n|---|---|---|---|---|")
     kinds = {"scenes": scenes}
@@ -120,10 +139,9 @@ def autoencoder(vae: Any, scenes: np.ndarray, real: list[Painting], vgg: Vgg | N
         error = ((originals / 255.0 - back / 255.0) ** 2).mean((1, 2, 3))
         colour = [deltaE_ciede2000(rgb2lab(a), rgb2lab(b)).mean() for a, b in zip(originals, back, strict=True)]
         fine = [_detail(b) / _detail(a) for a, b in zip(originals, back, strict=True)]
-        apart = f"{vgg.lpips(originals, back).mean():.3f}" if vgg else "not measured"
         print(
             f"| {len(originals)} held-out {name} | {(-10 * np.log10(error)).mean():.2f} | {np.mean(colour):.2f} "
-            f"| {np.mean(fine):.2f} | {apart} |"
+            f"| {np.mean(fine):.2f} | {vgg.lpips(originals, back).mean():.3f} |"
         )
         rows = [part[i : i + 8] for i in range(0, min(16, len(originals)), 8) for part in (originals, back)]
         sheet(np.concatenate([row for row in rows if len(row) == 8]), work / f"autoencoder-{name}.png", 8)
