@@ -28,3 +28,7 @@ class BadInput(ArtMasterError):
 
 class MissingRequirement(ArtMasterError):
     """This machine lacks something that was asked for: CUDA, the hub, a licence, an extra, a file."""
+
+
+class NotPublished(ArtMasterError):
+    """An adapter's pictures may not be published: it was judged unfit, not judged, or a person took them back."""

@@ -22,7 +22,9 @@ from artmaster_pipeline.records import (
     AdapterSnapshot,
     Scan,
     TrainingImage,
+    Verdict,
     identity,
+    read_manifest,
     write_manifest,
 )
 from artmaster_pipeline.settings import Home, PainterSettings, save_painter
@@ -96,6 +98,16 @@ def add_adapter(
     (folder / "adapter.json").write_text(adapter.model_dump_json(), encoding="utf-8")
     write_manifest(home.adapters(PAINTER) / MANIFEST, [adapter])
     return adapter
+
+
+def judged(home: Home, *, publish: bool = True, by: Any = "figures", reasons: tuple[str, ...] = ()) -> Verdict:
+    """Write the verdict on the painter's current adapter, as the gate or a person would give it."""
+    (adapter,) = read_manifest(home.adapters(PAINTER) / MANIFEST, Adapter)
+    verdict = Verdict(adapter_id=adapter.id, publish=publish, by=by, reasons=reasons, figures={})
+    folder = home.evaluation(PAINTER) / adapter.id
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "verdict.json").write_text(verdict.model_dump_json(), encoding="utf-8")
+    return verdict
 
 
 def quick_drawing(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, bool]]:

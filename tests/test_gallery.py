@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from small_archive import PAINTER, TRIGGER, add_adapter, copied, quick_drawing, small_archive
+from small_archive import PAINTER, TRIGGER, add_adapter, copied, judged, quick_drawing, small_archive
 
 from artmaster_pipeline import pictures
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
@@ -60,6 +60,7 @@ def publish(home: Home) -> None:
     with pytest.MonkeyPatch.context() as patch:
         quick_drawing(patch)
         evaluate_adapter(home, PAINTER, PROFILE)
+        judged(home)
         publish_gallery(home, PAINTER, PROFILE)
 
 

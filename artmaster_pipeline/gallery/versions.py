@@ -1,0 +1,188 @@
+"""Every published version of a site, kept; one of them in place; a ledger of what was put there, when and why.
+
+Below a root (the data home's gallery/, or a folder that sites are copied to):
+
+    <painter>/                          the site in place, files of its own
+    .versions/<painter>/<id>/           a version's files, read-only
+    .versions/<painter>/<id>.json       its record, written last: a version without one does not exist
+    .versions/<painter>/ledger.jsonl    what was put in place
+
+Versions share what did not change between them through hard links. The site in place shares nothing with them: an
+editor, or a checkout of DVC, may write into its files, and what is kept must not change with it.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from artmaster_pipeline.errors import ArtMasterError, WrongUse
+from artmaster_pipeline.files import check_slug, clear_partials, inside, sha256_of, write_text, writing_folder
+from artmaster_pipeline.records import Record
+
+SHELF = ".versions"
+_LEDGER = "ledger.jsonl"
+
+
+class Version(Record):
+    """A published site. `id` is made from its contents before signing and from the signer's certificate."""
+
+    painter: str
+    adapter_id: str
+    made: str  # ISO 8601, UTC
+    signed_by: str = ""  # sha256 of the certificate that signed its pictures; empty: not signed
+    files: dict[str, str]  # POSIX path below the site -> sha256
+
+
+class Entry(BaseModel):
+    """A line of the ledger."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    when: str  # ISO 8601, UTC
+    action: Literal["published", "put back", "allowed again", "copied"]
+    version_id: str
+    adapter_id: str
+    instead_of: str = ""  # the adapter whose site was in place before
+    to: str = ""  # where it was copied
+
+
+def now() -> str:
+    """The time as the records say it: ISO 8601, UTC, whole seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The versions of one painter's site below `root`, and the site in place there."""
+
+    root: Path
+    painter: str
+
+    @property
+    def site(self) -> Path:
+        """The site in place."""
+        return self.root / check_slug(self.painter)
+
+    @property
+    def folder(self) -> Path:
+        """Where the versions are kept."""
+        return self.root / SHELF / check_slug(self.painter)
+
+    def versions(self) -> tuple[Version, ...]:
+        """All versions that are kept, oldest first."""
+        found = [_read(file) for file in sorted(self.folder.glob("*.json"))]
+        return tuple(sorted(found, key=lambda version: (version.made, version.id)))
+
+    def version(self, version_id: str) -> Version:
+        """A version by its id, or the first 8 of its digits or more; raises WrongUse, with the known ids, otherwise."""
+        known = self.versions()
+        fitting = [v for v in known if v.id == version_id or (len(version_id) >= 8 and v.id.startswith(version_id))]
+        if len(fitting) == 1:
+            return fitting[0]
+        listed = "; ".join(f"{v.id} of {v.made} (adapter {v.adapter_id})" for v in known) or "none yet"
+        raise WrongUse(f"There is no version {version_id!r} of {self.painter}'s gallery. Kept are: {listed}.")
+
+    def is_kept(self, version: Version) -> bool:
+        """Whether all files of a version are there as they were put there."""
+        return (self.folder / f"{version.id}.json").is_file() and _holds(self.folder / version.id, version.files)
+
+    def in_place(self) -> Version | None:
+        """The kept version that the site in place is, file by file; None where it is none of them."""
+        if not self.site.is_dir():
+            return None
+        there = files_of(self.site)
+        return next((version for version in reversed(self.versions()) if version.files == there), None)
+
+    def keep(self, version: Version, contents: Mapping[str, bytes | Path]) -> None:
+        """Keep a version; what an older one holds already takes no further space on the disk."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        clear_partials(self.folder)
+        ignored = self.root / SHELF / ".gitignore"
+        if not ignored.exists():
+            write_text(ignored, "*\n")
+        record = self.folder / f"{version.id}.json"
+        record.unlink(missing_ok=True)
+        older = self._by_hash()
+        with writing_folder(self.folder / version.id) as building:
+            for name, content in contents.items():
+                file = inside(building, name)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                _place(file, content, older.get(version.files[name]), version.files[name])
+        write_text(record, version.model_dump_json() + "\n")
+
+    def put_in_place(self, version: Version) -> None:
+        """Let a kept version take the place of the site in place, whole; nothing happens where it is in place already.
+
+        Raises ArtMasterError where files of the version are missing or changed.
+        """
+        if _holds(self.site, version.files):
+            return
+        wrong = [name for name, sha256 in version.files.items() if not _is(self.folder / version.id / name, sha256)]
+        if wrong:
+            raise ArtMasterError(
+                f"The version {version.id} of {self.painter}'s gallery cannot be put in place: {len(wrong)} of its "
+                f"files are missing or changed ({', '.join(sorted(wrong)[:5])}). Choose another version."
+            )
+        with writing_folder(self.site) as building:
+            for name in version.files:
+                file = inside(building, name)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(self.folder / version.id / name, file)
+
+    def ledger(self) -> tuple[Entry, ...]:
+        """What was put in place or copied, oldest first."""
+        file = self.folder / _LEDGER
+        if not file.exists():
+            return ()
+        return tuple(Entry.model_validate_json(line) for line in file.read_text(encoding="utf-8").splitlines())
+
+    def note(self, entry: Entry) -> None:
+        """Add a line to the ledger."""
+        lines = [line.model_dump_json() for line in (*self.ledger(), entry)]
+        write_text(self.folder / _LEDGER, "".join(f"{line}\n" for line in lines))
+
+    def _by_hash(self) -> dict[str, Path]:
+        return {sha256: self.folder / v.id / name for v in self.versions() for name, sha256 in v.files.items()}
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    """The files below a folder with their sha256, by POSIX path."""
+    files = (file for file in sorted(folder.rglob("*")) if not file.is_dir())
+    return {file.relative_to(folder).as_posix(): sha256_of(file) for file in files}
+
+
+def _holds(folder: Path, files: Mapping[str, str]) -> bool:
+    return folder.is_dir() and files_of(folder) == files
+
+
+def _is(file: Path, sha256: str) -> bool:
+    return file.is_file() and sha256_of(file) == sha256
+
+
+def _place(file: Path, content: bytes | Path, older: Path | None, sha256: str) -> None:
+    """Put a file on the shelf: as a link to an older version's where that is whole, else as a read-only copy."""
+    if older is not None and _is(older, sha256):
+        try:
+            os.link(older, file)
+        except OSError:  # a file system without hard links, or with a limit on their number
+            shutil.copyfile(older, file)
+    elif isinstance(content, Path):
+        shutil.copyfile(content, file)
+    else:
+        file.write_bytes(content)
+    file.chmod(0o444)
+
+
+def _read(record: Path) -> Version:
+    try:
+        return Version.model_validate_json(record.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise ArtMasterError(
+            f"{record} is no record of a version: move it away, with the folder of its name."
+        ) from error
