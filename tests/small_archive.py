@@ -6,6 +6,7 @@ the words of base_models a painter that answers in milliseconds, for tests that 
 
 import hashlib
 import io
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +17,12 @@ import pytest
 from PIL import Image
 
 from artmaster_pipeline import base_models
+from artmaster_pipeline.pictures import AI_GENERATED, write_png
 from artmaster_pipeline.records import (
     MANIFEST,
     Adapter,
     AdapterSnapshot,
+    Sample,
     Scan,
     TrainingImage,
     Verdict,
@@ -100,6 +103,28 @@ def add_adapter(
     return adapter
 
 
+def evaluated(home: Home, rows: int = 2, prompt: str = "") -> tuple[Sample, ...]:
+    """Let the painter's current adapter be evaluated and judged fit, its pictures drawn here; gives the samples.
+
+    Beside the grid's cells there is one further picture, of those that are only measured.
+    """
+    (adapter,) = read_manifest(home.adapters(PAINTER) / MANIFEST, Adapter)
+    images = read_manifest(home.training_set(PAINTER) / MANIFEST, TrainingImage)[:rows]
+    samples = [
+        _sample(home, adapter, image, seed, column, prompt or image.caption)
+        for seed, image in enumerate(images)
+        for column in ("original", "base", "adapter")
+    ]
+    samples.append(_sample(home, adapter, images[0], rows, "adapter", "only measured", role="panel"))
+    folder = home.evaluation(PAINTER) / adapter.id
+    write_png(folder / "grid.png", painted(0, 64, 64, (0, 0, 0)), {"id": "grid", "notice": AI_GENERATED})
+    panel = {"axes": {}, "memorisation": {"suspects": 0}, "counts": {"prompts": rows}, "reading": "Two small pictures."}
+    (folder / "panel.json").write_text(json.dumps(panel), encoding="utf-8")
+    write_manifest(home.evaluation(PAINTER) / MANIFEST, samples)
+    judged(home)
+    return tuple(samples)
+
+
 def judged(home: Home, *, publish: bool = True, by: Any = "figures", reasons: tuple[str, ...] = ()) -> Verdict:
     """Write the verdict on the painter's current adapter, as the gate or a person would give it."""
     (adapter,) = read_manifest(home.adapters(PAINTER) / MANIFEST, Adapter)
@@ -142,6 +167,36 @@ def copied(home: Home, to: Home) -> Home:
     """A copy of a data home, for a test that changes it."""
     shutil.copytree(home.root, to.root)
     return to
+
+
+def _sample(
+    home: Home, adapter: Adapter, image: TrainingImage, seed: int, column: Any, prompt: str, role: Any = "row"
+) -> Sample:
+    key = identity(adapter.id, column, prompt, seed)
+    path = f"{adapter.id}/samples/{key}.png"
+    facts = {"id": key, "notice": AI_GENERATED, "prompt": prompt, "seed": seed, "adapter": adapter.id}
+    if column == "original":
+        facts = {"id": key, "notice": "Detail of a scanned artwork", "scan_sha256": image.scan_sha256}
+    inks = {"original": (60, 70, 60), "base": (200, 60, 160), "adapter": (50, 60, 50 + adapter.seed)}
+    write_png(home.evaluation(PAINTER) / path, painted(seed, 64, 64, inks[column]), facts)
+    return Sample(
+        id=key,
+        painter=PAINTER,
+        column=column,
+        adapter_id=adapter.id,
+        base_model=adapter.base_model,
+        base_revision=adapter.base_revision,
+        prompt=prompt,
+        seed=seed,
+        width=64,
+        height=64,
+        num_inference_steps=2,
+        guidance_scale=3.5,
+        path=path,
+        sha256=hashlib.sha256((home.evaluation(PAINTER) / path).read_bytes()).hexdigest(),
+        scan_sha256=image.scan_sha256 if column == "original" else "",
+        role=role,
+    )
 
 
 def _scan(home: Home, work: int, **fields: Any) -> Scan:
