@@ -1,49 +1,123 @@
 """The stage evaluation_grid: one adapter against its base, on prompts of works that were held out of its training."""
 
 import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
-from artmaster_pipeline.evaluation.grid import write_grid
-from artmaster_pipeline.evaluation.panel import flat_figures, write_panel
-from artmaster_pipeline.evaluation.rows import choose_rows
-from artmaster_pipeline.evaluation.samples import cells_of, fill_cells
-from artmaster_pipeline.files import clear_partials
+from artmaster_pipeline.evaluation.cells import Cell, Maker, column_cells, far_cells, panel_cells, row_cells
+from artmaster_pipeline.evaluation.compare import Contest, compare_adapters
+from artmaster_pipeline.evaluation.gate import judge, last_decision, write_verdict
+from artmaster_pipeline.evaluation.grid import GRID, HEADINGS, Sheet, write_grid
+from artmaster_pipeline.evaluation.panel import flat_figures, one_per_work, write_panel
+from artmaster_pipeline.evaluation.report import write_report
+from artmaster_pipeline.evaluation.rows import Row, choose_rows
+from artmaster_pipeline.evaluation.samples import CHECKPOINTS, EXTRA, fill_cells
+from artmaster_pipeline.files import clear_partials, inside
 from artmaster_pipeline.progress import SILENT, Progress
-from artmaster_pipeline.records import MANIFEST, Adapter, Outcome, Sample, TrainingImage, read_manifest, write_manifest
+from artmaster_pipeline.records import (
+    MANIFEST,
+    Adapter,
+    AdapterSnapshot,
+    Outcome,
+    Sample,
+    TrainingImage,
+    Verdict,
+    read_manifest,
+    write_manifest,
+)
 from artmaster_pipeline.settings import Home, Profile, load_painter
+
+STRENGTHS_GRID, CHECKPOINTS_GRID, CONTEST_GRID = "grid-strengths.png", "grid-checkpoints.png", "grid-against-{}.png"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person wants to see beside the standard evaluation."""
+
+    strengths: tuple[float, ...] = ()
+    checkpoints: bool = False
+    against: str | None = None  # another adapter's id
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An evaluated adapter: its pictures, how many were drawn now, the panel, the verdict, what was asked for."""
+
+    adapter: Adapter
+    samples: tuple[Sample, ...]
+    made: int
+    panel: dict
+    verdict: Verdict
+    report: Path
+    contest: Contest | None = None
+    grids: tuple[Path, ...] = field(default=())
 
 
 def evaluate_adapter(home: Home, painter: str, profile: Profile, progress: Progress = SILENT) -> Outcome[Sample]:
-    """Draw the grid of the painter's current adapter, measure it, and give its cells.
+    """Evaluate the painter's current adapter and give its pictures' records.
 
-    Writes evaluation/<painter>/<adapter id>/ with samples/, grid.png, grid.jpg and panel.json. The base's pictures are
-    drawn once for all adapters that share prompts and seeds. Raises ArtMasterError where there is no adapter yet and
-    WrongUse where the adapter is of another base model than the profile's.
+    Writes evaluation/<painter>/<adapter id>/ with samples/, grid.png, grid.jpg, panel.json, verdict.json, report.html.
+    The base's pictures are drawn once for all adapters that share prompts and seeds. Raises ArtMasterError where there
+    is no adapter yet and WrongUse where the adapter is of another base model than the profile's.
     """
     folder = home.evaluation(painter)
-    adapter = _current_adapter(home, painter, profile)
-    images = read_manifest(home.training_set(painter) / MANIFEST, TrainingImage)
+    adapter = find_adapter(home, painter, profile)
+    done = evaluate(home, adapter, profile, Asked(), progress)
+    write_manifest(folder / MANIFEST, done.samples)
+    _remove_orphans(home, painter, adapter)
+    records = tuple(sorted(done.samples, key=lambda sample: sample.id))
+    figures = {"may be published": "yes" if done.verdict.publish else "no"} | flat_figures(done.panel)
+    return Outcome(records, folder / MANIFEST, done.made, len(records) - done.made, figures=figures)
+
+
+def evaluate(home: Home, adapter: Adapter, profile: Profile, asked: Asked, progress: Progress = SILENT) -> Evaluation:
+    """Draw, measure and judge one adapter, current or not, and what else was `asked` for; writes all its files."""
+    painter = adapter.painter
+    folder = home.evaluation(painter)
+    if folder.is_dir():
+        clear_partials(folder)
+    images = works_of(home, adapter)
     rows = choose_rows(images, profile.evaluation.rows, profile.evaluation.seed)
     if not rows:
         raise ArtMasterError(f"{home.training_set(painter)} holds no pictures: run the stage training_set first.")
-    if folder.is_dir():
-        clear_partials(folder)
-    known = {sample.id: sample for sample in read_manifest(folder / MANIFEST, Sample)}
-    samples, made = fill_cells(home, adapter, profile, cells_of(rows, adapter, profile), known, progress)
-    write_grid(folder / adapter.id, folder, load_painter(home, painter).name, adapter, rows, samples)
-    panel = write_panel(home, adapter, profile, images, samples)
+    maker, known = Maker(adapter, profile), _known(home, painter)
+    cells = (*row_cells(maker, rows), *panel_cells(maker, _prompts(images)), *far_cells(maker))
+    samples, made = fill_cells(home, adapter, profile, cells, known, progress)
+    known |= {sample.id: sample for sample in samples}
+    name = load_painter(home, painter).name
+    shown = samples[: 3 * len(rows)]
+    write_grid(folder / adapter.id / GRID, folder, Sheet(name, f"adapter {adapter.id}", HEADINGS), rows, shown)
+    panel = write_panel(home, adapter, profile, images, samples, progress)
+    contest = _contest(home, adapter, profile, images, samples, known, progress)
+    verdict = judge(panel, profile.gate, contest, last_decision(home, painter, adapter.id))
+    write_verdict(home, painter, verdict)
+    write_manifest(folder / adapter.id / MANIFEST, samples)
+    asked_for, against = _asked_grids(home, adapter, profile, asked, rows, samples, images, known, progress)
+    report = write_report(home, adapter, profile, images, samples, panel, verdict, against)
     progress.say(panel["reading"])
-    write_manifest(folder / MANIFEST, samples)
-    _remove_orphans(home, painter, adapter)
-    records = tuple(sorted(samples, key=lambda sample: sample.id))
-    return Outcome(records, folder / MANIFEST, made, len(samples) - made, figures=flat_figures(panel))
+    return Evaluation(adapter, samples, made, panel, verdict, report, against, asked_for)
 
 
-def _current_adapter(home: Home, painter: str, profile: Profile) -> Adapter:
-    adapters = read_manifest(home.adapters(painter) / MANIFEST, Adapter)
-    if not adapters:
+def judge_again(home: Home, adapter: Adapter, profile: Profile, progress: Progress = SILENT) -> Verdict:
+    """Judge an evaluated adapter anew, after a person's decision; its report says so."""
+    return evaluate(home, adapter, profile, Asked(), progress).verdict
+
+
+def find_adapter(home: Home, painter: str, profile: Profile, adapter_id: str | None = None) -> Adapter:
+    """The painter's current adapter, or the one with that id.
+
+    Raises ArtMasterError where there is none yet, WrongUse where the id is not one of the painter's or the adapter is
+    of another base model than the profile's.
+    """
+    current = read_manifest(home.adapters(painter) / MANIFEST, Adapter)
+    if not current:
         raise ArtMasterError(f"There is no adapter for {painter} yet: run the stage style_adapter first.")
-    adapter = adapters[0]
+    adapter = current[0] if adapter_id is None else read_adapter(home, painter, adapter_id)
+    if adapter is None:
+        known = sorted(file.parent.name for file in home.adapters(painter).glob("*/adapter.json"))
+        raise WrongUse(f"{painter} has no adapter {adapter_id!r}. Known adapters: {', '.join(known)}.")
     if adapter.base_model != profile.base_model:
         raise WrongUse(
             f"The adapter {adapter.id} of {painter} was trained on {adapter.base_model}, but the profile "
@@ -51,6 +125,128 @@ def _current_adapter(home: Home, painter: str, profile: Profile) -> Adapter:
             f"{adapter.profile}."
         )
     return adapter
+
+
+def read_adapter(home: Home, painter: str, adapter_id: str) -> Adapter | None:
+    """The record of an adapter that is still there, current or not."""
+    if not adapter_id.isalnum():
+        return None
+    file = home.adapters(painter) / adapter_id / "adapter.json"
+    return Adapter.model_validate_json(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+def works_of(home: Home, adapter: Adapter) -> tuple[TrainingImage, ...]:
+    """The pictures that judge an adapter: those of the training set as it stands.
+
+    For an older adapter, a work counts as trained on where this adapter saw it, whatever part it is in today.
+    """
+    images = read_manifest(home.training_set(adapter.painter) / MANIFEST, TrainingImage)
+    trained = set(adapter.scan_sha256s)
+    file = inside(home.root, adapter.path) / "lineage.json"
+    then: set[str] = set()
+    if file.is_file():
+        snapshot = AdapterSnapshot.model_validate_json(file.read_text(encoding="utf-8"))
+        then = {image.scan_sha256 for image in snapshot.training_images}
+    return tuple(
+        image.model_copy(update={"split": "train"})
+        if image.scan_sha256 in trained
+        else image.model_copy(update={"split": "validate"})
+        if image.split == "train" and then
+        else image
+        for image in images
+    )
+
+
+def _prompts(images: Sequence[TrainingImage]) -> list[str]:
+    """The captions of the held-out works, or of the training's where none was held out."""
+    for part in ("held_out", "train"):
+        works = one_per_work(image for image in images if image.split == part)
+        if works:
+            return [image.caption for image in works]
+    return []
+
+
+def _known(home: Home, painter: str) -> dict[str, Sample]:
+    """The records of all evaluations of this painter by id."""
+    folder = home.evaluation(painter)
+    manifests = [folder / MANIFEST, *sorted(folder.glob(f"*/{MANIFEST}"))]
+    return {sample.id: sample for manifest in manifests for sample in read_manifest(manifest, Sample)}
+
+
+def _contest(
+    home: Home,
+    adapter: Adapter,
+    profile: Profile,
+    images: Sequence[TrainingImage],
+    samples: Sequence[Sample],
+    known: dict[str, Sample],
+    progress: Progress,
+) -> Contest | None:
+    """The comparison with the adapter whose gallery is published, where that is another one."""
+    published = {s.adapter_id for s in read_manifest(home.gallery(adapter.painter) / MANIFEST, Sample)} - {adapter.id}
+    if not published:
+        return None
+    champion_id = min(published)
+    champion = read_adapter(home, adapter.painter, champion_id)
+    if champion is None:
+        return Contest(champion_id, adapter.id, why_not="its weights are no longer there")
+    return compare_adapters(home, profile, champion, adapter, images, samples, known, progress)[0]
+
+
+def _asked_grids(
+    home: Home,
+    adapter: Adapter,
+    profile: Profile,
+    asked: Asked,
+    rows: Sequence[Row],
+    samples: Sequence[Sample],
+    images: Sequence[TrainingImage],
+    known: dict[str, Sample],
+    progress: Progress,
+) -> tuple[tuple[Path, ...], Contest | None]:
+    """The further grids; those of earlier times stay, since they show the same adapter."""
+    folder = home.evaluation(adapter.painter)
+    name, grids, contest = load_painter(home, adapter.painter).name, [], None
+
+    def draw(file: str, headings: Sequence[str], cells: Sequence[Cell]) -> None:
+        found, _ = fill_cells(home, adapter, profile, cells, known, progress, EXTRA)
+        sheet = Sheet(name, f"adapter {adapter.id}", tuple(headings))
+        write_grid(folder / adapter.id / file, folder, sheet, rows, found)
+        grids.append(folder / adapter.id / file)
+
+    if asked.strengths:
+        headings = [
+            "Original",
+            *(f"Strength {strength:g}" if strength else "Base model" for strength in asked.strengths),
+        ]
+        draw(STRENGTHS_GRID, headings, column_cells(Maker(adapter, profile), rows, strengths=asked.strengths))
+    if asked.checkpoints:
+        steps = checkpoints_of(home, adapter)
+        if not steps:
+            raise WrongUse(f"The adapter {adapter.id} has no checkpoints: train with `checkpoints` above 0.")
+        headings = ["Original", *(f"Step {step}" for step in steps), f"Step {adapter.steps}"]
+        draw(CHECKPOINTS_GRID, headings, column_cells(Maker(adapter, profile), rows, checkpoints=(*steps, 0)))
+    if asked.against:
+        other = find_adapter(home, adapter.painter, profile, asked.against)
+        contest, theirs = compare_adapters(home, profile, other, adapter, images, samples, known, progress)
+        drawn = {(s.prompt, s.seed): s for s in theirs if s.role == "row"}
+        shown = [
+            cell
+            for original, _, ours in (samples[3 * i : 3 * i + 3] for i in range(len(rows) if theirs else 0))
+            for cell in (original, drawn[original.prompt, original.seed], ours)
+        ]
+        headings = ("Original", f"Adapter {other.id}", f"Adapter {adapter.id}")
+        file = folder / adapter.id / CONTEST_GRID.format(other.id)
+        if shown:
+            write_grid(file, folder, Sheet(name, "two adapters", headings), rows, shown)
+            grids.append(file)
+    return tuple(grids), contest
+
+
+def checkpoints_of(home: Home, adapter: Adapter) -> tuple[int, ...]:
+    """The training steps whose weights are kept beside an adapter, in order."""
+    folder = inside(home.root, adapter.path) / CHECKPOINTS
+    return tuple(sorted(int(file.stem.removeprefix("step-")) for file in folder.glob("step-*.safetensors")))
 
 
 def _remove_orphans(home: Home, painter: str, current: Adapter) -> None:

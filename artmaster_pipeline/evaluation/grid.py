@@ -1,4 +1,4 @@
-"""The grid as one picture: original | base | adapter, a row per prompt, with headings and captions that can be read."""
+"""A grid as one picture: original | base | adapter, or other columns; a row per prompt, with headings and captions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,22 +7,30 @@ from typing import TYPE_CHECKING, Any
 
 from artmaster_pipeline.evaluation.lettering import OMITTED, Lettering, find_lettering
 from artmaster_pipeline.evaluation.rows import Row
-from artmaster_pipeline.evaluation.samples import COLUMNS
 from artmaster_pipeline.files import writing
 from artmaster_pipeline.pictures import AI_GENERATED, is_whole, write_jpeg, write_png
-from artmaster_pipeline.records import Adapter, Sample, identity
+from artmaster_pipeline.records import Sample, identity
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
-GRID, PREVIEW = "grid.png", "grid.jpg"
+GRID = "grid.png"
+HEADINGS = ("Original", "Base model", "With the adapter")
 
-_LAYOUT = 1  # part of the grid's id: raise it when the drawing below changes
+_LAYOUT = 2  # part of the grid's id: raise it when the drawing below changes
 _CELL = 384  # pixels: the least width at which a picture is shown
 _GAP, _MARGIN = 24, 56
 _PREVIEW_WIDTH = 900
 _PAPER, _INK, _QUIET, _RULE = (250, 248, 243), (33, 30, 27), (112, 104, 96), (214, 207, 196)
-_HEADINGS = {"original": "Original", "base": "Base model", "adapter": "With the adapter"}
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What stands above a grid: the painter's name, what is shown, and a heading for each column."""
+
+    title: str
+    subtitle: str
+    headings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -38,79 +46,76 @@ def grid_id(samples: Sequence[Sample], labels: Sequence[str]) -> str:
     return identity("grid", _LAYOUT, list(labels), [[s.id, s.sha256, s.prompt, s.seed] for s in samples])
 
 
-def write_grid(
-    folder: Path, root: Path, title: str, adapter: Adapter, rows: Sequence[Row], samples: Sequence[Sample]
-) -> bool:
-    """Write grid.png and its smaller preview grid.jpg into `folder`; gives whether they had to be drawn.
+def preview_of(grid: Path) -> Path:
+    """The smaller JPEG of a grid."""
+    return grid.with_suffix(".jpg")
 
-    `samples` are three per row in the order of `rows`; their paths are below `root`.
+
+def write_grid(grid: Path, root: Path, sheet: Sheet, rows: Sequence[Row], samples: Sequence[Sample]) -> bool:
+    """Write `grid` (PNG) and its smaller preview; gives whether they had to be drawn.
+
+    `samples` are one per heading for every row, row by row; their paths are below `root`.
     """
-    identifier = grid_id(samples, [title, adapter.id, *(row.label for row in rows)])
-    grid, preview = folder / GRID, folder / PREVIEW
+    identifier = grid_id(samples, [sheet.title, sheet.subtitle, *sheet.headings, *(row.label for row in rows)])
+    preview = preview_of(grid)
     if preview.is_file() and grid.is_file() and is_whole(grid, identifier):
         return False
     import numpy as np
     from PIL import Image
 
-    sheet = _draw_sheet(root, title, adapter, rows, samples)
-    facts = {"id": identifier, "notice": AI_GENERATED, "adapter": adapter.id, "columns": list(COLUMNS)}
-    height = round(sheet.height * _PREVIEW_WIDTH / sheet.width)
+    drawn = _draw_sheet(root, sheet, rows, samples)
+    facts = {"id": identifier, "notice": AI_GENERATED, "shows": sheet.subtitle, "columns": list(sheet.headings)}
+    height = round(drawn.height * _PREVIEW_WIDTH / drawn.width)
     with writing(preview) as temporary:
-        write_jpeg(temporary, sheet.resize((_PREVIEW_WIDTH, height), Image.Resampling.LANCZOS), facts, quality=85)
-    write_png(grid, np.asarray(sheet), facts)
+        write_jpeg(temporary, drawn.resize((_PREVIEW_WIDTH, height), Image.Resampling.LANCZOS), facts, quality=85)
+    write_png(grid, np.asarray(drawn), facts)
     return True
 
 
-def _draw_sheet(
-    root: Path, title: str, adapter: Adapter, rows: Sequence[Row], samples: Sequence[Sample]
-) -> "Image.Image":
+def _draw_sheet(root: Path, sheet: Sheet, rows: Sequence[Row], samples: Sequence[Sample]) -> "Image.Image":
     from PIL import Image, ImageDraw
 
-    lettering = find_lettering([title, *(sample.prompt for sample in samples)])
+    lettering = find_lettering([sheet.title, *(sample.prompt for sample in samples)])
+    columns = len(sheet.headings)
     cell = max(_CELL, *(sample.width for sample in samples))
-    heights = [max(round(s.height * cell / s.width) for s in samples[3 * i : 3 * i + 3]) for i in range(len(rows))]
+    of_row = [samples[columns * i : columns * (i + 1)] for i in range(len(rows))]
+    heights = [max(round(s.height * cell / s.width) for s in cells) for cells in of_row]
     unit = cell / _CELL  # letters grow with the pictures
     head, foot, caption = round(150 * unit), round(72 * unit), round(64 * unit)
-    width = 2 * _MARGIN + 3 * cell + 2 * _GAP
-    sheet = Image.new("RGB", (width, head + sum(heights) + caption * len(rows) + foot), _PAPER)
-    pen = ImageDraw.Draw(sheet)
-    _draw_head(pen, lettering, title, adapter, cell, unit)
+    width = 2 * _MARGIN + columns * cell + (columns - 1) * _GAP
+    drawn = Image.new("RGB", (width, head + sum(heights) + caption * len(rows) + foot), _PAPER)
+    pen = ImageDraw.Draw(drawn)
+    _draw_head(pen, lettering, sheet, cell, unit)
     top = head
-    for i, row in enumerate(rows):
-        for column, sample in enumerate(samples[3 * i : 3 * i + 3]):
+    for row, cells, height in zip(rows, of_row, heights, strict=True):
+        for column, sample in enumerate(cells):
             with Image.open(root / sample.path) as file:
-                picture = file.convert("RGB").resize((cell, heights[i]), Image.Resampling.LANCZOS)
-            sheet.paste(picture, (_MARGIN + column * (cell + _GAP), top))
-        top += heights[i]
+                picture = file.convert("RGB").resize((cell, height), Image.Resampling.LANCZOS)
+            drawn.paste(picture, (_MARGIN + column * (cell + _GAP), top))
+        top += height
         _draw_caption(pen, lettering, row, (_MARGIN, top + round(10 * unit)), width - 2 * _MARGIN, unit)
         top += caption
-    note = f"Same prompt and seed in each row. Columns two and three: {AI_GENERATED}."
+    note = f"Same prompt and seed in each row. All columns but the first: {AI_GENERATED}."
     if any(OMITTED in lettering.readable(sample.prompt) != sample.prompt for sample in samples):
         note += f" {OMITTED} stands for characters that no font on this machine has."
-    _set(
-        pen,
-        lettering,
-        (_MARGIN, top + round(14 * unit)),
-        _Line(note, round(15 * unit), _QUIET, sans=True),
-        width - 2 * _MARGIN,
-    )
-    return sheet
+    place = (_MARGIN, top + round(14 * unit))
+    _set(pen, lettering, place, _Line(note, round(15 * unit), _QUIET, sans=True), width - 2 * _MARGIN)
+    return drawn
 
 
-def _draw_head(
-    pen: "ImageDraw.ImageDraw", lettering: Lettering, title: str, adapter: Adapter, cell: int, unit: float
-) -> None:
-    right = _MARGIN + 3 * cell + 2 * _GAP
-    name = _Line(lettering.readable(title), round(34 * unit), _INK)
-    _set(pen, lettering, (_MARGIN, round(30 * unit)), name, 2 * cell)
-    facts = _Line(f"adapter {adapter.id}", round(15 * unit), _QUIET, sans=True)
+def _draw_head(pen: "ImageDraw.ImageDraw", lettering: Lettering, sheet: Sheet, cell: int, unit: float) -> None:
+    columns = len(sheet.headings)
+    right = _MARGIN + columns * cell + (columns - 1) * _GAP
+    name = _Line(lettering.readable(sheet.title), round(34 * unit), _INK)
+    _set(pen, lettering, (_MARGIN, round(30 * unit)), name, (columns - 1) * cell)
+    facts = _Line(sheet.subtitle, round(15 * unit), _QUIET, sans=True)
     start = right - lettering.font(facts.text, facts.size, sans=True).getlength(facts.text)
     _set(pen, lettering, (round(start), round(48 * unit)), facts, cell)
     line = round(88 * unit)
     pen.line((_MARGIN, line, right, line), _RULE, 1)
-    for column, name_of in enumerate(_HEADINGS[column] for column in COLUMNS):
+    for column, heading in enumerate(sheet.headings):
         place = (_MARGIN + column * (cell + _GAP), line + round(20 * unit))
-        _set(pen, lettering, place, _Line(name_of, round(19 * unit), _INK, sans=True), cell)
+        _set(pen, lettering, place, _Line(heading, round(19 * unit), _INK, sans=True), cell)
 
 
 def _draw_caption(

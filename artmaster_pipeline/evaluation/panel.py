@@ -1,138 +1,114 @@
-"""panel.json: the distances of an adapter's samples to works it never saw, with counts and what they allow to say."""
+"""The panel of an adapter: is it the painter's hand, is it consistent, does it drift, does it copy. In panel.json.
+
+All of it is measured against works that were held out of the training. `sets.py` says how sets of pictures are
+compared and where intervals come from.
+"""
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from artmaster_pipeline.evaluation.distances import Clouds, colour_distance, measure, texture_distance
+from artmaster_pipeline.evaluation import drift, memorisation, sets
+from artmaster_pipeline.evaluation.looks import Looks, lenses, look_at, read_square
+from artmaster_pipeline.evaluation.reading import reading
 from artmaster_pipeline.files import inside, write_text
-from artmaster_pipeline.records import Adapter, Sample, TrainingImage, identity
-from artmaster_pipeline.settings import Home, Profile
+from artmaster_pipeline.progress import SILENT, Progress
+from artmaster_pipeline.records import MANIFEST, Adapter, Sample, TrainingImage, identity, read_manifest
+from artmaster_pipeline.settings import CROP_SIZES, Home, Profile
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PANEL = "panel.json"
+_VERSION = 2  # part of the panel's id: raise it when something is measured otherwise
+_MOST_WORKS = 100  # of each part; more change the figures by little and the time by much
+_MOST_OTHERS, _MOST_OF_ANOTHER = 8, 30  # other painters, and works of each
+MIN_HELD_OUT = 2  # works: with one there is no variety to compare with
 
-_VERSION = 2  # part of the panel's id: raise it when what is measured changes
-_MOST_WORKS = 40  # of the training set, for the ceiling
-_FEW = 10  # pictures; below it one picture more or less can turn the result over
-_EQUAL = 0.01  # of the base's distance: smaller differences are not called differences
-_UNITS = {"colour": "CIELAB units", "texture": "spreads of the held-out works"}
-_METHODS = {
-    "colour": "sliced Wasserstein distance of CIELAB pixels (Bonneel et al. 2015)",
-    "texture": "sliced Wasserstein distance of band energies (Burt and Adelson 1983) and structure-tensor "
-    "coherence and direction (Bigun and Granlund 1987)",
-}
+
+@dataclass(frozen=True)
+class Sitting:
+    """The pictures that a panel compares, in the order of the matrices' rows."""
+
+    paths: tuple[Path, ...]
+    members: sets.Members
+    others: "dict[str, np.ndarray]"  # other painters of the house -> rows
 
 
 def write_panel(
-    home: Home, adapter: Adapter, profile: Profile, images: Sequence[TrainingImage], samples: Sequence[Sample]
+    home: Home,
+    adapter: Adapter,
+    profile: Profile,
+    images: Sequence[TrainingImage],
+    samples: Sequence[Sample],
+    progress: Progress = SILENT,
 ) -> dict[str, Any]:
     """Measure the samples, write panel.json beside the grid and give its content; what is there is not measured again.
 
-    `distances` is empty where no work was held out, and `reading` says so.
+    `axes` is empty where fewer than two works were held out, and `reading` says so.
     """
-    held_out = _one_per_work(image for image in images if image.split == "held_out")
-    train = _one_per_work(image for image in images if image.split == "train")[:_MOST_WORKS]
-    generated = [sample for sample in samples if sample.column != "original"]
-    sources = [[image.id, image.sha256] for image in held_out + train] + [[s.id, s.sha256] for s in generated]
-    identifier = identity("panel", _VERSION, adapter.id, profile.size_divisor, sources)
+    works = {part: one_per_work(image for image in images if image.split == part) for part in ("train", "held_out")}
+    others = _other_painters(home, adapter.painter)
+    identifier = _identity(adapter, profile, images, samples, others)
     file = home.evaluation(adapter.painter) / adapter.id / PANEL
-    if (old := _read(file)).get("id") == identifier:
+    if (old := read_panel(file)).get("id") == identifier:
         return old
-    side = min(profile.size(512, 512))
-    panel = {
+    panel: dict[str, Any] = {
         "id": identifier,
         "adapter_id": adapter.id,
         "base_model": adapter.base_model,
         "base_revision": adapter.base_revision,
-        "counts": _counts(generated, held_out, train),
-        "distances": {},
-        "units": _UNITS,
-        "methods": _METHODS,
-        "measured_at": f"{side} pixels along the shorter side, every picture with equal weight",
+        "counts": _counts(images, samples),
+        "measured_at": f"{min(profile.size(*CROP_SIZES[0]))} pixels, one square picture of each work",
+        "axes": {},
+        "sources": {lens.axis: {c.name: c.source for c in lens.components} for lens in lenses(profile)},
     }
-    if held_out:
-        panel["distances"] = _distances(home, adapter.painter, side, generated, held_out, train)
+    if len(works["held_out"]) >= MIN_HELD_OUT and len(works["train"]) >= MIN_HELD_OUT:
+        sitting = seat(home, adapter.painter, works, others, samples)
+        looks = look_at(home, profile, sitting.paths, sitting.members.train, progress)
+        panel |= _hand(looks, sitting)
+    panel["memorisation"] = _copies(home, adapter, profile, images, works["held_out"], samples)
+    panel["drift"] = drift.measure(home, adapter, profile, samples, progress)
     panel["reading"] = reading(panel)
     text = json.dumps(panel, ensure_ascii=False, indent=2, sort_keys=True)
     write_text(file, text + "\n")
     return dict(json.loads(text))
 
 
-def reading(panel: dict[str, Any]) -> str:
-    """The panel in plain words, with what its numbers of pictures do not allow to say."""
-    counts = panel["counts"]
-    if not panel["distances"]:
-        return "No work was held out of the training, so nothing can be measured. Add scans of more works."
-    sentences = []
-    for axis, figures in panel["distances"].items():
-        sentences.append(
-            f"In {axis} the adapter's samples are {_compared(figures['adapter'], figures['base'])} "
-            f"({figures['adapter']:.2f} against {figures['base']:.2f} {panel['units'][axis]}; the training works "
-            f"themselves are at {figures['train_works']:.2f}); single samples are nearer in "
-            f"{figures['nearer_samples']} of {counts['prompts']} prompts."
-        )
-    few = min(counts["prompts"], counts["held_out_works"])
-    if few < _FEW:
-        sentences.append(
-            f"With {_number(counts['held_out_works'], 'held-out work')} and {_number(counts['prompts'], 'prompt')} "
-            "this is a hint, not a proof."
-        )
-    return " ".join(sentences)
-
-
-def _compared(adapter: float, base: float) -> str:
-    if abs(adapter - base) < _EQUAL * base:
-        return "just as far from the held-out works as the base model's"
-    return f"{'nearer to' if adapter < base else 'farther from'} the held-out works than the base model's"
-
-
-def flat_figures(panel: dict[str, Any]) -> dict[str, Any]:
-    """The panel's figures under names for a table."""
-    flat: dict[str, Any] = {f"{name.replace('_', ' ')} in the panel": n for name, n in panel["counts"].items()}
-    for axis, figures in panel["distances"].items():
-        flat |= {f"{axis} distance, {name.replace('_', ' ')}": value for name, value in figures.items()}
-    return flat | {"reading": panel["reading"]}
-
-
-def _distances(
+def seat(
     home: Home,
     painter: str,
-    side: int,
-    generated: Sequence[Sample],
-    held_out: Sequence[TrainingImage],
-    train: Sequence[TrainingImage],
-) -> dict[str, dict[str, float | int]]:
+    works: dict[str, list[TrainingImage]],
+    others: dict[str, list[TrainingImage]],
+    samples: Sequence[Sample],
+) -> Sitting:
+    """All pictures of a panel in one row: training works, held-out works, base, adapter, other painters."""
+    import numpy as np
+
+    root = home.evaluation(painter)
     drawn = {
-        column: measure(
-            [inside(home.evaluation(painter), sample.path) for sample in generated if sample.column == column], side
-        )
+        column: [inside(root, s.path) for s in samples if s.role == "panel" and s.column == column]
         for column in ("base", "adapter")
     }
-    reference, trained = (
-        measure([inside(home.training_set(painter), image.path) for image in works], side)
-        for works in (held_out, train)
-    )
-    return {axis: _axis(axis, drawn, trained, reference) for axis in _UNITS}
-
-
-def _axis(axis: str, drawn: dict[str, Clouds], trained: Clouds, reference: Clouds) -> dict[str, float | int]:
-    works = getattr(reference, axis)
-
-    def far(pictures: Sequence[Any]) -> float:
-        return colour_distance(pictures, works) if axis == "colour" else texture_distance(pictures, works, works)
-
-    base, adapter = getattr(drawn["base"], axis), getattr(drawn["adapter"], axis)
-    pairs = zip(base, adapter, strict=True)
-    return {
-        "base": round(far(base), 4),
-        "adapter": round(far(adapter), 4),
-        "train_works": round(far(getattr(trained, axis)), 4),
-        "nearer_samples": sum(far([with_it]) < far([without]) for without, with_it in pairs),
+    parts: dict[str, list[Path]] = {
+        "train": [inside(home.training_set(painter), image.path) for image in works["train"][:_MOST_WORKS]],
+        "held_out": [inside(home.training_set(painter), image.path) for image in works["held_out"][:_MOST_WORKS]],
+        **drawn,
+        **{f"of {name}": [inside(home.training_set(name), i.path) for i in of] for name, of in others.items()},
     }
+    rows, start = {}, 0
+    for name, paths in parts.items():
+        rows[name] = np.arange(start, start + len(paths))
+        start += len(paths)
+    members = sets.Members(**{name: rows[name] for name in ("train", "held_out", "base", "adapter")})
+    return Sitting(
+        tuple(path for paths in parts.values() for path in paths), members, {n: rows[f"of {n}"] for n in others}
+    )
 
 
-def _one_per_work(images: Iterable[TrainingImage]) -> list[TrainingImage]:
+def one_per_work(images: Iterable[TrainingImage]) -> list[TrainingImage]:
     """One picture of each work, the squarest, so that a work with many crops does not count more."""
     works: dict[str, TrainingImage] = {}
     for image in sorted(images, key=lambda image: (abs(image.height - image.width), image.id)):
@@ -140,23 +116,170 @@ def _one_per_work(images: Iterable[TrainingImage]) -> list[TrainingImage]:
     return [works[key] for key in sorted(works)]
 
 
-def _counts(
-    generated: Sequence[Sample], held_out: Sequence[TrainingImage], train: Sequence[TrainingImage]
-) -> dict[str, int]:
-    return {
-        "prompts": sum(sample.column == "adapter" for sample in generated),
-        "held_out_works": len(held_out),
-        "train_works": len(train),
-    }
-
-
-def _number(count: int, thing: str) -> str:
-    return f"{count} {thing}{'s' if count != 1 else ''}"
-
-
-def _read(file: Path) -> dict[str, Any]:
+def read_panel(file: Path) -> dict[str, Any]:
+    """The content of a panel.json; empty where there is none."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def flat_figures(panel: dict[str, Any]) -> dict[str, Any]:
+    """The panel's main figures under names for a table."""
+    flat: dict[str, Any] = {f"{name.replace('_', ' ')} in the panel": n for name, n in panel["counts"].items()}
+    for axis, figures in panel["axes"].items():
+        flat[f"{axis}: score"] = "none" if figures["score"] is None else figures["score"]
+        flat[f"{axis}: gain over the base"] = figures["gain"]
+    if "consistency" in panel:
+        flat |= {"consistency": panel["consistency"]["ratio"], "diversity": panel["diversity"]["samples"]}
+    flat |= {"loss of adherence": panel["drift"]["loss"], "suspects": panel["memorisation"]["suspects"]}
+    return flat | {"reading": panel["reading"]}
+
+
+def _hand(looks: Looks, sitting: Sitting) -> dict[str, Any]:
+    """The four axes, consistency and diversity."""
+    import numpy as np
+
+    members = sitting.members
+    works = np.concatenate([members.train, members.held_out])
+    axes = {}
+    for axis, matrix in looks.axes.items():
+        parts = {component.name: m for component, m in looks.matrices[axis].items()}
+        axes[axis] = {
+            **sets.compare(matrix, members).as_json(),
+            "components": {name: sets.compare(m, members).as_json() for name, m in parts.items()},
+        }
+    whole = sum(looks.axes.values()) / len(looks.axes)
+    style = looks.axes["style"]
+    ratio = sets.spread_ratio(whole, members.adapter, works)
+    return {
+        "axes": axes,
+        "consistency": {
+            **ratio.named("ratio"),
+            "base": round(sets.spread_ratio(whole, members.base, works).value, 5),
+            "axes": {
+                axis: round(sets.spread_ratio(m, members.adapter, works).value, 5) for axis, m in looks.axes.items()
+            },
+            **_margin(style, sitting),
+        },
+        "diversity": {
+            "samples": round(sets.vendi_score(style, members.adapter), 3),
+            "base": round(sets.vendi_score(style, members.base), 3),
+            "works": round(_vendi_of_works(style, works, len(members.adapter)), 3),
+            "pictures": min(len(members.adapter), len(works)),
+        },
+    }
+
+
+def _vendi_of_works(matrix: "np.ndarray", works: "np.ndarray", count: int) -> float:
+    """The mean score of as many works as there are samples, since the score grows with their number."""
+    import numpy as np
+
+    dice = np.random.default_rng(0)
+    size = min(count, len(works))
+    return float(np.mean([sets.vendi_score(matrix, dice.permutation(works)[:size]) for _ in range(20)]))
+
+
+def _margin(style: "np.ndarray", sitting: Sitting) -> dict[str, Any]:
+    """How much nearer the samples are to this painter's held-out works than to any other painter's works."""
+    members = sitting.members
+    own = sets.energy(style, members.adapter, members.held_out)
+    far = {name: sets.energy(style, members.adapter, rows) for name, rows in sitting.others.items()}
+    nearest = min(far, key=lambda name: far[name], default=None)
+    return {
+        "own": round(own, 5),
+        "others": {name: round(distance, 5) for name, distance in far.items()},
+        "nearest_other": nearest,
+        "margin": round(far[nearest] - own, 5) if nearest is not None else None,
+    }
+
+
+def _copies(
+    home: Home,
+    adapter: Adapter,
+    profile: Profile,
+    images: Sequence[TrainingImage],
+    held_out: Sequence[TrainingImage],
+    samples: Sequence[Sample],
+) -> dict[str, Any]:
+    """Each of the adapter's samples with its nearest training crop, suspects first."""
+    drawn = [sample for sample in samples if sample.column == "adapter" and sample.strength == 1.0]
+    crops = sorted((image for image in images if image.split == "train"), key=lambda image: image.id)
+    folder = home.training_set(adapter.painter)
+    found = memorisation.nearest(
+        [_whole(home.evaluation(adapter.painter), sample.path, profile, sample) for sample in drawn],
+        [_whole(folder, crop.path, profile, crop) for crop in crops],
+        [crop.scan_sha256 for crop in crops],
+        [read_square(inside(folder, image.path), profile) for image in held_out[:_MOST_WORKS]],
+        profile.device,
+    )
+    rows = [
+        {
+            "sample": sample.path,
+            "prompt": sample.prompt,
+            "seed": sample.seed,
+            "crop": crops[near.crop].path,
+            "scan_sha256": crops[near.crop].scan_sha256,
+            "mirrored": near.mirrored,
+            "phash": near.phash,
+            "lpips": round(near.lpips, 4),
+            "correlation": round(near.correlation, 4),
+            "suspect": near.suspect,
+        }
+        for sample, near in zip(drawn, found, strict=bool(found))
+    ]
+    rows.sort(key=lambda row: (not row["suspect"], row["lpips"], row["sample"]))
+    limits = vars(found[0].limits) if found else {}
+    return {
+        "pictures": len(drawn),
+        "suspects": sum(row["suspect"] for row in rows),
+        "limits": {name: round(value, 4) for name, value in limits.items()},
+        "nearest": rows,
+    }
+
+
+def _whole(root: Path, path: str, profile: Profile, record: Sample | TrainingImage) -> "np.ndarray":
+    """A picture in its own shape at the model's size."""
+    import numpy as np
+    from PIL import Image
+
+    size = (record.width, record.height) if isinstance(record, Sample) else profile.size(record.width, record.height)
+    with Image.open(inside(root, path)) as file:
+        return np.asarray(file.convert("RGB").resize(size, Image.Resampling.LANCZOS))
+
+
+def _other_painters(home: Home, painter: str) -> dict[str, list[TrainingImage]]:
+    """The works of the house's other painters that have a training set, a few of each."""
+    found = {}
+    for name in home.painters():
+        images = read_manifest(home.training_set(name) / MANIFEST, TrainingImage) if name != painter else ()
+        works = [image for image in one_per_work(images) if inside(home.training_set(name), image.path).is_file()]
+        if len(works) >= MIN_HELD_OUT:
+            found[name] = works[:_MOST_OF_ANOTHER]
+    return dict(list(found.items())[:_MOST_OTHERS])
+
+
+def _counts(images: Sequence[TrainingImage], samples: Sequence[Sample]) -> dict[str, int]:
+    works = {
+        part: len({i.scan_sha256 for i in images if i.split == part}) for part in ("train", "validate", "held_out")
+    }
+    return {
+        "prompts": sum(s.role == "panel" and s.column == "adapter" for s in samples),
+        "far_prompts": sum(s.role == "far" and s.column == "base" for s in samples),
+        **{f"{part}_works": count for part, count in works.items()},
+    }
+
+
+def _identity(
+    adapter: Adapter,
+    profile: Profile,
+    images: Sequence[TrainingImage],
+    samples: Sequence[Sample],
+    others: dict[str, list[TrainingImage]],
+) -> str:
+    """Made from every picture and setting that the panel's figures follow from."""
+    sources = [[image.id, image.sha256, image.split] for image in images] + [[s.id, s.sha256] for s in samples]
+    other = {name: [image.sha256 for image in of] for name, of in others.items()}
+    how = profile.evaluation.model_dump(mode="json")
+    return identity("panel", _VERSION, adapter.id, profile.size_divisor, how, sources, other)
