@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import check_slug, write_text
@@ -117,6 +117,7 @@ class TrainingSettings(_Settings):
     shifted_sigmas: bool = True  # FLUX's own resolution-dependent shift of the sigmas
     gradient_checkpointing: bool = False
     checkpoint_every: int = Field(100, gt=0)  # steps
+    checkpoints: int = Field(3, ge=0)  # earlier states kept beside the adapter, evenly spaced, to be compared with it
     seed: int = 0
 
 
@@ -148,6 +149,7 @@ class EvaluationSettings(_Settings):
     adherence: Literal["denoising", "clip"] = "denoising"  # what tells whether a picture shows what its prompt says
     clip: str = "openai/clip-vit-large-patch14"
     dinov2: str = "facebook/dinov2-base"
+    csd: str | None = "yuxi-liu-wired/CSD"
 
 
 class GateSettings(_Settings):
@@ -172,10 +174,21 @@ class Profile(_Settings):
     max_sequence_length: int = Field(512, gt=0)  # T5 tokens
     super_resolution: str = "realesrgan-x4plus"  # a network of the wheel, or a path to .pth/.safetensors
     captioner: str | None = None  # a hub repository, or none: captions then say what the archive knows
-    held_out_share: float = Field(0.15, gt=0, lt=0.5)
+    # Of the works. Every figure's interval follows from the number of held-out works, so a fifth of them judges;
+    # a tenth chooses a checkpoint, which asks for an order only.
+    held_out_share: float = Field(0.2, gt=0, lt=0.5)
+    validate_share: float = Field(0.1, ge=0, lt=0.5)
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     gate: GateSettings = GateSettings()
+
+    @model_validator(mode="after")
+    def _most_works_are_trained_on(self) -> "Profile":
+        if self.held_out_share + self.validate_share >= 0.5:
+            raise ValueError(
+                "held_out_share and validate_share together must leave more than half of the works to train"
+            )
+        return self
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         """The model's pixels for a picture of `width` x `height`."""

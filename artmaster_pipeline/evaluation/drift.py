@@ -6,7 +6,7 @@ and at several strengths of the adapter. `adherence.py` says how a picture is re
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from artmaster_pipeline.evaluation import sets
 from artmaster_pipeline.evaluation.adherence import Fits, adherence, denoising_fits, other_prompts, without_trigger
@@ -15,9 +15,6 @@ from artmaster_pipeline.pictures import read_rgb
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import Adapter, Sample, identity
 from artmaster_pipeline.settings import Home, Profile
-
-if TYPE_CHECKING:
-    import numpy as np
 
 _FORM = 1  # part of a stored reading's name
 METHODS = {
@@ -98,9 +95,10 @@ class _Reader:
 
 def _load_fits(profile: Profile) -> Fits:
     if profile.evaluation.adherence == "clip":
-        from artmaster_pipeline.evaluation.hub_features import clip_fits
+        from artmaster_pipeline.evaluation.hub_features import prompt_scores
 
-        return clip_fits(profile)
+        name, device = profile.evaluation.clip, profile.device
+        return lambda picture, prompts: prompt_scores([picture], prompts, name, device)[0]
     from artmaster_pipeline.base_models import load_pipeline
 
     return denoising_fits(load_pipeline(profile), profile)

@@ -235,10 +235,10 @@ def _asked_grids(
             for original, _, ours in (samples[3 * i : 3 * i + 3] for i in range(len(rows) if theirs else 0))
             for cell in (original, drawn[original.prompt, original.seed], ours)
         ]
-        headings = ("Original", f"Adapter {other.id}", f"Adapter {adapter.id}")
+        named = ("Original", f"Adapter {other.id}", f"Adapter {adapter.id}")
         file = folder / adapter.id / CONTEST_GRID.format(other.id)
         if shown:
-            write_grid(file, folder, Sheet(name, "two adapters", headings), rows, shown)
+            write_grid(file, folder, Sheet(name, "two adapters", named), rows, shown)
             grids.append(file)
     return tuple(grids), contest
 

@@ -27,7 +27,8 @@ def judge(panel: dict[str, Any], limits: GateSettings, contest: Contest | None, 
     `contest` is its comparison with the adapter that is published now, if there is another; `decision` is the last
     that a person took on this adapter, empty where none did. Every limit is tried, so the reasons are complete.
     """
-    passed, failed = [], []
+    passed: list[str] = []
+    failed: list[str] = []
     for kept, sentence in _tried(panel, limits, contest):
         (passed if kept else failed).append(sentence)
     figures = _figures(panel, contest)

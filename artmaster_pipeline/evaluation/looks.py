@@ -42,7 +42,9 @@ class Looks:
     @cached_property
     def axes(self) -> "dict[Axis, np.ndarray]":
         """Each axis as the mean of its components: (pictures, pictures)."""
-        return {axis: sum(of.values()) / len(of) for axis, of in self.matrices.items()}
+        import numpy as np
+
+        return {axis: np.mean(list(of.values()), axis=0) for axis, of in self.matrices.items()}
 
 
 def lenses(profile: Profile) -> tuple[Lens, ...]:
@@ -53,14 +55,26 @@ def lenses(profile: Profile) -> tuple[Lens, ...]:
         Lens("composition", composition.describe, composition.COMPONENTS, "composition"),
     ]
     if profile.evaluation.style_features == "hub":
-        from artmaster_pipeline.evaluation.hub_features import hub_lens
-
-        describe, components, name = hub_lens(profile)
-        return (*plain, Lens("style", describe, components, name))
+        return (*plain, _hub_lens(profile))
     return (
         *plain,
         Lens("style", lambda pictures: style.describe(pictures, profile.device), style.COMPONENTS, "vgg16"),
     )
+
+
+def _hub_lens(profile: Profile) -> Lens:
+    """Style by VGG16's Gram matrices and by what the hub's networks say."""
+    from artmaster_pipeline.evaluation import hub_features
+
+    settings, device = profile.evaluation, profile.device
+    gram = style.COMPONENTS[:1]
+
+    def describe(pictures: Sequence["np.ndarray"]) -> "dict[str, np.ndarray]":
+        said = hub_features.describe(pictures, settings.clip, settings.dinov2, settings.csd, device)
+        return said | {gram[0].name: style.describe(pictures, device)[gram[0].name]}
+
+    components = tuple(c for c in hub_features.COMPONENTS if settings.csd or c.name != "CSD")
+    return Lens("style", describe, (*gram, *components), identity("hub", settings.clip, settings.dinov2, settings.csd))
 
 
 def read_square(path: Path, profile: Profile) -> "np.ndarray":

@@ -150,7 +150,7 @@ def _hand(looks: Looks, sitting: Sitting) -> dict[str, Any]:
             **sets.compare(matrix, members).as_json(),
             "components": {name: sets.compare(m, members).as_json() for name, m in parts.items()},
         }
-    whole = sum(looks.axes.values()) / len(looks.axes)
+    whole = np.mean(list(looks.axes.values()), axis=0)
     style = looks.axes["style"]
     ratio = sets.spread_ratio(whole, members.adapter, works)
     return {

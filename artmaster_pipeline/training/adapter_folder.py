@@ -4,16 +4,26 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from artmaster_pipeline.files import write_text
-from artmaster_pipeline.records import MANIFEST, Adapter, AdapterSnapshot, Crop, Scan, TrainingImage, read_manifest
+from artmaster_pipeline.records import (
+    MANIFEST,
+    Adapter,
+    AdapterSnapshot,
+    Crop,
+    Scan,
+    Split,
+    TrainingImage,
+    read_manifest,
+)
 from artmaster_pipeline.settings import Home, load_painter
 
 LORA = "adapter.safetensors"
 LIVE = "adalora"
+KEPT = "checkpoints"  # folded adapters of earlier steps
 LOG = "log.jsonl"
 LOSS_PLOT, RANK_PLOT = "loss.png", "ranks.png"
 RECORD, LINEAGE, CARD = "adapter.json", "lineage.json", "README.md"
@@ -72,12 +82,12 @@ def model_card(home: Home, adapter: Adapter, snapshot: AdapterSnapshot) -> str:
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["line"] = _one_line
-    held_out = {image.scan_sha256 for image in snapshot.training_images if image.split == "held_out"}
+    works = {part: len({i.work for i in snapshot.training_images if i.split == part}) for part in get_args(Split)}
     return environment.from_string(_CARD_TEMPLATE.read_text(encoding="utf-8")).render(
         adapter=adapter,
         painter=settings,
         rights=sorted(rights.items()),
-        held_out=len(held_out),
+        works=works,
         total_rank=sum(adapter.ranks.values()),
         layers=len(adapter.ranks),
         left_out=sum(rank == 0 for rank in adapter.ranks.values()),

@@ -41,6 +41,12 @@ def steps_for(n_images: int | Sequence[int], settings: TrainingSettings) -> int:
     return min(steps, settings.max_steps) if settings.max_steps else steps
 
 
+def kept_steps(total_step: int, settings: TrainingSettings) -> tuple[int, ...]:
+    """The steps after which the adapter as it is then is kept beside the finished one, evenly spaced."""
+    count = settings.checkpoints
+    return tuple(sorted({round(total_step * n / (count + 1)) for n in range(1, count + 1)} - {0, total_step}))
+
+
 def rank_schedule(total_step: int, settings: TrainingSettings) -> RankSchedule:
     """AdaLoRA's phases for a training of `total_step` steps. Raises WrongUse where there is no room to prune."""
     faults = []

@@ -20,6 +20,7 @@ from artmaster_pipeline.records import (
 from artmaster_pipeline.settings import Home, Profile, load_painter
 from artmaster_pipeline.training import adalora
 from artmaster_pipeline.training.adapter_folder import (
+    KEPT,
     LIVE,
     LOG,
     LORA,
@@ -84,10 +85,10 @@ def _train_part(rows: tuple[TrainingImage, ...]) -> tuple[TrainingImage, ...]:
 def _adapter_id(painter: str, profile: Profile, revision: str, rows: tuple[TrainingImage, ...]) -> str:
     """Made from all that decides the weights: the train part's pictures and captions, the base, the settings.
 
-    Held-out works and how often checkpoints are written decide nothing.
+    Held-out works, how often checkpoints are written and how many are kept decide nothing.
     """
     pictures = [[row.id, row.sha256, row.caption, row.width, row.height] for row in _train_part(rows)]
-    settings = profile.training.model_dump(mode="json", exclude={"checkpoint_every"})
+    settings = profile.training.model_dump(mode="json", exclude={"checkpoint_every", "checkpoints"})
     base = [revision, profile.device, profile.dtype, profile.quantization]
     sizes = [profile.size_divisor, profile.max_sequence_length]
     return identity("adapter", _TRAINER, painter, base, sizes, settings, pictures)
@@ -109,6 +110,9 @@ def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tup
     live, settings = adalora.parameters(trained.model), job.profile.training
     save_folded(live, adalora.scale(settings.lora_alpha, settings.init_r), folder / LORA)
     adalora.save_live(trained.model, folder / LIVE)
+    for file in sorted(job.kept.glob("step-*.safetensors")):
+        (folder / KEPT).mkdir(exist_ok=True)
+        shutil.copyfile(file, folder / KEPT / file.name)
     write_log(folder / LOG, trained.log)
     kept = ranks(live)
     plots.draw_loss(trained.log, folder / LOSS_PLOT)

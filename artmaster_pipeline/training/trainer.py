@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from artmaster_pipeline.base_models.velocity import TextEmbedding
 from artmaster_pipeline.errors import ArtMasterError
+from artmaster_pipeline.files import writing
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import TrainingImage
 from artmaster_pipeline.settings import Home, Profile
@@ -15,7 +16,15 @@ from artmaster_pipeline.training.caches import free_memory, latents_of, texts_of
 from artmaster_pipeline.training.checkpoints import Trainee, restore_checkpoint, save_checkpoint
 from artmaster_pipeline.training.flow_matching import step_generator, velocity_loss
 from artmaster_pipeline.training.rank_allocation import StackedAllocator
-from artmaster_pipeline.training.schedule import Batch, batches, buckets_by_size, rank_schedule, steps_for
+from artmaster_pipeline.training.fold import save_folded
+from artmaster_pipeline.training.schedule import (
+    Batch,
+    batches,
+    buckets_by_size,
+    kept_steps,
+    rank_schedule,
+    steps_for,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +40,11 @@ class Job:
     revision: str  # of the base model
     images: tuple[TrainingImage, ...]  # of the train part
     checkpoints: Path
+
+    @property
+    def kept(self) -> Path:
+        """Where folded adapters of earlier steps lie until the training ends."""
+        return self.checkpoints / "kept"
 
     @property
     def steps(self) -> int:
@@ -92,16 +106,25 @@ class _Loop:
         done, log = restore_checkpoint(job.checkpoints, self._trainee)
         if done:
             progress.say(f"The training goes on after step {done} of {job.steps}.")
+        kept = kept_steps(job.steps, settings)
         with progress.task("Training", job.steps, done) as advance:
             for step, batch in enumerate(batches(job.images, settings), start=1):
                 if step <= done:
                     continue
                 row = self._step(step, batch)
                 log.append(row)
+                if step in kept:
+                    self._keep(step)
                 if step % settings.checkpoint_every == 0 or step == job.steps:
                     save_checkpoint(job.checkpoints, self._trainee, step, log)
                 advance(1, f"loss {row['loss']:.3f}, rank {row['rank']}")
         return Trained(self._trainee.model, log)
+
+    def _keep(self, step: int) -> None:
+        settings, file = self._settings, self._job.kept / f"step-{step:07d}.safetensors"
+        with writing(file) as temporary:
+            live = adalora.parameters(self._trainee.model)
+            save_folded(live, adalora.scale(settings.lora_alpha, settings.init_r), temporary)
 
     def _step(self, step: int, batch: Batch) -> dict[str, Any]:
         """One optimizer step. The order is AdaLoRA's: any other lets pruned ranks grow back."""
