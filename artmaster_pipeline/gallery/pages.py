@@ -3,7 +3,7 @@
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from itertools import groupby
@@ -61,13 +61,18 @@ def site_contents(home: Home, provenance: Provenance, enlarged: Sequence[Picture
     return contents
 
 
-def painters_page(home: Home, galleries: dict[str, Sequence[Sample]]) -> str:
-    """The page over all painters; `galleries` holds the published records of each."""
+def painters_page(
+    home: Home, galleries: Mapping[str, Sequence[Sample]], folders: Mapping[str, str] | None = None
+) -> str:
+    """The page over all painters; `galleries` holds the published records of each.
+
+    `folders` says in which folder beside the page a painter's site lies, where that is not the slug's.
+    """
     shown = []
     for painter, records in sorted(galleries.items()):
         pictures = [record for record in in_order(records) if record.enlarged_by]
         name = load_painter(home, painter).name if home.scans(painter).is_dir() else painter
-        shown.append({"slug": painter, "name": name, "pictures": pictures})
+        shown.append({"slug": (folders or {}).get(painter, painter), "name": name, "pictures": pictures})
     css = _asset("style.css").decode()
     return _environment().get_template("painters.html").render(painters=shown, css=css, notice=AI_GENERATED)
 
