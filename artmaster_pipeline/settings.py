@@ -149,7 +149,7 @@ class EvaluationSettings(_Settings):
     adherence: Literal["denoising", "clip"] = "denoising"  # what tells whether a picture shows what its prompt says
     clip: str = "openai/clip-vit-large-patch14"
     dinov2: str = "facebook/dinov2-base"
-    csd: str | None = "yuxi-liu-wired/CSD"
+    csd: str | None = "yuxi-liu-wired/CSD"  # the weights of tomg-group-umd/CSD-ViT-L as safetensors
 
 
 class GateSettings(_Settings):

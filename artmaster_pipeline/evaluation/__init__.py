@@ -1,5 +1,13 @@
-"""From an adapter and held-out works to a grid original | base | adapter, and a panel of distances."""
+"""From an adapter and held-out works to a grid original | base | adapter, a panel of figures, a verdict."""
 
-from artmaster_pipeline.evaluation.evaluate import evaluate_adapter
+from artmaster_pipeline.evaluation.evaluate import (
+    Asked,
+    Evaluation,
+    current_verdict,
+    evaluate,
+    evaluate_adapter,
+    find_adapter,
+)
+from artmaster_pipeline.evaluation.gate import decide
 
-__all__ = ["evaluate_adapter"]
+__all__ = ["Asked", "Evaluation", "current_verdict", "decide", "evaluate", "evaluate_adapter", "find_adapter"]

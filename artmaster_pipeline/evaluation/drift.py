@@ -95,10 +95,9 @@ class _Reader:
 
 def _load_fits(profile: Profile) -> Fits:
     if profile.evaluation.adherence == "clip":
-        from artmaster_pipeline.evaluation.hub_features import prompt_scores
+        from artmaster_pipeline.evaluation.hub_features import clip_fits
 
-        name, device = profile.evaluation.clip, profile.device
-        return lambda picture, prompts: prompt_scores([picture], prompts, name, device)[0]
+        return clip_fits(profile)
     from artmaster_pipeline.base_models import load_pipeline
 
     return denoising_fits(load_pipeline(profile), profile)

@@ -8,10 +8,10 @@ from pathlib import Path
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.evaluation.cells import Cell, Maker, column_cells, far_cells, panel_cells, row_cells
 from artmaster_pipeline.evaluation.compare import Contest, compare_adapters
-from artmaster_pipeline.evaluation.gate import judge, last_decision, write_verdict
+from artmaster_pipeline.evaluation.gate import judge, last_decision, read_verdict, write_verdict
 from artmaster_pipeline.evaluation.grid import GRID, HEADINGS, Sheet, write_grid
 from artmaster_pipeline.evaluation.panel import flat_figures, one_per_work, write_panel
-from artmaster_pipeline.evaluation.report import write_report
+from artmaster_pipeline.evaluation.report import REPORT, write_report
 from artmaster_pipeline.evaluation.rows import Row, choose_rows
 from artmaster_pipeline.evaluation.samples import CHECKPOINTS, EXTRA, fill_cells
 from artmaster_pipeline.files import clear_partials, inside
@@ -100,9 +100,16 @@ def evaluate(home: Home, adapter: Adapter, profile: Profile, asked: Asked, progr
     return Evaluation(adapter, samples, made, panel, verdict, report, against, asked_for)
 
 
-def judge_again(home: Home, adapter: Adapter, profile: Profile, progress: Progress = SILENT) -> Verdict:
-    """Judge an evaluated adapter anew, after a person's decision; its report says so."""
-    return evaluate(home, adapter, profile, Asked(), progress).verdict
+def current_verdict(home: Home, painter: str) -> tuple[Verdict, Path]:
+    """The verdict on the painter's current adapter, and where its report lies.
+
+    Raises ArtMasterError where the current adapter has not been evaluated.
+    """
+    adapters = read_manifest(home.adapters(painter) / MANIFEST, Adapter)
+    verdict = read_verdict(home, painter, adapters[0].id) if adapters else None
+    if verdict is None:
+        raise ArtMasterError(f"The current adapter of {painter} has not been judged: run the stage evaluation_grid.")
+    return verdict, home.evaluation(painter) / verdict.adapter_id / REPORT
 
 
 def find_adapter(home: Home, painter: str, profile: Profile, adapter_id: str | None = None) -> Adapter:

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.evaluation.compare import Contest
 from artmaster_pipeline.evaluation.reading import excludes_zero
@@ -137,6 +139,14 @@ def write_verdict(home: Home, painter: str, verdict: Verdict) -> None:
         write_text(file, text)
 
 
+def read_verdict(home: Home, painter: str, adapter_id: str) -> Verdict | None:
+    """The verdict on an adapter; None where there is none that can be read."""
+    try:
+        return Verdict.model_validate_json(verdict_file(home, painter, adapter_id).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError):
+        return None
+
+
 def verdict_file(home: Home, painter: str, adapter_id: str) -> Path:
     """Where the verdict on an adapter lies."""
     return home.evaluation(painter) / adapter_id / VERDICT
@@ -151,7 +161,7 @@ def last_decision(home: Home, painter: str, adapter_id: str) -> dict[str, str]:
 def decide(
     home: Home, painter: str, adapter_id: str, verdict: Literal["publish", "reject"], reason: str
 ) -> dict[str, str]:
-    """Keep a person's decision on an adapter and give it; `reapply_verdict` puts it into force.
+    """Keep a person's decision on an adapter and give it; the next evaluation puts it into force.
 
     Raises WrongUse without a reason, or where the adapter was not evaluated.
     """

@@ -64,17 +64,15 @@ def lenses(profile: Profile) -> tuple[Lens, ...]:
 
 def _hub_lens(profile: Profile) -> Lens:
     """Style by VGG16's Gram matrices and by what the hub's networks say."""
-    from artmaster_pipeline.evaluation import hub_features
+    from artmaster_pipeline.evaluation.hub_features import hub_lens
 
-    settings, device = profile.evaluation, profile.device
-    gram = style.COMPONENTS[:1]
+    said, components, name = hub_lens(profile)
+    gram = style.COMPONENTS[0]
 
     def describe(pictures: Sequence["np.ndarray"]) -> "dict[str, np.ndarray]":
-        said = hub_features.describe(pictures, settings.clip, settings.dinov2, settings.csd, device)
-        return said | {gram[0].name: style.describe(pictures, device)[gram[0].name]}
+        return said(pictures) | {gram.name: style.describe(pictures, profile.device)[gram.name]}
 
-    components = tuple(c for c in hub_features.COMPONENTS if settings.csd or c.name != "CSD")
-    return Lens("style", describe, (*gram, *components), identity("hub", settings.clip, settings.dinov2, settings.csd))
+    return Lens("style", describe, (gram, *components), name)
 
 
 def read_square(path: Path, profile: Profile) -> "np.ndarray":

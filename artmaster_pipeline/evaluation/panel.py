@@ -112,7 +112,7 @@ def one_per_work(images: Iterable[TrainingImage]) -> list[TrainingImage]:
     """One picture of each work, the squarest, so that a work with many crops does not count more."""
     works: dict[str, TrainingImage] = {}
     for image in sorted(images, key=lambda image: (abs(image.height - image.width), image.id)):
-        works.setdefault(image.scan_sha256, image)
+        works.setdefault(image.work, image)
     return [works[key] for key in sorted(works)]
 
 
@@ -210,7 +210,7 @@ def _copies(
     found = memorisation.nearest(
         [_whole(home.evaluation(adapter.painter), sample.path, profile, sample) for sample in drawn],
         [_whole(folder, crop.path, profile, crop) for crop in crops],
-        [crop.scan_sha256 for crop in crops],
+        [crop.work for crop in crops],
         [read_square(inside(folder, image.path), profile) for image in held_out[:_MOST_WORKS]],
         profile.device,
     )

@@ -146,7 +146,7 @@ def _parts(images: Sequence[TrainingImage]) -> list[tuple[str, int, int]]:
     return [
         (
             said,
-            len({image.scan_sha256 for image in images if image.split == part}),
+            len({image.work for image in images if image.split == part}),
             sum(image.split == part for image in images),
         )
         for part, said in names.items()

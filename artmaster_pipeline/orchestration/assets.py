@@ -128,12 +128,19 @@ def style_adapter(context: dg.AssetExecutionContext, data_home: DataHome) -> dg.
     pool="gpu",
 )
 def evaluation_grid(context: dg.AssetExecutionContext, data_home: DataHome) -> dg.MaterializeResult:
-    """Original | base | adapter, the same prompts and seeds, with distances to works held out of training."""
+    """Original | base | adapter, the same prompts and seeds; the panel, the verdict and the report of the adapter."""
     home, painter = data_home.home, context.partition_key
     profile = data_home.profile(painter)
     outcome = evaluate_adapter(home, painter, profile, data_home.progress(context))
-    grid = home.evaluation(painter) / outcome.records[0].adapter_id / "grid.png"
-    return _result(outcome, profile, grid=metadata.picture(grid, 900), **outcome.figures)
+    folder = home.evaluation(painter) / outcome.records[0].adapter_id
+    return _result(
+        outcome,
+        profile,
+        grid=metadata.picture(folder / "grid.png", 900),
+        report=dg.MetadataValue.path(str(folder / "report.html")),
+        open_report=dg.MetadataValue.url((folder / "report.html").as_uri()),
+        **outcome.figures,
+    )
 
 
 @dg.asset(

@@ -6,6 +6,7 @@ It is the same job, the same assets and the same records as a materialisation st
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import dagster as dg
 from dagster._core.errors import DagsterAssetCheckFailedError, DagsterExecutionInterruptedError
@@ -14,12 +15,13 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from artmaster_pipeline import versioning
 from artmaster_pipeline.errors import ArtMasterError
+from artmaster_pipeline.evaluation import current_verdict
 from artmaster_pipeline.orchestration.assets import ASSETS, PAINTERS, PROFILE_TAG, profile_tag
 from artmaster_pipeline.orchestration.build import build_defs
-from artmaster_pipeline.orchestration.checks import CHECKS
+from artmaster_pipeline.orchestration.checks import CHECKS, GATE
 from artmaster_pipeline.orchestration.instance import end_killed_runs, open_instance
 from artmaster_pipeline.orchestration.resources import DataHome
-from artmaster_pipeline.records import MANIFEST, manifest_hash
+from artmaster_pipeline.records import MANIFEST, Verdict, manifest_hash
 from artmaster_pipeline.settings import (
     STAGES,
     Home,
@@ -40,6 +42,7 @@ class RunReport:
     made: tuple[Stage, ...]
     current: tuple[Stage, ...]
     run_id: str | None
+    refused: tuple[Verdict, Path] | None = None  # the gate's verdict and the report, where it let nothing be published
 
 
 def run_painter(
@@ -50,8 +53,8 @@ def run_painter(
     A profile given here becomes the painter's (painter.yaml), so that the UI, the schedule and `dvc repro` go on with
     it.
 
-    Raises ArtMasterError with the reason of the first stage or blocking check that failed; what was finished before
-    it stays.
+    An adapter that the gate refuses is no failure: the report says why, and what was published stays. Raises
+    ArtMasterError with the reason of the first stage or blocking check that failed; what was finished before it stays.
     """
     _settle_profile(home, painter, profile)
     versioning.prepare(home, painter)
@@ -60,10 +63,14 @@ def run_painter(
         instance.add_dynamic_partitions(str(PAINTERS.name), [painter])
         wanted = STAGES[: STAGES.index(until) + 1] if until else STAGES
         stages = (only,) if only else stages_to_make(home, instance, painter, wanted)
+        if stages == ("sample_gallery",) and not only and (refused := _refusal(home, painter)):
+            return RunReport((), wanted[:-1], None, refused)
         if not stages:
             return RunReport((), wanted, None)
         run_id = _execute(home, instance, painter, stages)
-        return RunReport(tuple(stages), tuple(s for s in wanted if s not in stages), run_id)
+        refused = _refusal(home, painter) if "evaluation_grid" in stages else None
+        made = tuple(stage for stage in stages if not (refused and stage == "sample_gallery"))
+        return RunReport(made, tuple(s for s in wanted if s not in stages), run_id, refused)
 
 
 def stages_to_make(
@@ -79,6 +86,12 @@ def stages_to_make(
         if stage in stale or not _is_recorded(home, instance, painter, stage):
             return tuple(wanted[place:])
     return ()
+
+
+def _refusal(home: Home, painter: str) -> tuple[Verdict, Path] | None:
+    """The verdict on the current adapter and its report, where it says that nothing may be published."""
+    verdict, report = current_verdict(home, painter)
+    return None if verdict.publish else (verdict, report)
 
 
 def _settle_profile(home: Home, painter: str, profile: str | None) -> None:
@@ -108,7 +121,8 @@ def _is_recorded(home: Home, instance: dg.DagsterInstance, painter: str, stage: 
 
 
 def _checks_passed(instance: dg.DagsterInstance, painter: str, stage: Stage) -> bool:
-    blocking = [spec.key for check in CHECKS for spec in check.check_specs if spec.blocking]
+    # The gate judges the adapter, not the evaluation: that is whole and current whatever the verdict.
+    blocking = [spec.key for check in CHECKS for spec in check.check_specs if spec.blocking and spec.name != GATE]
     keys = [key for key in blocking if key.asset_key == dg.AssetKey(stage)]
     latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys, PartitionKeyFilter(key=painter))
     return all(key in latest and latest[key].status == CheckStatus.SUCCEEDED for key in keys)
@@ -126,17 +140,23 @@ def _execute(home: Home, instance: dg.DagsterInstance, painter: str, stages: Seq
             run_id=run_id,
         )
     except DagsterAssetCheckFailedError as error:
-        raise ArtMasterError(_failed_checks(instance, run_id, painter)) from error
+        failed = _failed_checks(instance, run_id)
+        if [evaluation.asset_check_key.name for evaluation in failed] != [GATE]:
+            raise ArtMasterError(_told(failed, painter)) from error
     except DagsterExecutionInterruptedError as error:
         raise ArtMasterError("Stopped. What was finished is kept; run the same command again to go on.") from error
     return run_id
 
 
-def _failed_checks(instance: dg.DagsterInstance, run_id: str, painter: str) -> str:
-    """What the blocking checks of a run found, as a person should read it."""
+def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[dg.AssetCheckEvaluation]:
+    """What the blocking checks of a run found wrong."""
     logs = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     evaluations = [log.dagster_event.asset_check_evaluation_data for log in logs if log.dagster_event]
-    failed = [e for e in evaluations if not e.passed and e.severity == dg.AssetCheckSeverity.ERROR]
+    return [e for e in evaluations if not e.passed and e.severity == dg.AssetCheckSeverity.ERROR]
+
+
+def _told(failed: Sequence[dg.AssetCheckEvaluation], painter: str) -> str:
+    """Failed checks as a person should read them."""
     found = "; ".join(
         f"{e.asset_check_key.name} of {e.asset_check_key.asset_key.to_user_string()} ("
         + ", ".join(f"{name}: {value.value}" for name, value in e.metadata.items())
