@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -138,6 +138,82 @@ def run(
 
 
 @app.command()
+def evaluate(
+    painter: PainterArgument,
+    adapter: Annotated[str | None, typer.Option(help="An adapter's id (default: the painter's current one).")] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Another adapter's id: both on the same prompts and seeds, picture by picture.")
+    ] = None,
+    strengths: Annotated[
+        str | None, typer.Option(help="A further grid with the adapter at these strengths, for example 0,0.5,1,1.25.")
+    ] = None,
+    checkpoints: Annotated[
+        bool, typer.Option("--checkpoints", help="A further grid with the adapter as it was earlier in the training.")
+    ] = False,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Measure an adapter against its base, the held-out works and, if asked, another adapter; writes a report."""
+    from artmaster_pipeline.evaluation import Asked, find_adapter
+    from artmaster_pipeline.evaluation import evaluate as measure
+
+    place = Home.find(home)
+    profile = painter_profile(place, painter)
+    asked = Asked(_strengths(strengths), checkpoints, against)
+    found = find_adapter(place, painter, profile, adapter)
+    with _evaluation_versioned(place, painter):
+        done = measure(place, found, profile, asked, _progress())
+    if json:
+        contest = {"against": done.contest.as_json()} if done.contest else {}
+        _print_json({"panel": done.panel, "verdict": done.verdict.model_dump(mode="json"), **contest})
+        return
+    _print_axes("The painter's hand (0: as the base, 1: as the painter's own works)", done.panel["axes"], "score")
+    if done.contest:
+        title = f"Nearer to the held-out works than adapter {done.contest.champion_id} by"
+        _print_axes(title, done.contest.axes, "gain")
+        if done.contest.why_not:
+            out.print(f"Not compared with {done.contest.champion_id}: {done.contest.why_not}.")
+    out.print(escape(done.panel["reading"]))
+    _print_verdict(done.verdict)
+    for grid in done.grids:
+        out.print(f"Grid: {escape(_short(grid))}")
+    out.print(f"Report: {escape(_short(done.report))}")
+
+
+@app.command()
+def gate(
+    painter: PainterArgument,
+    adapter: Annotated[str | None, typer.Option(help="An adapter's id (default: the painter's current one).")] = None,
+    publish: Annotated[bool, typer.Option("--publish", help="Let it be published, whatever its figures.")] = False,
+    reject: Annotated[bool, typer.Option("--reject", help="Keep it from being published.")] = False,
+    reason: Annotated[str, typer.Option(help="Why; it is kept with the verdict.")] = "",
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """The verdict on an adapter; with --publish or --reject a person's decision in its place, with its reason."""
+    from artmaster_pipeline.evaluation import Asked, decide, find_adapter, verdict_on
+    from artmaster_pipeline.evaluation import evaluate as measure
+
+    if publish and reject:
+        raise WrongUse("--publish and --reject cannot both be meant: choose one.")
+    place = Home.find(home)
+    profile = painter_profile(place, painter)
+    found = find_adapter(place, painter, profile, adapter)
+    if publish or reject:
+        with _evaluation_versioned(place, painter):
+            decide(place, painter, found.id, "publish" if publish else "reject", reason)
+            verdict = measure(place, found, profile, Asked(), _progress()).verdict
+    else:
+        verdict = verdict_on(place, painter, found.id)
+    if json:
+        _print_json(verdict.model_dump(mode="json"))
+        return
+    _print_verdict(verdict)
+    if publish:
+        out.print(f"Next: artmaster run {painter}")
+
+
+@app.command()
 def generate(
     painter: PainterArgument,
     prompt: Annotated[str, typer.Argument(help="What the picture shows; the trigger word is added.")],
@@ -170,6 +246,64 @@ def generate(
         out.print(escape(str(path)))
 
 
+@app.command()
+def publish(
+    painter: PainterArgument,
+    to: Annotated[
+        str | None,
+        typer.Option(help="Copy the published site there: a folder, s3://, gs://, az://, or hf://spaces/USER/NAME."),
+    ] = None,
+    version: Annotated[str | None, typer.Option(help="Put this older version back in place.")] = None,
+    versions: Annotated[bool, typer.Option("--versions", help="List the versions that are kept, and stop.")] = False,
+    sign: Annotated[
+        bool, typer.Option("--sign", help="Sign pictures from now on; makes the house's keys where there are none.")
+    ] = False,
+    home: HomeOption = None,
+) -> None:
+    """Publish the current adapter's gallery, put an older version back, or copy the published site elsewhere."""
+    from artmaster_pipeline.gallery import credentials, targets
+    from artmaster_pipeline.gallery.publish import kept_versions
+
+    place = Home.find(home)
+    load_painter(place, painter)
+    if versions:
+        _print_table(f"Versions of {painter}", kept_versions(place, painter))
+        return
+    if sign:
+        credentials.make_keys(place)
+    if version:
+        _put_back(place, painter, version)
+    elif sign or not to:
+        _publish_here(place, painter)
+    if to:
+        copied = targets.copy_gallery(place, painter, to, _progress())
+        out.print(
+            f"{painter}: version {copied.version.id} is at {escape(printable(copied.where))} "
+            f"({copied.sent} files sent, {copied.there} were there)."
+        )
+
+
+@app.command()
+def verify(
+    files: Annotated[list[Path], typer.Argument(help="PNG, JPEG or WebP files.")],
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """What pictures say about where they come from, and whether they are as they were written (else exit code 1)."""
+    from artmaster_pipeline.gallery.verify import verify_picture
+
+    place = Home.find(home)
+    answers = [verify_picture(file, place) for file in files]
+    if json:
+        _print_json([answer.model_dump(mode="json") for answer in answers])
+    else:
+        for answer in answers:
+            for line in answer.lines():
+                out.print(escape(printable(line)))
+    if any(answer.state != "intact" for answer in answers):
+        raise typer.Exit(1)
+
+
 @lineage_app.command("adapter")
 def lineage_adapter(
     adapter_id: Annotated[str, typer.Argument(metavar="ID", help="The adapter's id.")],
@@ -186,6 +320,7 @@ def lineage_adapter(
     out.print(
         f"Adapter {answer.adapter.id} of {answer.adapter.painter}: trained on {len(answer.artworks)} artworks "
         f"({len(answer.crops)} crops, {len(answer.training_images)} pictures); "
+        f"{len(answer.validation)} artworks for validation; "
         f"judged by {len(answer.held_out)} held-out artworks; {len(answer.samples)} pictures drawn with it."
     )
     for scan in answer.artworks:
@@ -300,16 +435,90 @@ def _run_and_report(
     from artmaster_pipeline.orchestration.run import run_painter
 
     report = run_painter(home, painter, profile=profile, until=until, only=only)
-    if not report.made:
+    if not report.made and not report.refused:
         out.print(f"{painter}: everything is up to date, nothing was made.")
         return
-    out.print(f"{painter}: made {', '.join(report.made)}.")
+    if report.made:
+        out.print(f"{painter}: made {', '.join(report.made)}.")
     if report.current and not only:
         out.print(f"Already current: {', '.join(report.current)}.")
     _print_quarantine(home, painter)
     page = home.gallery(painter) / "index.html"
     if "sample_gallery" in report.made:
         out.print(f"Gallery: {escape(str(page))}")
+    if report.refused:
+        verdict, where = report.refused
+        _print_verdict(verdict)
+        out.print(f"Report: {escape(_short(where))}")
+        stays = f"The gallery of the adapter before stays: {page}" if page.exists() else "No gallery was published."
+        out.print(escape(stays))
+        out.print(f"To overrule: artmaster gate {painter} --adapter {verdict.adapter_id} --publish --reason TEXT")
+
+
+def _publish_here(home: Home, painter: str) -> None:
+    """As `run --only sample_gallery`, so that Dagster and DVC know; a person's word lifts a person's word."""
+    from artmaster_pipeline.gallery.publish import allow_again
+    from artmaster_pipeline.orchestration.run import run_painter
+
+    allow_again(home, painter)
+    run_painter(home, painter, only="sample_gallery")
+    out.print(f"Gallery: {escape(str(home.gallery(painter) / 'index.html'))}")
+
+
+def _put_back(home: Home, painter: str, version_id: str) -> None:
+    from artmaster_pipeline import versioning
+    from artmaster_pipeline.gallery.publish import put_back
+
+    version = put_back(home, painter, version_id)
+    if versioning.find_root(home):
+        versioning.commit_stage(home, "sample_gallery", painter)
+    out.print(f"{painter}: version {version.id} of {version.made} (adapter {version.adapter_id}) is in place again.")
+    out.print(f"The stage does not undo this. To publish the current adapter's: artmaster publish {painter}")
+
+
+@contextmanager
+def _evaluation_versioned(home: Home, painter: str) -> Iterator[None]:
+    """What is added to a painter's evaluations is committed where they were clean, so that nothing becomes stale."""
+    from artmaster_pipeline import versioning
+
+    clean = "evaluation_grid" not in versioning.stale_stages(home, painter)
+    yield
+    if clean:
+        versioning.commit_stage(home, "evaluation_grid", painter)
+
+
+def _print_verdict(verdict: "Verdict") -> None:
+    said = "may be published" if verdict.publish else "not published"
+    by = ", by a person's decision" if verdict.by == "person" else ""
+    out.print(f"Adapter {verdict.adapter_id}: [bold]{said}[/bold]{by}.")
+    for reason in verdict.reasons:
+        out.print(f"  - {escape(printable(reason))}")
+
+
+def _print_axes(title: str, axes: dict[str, Any], figure: str) -> None:
+    def shown(value: float | None) -> str:
+        return "-" if value is None else f"{value:.3f}"
+
+    rows = [
+        {
+            "axis": axis,
+            figure: shown(of[figure]),
+            "95 % interval": " to ".join(shown(end) for end in of[f"{figure}_interval"]),
+            "p": shown(of["p"]),
+        }
+        for axis, of in axes.items()
+    ]
+    _print_table(title, rows)
+
+
+def _strengths(text: str | None) -> tuple[float, ...]:
+    try:
+        found = tuple(float(part) for part in (text or "").split(",") if part.strip())
+    except ValueError as error:
+        raise WrongUse(f"--strengths {text}: give numbers with commas between them, for example 0,0.5,1.") from error
+    if any(not 0 <= strength <= 2 for strength in found):
+        raise WrongUse(f"--strengths {text}: a strength is between 0 (the base model) and 2.")
+    return found
 
 
 def _print_quarantine(home: Home, painter: str) -> None:

@@ -100,6 +100,12 @@ class TrainingImage(Record):
     caption_source: str  # "sidecar", "artworks.csv", "file name" or a model's name
     split: Split
     enlarged_by: str = ""  # the super-resolution network, empty where the scan had the detail itself
+    group: str = ""  # the sha256 of the artwork's first scan, shared by its near-duplicates; empty in old manifests
+
+    @property
+    def work(self) -> str:
+        """The artwork: one name for all scans that are near-duplicates of one another."""
+        return self.group or self.scan_sha256
 
 
 class Adapter(Record):

@@ -1,4 +1,4 @@
-"""How long a training is, what each step sees, and which works are held out: pure functions, no model."""
+"""How long a training is and what each step sees: pure functions, no model."""
 
 from collections import Counter
 
@@ -11,9 +11,6 @@ from artmaster_pipeline.records import TrainingImage, identity
 from artmaster_pipeline.settings import TrainingSettings, load_profile
 from artmaster_pipeline.training import steps_for
 from artmaster_pipeline.training.schedule import batches, rank_schedule
-from artmaster_pipeline.training.split import split_works
-
-WORKS = st.lists(st.integers(0, 2**64 - 1).map(lambda n: f"{n:016x}" * 4), min_size=2, max_size=12, unique=True)
 
 
 def image(n: int, height: int) -> TrainingImage:
@@ -75,33 +72,3 @@ def test_every_schedule_that_is_accepted_leaves_peft_a_step_to_prune(steps, warm
         return
     schedule = rank_schedule(steps, TrainingSettings(warmup_share=warmup, settle_share=settle))
     assert schedule.tinit < schedule.total_step - schedule.tfinal
-
-
-@given(WORKS, st.floats(0.01, 0.49))
-def test_the_split_has_two_works_to_train_on_and_from_four_on_one_to_judge_by(works, share):
-    parts = Counter(split_works(works, {}, share).values())
-    assert parts["train"] >= max(2, len(works) / 2)
-    assert parts["held_out"] == (max(1, round(share * len(set(works)))) if len(set(works)) >= 4 else 0)
-
-
-@given(WORKS, WORKS, st.floats(0.01, 0.49))
-def test_new_scans_never_move_an_old_one_across_the_split(old, new, share):
-    before = split_works(old, {}, share)
-    after = split_works([*old, *new], before, share)
-    assert {work: after[work] for work in before} == before
-
-
-def test_the_lowest_hashes_are_held_out_where_nothing_was_decided_before():
-    works = [f"{place:064x}" for place in range(20)]
-    assert list(split_works(reversed(works), {}, 0.15).values()) == ["held_out"] * 3 + ["train"] * 17
-    assert list(split_works(works[2:6], {}, 0.15).values()) == ["held_out", "train", "train", "train"]
-
-
-def test_a_held_out_work_that_is_all_that_is_left_is_trained_on():
-    works = [f"{place:064x}" for place in range(2)]
-    assert split_works(works, {works[0]: "held_out", works[1]: "train"}, 0.15) == dict.fromkeys(works, "train")
-
-
-def test_one_work_is_too_few():
-    with pytest.raises(WrongUse, match="at least 2"):
-        split_works(["0" * 64], {}, 0.15)

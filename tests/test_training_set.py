@@ -1,13 +1,15 @@
 """The stage training_set: crops become captioned pictures, each work on one side of the split, nothing made twice."""
 
+import json
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from training_home import PAINTER, fill_home, tiny_profile
+from training_home import PAINTER, fill_home, tiny_profile, write_thumbnail
 
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.files import sha256_of
+from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import MANIFEST, Crop, Scan, TrainingImage, read_manifest, write_manifest
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.training import build_training_set
@@ -22,15 +24,15 @@ def manifest_bytes(home: Home) -> bytes:
 
 
 def test_every_crop_becomes_a_picture_of_exactly_its_size_with_trigger_and_part(home):
-    outcome = build(fill_home(home, works=6))
-    assert len(outcome.records) == outcome.made == 12
+    outcome = build(fill_home(home, works=10))
+    assert len(outcome.records) == outcome.made == 20
     for row in outcome.records:
         file = home.training_set(PAINTER) / row.path
         assert sha256_of(file) == row.sha256
         assert Image.open(file).size == (row.width, row.height)
         assert row.caption.startswith("wangximeng style, Mountain")
         assert row.caption_source == "artworks.csv"
-    assert {row.split for row in outcome.records} == {"train", "held_out"}
+    assert {row.split for row in outcome.records} == {"train", "validate", "held_out"}
     assert read_manifest(outcome.manifest, TrainingImage) == outcome.records
 
 
@@ -98,8 +100,64 @@ def test_new_scans_leave_the_old_split_alone(home):
     assert {name: after[name] for name in before} == before
 
 
+def show_the_same(home: Home, *works: int) -> None:
+    """Let the register show one artwork for several works, each scanned at a size of its own."""
+    scans = {scan.path: scan for scan in read_manifest(home.register(PAINTER) / MANIFEST, Scan)}
+    shown = home.crops(PAINTER) / "images" / f"{works[0]}-768.png"
+    for work in works[1:]:
+        smaller = home.root / f"{work}.png"
+        with Image.open(shown) as picture:
+            picture.resize((200 - work, 300)).save(smaller)
+        write_thumbnail(home, scans[f"{work}.png"], smaller)
+
+
+def test_two_scans_of_one_artwork_are_one_work_on_one_side(home):
+    show_the_same(fill_home(home, works=6), 1, 4)
+    outcome = build(home)
+    names = {scan.sha256: scan.path for scan in read_manifest(home.register(PAINTER) / MANIFEST, Scan)}
+    works = {}
+    for row in outcome.records:
+        works.setdefault(row.work, set()).add((names[row.scan_sha256], row.split))
+    together = [work for work in works.values() if len(work) > 1]
+    assert [sorted(path for path, _ in work) for work in together] == [["1.png", "4.png"]]
+    assert len({part for _, part in together[0]}) == 1
+    assert outcome.figures["further scans of a work"] == 1
+    assert sum(outcome.figures[f"{part} works"] for part in ("train", "validate", "held-out")) == 5
+
+
+def test_near_duplicates_that_were_parted_before_stay_where_they_are_and_are_named(home):
+    first = build(fill_home(home, works=6)).records
+    names = {scan.sha256: scan.path for scan in read_manifest(home.register(PAINTER) / MANIFEST, Scan)}
+    (held_out,) = {row.scan_sha256 for row in first if row.split == "held_out"}
+    trained = next(row.scan_sha256 for row in first if row.split == "train")
+    show_the_same(home, *(int(Path(names[sha256]).stem) for sha256 in (held_out, trained)))
+    (home.cache / "near_duplicates" / f"{PAINTER}.json").unlink()
+    said = []
+    outcome = build_training_set(home, PAINTER, tiny_profile(Path("unused")), Progress(said.append))
+    assert outcome.records == first
+    (named,) = outcome.figures["near-duplicates in different parts"]
+    assert set(named) == {f"{names[held_out]} (held_out)", f"{names[trained]} (train)"}
+    assert any("keep one scan of each artwork" in line and names[held_out] in line for line in said)
+
+
+def test_a_training_set_from_before_works_had_names_keeps_its_parts(home):
+    first = build(fill_home(home, works=6))
+    lines = [json.loads(line) for line in first.manifest.read_text().splitlines()]
+    old = "".join(json.dumps({k: v for k, v in line.items() if k != "group"}) + "\n" for line in lines)
+    first.manifest.write_text(old)
+    assert build(home).records == first.records
+
+
+@pytest.mark.parametrize(("works", "meaning"), [(3, "none is held out"), (6, "none is left to choose"), (12, "wide")])
+def test_what_few_works_mean_for_the_figures_is_said(home, works, meaning):
+    said = []
+    outcome = build_training_set(fill_home(home, works), PAINTER, tiny_profile(Path("unused")), Progress(said.append))
+    assert meaning in outcome.figures["what the parts mean"]
+    assert outcome.figures["what the parts mean"] in said
+
+
 def test_one_work_is_refused_with_the_way_out(home):
-    with pytest.raises(WrongUse, match="add scans"):
+    with pytest.raises(WrongUse, match="Add scans"):
         build(fill_home(home, works=1))
 
 

@@ -26,9 +26,19 @@ def fill_home(home: Home, works: int = 5, small: int = 0) -> Home:
             file = home.crops(PAINTER) / "images" / f"{n}-{height}.png"
             _paint(file, n, width, height)
             crops.append(_crop(scan, file, width, height, 0.6 if n < small else 1.5))
+        write_thumbnail(home, scan, file)
     write_manifest(home.register(PAINTER) / MANIFEST, scans)
     write_manifest(home.crops(PAINTER) / MANIFEST, crops)
     return home
+
+
+def write_thumbnail(home: Home, scan: Scan, picture: Path) -> None:
+    """Let the register show `picture` as what the scan shows."""
+    thumbnails = home.register(PAINTER) / "thumbnails"
+    thumbnails.mkdir(parents=True, exist_ok=True)
+    with Image.open(picture) as image:
+        image.thumbnail((256, 256))
+        image.save(thumbnails / f"{scan.id}.jpg")
 
 
 def tiny_profile(flux: Path, **changes) -> Profile:

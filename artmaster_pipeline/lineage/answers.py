@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from artmaster_pipeline.errors import WrongUse
-from artmaster_pipeline.records import MANIFEST, Adapter, AdapterSnapshot, Crop, Sample, Scan, TrainingImage
+from artmaster_pipeline.records import MANIFEST, Adapter, AdapterSnapshot, Crop, Sample, Scan, Split, TrainingImage
 from artmaster_pipeline.records import read_manifest as read
 from artmaster_pipeline.settings import Home
 
@@ -18,10 +18,14 @@ class _Answer(BaseModel):
 
 
 class AdapterLineage(_Answer):
-    """What is in an adapter. `artworks` are the scans it was trained on; `held_out` only judged it."""
+    """What is in an adapter. `artworks` are the scans it was trained on.
+
+    Those of `validation` may have chosen its checkpoint, and the `held_out` ones only judged it.
+    """
 
     adapter: Adapter
     artworks: tuple[Scan, ...]
+    validation: tuple[Scan, ...]
     held_out: tuple[Scan, ...]
     crops: tuple[Crop, ...]
     training_images: tuple[TrainingImage, ...]
@@ -29,11 +33,11 @@ class AdapterLineage(_Answer):
 
 
 class Use(_Answer):
-    """One adapter that an artwork met: it was trained on it, or it was only judged by it."""
+    """One adapter that an artwork met: it was trained on it, chosen by it, or only judged by it."""
 
     adapter_id: str
     painter: str
-    part: str  # train or held_out
+    part: Split
     crops: int
     current: bool  # whether it is the painter's adapter now
 
@@ -63,7 +67,8 @@ def adapter_lineage(home: Home, adapter_id: str) -> AdapterLineage:
     return AdapterLineage(
         adapter=adapter,
         artworks=tuple(scan for scan in snapshot.scans if scan.sha256 in trained),
-        held_out=tuple(scan for scan in snapshot.scans if scan.sha256 in _held_out(snapshot)),
+        validation=tuple(scan for scan in snapshot.scans if scan.sha256 in _part(snapshot, "validate")),
+        held_out=tuple(scan for scan in snapshot.scans if scan.sha256 in _part(snapshot, "held_out")),
         crops=tuple(crop for crop in snapshot.crops if crop.id in crop_ids),
         training_images=used,
         samples=tuple(
@@ -85,12 +90,12 @@ def artwork_lineage(home: Home, artwork: str) -> ArtworkLineage:
         Use(
             adapter_id=adapter.id,
             painter=adapter.painter,
-            part="train" if sha256 in adapter.scan_sha256s else "held_out",
+            part=part,
             crops=sum(crop.scan_sha256 == sha256 for crop in snapshot.crops),
             current=adapter.id in {a.id for a in read(home.adapters(adapter.painter) / MANIFEST, Adapter)},
         )
         for adapter, snapshot in snapshots.values()
-        if sha256 in adapter.scan_sha256s or sha256 in _held_out(snapshot)
+        if (part := _part_of(sha256, adapter, snapshot))
     )
     trained = {use.adapter_id for use in uses if use.part == "train"}
     unique = {(scan.painter, scan.path): scan for scan in scans if scan.sha256 == sha256}
@@ -118,8 +123,17 @@ def _resolve(home: Home, artwork: str, known: set[str]) -> str:
     return matches[0]
 
 
-def _held_out(snapshot: AdapterSnapshot) -> set[str]:
-    return {image.scan_sha256 for image in snapshot.training_images if image.split == "held_out"}
+def _part(snapshot: AdapterSnapshot, part: Split) -> set[str]:
+    """The sha256s of the scans in one part."""
+    return {image.scan_sha256 for image in snapshot.training_images if image.split == part}
+
+
+def _part_of(sha256: str, adapter: Adapter, snapshot: AdapterSnapshot) -> Split | None:
+    """Where a scan stood; None where the adapter never met it. What the adapter's record says of training decides."""
+    if sha256 in adapter.scan_sha256s:
+        return "train"
+    others: tuple[Split, ...] = ("validate", "held_out")
+    return next((part for part in others if sha256 in _part(snapshot, part)), None)
 
 
 def _snapshots(home: Home) -> dict[str, tuple[Adapter, AdapterSnapshot]]:

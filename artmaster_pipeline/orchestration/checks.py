@@ -4,21 +4,23 @@ Each states what it found in figures; none repeats the work of a room.
 """
 
 import warnings
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, get_args
 
 import dagster as dg
 
 from artmaster_pipeline import versioning
+from artmaster_pipeline.evaluation import current_verdict
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.orchestration.assets import PAINTERS
 from artmaster_pipeline.orchestration.resources import DataHome
-from artmaster_pipeline.records import MANIFEST, QUARANTINE, Crop, Quarantined, Sample, Scan, TrainingImage
+from artmaster_pipeline.records import MANIFEST, QUARANTINE, Crop, Quarantined, Sample, Scan, Split, TrainingImage
 from artmaster_pipeline.records import read_manifest as read
 from artmaster_pipeline.scans import unreadable_entries
 from artmaster_pipeline.settings import CROP_SIZES, STAGES, Home, Stage, load_painter
 from artmaster_pipeline.training import check_adapter
 
+GATE = "fit_to_publish"
 _QUARANTINE_SHARE = 0.1  # of the files; more than this deserves a look
 
 
@@ -32,7 +34,7 @@ def _check(asset: str, *, blocking: bool = False, pool: str | None = None, name:
 
 @_check("raw_scans", blocking=True)
 def enough_works(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
-    """There are at least two works: one to train on and one to judge by."""
+    """There are at least two scans to train on; how many works they show is known after training_set."""
     scans = read(data_home.home.register(context.partition_key) / MANIFEST, Scan)
     return dg.AssetCheckResult(passed=len(scans) > 1, metadata={"scans": len(scans)})
 
@@ -70,20 +72,29 @@ def every_scan_is_accounted_for(context: dg.AssetCheckExecutionContext, data_hom
 
 @_check("training_set", blocking=True)
 def ready_to_train(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
-    """Both parts have works, no work is in both, captions carry the trigger, pictures are what the manifest says."""
+    """There are works to train on, none is in two parts, captions carry the trigger, pictures are unchanged."""
     home, painter = data_home.home, context.partition_key
     rows = read(home.training_set(painter) / MANIFEST, TrainingImage)
     trigger = load_painter(home, painter).trigger
-    parts = {part: {row.scan_sha256 for row in rows if row.split == part} for part in ("train", "held_out")}
+    parts = {part: {row.work for row in rows if row.split == part} for part in get_args(Split)}
     faults = {
-        "works in both parts": sorted(parts["train"] & parts["held_out"]),
+        "works in two parts": _in_two_parts(rows),
         "captions without the trigger": [row.id for row in rows if trigger not in row.caption],
         "changed or missing pictures": changed_files(home, "training_set", painter, rows),
     }
     return dg.AssetCheckResult(
         passed=bool(parts["train"]) and not any(faults.values()),
-        metadata={"train works": len(parts["train"]), "held-out works": len(parts["held_out"]), **faults},
+        metadata={**{f"{part.replace('_', '-')} works": len(works) for part, works in parts.items()}, **faults},
     )
+
+
+def _in_two_parts(rows: Iterable[TrainingImage]) -> list[str]:
+    """The works, and the scans by their sha256, that stand in more than one part."""
+    parts: dict[str, set[Split]] = {}
+    for row in rows:
+        for name in {row.work, row.scan_sha256}:
+            parts.setdefault(name, set()).add(row.split)
+    return sorted(name for name, there in parts.items() if len(there) > 1)
 
 
 @_check("style_adapter", blocking=True, pool="gpu")
@@ -95,18 +106,21 @@ def folds_exactly(context: dg.AssetCheckExecutionContext, data_home: DataHome) -
     return dg.AssetCheckResult(passed=passed, metadata=figures)
 
 
-@_check("evaluation_grid")
-def nearer_than_the_base(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
-    """The adapter's samples are nearer to held-out works than the base's, in colour and in texture."""
-    import json
-
+@_check("evaluation_grid", blocking=True, name=GATE)
+def fit_to_publish(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
+    """The gate: by its figures and the profile's limits, or by a person's word, the adapter may be published."""
     home, painter = data_home.home, context.partition_key
-    samples = read(home.evaluation(painter) / MANIFEST, Sample)
-    panel = json.loads((home.evaluation(painter) / samples[0].adapter_id / "panel.json").read_text(encoding="utf-8"))
-    distances = panel["distances"]
-    nearer = {axis: figures["adapter"] < figures["base"] for axis, figures in distances.items()}
+    verdict, report = current_verdict(home, painter)
     return dg.AssetCheckResult(
-        passed=all(nearer.values()), severity=dg.AssetCheckSeverity.WARN, metadata={"distances": distances}
+        passed=verdict.publish,
+        description="; ".join(verdict.reasons),
+        metadata={
+            "verdict": "may be published" if verdict.publish else "not published",
+            "decided by": verdict.by,
+            "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in verdict.reasons)),
+            "report": dg.MetadataValue.path(str(report)),
+            "figures": dg.MetadataValue.json(verdict.figures),
+        },
     )
 
 
@@ -148,7 +162,7 @@ CHECKS = (
     every_scan_is_accounted_for,
     ready_to_train,
     folds_exactly,
-    nearer_than_the_base,
+    fit_to_publish,
     pages_are_whole,
     *(_versioned(stage) for stage in STAGES),
 )

@@ -2,7 +2,7 @@
 
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import clear_partials, inside, sha256_of, writing
@@ -12,6 +12,7 @@ from artmaster_pipeline.records import (
     Crop,
     Outcome,
     Scan,
+    Split,
     TrainingImage,
     identity,
     read_manifest,
@@ -19,7 +20,8 @@ from artmaster_pipeline.records import (
 )
 from artmaster_pipeline.settings import Home, Profile, load_painter
 from artmaster_pipeline.training.captions import FILE_NAME, Caption, Captioner, archive_caption, with_trigger
-from artmaster_pipeline.training.split import split_works
+from artmaster_pipeline.training.near_duplicates import near_duplicates
+from artmaster_pipeline.training.split import Parts, Place, split_works, what_the_parts_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,18 +46,15 @@ def build_training_set(
     """Make training_set/<painter>/ from the painter's crops; returns one TrainingImage per crop.
 
     Crops whose scan had fewer pixels than the crop are restored by `profile.super_resolution`; the others are copied.
-    Figures: works and pictures per part, pictures enlarged, captions by source. Raises WrongUse where there are too
-    few works, and MissingRequirement where a network, a captioner or CUDA is missing.
+    Figures: works and pictures per part, further scans of a work, what the parts' sizes mean, pictures enlarged,
+    captions by source. Raises WrongUse where there are too few works, ArtMasterError where a crop or a thumbnail is
+    missing, and MissingRequirement where a network, a captioner or CUDA is.
     """
     folder = home.training_set(painter)
     clear_partials(folder)
     scans, crops = _inputs(home, painter)
     old = {row.id: row for row in read_manifest(folder / MANIFEST, TrainingImage)}
-    parts = split_works(
-        (crop.scan_sha256 for crop in crops),
-        {row.scan_sha256: row.split for row in old.values()},
-        profile.held_out_share,
-    )
+    parts = _parts(home, painter, profile, scans, crops, old, progress)
     pictures = _make_pictures(home, painter, profile, crops, old, progress)
     captions = _captions(home, painter, profile, scans, crops, pictures, old, progress)
     rows = [
@@ -71,8 +70,9 @@ def build_training_set(
             height=crop.height,
             caption=caption.text,
             caption_source=caption.source,
-            split=parts[crop.scan_sha256],
+            split=parts.places[crop.scan_sha256].part,
             enlarged_by=picture.enlarged_by,
+            group=parts.places[crop.scan_sha256].work,
         )
         for crop, picture, caption in zip(crops, pictures, captions, strict=True)
     ]
@@ -80,7 +80,13 @@ def build_training_set(
     _remove_unnamed(folder / _IMAGES, {picture.path for picture in pictures})
     made = sum(picture.made for picture in pictures)
     records = tuple(sorted(rows, key=lambda row: row.id))
-    return Outcome(records, folder / MANIFEST, made, len(rows) - made, figures=_figures(records))
+    return Outcome(
+        records,
+        folder / MANIFEST,
+        made,
+        len(rows) - made,
+        figures=_figures(records) | _warnings(records, parts, scans, progress),
+    )
 
 
 def _inputs(home: Home, painter: str) -> tuple[dict[str, Scan], tuple[Crop, ...]]:
@@ -95,6 +101,26 @@ def _inputs(home: Home, painter: str) -> tuple[dict[str, Scan], tuple[Crop, ...]
             "run the stage curated_crops again."
         )
     return scans, crops
+
+
+def _parts(
+    home: Home,
+    painter: str,
+    profile: Profile,
+    scans: dict[str, Scan],
+    crops: tuple[Crop, ...],
+    old: dict[str, TrainingImage],
+    told: Progress,
+) -> Parts:
+    """The part and the work of every scan that has crops."""
+    cropped = [scans[scan_id] for scan_id in sorted({crop.scan_id for crop in crops})]
+    return split_works(
+        (scan.sha256 for scan in cropped),
+        {row.scan_sha256: Place(row.split, row.work) for row in old.values()},
+        profile.held_out_share,
+        profile.validate_share,
+        near_duplicates(home, painter, cropped, told),
+    )
 
 
 def _make_pictures(
@@ -193,11 +219,32 @@ def _remove_unnamed(folder: Any, named: set[str]) -> None:
 
 def _figures(rows: tuple[TrainingImage, ...]) -> dict[str, Any]:
     sources = sorted({row.caption_source for row in rows})
-    return {
-        "train works": len({row.scan_sha256 for row in rows if row.split == "train"}),
-        "held-out works": len({row.scan_sha256 for row in rows if row.split == "held_out"}),
-        "train pictures": sum(row.split == "train" for row in rows),
-        "held-out pictures": sum(row.split == "held_out" for row in rows),
+    figures: dict[str, Any] = {}
+    for part in get_args(Split):
+        inside_it, name = [row for row in rows if row.split == part], part.replace("_", "-")
+        figures[f"{name} works"] = len({row.work for row in inside_it})
+        figures[f"{name} pictures"] = len(inside_it)
+    return figures | {
+        "further scans of a work": len({row.scan_sha256 for row in rows}) - len({row.work for row in rows}),
         "enlarged pictures": sum(bool(row.enlarged_by) for row in rows),
         "captions by source": {source: sum(row.caption_source == source for row in rows) for source in sources},
     }
+
+
+def _warnings(rows: tuple[TrainingImage, ...], parts: Parts, scans: dict[str, Scan], told: Progress) -> dict[str, Any]:
+    """What a person should know of the split, as figures and in the log; empty where there is nothing to warn of."""
+    works = {part: len({row.work for row in rows if row.split == part}) for part in ("held_out", "validate")}
+    warnings: dict[str, Any] = {}
+    if meaning := what_the_parts_mean(works["held_out"], works["validate"]):
+        warnings["what the parts mean"] = meaning
+        told.say(meaning)
+    if parts.apart:
+        paths = {scan.sha256: scan.path for scan in scans.values()}
+        named = [[f"{paths[sha256]} ({parts.places[sha256].part})" for sha256 in cluster] for cluster in parts.apart]
+        warnings["near-duplicates in different parts"] = named
+        told.say(
+            "Near-duplicates stand in different parts, as they were put there before: "
+            f"{'; '.join(', '.join(cluster) for cluster in named)}. What is held out there is no fair judge: "
+            "keep one scan of each artwork and move the others out of the scans folder."
+        )
+    return warnings

@@ -80,7 +80,7 @@ def compare(home: Home, painter: str, model: str, work: Path, progress: Progress
     """Train one painter's adapter, draw, measure; gives the table's rows."""
     works = len(register_scans(home, painter, progress).records)
     profile = load_profile("miniature").model_copy(
-        update={"base_model": model, "held_out_share": 1 - TRAIN_WORKS / works}
+        update={"base_model": model, "held_out_share": 1 - TRAIN_WORKS / works, "validate_share": 0.0}
     )
     crop_scans(home, painter, progress)
     images = build_training_set(home, painter, profile, progress).records
