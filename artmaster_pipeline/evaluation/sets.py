@@ -2,7 +2,7 @@
 
 The distance of two sets is the energy distance E d(x,y) - E d(x,x')/2 - E d(y,y')/2 (Székely and Rizzo 2013) as a
 U-statistic: no picture is paired with itself, so that it is unbiased, about 0 for two samples of one painter however
-few they are, and may fall slightly below. With d = |f(x) - f(y)|^2 / 2 in the feature space of a kernel it is the
+few they are, and may fall slightly below. With d = |f(x) - f(y)|^2 in the feature space of a kernel it is the
 unbiased squared MMD (Gretton et al. 2012, lemma 6; Sejdinovic et al. 2013), that is, KID for KID's kernel.
 
 One matrix serves everything: distances, their bootstrap over works and prompts, the permutation test, the spread within

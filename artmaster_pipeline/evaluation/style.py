@@ -4,8 +4,8 @@ Gram: which features occur together, wherever in the picture (Gatys, Ecker and B
 each feature of the last stage occurs, under the cubic kernel of KID (Binkowski et al. 2018). Both forget where in the
 picture something is, so they say how it is painted rather than what it shows.
 
-Both distances are half a squared distance of a positive kernel's feature map. The energy distance of two sets under
-them, E d(x,y) - 1/2 E d(x,x') - 1/2 E d(y,y') over different pictures, is then the unbiased squared MMD.
+Both distances are the squared distance in a kernel's feature space. The energy distance of two sets under them,
+E d(x,y) - E d(x,x')/2 - E d(y,y')/2 over different pictures, is then the unbiased squared MMD (Gretton et al. 2012).
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def describe(pictures: "Sequence[np.ndarray]", device: str = "cpu") -> "dict[str
 
 
 def gram_distance(descriptions: "np.ndarray", painter: "np.ndarray") -> "np.ndarray":
-    """Half the squared Euclidean distance of Gram matrices, (n, n)."""
+    """The squared Euclidean distance of Gram matrices, (n, n)."""
     import numpy as np
 
     rows = np.asarray(descriptions, dtype=np.float64)
@@ -52,7 +52,7 @@ def gram_distance(descriptions: "np.ndarray", painter: "np.ndarray") -> "np.ndar
 
 
 def deep_kernel_distance(descriptions: "np.ndarray", painter: "np.ndarray") -> "np.ndarray":
-    """(k(x,x) + k(y,y)) / 2 - k(x,y) with k(x,y) = (x.y / d + 1)^3, (n, n)."""
+    """k(x,x) + k(y,y) - 2 k(x,y) with k(x,y) = (x.y / d + 1)^3, (n, n)."""
     import numpy as np
 
     rows = np.asarray(descriptions, dtype=np.float64)
@@ -60,11 +60,11 @@ def deep_kernel_distance(descriptions: "np.ndarray", painter: "np.ndarray") -> "
 
 
 def kernel_distance(kernel: "np.ndarray") -> "np.ndarray":
-    """Half the squared distance in the feature space of a kernel with the matrix (n, n); never negative."""
+    """The squared distance in the feature space of a kernel with the matrix (n, n); never negative."""
     import numpy as np
 
     own = np.diag(kernel)
-    apart = np.maximum((own[:, None] + own[None]) / 2 - kernel, 0)
+    apart = np.maximum(own[:, None] + own[None] - 2 * kernel, 0)
     np.fill_diagonal(apart, 0)
     return (apart + apart.T) / 2
 
@@ -73,7 +73,7 @@ COMPONENTS = (
     Component(
         "Gram",
         "style",
-        "half a squared distance of the Gram matrices of four VGG16 stages, each scaled to length 1",
+        "squared distance of the Gram matrices of four VGG16 stages, each scaled to length 1",
         "Gatys, Ecker and Bethge 2016, https://doi.org/10.1109/CVPR.2016.265",
         gram_distance,
     ),

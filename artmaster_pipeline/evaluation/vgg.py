@@ -69,11 +69,12 @@ class Vgg:
 
     def stages(self, pictures: "np.ndarray") -> list[Any]:
         """What relu1_2, relu2_2, relu3_3, relu4_3 and relu5_3 see: five tensors (n, channels, height, width)."""
+        import numpy as np
         import torch
         from torch.nn.functional import conv2d, max_pool2d, relu
 
         with torch.inference_mode():
-            x = torch.tensor(pictures, device=self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+            x = torch.tensor(np.ascontiguousarray(pictures), device=self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
             shift, scale = (torch.tensor(value, device=self.device).view(1, 3, 1, 1) for value in (_SHIFT, _SCALE))
             x = ((x - shift) / scale).contiguous(memory_format=torch.channels_last)
             seen = []
