@@ -7,6 +7,8 @@ messages go to stderr.
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,6 +20,9 @@ from rich.table import Table
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.settings import STAGES, Home, Stage, load_painter, load_profile, painter_profile, profile_names
+
+if TYPE_CHECKING:
+    from artmaster_pipeline.records import Verdict
 
 app = typer.Typer(
     no_args_is_help=True,

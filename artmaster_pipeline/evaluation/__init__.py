@@ -7,7 +7,17 @@ from artmaster_pipeline.evaluation.evaluate import (
     evaluate,
     evaluate_adapter,
     find_adapter,
+    verdict_on,
 )
 from artmaster_pipeline.evaluation.gate import decide
 
-__all__ = ["Asked", "Evaluation", "current_verdict", "decide", "evaluate", "evaluate_adapter", "find_adapter"]
+__all__ = [
+    "Asked",
+    "Evaluation",
+    "current_verdict",
+    "decide",
+    "evaluate",
+    "evaluate_adapter",
+    "find_adapter",
+    "verdict_on",
+]

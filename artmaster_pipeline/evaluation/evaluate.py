@@ -112,6 +112,17 @@ def current_verdict(home: Home, painter: str) -> tuple[Verdict, Path]:
     return verdict, home.evaluation(painter) / verdict.adapter_id / REPORT
 
 
+def verdict_on(home: Home, painter: str, adapter_id: str) -> Verdict:
+    """The verdict on an adapter. Raises WrongUse where it has not been evaluated."""
+    verdict = read_verdict(home, painter, adapter_id)
+    if verdict is None:
+        raise WrongUse(
+            f"The adapter {adapter_id} of {painter} has not been judged. Run: "
+            f"artmaster evaluate {painter} --adapter {adapter_id}"
+        )
+    return verdict
+
+
 def find_adapter(home: Home, painter: str, profile: Profile, adapter_id: str | None = None) -> Adapter:
     """The painter's current adapter, or the one with that id.
 
