@@ -219,7 +219,7 @@ def _as_json(facts: dict[str, Any]) -> str:
 
 
 def _described(facts: dict[str, Any]) -> str:
-    parts = [facts.get("notice", ""), facts.get("prompt", "")]
+    parts = [str(facts.get("notice", "")), str(facts.get("prompt", ""))]
     parts += [f"{name} {facts[name]}" for name in ("seed", "adapter") if facts.get(name) not in (None, "")]
     return _NOT_XML.sub("", "; ".join(part for part in parts if part))
 

@@ -106,6 +106,22 @@ def published_version(home: Home, painter: str) -> Version:
     return Version(id=identity(sorted(files.items())), **made)
 
 
+def kept_versions(home: Home, painter: str) -> list[dict[str, str]]:
+    """The versions that are kept, oldest first, as rows of a table; `in place` says which of them visitors see."""
+    shelf = _shelf(home, painter)
+    current = shelf.in_place()
+    return [
+        {
+            "version": version.id,
+            "made": version.made,
+            "adapter": version.adapter_id,
+            "signed": "yes" if version.signed_by else "no",
+            "in place": "yes" if version == current else "",
+        }
+        for version in shelf.versions()
+    ]
+
+
 def check_verdict(home: Home, painter: str, adapter_id: str, *, needed: bool = True) -> None:
     """Raise NotPublished unless the adapter's verdict lets its pictures be published.
 
