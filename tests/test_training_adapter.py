@@ -293,6 +293,9 @@ def test_the_model_card_says_rights_and_how_to_load_and_takes_no_markup_from_the
     card = (home.root / adapter.path / "README.md").read_text()
     assert "public domain \\| \\<b\\>CC0\\</b\\>" in card
     assert f'load_lora_weights("{adapter.path}"' in card
+    assert f"| train | {len(adapter.scan_sha256s)} |" in card
+    assert "| validate | 0 | may choose a checkpoint |" in card
+    assert "| held out | 1 | only judge" in card
     assert adapter.trigger in card
     assert adapter.sha256 in card
 
