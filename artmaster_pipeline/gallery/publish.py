@@ -15,7 +15,7 @@ from artmaster_pipeline.errors import ArtMasterError, NotPublished
 from artmaster_pipeline.files import check_slug, clear_partials, inside, sha256_of, write_text
 from artmaster_pipeline.gallery.credentials import House
 from artmaster_pipeline.gallery.enlarging import enlarge_samples, waiting_room
-from artmaster_pipeline.gallery.pages import PAGE, Contents, painters_page, published_cell, site_contents
+from artmaster_pipeline.gallery.pages import PAGE, Contents, painters_pages, published_cells, site_contents
 from artmaster_pipeline.gallery.provenance import read_provenance
 from artmaster_pipeline.gallery.signing import Site, hash_of, signed, signer_of, unsigned
 from artmaster_pipeline.gallery.versions import Entry, Shelf, Version, files_of, now
@@ -50,7 +50,7 @@ def publish_gallery(home: Home, painter: str, profile: Profile, progress: Progre
     drawn = [cell for cell in cells if cell.column == "adapter"]
     enlarged, made = enlarge_samples(home, painter, profile, drawn, progress)
     enlarged = tuple(unsigned(home, painter, picture) for picture in enlarged)
-    records = (*(picture.record for picture in enlarged), *(published_cell(cell) for cell in cells))
+    records = (*(picture.record for picture in enlarged), *published_cells(home, provenance, cells))
     site = Site(provenance, site_contents(home, provenance, enlarged, cells), records)
     with _one_publisher(home):
         version = _kept(home, painter, site, signer_of(home, progress), progress)
@@ -92,7 +92,7 @@ def published_version(home: Home, painter: str) -> Version:
     shelf = _shelf(home, painter)
     if (version := shelf.in_place()) is not None:
         return version
-    records = read_manifest(shelf.site / MANIFEST, Sample)
+    records = _records_in_place(shelf)
     if not records:
         raise ArtMasterError(f"Nothing of {painter} is published yet: artmaster publish {painter}")
     files = files_of(shelf.site)
@@ -151,14 +151,14 @@ def check_verdict(home: Home, painter: str, adapter_id: str, *, needed: bool = T
 
 
 def renew_painters_page(home: Home) -> None:
-    """Write the page over all painters of the data home, where it would change."""
+    """Write the pages over all painters of the data home, one per language, where they would change."""
     galleries: dict[str, Sequence[Sample]] = {}
     for manifest in sorted((home.root / "gallery").glob(f"*/{MANIFEST}")):
         galleries[check_slug(manifest.parent.name)] = read_manifest(manifest, Sample)
-    page = home.root / "gallery" / PAGE
-    text = painters_page(home, galleries)
-    if not page.exists() or page.read_text(encoding="utf-8") != text:
-        write_text(page, text)
+    for name, content in painters_pages(home, galleries).items():
+        page = home.root / "gallery" / name
+        if not page.exists() or page.read_bytes() != content:
+            write_text(page, content.decode())
 
 
 def _evaluated(home: Home, painter: str) -> tuple[Adapter, tuple[Sample, ...]]:
@@ -223,12 +223,19 @@ def _kept(home: Home, painter: str, site: Site, house: House | None, progress: P
 def _put_in_place(home: Home, painter: str, version: Version, action: Any) -> None:
     shelf = _shelf(home, painter)
     if shelf.in_place() != version:
-        before = read_manifest(shelf.site / MANIFEST, Sample)
+        before = _records_in_place(shelf)
         instead = before[0].adapter_id if before else ""
         shelf.put_in_place(version)
         said = {"version_id": version.id, "adapter_id": version.adapter_id, "instead_of": instead}
         shelf.note(Entry(when=now(), action=action, **said))
     renew_painters_page(home)
+
+
+def _records_in_place(shelf: Shelf) -> tuple[Sample, ...]:
+    try:
+        return read_manifest(shelf.site / MANIFEST, Sample)
+    except (ValidationError, UnicodeDecodeError):  # somebody wrote into it: whatever it says does not count
+        return ()
 
 
 def _with_manifest(home: Home, painter: str, site: Site) -> Contents:
