@@ -90,6 +90,16 @@ def test_held_out_works_come_first_and_no_work_comes_twice(home: Home) -> None:
     assert [row.seed for row in rows] == [10, 11, 12, 13]
 
 
+def test_works_for_validation_stand_between_and_two_scans_of_one_work_are_one_row(home: Home) -> None:
+    small_archive(home, works=5, held_out=2)
+    images = training_images(home)
+    chooses, again, first = sorted({image.scan_sha256 for image in images if image.split == "train"})
+    changes = {chooses: {"split": "validate"}, again: {"group": first}, first: {"group": first}}
+    divided = [image.model_copy(update=changes.get(image.scan_sha256, {})) for image in images]
+    rows = choose_rows(divided, 6, seed=0)
+    assert [row.label for row in rows[1:]] == ["held-out work", "work for validation", "work from the training set"]
+
+
 def test_both_crop_shapes_are_judged(home: Home) -> None:
     small_archive(home)
     assert {row.image.height for row in choose_rows(training_images(home), 4, 0)} == {512, 768}
