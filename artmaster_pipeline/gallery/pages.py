@@ -1,8 +1,7 @@
-"""The site's files as names and contents: the page, its pictures in the sizes it shows, provenance."""
+"""The site's files as names and contents: the pages in each language, their pictures, provenance."""
 
-import io
-import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -10,71 +9,93 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from artmaster_pipeline import __version__
 from artmaster_pipeline.files import inside
-from artmaster_pipeline.gallery.enlarging import Picture, sample_facts
+from artmaster_pipeline.gallery import renditions
+from artmaster_pipeline.gallery.citing import bibtex, json_ld
+from artmaster_pipeline.gallery.enlarging import Picture
+from artmaster_pipeline.gallery.judgement import read_judgement
 from artmaster_pipeline.gallery.provenance import Provenance, provenance_json
-from artmaster_pipeline.pictures import AI_GENERATED, write_jpeg
+from artmaster_pipeline.gallery.rights import may_show
+from artmaster_pipeline.gallery.words import LANGUAGES, Words
+from artmaster_pipeline.pictures import AI_GENERATED
 from artmaster_pipeline.records import Sample, Scan
 from artmaster_pipeline.settings import Home, load_painter
 
 PAGE = "index.html"
 Contents = dict[str, bytes | Path]  # POSIX path below the site -> bytes, or the file to copy
 
-_THUMBNAIL, _VIEW = 640, 2048  # pixels of the longer side
-_STATIC = ("style.css", "gallery.js")
-_SCRIPTS = (("ja", re.compile(r"[぀-ヿ]")), ("ko", re.compile(r"[가-힯]")), ("zh", re.compile(r"[㐀-鿿]")))
+_STATIC = (
+    "style.css",
+    "theme.js",
+    "gallery.js",
+    "vendor/openseadragon.min.js",
+    "vendor/openseadragon-LICENSE.txt",
+)
+_MOST_DETAILS = 2  # pictures whose enlargement the page shows by a slider
+_SCRIPTS = (
+    ("ja", re.compile(r"[぀-ヿ]")),
+    ("ko", re.compile(r"[가-힯]")),
+    ("zh", re.compile(r"[㐀-鿿]")),
+    ("ar", re.compile(r"[\u0600-\u06ff]")),
+    ("he", re.compile(r"[\u0590-\u05ff]")),
+)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A row of the evaluation grid on the page."""
+    """A row of the evaluation grid on the page; `original` is None where its work may not be shown."""
 
-    original: Sample
+    original: Sample | None
     base: Sample
     adapter: Sample
     held_out: bool
 
 
 def site_contents(home: Home, provenance: Provenance, enlarged: Sequence[Picture], cells: Sequence[Sample]) -> Contents:
-    """All files of a painter's site but its manifest. `cells` are the evaluation's samples, three per row."""
+    """All files of a painter's site but its manifest. `cells` are the evaluation's samples, three per row.
+
+    Raises ArtMasterError where the evaluation's panel.json or verdict.json cannot be read.
+    """
     painter = provenance.adapter.painter
-    compared = {cell.path: inside(home.evaluation(painter), cell.path) for cell in cells}
-    contents: Contents = {}
+    evaluated = home.evaluation(painter) / provenance.adapter.id
+    files = {cell.id: inside(home.evaluation(painter), cell.path) for cell in cells}
+    shown = published_cells(home, provenance, cells)
+    records = in_order([picture.record for picture in enlarged])
+    works = work_thumbnails(home, provenance)
+    contents: Contents = {name: _asset(name) for name in _STATIC}
     for picture in enlarged:
         contents[picture.record.path] = picture.file
-        contents[view_of(picture.record)] = _jpeg(picture.file, _VIEW, picture.record)
-        contents[thumbnail_of(picture.record)] = _jpeg(picture.file, _THUMBNAIL, picture.record)
-    shown = [published_cell(cell) for cell in cells]
-    for cell, record in zip(cells, shown, strict=True):
-        contents[record.path] = compared[cell.path]
-        contents[thumbnail_of(record)] = _jpeg(compared[cell.path], _THUMBNAIL, record)
-    works = work_thumbnails(home, provenance)
+        contents |= renditions.renditions(picture.record, picture.file)
+    for cell in shown:
+        contents[cell.path] = files[cell.id]
+        contents |= renditions.renditions(cell, files[cell.id])
+    by_id = {cell.id: cell for cell in shown}
+    large = {picture.record.id: picture.file for picture in enlarged}
+    for record in records[:_MOST_DETAILS]:
+        source = by_id[record.enlarged_from]
+        contents |= renditions.details(record, large[record.id], source, files[source.id])
     contents |= {f"works/{name}": file for name, file in works.items()}
-    evaluated = home.evaluation(painter) / provenance.adapter.id
-    contents["grid.png"] = evaluated / "grid.png"
-    contents |= {name: _asset(name) for name in _STATIC}
-    records = [picture.record for picture in enlarged]
+    with_grid = len(shown) == len(cells)  # the grid shows every original
+    if with_grid:
+        contents["grid.png"] = evaluated / "grid.png"
     contents["provenance.json"] = provenance_json(provenance, [*records, *shown]).encode()
-    panel = json.loads((evaluated / "panel.json").read_text(encoding="utf-8"))
-    page = _page(home, provenance, records, _comparisons(shown, provenance), panel, frozenset(works))
-    contents[PAGE] = page.encode()
-    return contents
+    facts = _facts(home, provenance, records, shown) | {
+        "judgement": read_judgement(evaluated),
+        "thumbnails": {Path(name).stem: f"works/{name}" for name in works},
+        "grid": with_grid,
+    }
+    return contents | _pages(facts, by_id)
 
 
-def painters_page(
-    home: Home, galleries: Mapping[str, Sequence[Sample]], folders: Mapping[str, str] | None = None
-) -> str:
-    """The page over all painters; `galleries` holds the published records of each.
-
-    `folders` says in which folder beside the page a painter's site lies, where that is not the slug's.
-    """
-    shown = []
-    for painter, records in sorted(galleries.items()):
-        pictures = [record for record in in_order(records) if record.enlarged_by]
-        name = load_painter(home, painter).name if home.scans(painter).is_dir() else painter
-        shown.append({"slug": (folders or {}).get(painter, painter), "name": name, "pictures": pictures})
-    css = _asset("style.css").decode()
-    return _environment().get_template("painters.html").render(painters=shown, css=css, notice=AI_GENERATED)
+def published_cells(home: Home, provenance: Provenance, cells: Sequence[Sample]) -> tuple[Sample, ...]:
+    """The records of the grid's cells as they lie in the site; details of works that may not be shown are not there."""
+    settings = load_painter(home, provenance.adapter.painter)
+    return tuple(
+        published_cell(cell)
+        for cell in cells
+        if cell.column != "original" or may_show(provenance.scan(cell.scan_sha256), settings)
+    )
 
 
 def published_cell(cell: Sample) -> Sample:
@@ -82,55 +103,119 @@ def published_cell(cell: Sample) -> Sample:
     return Sample.model_validate(cell.model_dump() | {"path": f"comparison/{cell.id}.png"})
 
 
+def painters_pages(
+    home: Home, galleries: Mapping[str, Sequence[Sample]], folders: Mapping[str, str] | None = None
+) -> dict[str, bytes]:
+    """The pages over all painters, one per language, by file name; each holds its style and needs no other file.
+
+    `galleries` holds the published records of each painter, `folders` where a painter's site lies, as seen from the
+    pages; it is the painter's slug where nothing is said.
+    """
+    shown = []
+    for painter, records in sorted(galleries.items()):
+        pictures = [record for record in in_order(records) if record.enlarged_by]
+        name = load_painter(home, painter).name if home.scans(painter).is_dir() else painter
+        shown.append({"folder": (folders or {}).get(painter, painter), "name": name, "pictures": pictures})
+    inline = {"css": _asset("style.css").decode(), "script": _asset("theme.js").decode()}
+    return {
+        t.page("index"): _render("painters.html", "index", t, {"painters": shown, "inline": inline}) for t in LANGUAGES
+    }
+
+
+def painters_page(
+    home: Home, galleries: Mapping[str, Sequence[Sample]], folders: Mapping[str, str] | None = None
+) -> str:
+    """The page over all painters in English; see `painters_pages`."""
+    return painters_pages(home, galleries, folders)[PAGE].decode()
+
+
 def in_order(records: Sequence[Sample]) -> list[Sample]:
     """Records in the order of the grid's rows: by seed."""
     return sorted(records, key=lambda record: (record.seed, record.id))
 
 
-def view_of(record: Sample) -> str:
-    """The JPEG that a viewer opens."""
-    return record.path.removesuffix(".png") + ".jpg"
-
-
-def thumbnail_of(record: Sample) -> str:
-    """The JPEG on the page."""
-    return f"thumbnails/{record.id}.jpg"
-
-
 def work_thumbnails(home: Home, provenance: Provenance) -> dict[str, Path]:
-    """The register's thumbnails of the works trained on, by file name; a scan that has left the register has none."""
+    """The register's thumbnails of the works trained on that may be shown, by file name.
+
+    A scan that has left the register has none.
+    """
+    settings = load_painter(home, provenance.adapter.painter)
     folder = home.register(provenance.adapter.painter) / "thumbnails"
-    names = [f"{scan.id}.jpg" for scan in provenance.trained_on]
+    names = [f"{scan.id}.jpg" for scan in provenance.trained_on if may_show(scan, settings)]
     return {name: inside(folder, name) for name in names if inside(folder, name).is_file()}
 
 
-def _page(
-    home: Home,
-    provenance: Provenance,
-    pictures: Sequence[Sample],
-    comparisons: Sequence[Comparison],
-    panel: dict[str, Any],
-    works: frozenset[str],
-) -> str:
-    adapter = provenance.adapter
+def language_of(text: str) -> str:
+    """The language tag by which browsers choose fonts and voices, by the text's script; empty for Latin and others."""
+    return next((tag for tag, script in _SCRIPTS if script.search(text)), "")
+
+
+def work_name(scan: Scan) -> str:
+    """A work's title, or the name of its file where the archive gave none."""
+    return scan.title or Path(scan.path).stem
+
+
+def _facts(home: Home, provenance: Provenance, pictures: Sequence[Sample], cells: Sequence[Sample]) -> dict[str, Any]:
+    """What both pages of a painter are written from, whatever the language."""
+    adapter, painter = provenance.adapter, load_painter(home, provenance.adapter.painter)
     ranks = list(adapter.ranks.values())
-    return (
-        _environment()
-        .get_template("painter.html")
-        .render(
-            painter=load_painter(home, adapter.painter),
-            adapter=adapter,
-            pictures=in_order(pictures),
-            comparisons=comparisons,
-            cell_width=max(320, *(row.original.width for row in comparisons)),
-            panel=panel,
-            works=provenance.trained_on,
-            held_out=provenance.held_out,
-            thumbnails=works,
-            mean_rank=sum(ranks) / max(1, len(ranks)),
-            notice=AI_GENERATED,
-        )
-    )
+    rights = Counter(scan.rights or painter.rights for scan in provenance.trained_on)
+    return {
+        "painter": painter,
+        "adapter": adapter,
+        "pictures": pictures,
+        "comparisons": _comparisons(cells, provenance),
+        "works": provenance.trained_on,
+        "held_out": provenance.held_out,
+        "mean_rank": sum(ranks) / max(1, len(ranks)),
+        "rights": sorted(rights.items(), key=lambda item: (-item[1], item[0])),
+        "bibtex": bibtex(painter, adapter, len(provenance.trained_on)),
+        "version": __version__,
+    }
+
+
+def _pages(facts: dict[str, Any], cells: Mapping[str, Sample]) -> dict[str, bytes]:
+    """A painter's two pages in each language; `cells` are the comparison's, by id."""
+    pages = {}
+    views = [renditions.view_of(picture) for picture in facts["pictures"]]
+    for t in LANGUAGES:
+        described = json_ld(facts["painter"], facts["adapter"], facts["pictures"], views, t.tag)
+        said = facts | {
+            "json_ld": described,
+            "layers": _layers(t, facts["pictures"], facts["comparisons"], cells),
+            "details": [_detail(picture, cells) for picture in facts["pictures"][:_MOST_DETAILS]],
+        }
+        pages[t.page("index")] = _render("painter.html", "index", t, said)
+        pages[t.page("about")] = _render("about.html", "about", t, said)
+    return pages
+
+
+def _layers(
+    t: Words, pictures: Sequence[Sample], comparisons: Sequence[Comparison], cells: Mapping[str, Sample]
+) -> dict[str, list[dict[str, Any]]]:
+    """What the viewer lays over one another, by the id of the picture that it is opened from."""
+
+    def layer(record: Sample, label: str, alt: str) -> dict[str, Any]:
+        source = renditions.tile_source(record)
+        said = str(t(alt, prompt=record.prompt).unescape())
+        return {"label": str(t(label)), "alt": said, "url": renditions.view_of(record), "source": source}
+
+    layers = {
+        record.id: [layer(record, "after", "picture_alt"), layer(cells[record.enlarged_from], "before", "picture_alt")]
+        for record in pictures
+    }
+    for row in comparisons:
+        originals = [layer(row.original, "original", "original_alt")] if row.original else []
+        drawn = [layer(row.base, "base_model", "base_alt"), layer(row.adapter, "with_adapter", "adapter_alt")]
+        layers[row.adapter.id] = originals + drawn
+    return layers
+
+
+def _detail(record: Sample, cells: Mapping[str, Sample]) -> dict[str, Any]:
+    width, height = renditions.detail_size(record)
+    scale = f"{record.width / cells[record.enlarged_from].width:g}"
+    files = renditions.detail_files(record)
+    return {"record": record, "files": files, "width": width, "height": height, "scale": scale}
 
 
 def _comparisons(cells: Sequence[Sample], provenance: Provenance) -> list[Comparison]:
@@ -138,10 +223,16 @@ def _comparisons(cells: Sequence[Sample], provenance: Provenance) -> list[Compar
     rows = []
     for _, row in groupby(in_order(cells), key=lambda cell: cell.seed):
         by_column = {cell.column: cell for cell in row}
-        original = by_column["original"]
-        held_out = original.scan_sha256 not in provenance.adapter.scan_sha256s
+        original = by_column.get("original")
+        held_out = original is None or original.scan_sha256 not in provenance.adapter.scan_sha256s
         rows.append(Comparison(original, by_column["base"], by_column["adapter"], held_out))
     return rows
+
+
+def _render(template: str, stem: str, t: Words, facts: dict[str, Any]) -> bytes:
+    page = _environment().get_template(template)
+    said = {"inline": None, **facts, "t": t, "stem": stem, "languages": LANGUAGES, "generated": AI_GENERATED}
+    return str(page.render(said)).encode()
 
 
 def _environment() -> Any:
@@ -154,34 +245,17 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"thumbnail": thumbnail_of, "view": view_of, "language": language_of, "named": work_name}
+    environment.filters |= {
+        "thumbnail": renditions.thumbnail_of,
+        "view": renditions.view_of,
+        "srcset": renditions.srcset_of,
+        "largest_webp": renditions.largest_of,
+        "language": language_of,
+        "named": work_name,
+        "figure": lambda value: f"{value:.2f}".replace("-", "\N{MINUS SIGN}"),
+    }
     return environment
-
-
-def language_of(text: str) -> str:
-    """The language tag by which browsers choose fonts and voices: zh, ja or ko by the text's script, else empty."""
-    return next((tag for tag, script in _SCRIPTS if script.search(text)), "")
-
-
-def work_name(scan: Scan) -> str:
-    """A work's title, or the name of its file where the archive gave none."""
-    return scan.title or Path(scan.path).stem
 
 
 def _asset(name: str) -> bytes:
     return (resources.files("artmaster_pipeline.gallery") / "site" / name).read_bytes()
-
-
-def _jpeg(file: Path, long_side: int, record: Sample) -> bytes:
-    from PIL import Image
-
-    with Image.open(file) as picture:
-        image = picture.convert("RGB")
-    image.thumbnail((long_side, long_side), Image.Resampling.LANCZOS)
-    if record.column == "original":
-        facts = {"id": record.id, "notice": "Detail of a scanned artwork", "scan_sha256": record.scan_sha256}
-    else:
-        facts = sample_facts(record) | {"enlarged_by": record.enlarged_by}
-    buffer = io.BytesIO()
-    write_jpeg(buffer, image, facts)
-    return buffer.getvalue()

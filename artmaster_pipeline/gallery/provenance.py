@@ -21,6 +21,10 @@ class Provenance:
     trained_on: tuple[Scan, ...]
     held_out: tuple[Scan, ...]
 
+    def scan(self, sha256: str) -> Scan | None:
+        """The work that a file's sha256 belongs to, among those trained on and held out."""
+        return next((scan for scan in (*self.trained_on, *self.held_out) if scan.sha256 == sha256), None)
+
 
 def read_provenance(home: Home, adapter: Adapter) -> Provenance:
     """The adapter's works, by its own snapshot; titles and rights as the register has them today.
