@@ -72,9 +72,11 @@ def data_sha256(content: bytes) -> str:
 
 
 def has_credentials(content: bytes) -> bool:
-    """Whether the file carries a C2PA manifest, sound or not."""
-    name = _CREDENTIALS.get(kind_of(content))
-    return any(part.name == name for part in take_apart(content))
+    """Whether the file carries a C2PA manifest, sound or not; of a damaged file, whether it seems to."""
+    parts = take_apart(content)
+    if not parts:
+        return bool(kind_of(content)) and b"jumb" in content and b"c2pa" in content
+    return any(part.name == _CREDENTIALS[kind_of(content)] for part in parts)
 
 
 def without_credentials(content: bytes) -> bytes:

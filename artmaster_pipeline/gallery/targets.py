@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement, WrongUse
 from artmaster_pipeline.files import write_text
-from artmaster_pipeline.gallery.pages import PAGE, painters_page
+from artmaster_pipeline.gallery.pages import PAGE, painters_pages
 from artmaster_pipeline.gallery.publish import check_verdict, published_version
 from artmaster_pipeline.gallery.versions import Entry, Shelf, Version, now
 from artmaster_pipeline.pictures import AI_GENERATED
@@ -102,7 +102,7 @@ def find_target(url: str, home: Home) -> Target:
 
 def pages_over(home: Home, galleries: dict[str, Sequence[Sample]], folders: dict[str, str]) -> dict[str, bytes]:
     """The pages over all painters of a target, by name; `folders` says where each painter's files are there."""
-    return {PAGE: painters_page(home, galleries, folders).encode()}
+    return painters_pages(home, galleries, folders)
 
 
 def is_ours(page: str) -> bool:

@@ -5,6 +5,7 @@ damage and editing, not forgery); whether the data home knows the picture and pu
 credentials are whole, and whose they are.
 """
 
+import hashlib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,11 +13,10 @@ from pydantic import BaseModel, ConfigDict
 
 from artmaster_pipeline.containers import without_credentials
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
-from artmaster_pipeline.files import inside
 from artmaster_pipeline.gallery.credentials import EXTRA, Credentials, check_credentials
 from artmaster_pipeline.gallery.provenance import read_provenance
 from artmaster_pipeline.gallery.versions import SHELF, Shelf
-from artmaster_pipeline.pictures import changes, read_facts
+from artmaster_pipeline.pictures import AI_GENERATED, changes, read_facts
 from artmaster_pipeline.records import Adapter
 from artmaster_pipeline.settings import Home
 
@@ -101,12 +101,12 @@ def verify_picture(file: Path, home: Home | None = None) -> Verified:
     if elsewhere:
         findings.append("This data home published another picture under this id.")
     state: Literal["intact", "changed", "unknown"] = "changed" if findings else "intact"
-    if not ours and credentials.statement is None:
+    if not ours and credentials.statement is None and AI_GENERATED.encode() not in content:
         state = "unknown"
         findings.insert(0, "It carries no provenance of ArtMaster.")
     elif not ours:
         state = "changed"
-        findings.append("What ArtMaster wrote about the picture was taken out of the file.")
+        findings.append("What ArtMaster wrote about the picture was taken out of the file, or is damaged.")
     says = facts if ours else credentials.statement or {}
     return Verified(
         file=str(file),
@@ -139,19 +139,22 @@ def _contradictions(facts: dict[str, Any], credentials: Credentials) -> list[str
 
 def _published(home: Home, content: bytes, facts: dict[str, Any]) -> tuple[tuple[str, ...], bool]:
     """Where exactly this picture was published, and whether only other pictures were published under its id."""
-    plain = without_credentials(content)
+    sha256, plain = hashlib.sha256(content).hexdigest(), without_credentials(content)
     found, others = [], False
     name = str(facts.get("id", ""))
     for folder in sorted((home.root / "gallery" / SHELF).glob("*/")):
         shelf = Shelf(home.root / "gallery", folder.name)
         for version in shelf.versions():
-            for path in (path for path in version.files if name and Path(path).stem.startswith(name)):
-                kept = inside(shelf.folder / version.id, path)
-                if kept.is_file() and without_credentials(kept.read_bytes()) == plain:
+            for path, kept in version.files.items():
+                named = bool(name) and Path(path).stem.startswith(name)
+                if kept == sha256 or (named and _without(shelf.folder / version.id / path) == plain):
                     found.append(f"{folder.name}/{path}, version {version.id}")
-                else:
-                    others = True
+                others = others or named
     return tuple(found), others and not found
+
+
+def _without(file: Path) -> bytes | None:
+    return without_credentials(file.read_bytes()) if file.is_file() else None
 
 
 def _artworks(home: Home, adapter_id: str) -> tuple[Artwork, ...] | None:
