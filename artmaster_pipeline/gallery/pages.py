@@ -122,13 +122,6 @@ def painters_pages(
     }
 
 
-def painters_page(
-    home: Home, galleries: Mapping[str, Sequence[Sample]], folders: Mapping[str, str] | None = None
-) -> str:
-    """The page over all painters in English; see `painters_pages`."""
-    return painters_pages(home, galleries, folders)[PAGE].decode()
-
-
 def in_order(records: Sequence[Sample]) -> list[Sample]:
     """Records in the order of the grid's rows: by seed."""
     return sorted(records, key=lambda record: (record.seed, record.id))
@@ -169,6 +162,7 @@ def _facts(home: Home, provenance: Provenance, pictures: Sequence[Sample], cells
         "held_out": provenance.held_out,
         "mean_rank": sum(ranks) / max(1, len(ranks)),
         "rights": sorted(rights.items(), key=lambda item: (-item[1], item[0])),
+        "same_rights": next(iter(rights)) if len(rights) == 1 else "",
         "bibtex": bibtex(painter, adapter, len(provenance.trained_on)),
         "version": __version__,
     }

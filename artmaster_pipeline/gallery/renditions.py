@@ -25,7 +25,7 @@ _WIDTHS = (320, 640, 1280)  # pixels; a phone's column, a desk's, the same on a 
 _FALLBACK = 640  # pixels, the width of the JPEG
 LARGEST_WHOLE = 4096  # pixels of the longer side that a browser is given in one file
 _TILE, _OVERLAP = 510, 1  # pixels: with the overlap on both sides 512
-_DETAIL = (1280, 853)  # pixels, width and height: what the enlargement's slider shows of a picture
+_DETAIL = 1280  # pixels, the greatest width of what the enlargement's slider shows of a picture, at 3:2
 _STEP = 8  # pixels of the small picture: the grid on which a detail is looked for
 
 
@@ -99,7 +99,8 @@ def detail_files(record: Sample) -> dict[str, str]:
 
 def detail_size(record: Sample) -> tuple[int, int]:
     """Width and height of a picture's detail in pixels."""
-    return min(_DETAIL[0], record.width), min(_DETAIL[1], record.height)
+    width = min(_DETAIL, record.width)
+    return width, min(round(width * 2 / 3), record.height)
 
 
 def details(record: Sample, file: Path, source: Sample, source_file: Path) -> dict[str, bytes]:

@@ -7,7 +7,7 @@ for (const slider of document.querySelectorAll("[data-slider]")) {
     slider.style.setProperty("--at", `${range.value}%`);
     range.setAttribute("aria-valuetext", `${range.dataset.left} ${range.value} %, ${range.dataset.right} ${100 - range.value} %`);
   };
-  slider.classList.add("works");
+  slider.classList.add("live");
   range.hidden = false;
   range.addEventListener("input", show);
   show();
