@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from artmaster_pipeline import base_models
+from artmaster_pipeline.evaluation import drift
 from artmaster_pipeline.pictures import AI_GENERATED, write_png
 from artmaster_pipeline.records import (
     MANIFEST,
@@ -30,10 +31,18 @@ from artmaster_pipeline.records import (
     read_manifest,
     write_manifest,
 )
-from artmaster_pipeline.settings import Home, PainterSettings, save_painter
+from artmaster_pipeline.settings import Home, PainterSettings, Profile, load_profile, save_painter
 
 PAINTER = "some-painter"
 TRIGGER = "somepainter style"
+FAR_PROMPTS = ("a bowl of fruit", "a bird on a branch")
+
+
+def small_profile(**evaluation: Any) -> Profile:
+    """The miniature with an evaluation of few pictures."""
+    profile = load_profile("miniature")
+    few = {"samples": 4, "far_prompts": FAR_PROMPTS, "strengths": (), **evaluation}
+    return profile.model_copy(update={"evaluation": profile.evaluation.model_copy(update=few)})
 
 
 def painted(seed: int, width: int, height: int, ink: tuple[int, int, int]) -> np.ndarray:
@@ -160,6 +169,8 @@ def quick_drawing(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, bool]
     }
     for name, answer in answers.items():
         monkeypatch.setattr(base_models, name, answer, raising=False)
+    # Every picture shows what its prompt says, as far as anyone can tell.
+    monkeypatch.setattr(drift, "_load_fits", lambda profile: lambda picture, prompts: -np.arange(len(prompts)))
     return drawn
 
 
