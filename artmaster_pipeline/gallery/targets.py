@@ -118,7 +118,7 @@ def refusals(where: str, remedy: str, missing: str) -> Iterator[None]:
     """
     try:
         yield
-    except ArtMasterError:
+    except (ArtMasterError, LookupError, TypeError, AttributeError):  # a person's mistake is said, ours is not hidden
         raise
     except ImportError as error:
         raise MissingRequirement(missing) from error
