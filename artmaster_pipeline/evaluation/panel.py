@@ -262,7 +262,7 @@ def _other_painters(home: Home, painter: str) -> dict[str, list[TrainingImage]]:
 
 def _counts(images: Sequence[TrainingImage], samples: Sequence[Sample]) -> dict[str, int]:
     works = {
-        part: len({i.scan_sha256 for i in images if i.split == part}) for part in ("train", "validate", "held_out")
+        part: len({i.work for i in images if i.split == part}) for part in ("train", "validate", "held_out")
     }
     return {
         "prompts": sum(s.role == "panel" and s.column == "adapter" for s in samples),
