@@ -29,7 +29,8 @@ max_sequence_length: 64
 super_resolution: realesr-animevideov3-x4
 training: {learning_rate: 1.0e-3, epochs: 1, repeats: 2, batch_size: 2, max_steps: 8, init_r: 6, target_r: 3,
            allocate_every: 1, checkpoint_every: 2}
-evaluation: {rows: 2, num_inference_steps: 2}
+evaluation: {rows: 2, samples: 2, num_inference_steps: 2, far_prompts: [a bowl of fruit], strengths: []}
+gate: {better_than_base: [], max_drift: 1, max_suspects: 100}
 """
 KILL_AT = 2  # the kill comes at the second picture, step or sample of a stage
 
@@ -152,6 +153,54 @@ def test_every_way_of_materialising_gives_the_same_records(copied: Home) -> None
 
 
 @pytest.mark.slow
+def test_a_refused_adapter_is_no_crash_and_a_person_may_overrule(copied: Home) -> None:
+    published = identities(copied)["sample_gallery"]
+    profile = copied.root / "profiles" / "tiny.yaml"
+    strict = PROFILE.replace("better_than_base: []", "better_than_base: [tone]").replace("max_steps: 8", "max_steps: 6")
+    profile.write_text(strict)
+    refused = artmaster(copied, "run", PAINTER)
+    said = " ".join(refused.stdout.split())
+    assert "not published" in said
+    assert "Tone: not measured" in said  # 5 works: one is held out, and one has no variety to compare with
+    assert "report.html" in said
+    assert "Traceback" not in refused.stderr
+    assert identities(copied)["sample_gallery"] == published  # the first adapter's gallery stays
+    again = artmaster(copied, "run", PAINTER)
+    assert "not published" in again.stdout
+    assert "made" not in again.stdout
+    (adapter,) = read_manifest(copied.adapters(PAINTER) / MANIFEST, Adapter)
+    nothing_said = artmaster(copied, "gate", PAINTER, "--adapter", adapter.id, "--publish", check=False)
+    assert (nothing_said.returncode, "--reason" in nothing_said.stderr) == (2, True)
+    artmaster(copied, "gate", PAINTER, "--adapter", adapter.id, "--publish", "--reason", "Shown to the estate")
+    assert "made sample_gallery" in artmaster(copied, "run", PAINTER).stdout
+    gallery = read_manifest(copied.gallery(PAINTER) / MANIFEST, Sample)
+    assert {sample.adapter_id for sample in gallery} == {adapter.id}
+    kept = json.loads(artmaster(copied, "gate", PAINTER, "--json").stdout)
+    assert kept["by"] == "person"
+    assert "Shown to the estate" in kept["reasons"][0]
+    assert "Tone: not measured" in kept["failed"][0]
+    assert "up to date" in dvc(copied, "status")
+
+
+@pytest.mark.slow
+def test_two_adapters_are_compared_on_the_same_prompts_and_seeds(copied: Home) -> None:
+    (first,) = read_manifest(copied.adapters(PAINTER) / MANIFEST, Adapter)
+    (copied.root / "profiles" / "tiny.yaml").write_text(PROFILE.replace("max_steps: 8", "max_steps: 6"))
+    artmaster(copied, "run", PAINTER, "--until", "style_adapter")
+    said = json.loads(artmaster(copied, "evaluate", PAINTER, "--against", first.id, "--json").stdout)
+    assert said["against"]["champion_id"] == first.id
+    (second,) = read_manifest(copied.adapters(PAINTER) / MANIFEST, Adapter)
+    folder = copied.evaluation(PAINTER) / second.id
+    assert (folder / f"grid-against-{first.id}.png").is_file()
+    more = artmaster(copied, "evaluate", PAINTER, "--adapter", first.id, "--strengths", "0,0.5,1", "--checkpoints")
+    older = copied.evaluation(PAINTER) / first.id
+    assert {"grid-strengths.png", "grid-checkpoints.png", "report.html"} <= {file.name for file in older.iterdir()}
+    assert f"{first.id}" in more.stdout
+    unknown = artmaster(copied, "evaluate", PAINTER, "--adapter", "0123", check=False)
+    assert (unknown.returncode, "Known adapters" in " ".join(unknown.stderr.split())) == (2, True)
+
+
+@pytest.mark.slow
 def test_dvc_repro_runs_the_stale_stages_through_dagster(copied: Home) -> None:
     before = identities(copied)
     assert "up to date" in dvc(copied, "status")
@@ -262,6 +311,10 @@ def test_odd_files_dropped_by_hand_stop_neither_dagster_nor_dvc(home: Home) -> N
         (("run", PAINTER, "--until", "nope"), 2, "The stages are"),
         (("run", PAINTER, "--nope"), 2, "No such option"),
         (("lineage", "adapter", "0123"), 2, "There is no adapter"),
+        (("evaluate", PAINTER, "--strengths", "a lot"), 2, "numbers with commas"),
+        (("evaluate", PAINTER, "--strengths", "3"), 2, "between 0"),
+        (("evaluate", PAINTER), 1, "style_adapter"),
+        (("gate", PAINTER, "--publish", "--reject"), 2, "cannot both be meant"),
         (("lineage", "artwork", "xyz"), 2, "not a sha256"),
         (("lineage", "artwork", "00000000"), 2, "No scan"),
         (("generate", PAINTER, "a hill", "--size", "1x1"), 2, "choose one of"),

@@ -28,7 +28,7 @@ CHECKS = {
     "curated_crops:curated_crops_versioned": True,
     "curated_crops:every_scan_is_accounted_for": True,
     "evaluation_grid:evaluation_grid_versioned": True,
-    "evaluation_grid:nearer_than_the_base": False,
+    "evaluation_grid:fit_to_publish": True,
     "raw_scans:enough_works": True,
     "raw_scans:few_quarantined": False,
     "raw_scans:raw_scans_versioned": True,

@@ -1,0 +1,194 @@
+"""The gate: every limit is tried, each verdict says why, and a person's word is kept beside the figures."""
+
+import json
+from typing import Any
+
+import pytest
+from small_archive import PAINTER, add_adapter, quick_drawing, small_archive, small_profile
+
+from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.evaluation import Asked, current_verdict, decide, evaluate, evaluate_adapter, find_adapter
+from artmaster_pipeline.evaluation.compare import Contest
+from artmaster_pipeline.evaluation.gate import judge
+from artmaster_pipeline.records import MANIFEST, Adapter, AdapterSnapshot, Sample, Verdict, read_manifest
+from artmaster_pipeline.settings import GateSettings, Home
+
+LIMITS = GateSettings()
+
+
+def axis(gain: float, low: float, high: float) -> dict[str, Any]:
+    return {
+        "score": gain,
+        "score_interval": [low, high],
+        "gain": gain,
+        "gain_interval": [low, high],
+        "p": 0.01,
+        "floor": 1.0,
+        "result": 0.5,
+    }
+
+
+def panel(**changes: Any) -> dict[str, Any]:
+    """An adapter that keeps every limit, but for the changes."""
+    fine = {
+        "adapter_id": "a" * 16,
+        "counts": {"prompts": 24, "held_out_works": 12},
+        "axes": {name: axis(0.5, 0.2, 0.8) for name in ("tone", "brushwork", "composition", "style")},
+        "drift": {"loss": 0.05, "loss_interval": [0.0, 0.1], "slope": -0.05, "method": "CLIP"},
+        "memorisation": {"suspects": 0, "pictures": 40},
+    }
+    return fine | changes
+
+
+def verdict(measured: dict[str, Any], contest: Contest | None = None, **decision: str) -> Verdict:
+    return judge(measured, LIMITS, contest, decision)
+
+
+def test_an_adapter_that_keeps_every_limit_may_be_published() -> None:
+    found = verdict(panel())
+    assert (found.publish, found.by, found.failed) == (True, "figures", ())
+    assert len(found.reasons) == 5
+
+
+@pytest.mark.parametrize("name", ["tone", "brushwork", "style"])
+def test_a_gain_whose_interval_reaches_zero_is_no_gain(name: str) -> None:
+    axes = panel()["axes"] | {name: axis(0.5, -0.01, 0.9)}
+    found = verdict(panel(axes=axes))
+    assert not found.publish
+    assert len(found.failed) == 1
+    assert "not clearly nearer" in found.reasons[0]
+    assert "-0.010 to 0.900" in found.reasons[0]
+
+
+def test_composition_is_measured_but_no_limit() -> None:
+    axes = panel()["axes"] | {"composition": axis(-0.5, -0.9, -0.1)}
+    assert verdict(panel(axes=axes)).publish
+
+
+def test_all_reasons_are_given_at_once() -> None:
+    drift = {"loss": 0.4, "loss_interval": [0.3, 0.5], "slope": None, "method": "CLIP"}
+    found = verdict(panel(axes={}, drift=drift, memorisation={"suspects": 2, "pictures": 40}))
+    assert not found.publish
+    assert len(found.failed) == 5
+    assert any("falls by 0.400" in reason and "limit 0.15" in reason for reason in found.reasons)
+    assert any("2 of 40 samples" in reason for reason in found.reasons)
+    assert any("not measured" in reason for reason in found.reasons)
+
+
+def contest(**axes: dict[str, Any]) -> Contest:
+    return Contest("c" * 16, "a" * 16, 24, axes)
+
+
+def test_a_challenger_that_is_clearly_worse_than_the_champion_is_refused() -> None:
+    worse = verdict(panel(), contest(tone=axis(-0.3, -0.5, -0.1), brushwork=axis(0.1, 0.0, 0.2)))
+    assert not worse.publish
+    assert worse.champion_id == "c" * 16
+    assert "Tone: worse than the published adapter" in worse.reasons[0]
+    assert verdict(panel(), contest(tone=axis(-0.1, -0.3, 0.1))).publish  # cannot be told apart: not worse
+
+
+def test_a_champion_that_cannot_be_compared_is_named_and_stops_nobody() -> None:
+    found = verdict(panel(), Contest("c" * 16, "a" * 16, why_not="its weights are no longer there"))
+    assert found.publish
+    assert any("its weights are no longer there" in reason for reason in found.reasons)
+
+
+def test_a_persons_word_stands_and_the_figures_stay_beside_it() -> None:
+    bad = panel(memorisation={"suspects": 3, "pictures": 40})
+    said = {"by": "mei", "at": "2026-11-24T10:00:00+00:00", "reason": "The estate agreed"}
+    allowed = verdict(bad, **said, verdict="publish")
+    assert (allowed.publish, allowed.by) == (True, "person")
+    assert allowed.reasons == ("mei decided on 2026-11-24: The estate agreed",)
+    assert len(allowed.failed) == 1
+    refused = verdict(panel(), **said, verdict="reject")
+    assert (refused.publish, refused.failed) == (False, ())
+
+
+def test_every_figure_is_in_the_verdict() -> None:
+    found = verdict(panel(), contest(tone=axis(0.1, 0.0, 0.2))).figures
+    assert found["axes"]["tone"]["gain_interval"] == [0.2, 0.8]
+    assert found["drift"]["loss"] == 0.05
+    assert found["suspects"] == 0
+    assert found["against_published"]["axes"]["tone"]["gain"] == 0.1
+    assert json.loads(json.dumps(found)) == found
+
+
+# In a data home
+
+
+@pytest.fixture
+def evaluated(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
+    quick_drawing(monkeypatch)
+    small_archive(home, works=6, held_out=3)
+    evaluate_adapter(home, PAINTER, small_profile())
+    return home
+
+
+def adapter_of(home: Home) -> Adapter:
+    return read_manifest(home.adapters(PAINTER) / MANIFEST, Adapter)[0]
+
+
+def test_the_verdict_lies_beside_the_panel_with_a_report(evaluated: Home) -> None:
+    found, report = current_verdict(evaluated, PAINTER)
+    assert found.adapter_id == adapter_of(evaluated).id
+    page = report.read_text(encoding="utf-8")
+    for reason in found.reasons:
+        assert reason.split("(")[0].strip() in page.replace("&#39;", "'")
+
+
+def test_decisions_only_grow_and_the_last_one_counts(evaluated: Home) -> None:
+    adapter = adapter_of(evaluated)
+    decide(evaluated, PAINTER, adapter.id, "reject", "The heirs object")
+    evaluate(evaluated, adapter, small_profile(), Asked())
+    assert current_verdict(evaluated, PAINTER)[0].publish is False
+    decide(evaluated, PAINTER, adapter.id, "publish", "The heirs   agreed\nin writing")
+    evaluate(evaluated, adapter, small_profile(), Asked())
+    found = current_verdict(evaluated, PAINTER)[0]
+    assert found.publish
+    assert found.reasons[0].endswith("The heirs agreed in writing")
+    kept = (evaluated.evaluation(PAINTER) / "decisions.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["verdict"] for line in kept] == ["reject", "publish"]
+
+
+def test_a_decision_without_a_reason_or_an_evaluation_is_refused(evaluated: Home) -> None:
+    with pytest.raises(WrongUse, match="reason"):
+        decide(evaluated, PAINTER, adapter_of(evaluated).id, "publish", "  ")
+    with pytest.raises(WrongUse, match="artmaster evaluate"):
+        decide(evaluated, PAINTER, "0" * 16, "publish", "why not")
+
+
+def published(home: Home, adapter: Adapter) -> None:
+    """Let the gallery's manifest name that adapter."""
+    from artmaster_pipeline.records import write_manifest
+
+    rows = read_manifest(home.evaluation(PAINTER) / adapter.id / MANIFEST, Sample)
+    write_manifest(home.gallery(PAINTER) / MANIFEST, rows[:1])
+
+
+def test_a_new_adapter_meets_the_published_one_on_the_same_prompts_and_seeds(evaluated: Home) -> None:
+    old = adapter_of(evaluated)
+    published(evaluated, old)
+    snapshot = AdapterSnapshot.model_validate_json((evaluated.root / old.path / "lineage.json").read_text())
+    new = add_adapter(evaluated, snapshot.scans, snapshot.training_images, seed=1)
+    evaluate_adapter(evaluated, PAINTER, small_profile())
+    found = current_verdict(evaluated, PAINTER)[0]
+    assert (found.adapter_id, found.champion_id) == (new.id, old.id)
+    against = found.figures["against_published"]
+    assert against["prompts"] == 4
+    for figures in against["axes"].values():  # both draw the same here
+        assert figures["gain"] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_report_shows_text_as_text(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick_drawing(monkeypatch)
+    small_archive(home, works=6, held_out=3, title="<script>alert('x')</script>")
+    evaluate_adapter(home, PAINTER, small_profile())
+    page = current_verdict(home, PAINTER)[1].read_text(encoding="utf-8")
+    assert "<script>" not in page
+    assert "&lt;script&gt;alert" in page
+    assert 'src="http' not in page
+
+
+def test_find_adapter_refuses_names_that_are_paths(evaluated: Home) -> None:
+    with pytest.raises(WrongUse, match="Known adapters"):
+        find_adapter(evaluated, PAINTER, small_profile(), "../../scans")
