@@ -74,10 +74,9 @@ def write_jpeg(target: Any, image: "Image.Image", facts: dict[str, Any], quality
 
     A prompt of more than 4,000 characters is cut in the file, since a JPEG has no room for it.
     """
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality, progressive=True, subsampling="4:4:4")
-    facts = _sealed(_fitting(facts) | {"data_sha256": data_sha256(buffer.getvalue())})
-    head, *rest = take_apart(buffer.getvalue())  # APP0 is to stay first
+    encoded = _encoded(image, quality)
+    facts = _sealed(_fitting(facts) | {"data_sha256": data_sha256(encoded)})
+    head, *rest = take_apart(encoded)  # APP0 is to stay first
     _put(target, put_together("jpeg", [head, *_jpeg_words(facts), *rest]))
 
 
@@ -138,6 +137,23 @@ def changes(path: Path, facts: dict[str, Any]) -> tuple[str, ...]:
     elif not _has_its_words(content, facts):
         found.append("What viewers show about the picture (description, XMP, EXIF) was changed or added to.")
     return tuple(found)
+
+
+def _encoded(image: "Image.Image", quality: int) -> bytes:
+    """A JPEG without metadata: progressive, or baseline where the picture is too noisy for Pillow's buffer.
+
+    That buffer holds a progressive file whole, one byte per pixel.
+    """
+    for progressive in (True, False):
+        buffer = io.BytesIO()
+        try:
+            image.save(buffer, "JPEG", quality=quality, progressive=progressive, subsampling="4:4:4")
+        except OSError:
+            if not progressive:
+                raise
+        else:
+            break
+    return buffer.getvalue()
 
 
 def _has_its_words(content: bytes, facts: dict[str, Any]) -> bool:

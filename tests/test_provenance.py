@@ -99,6 +99,12 @@ def test_a_very_long_prompt_is_cut_in_the_file_and_the_file_stays_whole(tmp_path
     assert pictures.changes(file, facts) == ()
 
 
+def test_a_picture_of_noise_can_be_written_as_jpeg(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (1024, 1024, 3), dtype=np.uint8)
+    pictures.write_jpeg(tmp_path / "noise.jpg", Image.fromarray(noise), FACTS, quality=95)
+    assert verify_picture(tmp_path / "noise.jpg").state == "intact"
+
+
 def test_a_scans_detail_is_not_called_generated(tmp_path: Path) -> None:
     for suffix in KINDS:
         file = written(tmp_path, suffix, {"id": "0" * 16, "notice": "Detail of a scanned artwork"})

@@ -18,7 +18,6 @@ from artmaster_pipeline.files import write_text
 from artmaster_pipeline.gallery.pages import PAGE, painters_pages
 from artmaster_pipeline.gallery.publish import check_verdict, published_version
 from artmaster_pipeline.gallery.versions import Entry, Shelf, Version, now
-from artmaster_pipeline.pictures import AI_GENERATED
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import MANIFEST, Sample, read_manifest
 from artmaster_pipeline.settings import Home
@@ -26,6 +25,7 @@ from artmaster_pipeline.settings import Home
 STORES = ("s3", "gs", "az", "memory")
 KNOWN = "a folder, file:///folder, s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, hf://spaces/USER/NAME"
 
+_MARK = '<meta name="generator" content="ArtMaster">'
 _SECRET_NAME = re.compile(r"SECRET|TOKEN|PASSWORD|CREDENTIAL|KEY|CONNECTION_STRING|SAS", re.IGNORECASE)
 
 
@@ -107,7 +107,7 @@ def pages_over(home: Home, galleries: dict[str, Sequence[Sample]], folders: dict
 
 def is_ours(page: str) -> bool:
     """Whether a page was made by ArtMaster, and may be replaced by another one of ours."""
-    return AI_GENERATED in page
+    return _MARK in page
 
 
 @contextmanager
