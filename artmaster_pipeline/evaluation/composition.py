@@ -1,7 +1,8 @@
 """Composition: where the picture is empty, where its weight lies, and how ordered or intricate it is.
 
 Weight is difference to the picture's own ground, the tone of its smooth parts: the bare paper or silk of an ink
-painting, a sky in oils. So light figures on dark silk weigh as dark ink on paper does.
+painting, a sky in oils. So light figures on dark silk weigh as dark ink on paper does. Pictures are looked at from
+afar, at 128 pixels along the shorter side, where single strokes no longer count.
 """
 
 from collections.abc import Sequence
@@ -12,13 +13,14 @@ from artmaster_pipeline.evaluation.components import Component, scaled_differenc
 if TYPE_CHECKING:
     import numpy as np
 
+_SIDE = 128  # pixels, of the shorter side
 _NOISE = 1.0  # sigma of the Gaussian that takes a scan's noise away, pixels
-_NEIGHBOURHOOD = 1 / 64  # sigma of what a pixel's smoothness is judged by, of the shorter side
-_SMOOTH = 2.0  # L*: standard deviation of a smooth neighbourhood, about that of bare paper or silk
+_NEIGHBOURHOOD = 2.0  # sigma of what a pixel's smoothness is judged by, pixels
+_SMOOTH = 1.0  # CIELAB colour difference: standard deviation around a pixel of bare paper or silk; oils have more
 _GROUND_WIDTH = 3.0  # L*: how far tones of one ground lie apart
 _NEAR_GROUND = 8.0  # CIELAB colour difference
-_EDGES = (1.5, 3.0)  # L* per pixel: where an edge goes on, where one starts
-_GREY_STEPS = 64  # of 256: what differs by less is equal in ordinal patterns, as the noise of a scan is
+_EDGES = (1.0, 2.0)  # L* per pixel: where an edge goes on, where one starts
+_TONE = 2.0  # L*: what differs by less makes no ordinal pattern, as the noise of bare ground
 
 
 def describe(pictures: Sequence["np.ndarray"]) -> dict[str, "np.ndarray"]:
@@ -30,13 +32,11 @@ def describe(pictures: Sequence["np.ndarray"]) -> dict[str, "np.ndarray"]:
     (n, 2): permutation entropy and statistical complexity, both in 0..1.
     """
     import numpy as np
-    from skimage.color import rgb2lab
-    from skimage.filters import gaussian
 
     rows: dict[str, list[np.ndarray]] = {component.name: [] for component in COMPONENTS}
     for picture in pictures:
-        lab = gaussian(rgb2lab(picture), _NOISE, mode="reflect", channel_axis=-1)
-        smooth = smooth_parts(lab[..., 0])
+        lab = _from_afar(picture)
+        smooth = smooth_parts(lab)
         from_ground = np.linalg.norm(lab - ground(lab, smooth), axis=-1)
         weight = np.maximum(from_ground - _NEAR_GROUND / 2, 0)
         rows["blank space"].append(blank_space(smooth & (from_ground < _NEAR_GROUND)))
@@ -47,26 +47,41 @@ def describe(pictures: Sequence["np.ndarray"]) -> dict[str, "np.ndarray"]:
     return {name: np.stack(row) for name, row in rows.items()}
 
 
-def smooth_parts(light: "np.ndarray") -> "np.ndarray":
-    """Where a lightness image varies no more than bare paper or silk does: bool (height, width)."""
+def _from_afar(picture: "np.ndarray") -> "np.ndarray":
+    """A picture in CIELAB at 128 pixels along its shorter side, without its noise."""
+    import numpy as np
+    from PIL import Image
+    from skimage.color import rgb2lab
+    from skimage.filters import gaussian
+
+    height, width = picture.shape[:2]
+    if (shorter := min(height, width)) > _SIDE:
+        size = (round(width * _SIDE / shorter), round(height * _SIDE / shorter))
+        picture = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+    return gaussian(rgb2lab(picture), _NOISE, mode="reflect", channel_axis=-1)
+
+
+def smooth_parts(lab: "np.ndarray") -> "np.ndarray":
+    """Where a CIELAB image varies no more around a pixel than bare paper or silk does: bool (height, width)."""
     import numpy as np
     from skimage.filters import gaussian
 
-    sigma = _NEIGHBOURHOOD * min(light.shape)
-    mean = gaussian(light, sigma, mode="reflect")
-    variance = gaussian((light - mean) ** 2, sigma, mode="reflect")
+    from_mean = lab - gaussian(lab, _NEIGHBOURHOOD, mode="reflect", channel_axis=-1)
+    variance = gaussian((from_mean**2).sum(axis=-1), _NEIGHBOURHOOD, mode="reflect")
     return np.asarray(variance < _SMOOTH**2)
 
 
 def ground(lab: "np.ndarray", smooth: "np.ndarray") -> "np.ndarray":
-    """The tone of the ground (3,): the mean colour around the most frequent lightness of the smooth parts.
+    """The tone of the ground (3,): the mean colour around the most frequent lightness of the lighter smooth parts.
 
-    A picture without smooth parts has its most frequent lightness for ground.
+    Lighter than half of the picture, since paint goes on the ground: dark smooth parts are painted shadows. A picture
+    without such parts has the most frequent lightness of its lighter half for ground.
     """
     import numpy as np
     from scipy.ndimage import gaussian_filter1d
 
-    points = lab[smooth] if smooth.any() else lab.reshape(-1, 3)
+    lighter = lab[..., 0] >= np.median(lab[..., 0])
+    points = lab[smooth & lighter] if (smooth & lighter).any() else lab[lighter]
     counts, edges = np.histogram(points[:, 0], bins=101, range=(-0.5, 100.5))
     peak = edges[int(np.argmax(gaussian_filter1d(counts.astype(float), _GROUND_WIDTH)))] + 0.5
     return points[np.abs(points[:, 0] - peak) <= 2 * _GROUND_WIDTH].mean(axis=0)
@@ -111,7 +126,7 @@ def box_dimension(light: "np.ndarray") -> float:
     from skimage.feature import canny
     from skimage.measure import block_reduce
 
-    edges = canny(light, 1.0, *_EDGES)
+    edges = canny(light, 1.5, *_EDGES)
     if not edges.any():
         return 0.0
     sides = 2 ** np.arange(1, max(3, int(np.log2(min(light.shape))) - 2))
@@ -128,7 +143,7 @@ def order(light: "np.ndarray") -> "np.ndarray":
     import numpy as np
     import ordpy
 
-    tones = np.rint(light / 100 * _GREY_STEPS)
+    tones = np.rint(light / _TONE)
     windows = np.stack([tones[:-1, :-1], tones[:-1, 1:], tones[1:, :-1], tones[1:, 1:]], axis=-1).reshape(-1, 4)
     patterns = np.argsort(windows, axis=1, kind="stable") @ np.array([64, 16, 4, 1])
     counts = np.bincount(patterns)
