@@ -15,6 +15,7 @@ from artmaster_pipeline.errors import ArtMasterError, NotPublished
 from artmaster_pipeline.files import check_slug, clear_partials, inside, sha256_of, write_text
 from artmaster_pipeline.gallery.credentials import House
 from artmaster_pipeline.gallery.enlarging import enlarge_samples, waiting_room
+from artmaster_pipeline.gallery.judgement import VERDICT
 from artmaster_pipeline.gallery.pages import PAGE, Contents, painters_pages, published_cells, site_contents
 from artmaster_pipeline.gallery.provenance import read_provenance
 from artmaster_pipeline.gallery.signing import Site, hash_of, signed, signer_of, unsigned
@@ -31,8 +32,6 @@ from artmaster_pipeline.records import (
     write_manifest,
 )
 from artmaster_pipeline.settings import Home, Profile
-
-VERDICT = "verdict.json"
 
 
 def publish_gallery(home: Home, painter: str, profile: Profile, progress: Progress = SILENT) -> Outcome[Sample]:
@@ -145,8 +144,8 @@ def check_verdict(home: Home, painter: str, adapter_id: str, *, needed: bool = T
         judge = "a person" if verdict.by == "person" else "its figures"
         raise NotPublished(
             f"The adapter {adapter_id} of {painter} is not published, by the word of {judge}: "
-            f"{' '.join(verdict.reasons) or 'no reason was given.'} What is published stays as it is. A person may "
-            f"decide otherwise: artmaster gate {painter}"
+            f"{' '.join(verdict.reasons) or 'no reason was given.'} What is published stays as it is. To overrule: "
+            f"artmaster gate {painter} --adapter {adapter_id} --publish --reason TEXT"
         )
 
 
