@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     import numpy as np
 
 _JPEG_QUALITY = 75
-_LOW_PASS = 1.0  # sigma, pixels
+_LOW_PASS = 1.2  # sigma, pixels
 _FLAT = 1e-2  # L* squared: below it lies the noise of 8-bit pictures
 _BANDS = (1.5, 3.0, 6.0)  # sigma of each band's finer Gaussian, pixels
 _TENSOR_SIGMA = 2.0  # pixels
 _DIRECTIONS_OF_STROKES = 18  # bins of 10 degrees
 _TEXTURE_POINTS = 1_024  # of each picture
 _TEXTURE_DIRECTIONS = 48
-_SPECTRUM = (0.03, 0.15)  # cycles per pixel: above lies what the low-pass removed, below too few frequencies
+_SPECTRUM = (0.02, 0.13)  # cycles per pixel: above lies what the low-pass removed, below too few frequencies
 _SURROUNDINGS = 1 / 12  # sigma of what a stroke is told from, of the shorter side
 _STROKE_CONTRAST = 0.25  # of the standard deviation of the difference to the surroundings
 
