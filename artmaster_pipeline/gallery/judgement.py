@@ -1,7 +1,6 @@
 """How an adapter was judged, as the pages tell it: read from the evaluation's panel.json and verdict.json."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,8 +86,7 @@ def _place(name: str) -> tuple[int, str]:
 
 def _read(file: Path, kind: type[Any]) -> Any:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        return kind.model_validate(content if isinstance(content, Mapping) else {"": content})
+        return kind.model_validate(json.loads(file.read_text(encoding="utf-8")))
     except OSError as error:
         raise ArtMasterError(f"{file} is missing: run the stage evaluation_grid again.") from error
     except ValidationError as error:

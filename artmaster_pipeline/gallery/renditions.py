@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-_WIDTHS = (320, 640, 1280)  # pixels; a phone's column, a desk's, the same on a dense screen
+_QUALITIES = {320: 80, 640: 80, 960: 70}  # by width in pixels: the last is for dense screens, where errors are smaller
 _FALLBACK = 640  # pixels, the width of the JPEG
 LARGEST_WHOLE = 4096  # pixels of the longer side that a browser is given in one file
 _TILE, _OVERLAP = 510, 1  # pixels: with the overlap on both sides 512
@@ -33,7 +33,9 @@ def renditions(record: Sample, file: Path) -> dict[str, bytes]:
     """The page's and the viewer's files of a picture, by their names below the site. `file` holds its full size."""
     image = _opened(file)
     facts = facts_of(record)
-    made = {name: _webp(_at_width(image, width), facts) for width, name in _page_files(record)}
+    made = {
+        name: _webp(_at_width(image, width), facts, _QUALITIES.get(width, 80)) for width, name in _page_files(record)
+    }
     made[thumbnail_of(record)] = _jpeg(_at_width(image, min(_FALLBACK, record.width)), facts)
     if record.enlarged_by:
         whole = image.copy()
@@ -134,8 +136,8 @@ def facts_of(record: Sample) -> dict[str, Any]:
 
 
 def _page_files(record: Sample) -> list[tuple[int, str]]:
-    widths = [width for width in _WIDTHS if width < record.width]
-    if record.width <= _WIDTHS[-1]:
+    widths = [width for width in _QUALITIES if width < record.width]
+    if record.width <= max(_QUALITIES):
         widths.append(record.width)
     return [(width, f"thumbnails/{record.id}-{width}.webp") for width in widths]
 
@@ -160,9 +162,9 @@ def _jpeg(image: "Image.Image", facts: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _webp(image: "Image.Image", facts: dict[str, Any]) -> bytes:
+def _webp(image: "Image.Image", facts: dict[str, Any], quality: int = 80) -> bytes:
     buffer = io.BytesIO()
-    write_webp(buffer, image, facts)
+    write_webp(buffer, image, facts, quality)
     return buffer.getvalue()
 
 
