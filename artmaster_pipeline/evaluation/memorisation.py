@@ -31,13 +31,14 @@ _TILES_SIDE, _TILES, _SHIFT = 32, 4, 2  # pixels, tiles along a side, pixels tha
 # The limit is this quantile of the references' distances, less a margin: one pair of works that are nearly one picture
 # (a replica, a second state of a print) must not set it, and few references give a quantile near their smallest.
 _QUANTILE, _MARGIN = 0.05, 0.85
-_MOST_REFERENCES = 100  # crops that are compared with all others; more change the quantile by little
+_MOST_REFERENCES = 50  # crops that are compared with all others; more change the quantile by little
 # Bounds of each limit. The lower: what only a copy reaches, so that copies are found even where the training set holds
 # a work twice under two names. The upper: what works without a common motif do not reach, for where the references are
 # few or all far; also the limit where there are none.
 _BOUNDS = {"phash": (15.0, 43.0), "lpips": (0.15, 0.34), "correlation": (0.15, 0.40)}
 _AGREEING = 2  # measures
-_ASPECT = 1.2  # a picture longer than that is seen through three squares
+_ASPECT = 1.2  # a picture longer than that is seen through squares: a sample's ends, a crop's ends and middle
+_ENDS, _THIRDS = (0.0, 1.0), (0.0, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,8 @@ def _distances(queries: "Sequence[np.ndarray]", crops: "Sequence[np.ndarray]", d
     """By measure (queries, 2 * crops), the second half with the crops mirrored; the nearest of all pairs of views."""
     from PIL import ImageOps
 
-    ours, whose = _views(queries)
-    theirs, of_crop = _views(crops)
+    ours, whose = _views(queries, _ENDS)
+    theirs, of_crop = _views(crops, _THIRDS)
     theirs += [ImageOps.mirror(view) for view in theirs]
     of_crop += [place + len(crops) for place in of_crop]
     measures: dict[str, Callable[[list[Image.Image], list[Image.Image]], np.ndarray]] = {
@@ -139,8 +140,8 @@ def _distances(queries: "Sequence[np.ndarray]", crops: "Sequence[np.ndarray]", d
     return {name: _of_pictures(measure(ours, theirs), whose, of_crop) for name, measure in measures.items()}
 
 
-def _views(pictures: "Sequence[np.ndarray]") -> "tuple[list[Image.Image], list[int]]":
-    """Squares of every picture and whose they are: one of a nearly square picture, else three along its length."""
+def _views(pictures: "Sequence[np.ndarray]", parts: tuple[float, ...]) -> "tuple[list[Image.Image], list[int]]":
+    """Squares of every picture and whose they are: one of a nearly square picture, else `parts` along its length."""
     from PIL import Image
 
     views, places = [], []
@@ -148,7 +149,7 @@ def _views(pictures: "Sequence[np.ndarray]") -> "tuple[list[Image.Image], list[i
         image = Image.fromarray(picture)
         side = min(image.size)
         across, down = image.width - side, image.height - side
-        for part in (0.0, 0.5, 1.0) if max(image.size) > _ASPECT * side else (0.5,):
+        for part in parts if max(image.size) > _ASPECT * side else (0.5,):
             left, top = round(part * across), round(part * down)
             views.append(image.crop((left, top, left + side, top + side)))
             places.append(place)

@@ -25,7 +25,7 @@ _ALLOWED = {("numpy.core.multiarray", "_reconstruct"), ("numpy", "ndarray"), ("n
 _HALVED_BEFORE = (2, 4, 7, 10)  # convolutions that a 2x2 maximum goes before
 _SEEN_AFTER = (1, 3, 6, 9, 12)  # the last convolution of each stage: relu1_2, relu2_2, relu3_3, relu4_3, relu5_3
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of LPIPS, for pixels in -1..1
-_PIXELS_AT_ONCE = 16 * 256 * 256  # about 2 GB of features
+_PIXELS_AT_ONCE = 4 * 256 * 256  # about 0.5 GB of features
 
 
 def weights_file() -> Path:
