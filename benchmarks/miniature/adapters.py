@@ -5,12 +5,14 @@
 One painter is a style of the sample painters that the base is not taught; the other is real (`--kind` takes the rows
 of that kind from the folder's MANIFEST.csv). The rooms of the product do all of it: register, crop, caption, train
 with the profile `miniature`, draw. Then the same prompts and seeds are drawn with and without the adapter, and both
-are compared with works that were held out of the training, on every axis of the evaluation panel. Works and prompts
-are drawn again with replacement (bootstrap) for the 95 % interval of the difference. Sheets go to `--work`.
+are compared with works that were held out of the training, on every axis of the evaluation panel, in units of the
+painter's own variety. Works and prompts are drawn again with replacement for the 95 % interval of the gain. Sheets
+go to `--work`.
 """
 
 import argparse
 import csv
+import itertools
 import shutil
 import time
 from collections.abc import Sequence
@@ -22,7 +24,8 @@ from PIL import Image
 from artmaster_pipeline.base_models import Drawing, attach, draw_all, load_pipeline
 from artmaster_pipeline.base_models.training_pictures import UNTAUGHT_STYLE
 from artmaster_pipeline.curation import crop_scans
-from artmaster_pipeline.evaluation.distances import Clouds, colour_distance, measure, texture_distance
+from artmaster_pipeline.evaluation import sets
+from artmaster_pipeline.evaluation.looks import look_at
 from artmaster_pipeline.files import inside, write_text
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import TrainingImage
@@ -34,9 +37,6 @@ from artmaster_pipeline.training import build_training_set, train_adapter
 TRAIN_WORKS = 40
 HELD_OUT_WORKS = 36  # of the sample painter; of a real one, what there is beyond the trained
 DRAWN = 36  # pictures with and without the adapter
-ROUNDS = 200
-POINTS = 200  # of each picture, in a bootstrap round
-AXES = ("colour", "texture")
 
 
 def main() -> None:
@@ -58,7 +58,7 @@ def main() -> None:
     for painter, folder in painters.items():
         add_scans(home, painter, folder, name=painter, trigger=f"{painter.replace('-', '')} style", progress=progress)
         rows += compare(home, painter, options.model, options.work, progress)
-    print("| painter | axis | base | adapter | training works | base - adapter, 95 % interval |")
+    print("| painter | axis | base | adapter | training works | gain, 95 % interval |")
     print("|---|---|---|---|---|---|")
     print("\n".join(rows))
 
@@ -100,11 +100,8 @@ def compare(home: Home, painter: str, model: str, work: Path, progress: Progress
     drawn["adapter"] = _draw(pipe, drawings, work / painter / "adapter", progress)
     originals = [inside(home.training_set(painter), image.path) for image in held_out]
     _sheet([originals, drawn["base"], drawn["adapter"]], work / f"{painter}.png")
-    side = min(profile.size(512, 512))
-    seen = {name: measure(paths, side) for name, paths in drawn.items()}
-    reference = measure(originals, side)
-    ceiling = measure([inside(home.training_set(painter), image.path) for image in trained], side)
-    return [_row(painter, axis, seen, reference, ceiling) for axis in AXES]
+    works_trained = [inside(home.training_set(painter), image.path) for image in trained]
+    return _rows(home, painter, profile, [works_trained, originals, drawn["base"], drawn["adapter"]], progress)
 
 
 def _one_per_work(images: Sequence[TrainingImage], split: str) -> list[TrainingImage]:
@@ -141,26 +138,17 @@ def _draw(pipe: object, drawings: list[Drawing], folder: Path, progress: Progres
     return paths
 
 
-def _row(painter: str, axis: str, seen: dict[str, Clouds], reference: Clouds, ceiling: Clouds) -> str:
-    works = getattr(reference, axis)
-    base, adapter = getattr(seen["base"], axis), getattr(seen["adapter"], axis)
-    dice, gains = np.random.default_rng(0), []
-    for _ in range(ROUNDS):
-        chosen = [_thin(works[i], dice) for i in dice.integers(0, len(works), len(works))]
-        pictures = dice.integers(0, len(base), len(base))
-        far = [_far(axis, [_thin(side[i], dice) for i in pictures], chosen) for side in (base, adapter)]
-        gains.append(far[0] - far[1])
-    low, high = np.quantile(gains, (0.025, 0.975))
-    figures = " | ".join(f"{_far(axis, side, works):.2f}" for side in (base, adapter, getattr(ceiling, axis)))
-    return f"| {painter} | {axis} | {figures} | {np.mean(gains):.2f} [{low:.2f}, {high:.2f}] |"
-
-
-def _far(axis: str, pictures: Sequence[np.ndarray], works: Sequence[np.ndarray]) -> float:
-    return colour_distance(pictures, works) if axis == "colour" else texture_distance(pictures, works, works)
-
-
-def _thin(points: np.ndarray, dice: np.random.Generator) -> np.ndarray:
-    return points[dice.integers(0, len(points), POINTS)]
+def _rows(home: Home, painter: str, profile: Profile, parts: list[list[Path]], progress: Progress) -> list[str]:
+    ends = np.cumsum([0, *(len(part) for part in parts)])
+    members = sets.Members(*(np.arange(start, end) for start, end in itertools.pairwise(ends)))
+    looks = look_at(home, profile, [path for part in parts for path in part], members.train, progress)
+    rows = []
+    for axis, matrix in looks.axes.items():
+        found = sets.compare(matrix, members)
+        figures = " | ".join(f"{part.value:.3f}" for part in (found.floor, found.result, found.ceiling))
+        gain = found.gain
+        rows.append(f"| {painter} | {axis} | {figures} | {gain.value:.3f} [{gain.low:.3f}, {gain.high:.3f}] |")
+    return rows
 
 
 def _sheet(rows: list[list[Path]], file: Path, columns: int = 12, side: int = 128) -> None:
