@@ -67,7 +67,7 @@ def measured(home: Home, **figures: Any) -> None:
 def _blown_up(home: Home, painter: str, _profile: Any, samples: Any, _progress: Any) -> tuple[tuple[Picture, ...], int]:
     sizes = [(2048, 3072), (2048, 2048), (4800, 3200)]
     pictures = []
-    for place, sample in enumerate(samples):
+    for place, sample in enumerate(sorted(samples, key=lambda sample: sample.seed)):
         width, height = sizes[place % len(sizes)]
         key = enlarged_id(sample, "blown-up")
         file = home.cache / f"{key}.png"

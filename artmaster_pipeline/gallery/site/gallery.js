@@ -104,6 +104,9 @@ for (const slider of document.querySelectorAll("[data-slider]")) {
       visibilityRatio: 0.6,
       gestureSettingsTouch: { pinchRotate: false },
     });
+    viewer.addHandler("canvas-key", (event) => {
+      if (["KeyR", "KeyF", "KeyJ", "KeyK"].includes(event.originalEvent.code)) event.preventDefaultAction = true; // neither turned nor mirrored
+    });
     viewer.canvas.setAttribute("role", "application");
     viewer.canvas.setAttribute("aria-label", dialog.dataset.help);
     const items = {};
