@@ -1,6 +1,6 @@
 """Composition: where the picture is empty, where its weight lies, and how ordered or intricate it is.
 
-Weight is difference to the picture's own ground, the tone of its smooth parts: the bare paper or silk of an ink
+Weight is difference to the picture's own ground, the tone of its light smooth parts: the bare paper or silk of an ink
 painting, a sky in oils. So light figures on dark silk weigh as dark ink on paper does. Pictures are looked at from
 afar, at 128 pixels along the shorter side, where single strokes no longer count.
 """
