@@ -333,6 +333,14 @@ def test_the_choice_of_dark_or_light_is_kept_and_otherwise_the_system_s(browser:
         assert visit.wrong == []
 
 
+def test_a_dark_page_is_printed_on_light_paper(browser: Any, published: Home) -> None:
+    with Visit(browser, published.gallery(PAINTER) / "index.html", scheme="dark") as visit:
+        visit.page.emulate_media(media="print", color_scheme="dark")
+        assert visit.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert visit.page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+        assert visit.page.locator("nav:visible, dialog:visible, .bar:visible").count() == 0
+
+
 def test_where_storage_is_refused_the_switch_still_works(browser: Any, published: Home) -> None:
     with Visit(browser, published.gallery(PAINTER) / "index.html") as visit:
         page = visit.page
