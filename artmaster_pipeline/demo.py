@@ -8,7 +8,7 @@ from artmaster_pipeline.settings import Home
 DEMO_HOME = Path(".demo")
 DEMO_PAINTER = "sample-painter"
 _STYLE = "emerald-and-ochre"
-_WORKS = 20
+_WORKS = 40
 _SEED = 7
 
 

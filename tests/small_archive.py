@@ -170,7 +170,9 @@ def quick_drawing(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, bool]
     for name, answer in answers.items():
         monkeypatch.setattr(base_models, name, answer, raising=False)
     # Every picture shows what its prompt says, as far as anyone can tell.
-    monkeypatch.setattr(drift, "_load_fits", lambda profile: lambda picture, prompts: -np.arange(len(prompts)))
+    monkeypatch.setattr(
+        drift, "_load_readers", lambda *_: lambda strength: lambda picture, prompts: -np.arange(len(prompts))
+    )
     return drawn
 
 

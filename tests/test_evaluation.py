@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -463,11 +464,18 @@ def test_the_base_reads_its_own_pictures_and_sees_a_wrong_prompt() -> None:
 
 
 def test_drift_is_the_loss_of_adherence_with_its_slope(evaluated: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fits(picture: np.ndarray, prompts: list[str]) -> np.ndarray:
-        pink = picture[..., 0].mean() > picture[..., 1].mean() + 20  # the base's ink
-        return np.arange(len(prompts)) * (-1.0 if pink else 1.0)
+    heard = []
 
-    monkeypatch.setattr(drift, "_load_fits", lambda profile: fits)
+    def readers(strength: float) -> Any:
+        """The base hears its prompts, the adapter does not."""
+
+        def fits(picture: np.ndarray, prompts: list[str]) -> np.ndarray:
+            heard.append((strength, prompts))
+            return np.arange(len(prompts)) * (1.0 if strength else -1.0)
+
+        return fits
+
+    monkeypatch.setattr(drift, "_load_readers", lambda *_: readers)
     shutil.rmtree(evaluated.cache / "adherence")
     stronger = small_profile(strengths=(0.5,))
     evaluate_adapter(evaluated, PAINTER, stronger)
@@ -476,6 +484,9 @@ def test_drift_is_the_loss_of_adherence_with_its_slope(evaluated: Home, monkeypa
     assert found["loss"] == 1.0
     assert found["by_strength"] == {"0": 1.0, "0.5": 0.0, "1": 0.0}
     assert found["slope"] == pytest.approx(-1.0)
+    assert found["works"] == {"base": 1.0, "adapter": 0.0}
+    for strength, prompts in heard:  # only the adapter has heard of the trigger
+        assert all(prompt.startswith(TRIGGER) == (strength > 0) for prompt in prompts)
 
 
 def test_importing_the_room_loads_no_heavy_library() -> None:

@@ -3,8 +3,8 @@
 A picture adheres to its prompt in so far as the prompt fits it better than other prompts do: the share of the others
 that fit worse (0.5 is chance, 1 is always right; R-precision, Park et al. 2021, in its pairwise form). How well a
 prompt fits is the cosine similarity of CLIP (Radford et al. 2021; Hessel et al. 2021), or, where no CLIP can be had,
-what the base model itself says: the error of its denoising under that prompt (diffusion classifier, Li et al. 2023,
-https://arxiv.org/abs/2303.16203). The base reads all pictures without the adapter.
+what a model itself says: the error of its denoising under that prompt (diffusion classifier, Li et al. 2023,
+https://arxiv.org/abs/2303.16203).
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ def adherence(fits: Fits, picture: "np.ndarray", prompt: str, others: Sequence[s
 
 
 def without_trigger(prompt: str, trigger: str) -> str:
-    """What a prompt says of the subject; the base has never heard the trigger."""
+    """What a prompt says of the subject; a model without the adapter has never heard the trigger."""
     return prompt.replace(trigger, "").strip(" ,;")
 
 
@@ -42,7 +42,7 @@ def other_prompts(prompt: str, prompts: Sequence[str], far: Sequence[str], count
 
 
 def denoising_fits(pipe: Any, profile: Profile) -> Fits:
-    """Fits from the base model: minus the mean squared error of the predicted velocity."""
+    """Fits from the pipeline's model, with its adapter if one is on: minus the mean squared error of the velocity."""
     from functools import cache
 
     import numpy as np

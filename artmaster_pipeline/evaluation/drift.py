@@ -1,106 +1,168 @@
 """Drift: does the adapter still draw what the prompt says, as the base does with the same seed?
 
 Asked over prompts like those of the training (captions of held-out works) and over far ones (subjects of all kinds),
-and at several strengths of the adapter. `adherence.py` says how a picture is read.
+and at several strengths of the adapter. `adherence.py` says how a picture is read. CLIP reads all pictures alike.
+Without CLIP each picture is read by the model that drew it, at the same strength: a model that has stopped listening
+cannot tell its prompts apart, and only the adapted model can read the painter's hand at all. Whether it can is
+measured on the held-out works and their captions, which no model made.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from artmaster_pipeline.evaluation import sets
 from artmaster_pipeline.evaluation.adherence import Fits, adherence, denoising_fits, other_prompts, without_trigger
+from artmaster_pipeline.evaluation.looks import read_square
 from artmaster_pipeline.files import inside, write_text
-from artmaster_pipeline.pictures import read_rgb
 from artmaster_pipeline.progress import Progress
-from artmaster_pipeline.records import Adapter, Sample, identity
+from artmaster_pipeline.records import Adapter, Sample, TrainingImage, identity
 from artmaster_pipeline.settings import Home, Profile
 
-_FORM = 1  # part of a stored reading's name
+_FORM = 2  # part of a stored reading's name
 METHODS = {
-    "denoising": "the base model's own denoising error (Li et al. 2023)",
+    "denoising": "the denoising error of the model that drew it (Li et al. 2023)",
     "clip": "CLIP similarity (Radford et al. 2021)",
 }
 
 
+@dataclass(frozen=True)
+class _Question:
+    """A picture to be read: its file, what names its content, its prompt, and the strength of the reading model."""
+
+    file: Path
+    content: str
+    prompt: str
+    strength: float
+
+
 def measure(
-    home: Home, adapter: Adapter, profile: Profile, samples: Sequence[Sample], progress: Progress
+    home: Home,
+    adapter: Adapter,
+    profile: Profile,
+    held_out: Sequence[TrainingImage],
+    samples: Sequence[Sample],
+    progress: Progress,
 ) -> dict[str, Any]:
     """Adherence of base and adapter, the loss with its interval (over prompts), and its slope against strength.
 
-    `loss` is the mean of the losses over training-like and over far prompts, each where there are any.
+    `loss` is the mean of the losses over training-like and over far prompts, each where there are any. `works` says
+    how well the readers read the held-out works.
     """
-    read = _Reader(home, adapter, profile, samples)
-    groups = {
-        "training_like": [s for s in samples if s.role == "panel"],
-        "far": [s for s in samples if s.role == "far"],
+    root, works = home.evaluation(adapter.painter), home.training_set(adapter.painter)
+    drawn = {
+        s.id: _Question(inside(root, s.path), s.sha256, s.prompt, _strength(s)) for s in samples if s.role != "row"
     }
+    shown = [
+        _Question(inside(works, image.path), image.sha256, image.caption, strength)
+        for image in held_out
+        for strength in (0.0, 1.0)
+    ]
+    reader = _Reader(home, adapter, profile, [s.prompt for s in samples if s.role == "panel"])
+    with progress.task("reading what pictures show", len(drawn) + len(shown)) as advance:
+        values = reader.read([*drawn.values(), *shown], advance)
+    by_id = dict(zip(drawn, values[: len(drawn)], strict=True))
     found: dict[str, Any] = {"method": METHODS[profile.evaluation.adherence]}
     losses: list[list[float]] = []
-    wanted = [s for group in groups.values() for s in group]
-    with progress.task("reading what pictures show", len(wanted)) as advance:
-        read.all(wanted, advance)
-    for name, group in groups.items():
-        base = [read(s) for s in group if s.column == "base"]
-        with_it = [read(s) for s in group if s.column == "adapter" and s.strength == 1.0]
+    for name, role in (("training_like", "panel"), ("far", "far")):
+        base = [by_id[s.id] for s in samples if s.role == role and s.column == "base"]
+        with_it = [by_id[s.id] for s in samples if s.role == role and s.column == "adapter" and s.strength == 1.0]
         if not base:
             continue
         losses.append([without - with_adapter for without, with_adapter in zip(base, with_it, strict=True)])
-        found[name] = {
-            "base": round(sum(base) / len(base), 5),
-            "adapter": round(sum(with_it) / len(with_it), 5),
-            **sets.mean_difference(with_it, base).named("loss"),
-        }
+        found[name] = {**_means(base, with_it), **sets.mean_difference(with_it, base).named("loss")}
+    if shown:
+        of_works = values[len(drawn) :]
+        found["works"] = _means(of_works[::2], of_works[1::2])
     found |= _overall(losses).named("loss") if losses else {"loss": 0.0, "loss_interval": [None, None]}
-    return found | _slope(groups["far"], read)
+    return found | _slope([s for s in samples if s.role == "far"], by_id)
+
+
+def _strength(sample: Sample) -> float:
+    return 0.0 if sample.column == "base" else sample.strength
+
+
+def _means(base: Sequence[float], adapter: Sequence[float]) -> dict[str, float]:
+    return {"base": round(sum(base) / len(base), 5), "adapter": round(sum(adapter) / len(adapter), 5)}
 
 
 class _Reader:
-    """Readings of single pictures, kept in the data home's cache; the model is loaded only where one is missing."""
+    """Reads pictures; readings are kept in the data home's cache, and a model is loaded only where one is missing."""
 
-    def __init__(self, home: Home, adapter: Adapter, profile: Profile, samples: Sequence[Sample]) -> None:
+    def __init__(self, home: Home, adapter: Adapter, profile: Profile, near: Sequence[str]) -> None:
         self._home, self._adapter, self._profile = home, adapter, profile
-        said = (s for s in samples if s.role == "panel")
-        self._near = [without_trigger(s.prompt, adapter.trigger) for s in said]
-        self._known: dict[str, float] = {}
-        self._fits: Fits | None = None
+        self._near = [without_trigger(prompt, adapter.trigger) for prompt in near]
 
-    def __call__(self, sample: Sample) -> float:
-        return self._known[sample.id]
-
-    def all(self, samples: Sequence[Sample], advance: Any) -> None:
-        """Read all pictures."""
-        for sample in samples:
-            self._known[sample.id] = self._read(sample)
+    def read(self, questions: Sequence[_Question], advance: Any) -> list[float]:
+        """The adherence of each picture, in order."""
+        values: dict[_Question, float] = {}
+        missing = []
+        for question in questions:
+            file = self._file(question)
+            if file.exists():
+                values[question] = float(json.loads(file.read_text(encoding="utf-8")))
+                advance()
+            else:
+                missing.append(question)
+        for question, fits in self._with_readers(missing):
+            prompt, others = self._prompts(question)
+            value = 1.0
+            if others:
+                value = adherence(fits, read_square(question.file, self._profile), prompt, others)
+            write_text(self._file(question), json.dumps(value))
+            values[question] = value
             advance()
+        return [values[question] for question in questions]
 
-    def _read(self, sample: Sample) -> float:
-        settings = self._profile.evaluation
-        prompt = without_trigger(sample.prompt, self._adapter.trigger)
+    def _with_readers(self, questions: Sequence[_Question]) -> Iterator[tuple[_Question, Fits]]:
+        """Each question with what reads it, one strength of the adapter after the other."""
+        if not questions:
+            return
+        readers = _load_readers(self._home, self._adapter, self._profile)
+        for strength in sorted({question.strength for question in questions}):
+            fits = readers(strength)
+            for question in questions:
+                if question.strength == strength:
+                    yield question, fits
+
+    def _prompts(self, question: _Question) -> tuple[str, list[str]]:
+        """The prompt and the others as the reader should hear them: with the trigger where the adapter reads."""
+        settings, trigger = self._profile.evaluation, self._adapter.trigger
+        prompt = without_trigger(question.prompt, trigger)
         others = other_prompts(prompt, self._near, settings.far_prompts)
-        if not others:
-            return 1.0
-        model = [settings.adherence, settings.clip, self._adapter.base_revision, self._profile.dtype]
-        key = identity("adherence", _FORM, sample.sha256, prompt, others, model)
-        file = self._home.cache / "adherence" / f"{key}.json"
-        if file.exists():
-            return float(json.loads(file.read_text(encoding="utf-8")))
-        if self._fits is None:
-            self._fits = _load_fits(self._profile)
-        picture = read_rgb(inside(self._home.evaluation(self._adapter.painter), sample.path))
-        value = adherence(self._fits, picture, prompt, others)
-        write_text(file, json.dumps(value))
-        return value
+        if settings.adherence == "clip" or question.strength == 0:
+            return prompt, others
+        return f"{trigger}, {prompt}", [f"{trigger}, {other}" for other in others]
+
+    def _file(self, question: _Question) -> Path:
+        settings, adapter = self._profile.evaluation, self._adapter
+        reader: list[object] = [settings.adherence, settings.clip]
+        if settings.adherence == "denoising":
+            reader = [settings.adherence, adapter.base_revision, self._profile.dtype]
+            reader += [adapter.sha256, question.strength] if question.strength else []
+        key = identity("adherence", _FORM, question.content, self._prompts(question), reader)
+        return self._home.cache / "adherence" / f"{key}.json"
 
 
-def _load_fits(profile: Profile) -> Fits:
+def _load_readers(home: Home, adapter: Adapter, profile: Profile) -> Any:
+    """A function that gives what reads pictures drawn at a strength of the adapter (0: by the base)."""
     if profile.evaluation.adherence == "clip":
         from artmaster_pipeline.evaluation.hub_features import clip_fits
 
-        return clip_fits(profile)
-    from artmaster_pipeline.base_models import load_pipeline
+        fits = clip_fits(profile)
+        return lambda strength: fits
+    from artmaster_pipeline.base_models import attach, load_pipeline
 
-    return denoising_fits(load_pipeline(profile), profile)
+    pipe = load_pipeline(profile)
+
+    def reader(strength: float) -> Fits:
+        if strength:
+            attach(pipe, inside(home.root, adapter.path), strength)
+        return denoising_fits(pipe, profile)
+
+    return reader
 
 
 def _overall(groups: Sequence[Sequence[float]]) -> sets.Interval:
@@ -116,13 +178,13 @@ def _overall(groups: Sequence[Sequence[float]]) -> sets.Interval:
     return sets.interval(value, rounds)
 
 
-def _slope(far: Sequence[Sample], read: _Reader) -> dict[str, Any]:
+def _slope(far: Sequence[Sample], read: dict[str, float]) -> dict[str, Any]:
     """Adherence by strength over the far prompts, and its least-squares slope with an interval over prompts."""
     import numpy as np
 
     by_strength: dict[float, list[float]] = {}
     for sample in far:
-        by_strength.setdefault(0.0 if sample.column == "base" else sample.strength, []).append(read(sample))
+        by_strength.setdefault(_strength(sample), []).append(read[sample.id])
     if len(by_strength) < 2:
         return {"by_strength": {}, "slope": None, "slope_interval": [None, None]}
     strengths = np.array(sorted(by_strength))

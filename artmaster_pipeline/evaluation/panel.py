@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 PANEL = "panel.json"
-_VERSION = 2  # part of the panel's id: raise it when something is measured otherwise
+_VERSION = 3  # part of the panel's id: raise it when something is measured otherwise
 _MOST_WORKS = 100  # of each part; more change the figures by little and the time by much
 _MOST_OTHERS, _MOST_OF_ANOTHER = 8, 30  # other painters, and works of each
 MIN_HELD_OUT = 2  # works: with one there is no variety to compare with
@@ -70,7 +70,7 @@ def write_panel(
         looks = look_at(home, profile, sitting.paths, sitting.members.train, progress)
         panel |= _hand(looks, sitting)
     panel["memorisation"] = _copies(home, adapter, profile, images, works["held_out"], samples)
-    panel["drift"] = drift.measure(home, adapter, profile, samples, progress)
+    panel["drift"] = drift.measure(home, adapter, profile, works["held_out"][:_MOST_WORKS], samples, progress)
     panel["reading"] = reading(panel)
     text = json.dumps(panel, ensure_ascii=False, indent=2, sort_keys=True)
     write_text(file, text + "\n")
@@ -261,9 +261,7 @@ def _other_painters(home: Home, painter: str) -> dict[str, list[TrainingImage]]:
 
 
 def _counts(images: Sequence[TrainingImage], samples: Sequence[Sample]) -> dict[str, int]:
-    works = {
-        part: len({i.work for i in images if i.split == part}) for part in ("train", "validate", "held_out")
-    }
+    works = {part: len({i.work for i in images if i.split == part}) for part in ("train", "validate", "held_out")}
     return {
         "prompts": sum(s.role == "panel" and s.column == "adapter" for s in samples),
         "far_prompts": sum(s.role == "far" and s.column == "base" for s in samples),

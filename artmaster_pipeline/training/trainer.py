@@ -15,8 +15,8 @@ from artmaster_pipeline.training import adalora
 from artmaster_pipeline.training.caches import free_memory, latents_of, texts_of
 from artmaster_pipeline.training.checkpoints import Trainee, restore_checkpoint, save_checkpoint
 from artmaster_pipeline.training.flow_matching import step_generator, velocity_loss
-from artmaster_pipeline.training.rank_allocation import StackedAllocator
 from artmaster_pipeline.training.fold import save_folded
+from artmaster_pipeline.training.rank_allocation import StackedAllocator
 from artmaster_pipeline.training.schedule import (
     Batch,
     batches,
