@@ -1,7 +1,8 @@
 """Did the adapter copy? For every sample the training crop that it is nearest to, and whether it is too near.
 
-Three measures on one crop: LPIPS, which tells copies from other works best, and a perceptual hash and the correlation
-of tiles, one of which must agree with it: those two alone take any two dark, smooth pictures for copies of each other.
+Three measures, of which two must agree on one crop: a perceptual hash, LPIPS, and the correlation of tiles. LPIPS,
+which tells copies from other works best, must not speak against it: the other two alone take any two dark, smooth
+pictures for copies of each other.
 Each crop also counts mirrored. How near two different works of this painter come to each other is measured, too: on
 works that the adapter never saw and, leaving their own work out, on the training crops. A sample must be clearly
 nearer than those to be a suspect.
@@ -37,6 +38,10 @@ _MOST_REFERENCES = 50  # crops that are compared with all others; more change th
 # a work twice under two names. The upper: what works without a common motif do not reach, for where the references are
 # few or all far; also the limit where there are none.
 _BOUNDS = {"phash": (15.0, 43.0), "lpips": (0.15, 0.34), "correlation": (0.15, 0.40)}
+_AGREEING = 2  # measures
+_LPIPS_AGAINST = (
+    1.25  # of its limit; two soft night scenes, a false suspect, lay at 1.7, a copy in noise at 1.1
+)
 _ASPECT = 1.2  # a picture longer than that is seen through squares: a sample's ends, a crop's ends and middle
 _ENDS, _THIRDS = (0.0, 1.0), (0.0, 0.5, 1.0)
 
@@ -61,7 +66,7 @@ class Nearest:
     lpips: float  # Zhang et al. 2018, both pictures reduced to 48 pixels
     correlation: float  # mean correlation of tiles in lightness, -1..1
     limits: Limits
-    suspect: bool  # LPIPS and one of the other two are within their limits
+    suspect: bool  # two of the three measures are within their limits, and LPIPS is not far beyond its own
 
 
 def nearest(
@@ -101,7 +106,8 @@ def _nearest(number: int, distances: "dict[str, np.ndarray]", limits: dict[str, 
     import numpy as np
 
     ratios = {name: distances[name][number] / limits[name] for name in limits}
-    agree = (ratios["lpips"] < 1) & ((ratios["phash"] < 1) | (ratios["correlation"] < 1))
+    within = np.sum([ratio < 1 for ratio in ratios.values()], axis=0)
+    agree = (within >= _AGREEING) & (ratios["lpips"] < _LPIPS_AGAINST)
     mean = np.mean(list(ratios.values()), axis=0)
     place = int(np.lexsort((mean, ~agree))[0])
     count = len(mean) // 2
