@@ -501,6 +501,8 @@ def _print_verdict(verdict: "Verdict") -> None:
 
 
 def _print_axes(title: str, axes: dict[str, Any], figure: str) -> None:
+    from artmaster_pipeline.evaluation.components import AXES
+
     def shown(value: float | None) -> str:
         return "-" if value is None else f"{value:.3f}"
 
@@ -511,7 +513,7 @@ def _print_axes(title: str, axes: dict[str, Any], figure: str) -> None:
             "95 % interval": " to ".join(shown(end) for end in of[f"{figure}_interval"]),
             "p": shown(of["p"]),
         }
-        for axis, of in axes.items()
+        for axis, of in sorted(axes.items(), key=lambda row: AXES.index(row[0]))
     ]
     _print_table(title, rows)
 

@@ -86,7 +86,7 @@ def _better(panel: dict[str, Any], axis: str) -> tuple[bool, str]:
         return False, f"{name}: not measured, since too few works were held out of the training."
     low, high = figures["gain_interval"]
     better = excludes_zero(figures["gain_interval"])
-    said = "nearer to the held-out works than the base" if better else "not clearly nearer to them than the base"
+    said = f"{'nearer' if better else 'not clearly nearer'} to the held-out works than the base"
     return better, f"{name}: {said} (gain {figures['gain']:.3f}, 95 % interval {low:.3f} to {high:.3f})."
 
 

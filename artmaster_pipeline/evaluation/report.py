@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from artmaster_pipeline.evaluation.compare import Contest
+from artmaster_pipeline.evaluation.components import AXES
 from artmaster_pipeline.files import inside, sha256_of, write_text, writing
 from artmaster_pipeline.pictures import AI_GENERATED
 from artmaster_pipeline.records import MANIFEST, Adapter, Sample, Scan, TrainingImage, Verdict, read_manifest
@@ -74,7 +75,7 @@ def write_report(
 def _forest(axes: dict[str, Any]) -> list[dict[str, Any]]:
     """The axes and, below each, its components, as marks between the base (0) and the painter's own works (1)."""
     rows = []
-    for axis, figures in axes.items():
+    for axis, figures in _in_order(axes):
         rows.append({"name": _NAMES[axis], "main": True, **_mark(figures)})
         rows += [{"name": name, "main": False, **_mark(component)} for name, component in figures["components"].items()]
     return rows
@@ -96,10 +97,14 @@ def _mark(figures: dict[str, Any]) -> dict[str, Any]:
 
 def _forest_of_gains(axes: dict[str, Any]) -> list[dict[str, Any]]:
     rows = []
-    for axis, figures in axes.items():
+    for axis, figures in _in_order(axes):
         low, high = figures["gain_interval"]
         rows.append({"name": _NAMES[axis], "gain": figures["gain"], "low": low, "high": high, "p": figures["p"]})
     return rows
+
+
+def _in_order(axes: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return [(axis, axes[axis]) for axis in AXES if axis in axes]
 
 
 def _place(score: float) -> float:
