@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from artmaster_pipeline import base_models
-from artmaster_pipeline.evaluation import drift
+from artmaster_pipeline.evaluation import autoencoding, drift
 from artmaster_pipeline.pictures import AI_GENERATED, write_png
 from artmaster_pipeline.records import (
     MANIFEST,
@@ -169,6 +169,7 @@ def quick_drawing(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, bool]
     }
     for name, answer in answers.items():
         monkeypatch.setattr(base_models, name, answer, raising=False)
+    monkeypatch.setattr(autoencoding, "load_round_trip", lambda profile: lambda pixels: pixels)
     # Every picture shows what its prompt says, as far as anyone can tell.
     monkeypatch.setattr(
         drift, "_load_readers", lambda *_: lambda strength: lambda picture, prompts: -np.arange(len(prompts))

@@ -70,7 +70,7 @@ def test_all_reasons_are_given_at_once() -> None:
     found = verdict(panel(axes={}, drift=drift, memorisation={"suspects": 2, "pictures": 40}))
     assert not found.publish
     assert len(found.failed) == 5
-    assert any("falls by 0.400" in reason and "limit 0.15" in reason for reason in found.reasons)
+    assert any("base is 0.400" in reason and "limit 0.15" in reason for reason in found.reasons)
     assert any("2 of 40 samples" in reason for reason in found.reasons)
     assert any("not measured" in reason for reason in found.reasons)
 

@@ -29,6 +29,7 @@ from artmaster_pipeline.records import (
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.training import build_training_set, check_adapter, train_adapter
 from artmaster_pipeline.training.adalora import TARGETS
+from artmaster_pipeline.training.schedule import kept_steps
 
 
 @pytest.fixture(scope="module")
@@ -356,9 +357,20 @@ def test_no_checkpoint_holds_a_pickle(tmp_path, trained):
     home = ready(Home(tmp_path / "home"), profile)
     with pytest.raises(Stopped):
         train_adapter(home, PAINTER, profile, StopsAt(13))
-    kept = sorted((home.cache / "training").glob("*/*"))
+    kept = sorted((home.cache / "training").glob("*/step-*"))
     assert [folder.name for folder in kept] == ["step-0000008", "step-0000012"]
     assert {file.suffix for folder in kept for file in folder.iterdir()} == {".safetensors", ".json"}
+
+
+def test_earlier_states_are_kept_beside_the_adapter_evenly_spaced(trained):
+    home, profile, outcome = trained
+    (adapter,) = outcome.records
+    folder = home.root / adapter.path / "checkpoints"
+    kept = sorted(file.name for file in folder.iterdir())
+    steps = kept_steps(adapter.steps, profile.training)
+    assert len(steps) == 3
+    assert kept == [f"step-{step:07d}.safetensors" for step in steps]
+    assert len({sha256_of(file) for file in folder.iterdir()} | {adapter.sha256}) == 4
 
 
 def files_below(folder: Path) -> dict[str, str]:

@@ -70,7 +70,11 @@ def compare_adapters(
     ends = np.cumsum([len(paths) for paths in parts.values()])
     rows = {name: np.arange(end - len(paths), end) for (name, paths), end in zip(parts.items(), ends, strict=True)}
     members = sets.Members(**rows)
-    looks = look_at(home, profile, [path for paths in parts.values() for path in paths], members.train, progress)
+    pictures = [path for paths in parts.values() for path in paths]
+    of_painter = np.concatenate([members.train, members.held_out])
+    looks = look_at(
+        home, profile, pictures, members.train, progress, works=of_painter, revision=challenger.base_revision
+    )
     axes = {str(axis): sets.compare(matrix, members).as_json() for axis, matrix in looks.axes.items()}
     return Contest(champion.id, challenger.id, len(parts["adapter"]), axes), theirs
 

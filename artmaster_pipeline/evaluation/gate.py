@@ -64,7 +64,7 @@ def _tried(panel: dict[str, Any], limits: GateSettings, contest: Contest | None)
     tried.append(
         (
             loss <= limits.max_drift,
-            f"Drift: prompt adherence falls by {loss:.3f} against the base (limit {limits.max_drift:g}).",
+            f"Drift: the loss of prompt adherence against the base is {loss:.3f} (limit {limits.max_drift:g}).",
         )
     )
     tried.append(

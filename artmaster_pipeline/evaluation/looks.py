@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from artmaster_pipeline.evaluation import brushwork, composition, style, tone
-from artmaster_pipeline.evaluation.components import Axis, Component
+from artmaster_pipeline.evaluation.autoencoding import autoencoded
+from artmaster_pipeline.evaluation.components import AXES, Axis, Component
 from artmaster_pipeline.evaluation.sets import in_painters_units
 from artmaster_pipeline.files import sha256_of, writing
 from artmaster_pipeline.progress import SILENT, Progress
@@ -86,17 +87,33 @@ def read_square(path: Path, profile: Profile) -> "np.ndarray":
 
 
 def look_at(
-    home: Home, profile: Profile, pictures: Sequence[Path], train: "np.ndarray", progress: Progress = SILENT
+    home: Home,
+    profile: Profile,
+    pictures: Sequence[Path],
+    train: "np.ndarray",
+    progress: Progress = SILENT,
+    *,
+    works: "np.ndarray | None" = None,
+    revision: str = "",
+    axes: Sequence[Axis] = AXES,
 ) -> Looks:
-    """Compare all `pictures` with each other on every axis; `train` are the rows of the works trained on."""
+    """Compare all `pictures` with each other on `axes`; `train` are the rows of the works trained on.
+
+    With `works`, the rows of all works, their whole style is compared as the base model of that `revision` could draw
+    them at best (see `autoencoding.py`).
+    """
     import numpy as np
 
-    hashes = [sha256_of(path) for path in pictures]
     mask = np.zeros(len(pictures), dtype=bool)
     mask[train] = True
     matrices = {}
-    for lens in lenses(profile):
-        described = _describe(home, profile, lens, pictures, hashes, progress)
+    for lens in (lens for lens in lenses(profile) if lens.axis in axes):
+        seen = list(pictures)
+        if lens.axis == "style" and works is not None and len(works):
+            squares = [read_square(seen[row], profile) for row in works]
+            for row, file in zip(works, autoencoded(home, profile, squares, revision, progress), strict=True):
+                seen[row] = file
+        described = _describe(home, profile, lens, seen, [sha256_of(path) for path in seen], progress)
         matrices[lens.axis] = in_painters_units(
             {component: component.pairwise(described[component.name], mask) for component in lens.components}, train
         )

@@ -39,9 +39,7 @@ _MOST_REFERENCES = 50  # crops that are compared with all others; more change th
 # few or all far; also the limit where there are none.
 _BOUNDS = {"phash": (15.0, 43.0), "lpips": (0.15, 0.34), "correlation": (0.15, 0.40)}
 _AGREEING = 2  # measures
-_LPIPS_AGAINST = (
-    1.25  # of its limit; two soft night scenes, a false suspect, lay at 1.7, a copy in noise at 1.1
-)
+_LPIPS_AGAINST = 1.25  # of its limit; two soft night scenes, a false suspect, lay at 1.7, a copy in noise at 1.1
 _ASPECT = 1.2  # a picture longer than that is seen through squares: a sample's ends, a crop's ends and middle
 _ENDS, _THIRDS = (0.0, 1.0), (0.0, 0.5, 1.0)
 

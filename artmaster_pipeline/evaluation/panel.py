@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artmaster_pipeline.evaluation import drift, memorisation, sets
+from artmaster_pipeline.evaluation.autoencoding import autoencoded
 from artmaster_pipeline.evaluation.looks import Looks, lenses, look_at, read_square
 from artmaster_pipeline.evaluation.reading import reading
 from artmaster_pipeline.files import inside, write_text
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 PANEL = "panel.json"
-_VERSION = 3  # part of the panel's id: raise it when something is measured otherwise
+_VERSION = 4  # part of the panel's id: raise it when something is measured otherwise
 _MOST_WORKS = 100  # of each part; more change the figures by little and the time by much
 _MOST_OTHERS, _MOST_OF_ANOTHER = 8, 30  # other painters, and works of each
 MIN_HELD_OUT = 2  # works: with one there is no variety to compare with
@@ -35,6 +36,13 @@ class Sitting:
     paths: tuple[Path, ...]
     members: sets.Members
     others: "dict[str, np.ndarray]"  # other painters of the house -> rows
+
+    @property
+    def works(self) -> "np.ndarray":
+        """The rows of all works, this painter's and others'."""
+        import numpy as np
+
+        return np.concatenate([self.members.train, self.members.held_out, *self.others.values()])
 
 
 def write_panel(
@@ -67,8 +75,17 @@ def write_panel(
     }
     if len(works["held_out"]) >= MIN_HELD_OUT and len(works["train"]) >= MIN_HELD_OUT:
         sitting = seat(home, adapter.painter, works, others, samples)
-        looks = look_at(home, profile, sitting.paths, sitting.members.train, progress)
+        looks = look_at(
+            home,
+            profile,
+            sitting.paths,
+            sitting.members.train,
+            progress,
+            works=sitting.works,
+            revision=adapter.base_revision,
+        )
         panel |= _hand(looks, sitting)
+        panel["autoencoder"] = _taken_away(home, adapter, profile, sitting, progress)
     panel["memorisation"] = _copies(home, adapter, profile, images, works["held_out"], samples)
     panel["drift"] = drift.measure(home, adapter, profile, works["held_out"][:_MOST_WORKS], samples, progress)
     panel["reading"] = reading(panel)
@@ -170,6 +187,23 @@ def _hand(looks: Looks, sitting: Sitting) -> dict[str, Any]:
             "pictures": min(len(members.adapter), len(works)),
         },
     }
+
+
+def _taken_away(
+    home: Home, adapter: Adapter, profile: Profile, sitting: Sitting, progress: Progress
+) -> dict[str, float]:
+    """By component of whole style, how far the autoencoder alone takes the training works from the held-out ones."""
+    import numpy as np
+
+    train, held_out = sitting.members.train, sitting.members.held_out
+    raw = [sitting.paths[row] for row in (*train, *held_out)]
+    squares = [read_square(sitting.paths[row], profile) for row in train]
+    through = autoencoded(home, profile, squares, adapter.base_revision, progress)
+    trained = np.arange(len(train))
+    looks = look_at(home, profile, [*raw, *through], trained, progress, axes=("style",))
+    held = np.arange(len(train), len(raw))
+    ours = np.arange(len(raw), len(raw) + len(through))
+    return {c.name: round(sets.energy(matrix, ours, held), 5) for c, matrix in looks.matrices["style"].items()}
 
 
 def _vendi_of_works(matrix: "np.ndarray", works: "np.ndarray", count: int) -> float:
