@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from small_archive import PAINTER, TRIGGER, add_adapter, copied, quick_drawing, small_archive, small_profile
+from small_archive import (
+    FAR_PROMPTS,
+    PAINTER,
+    TRIGGER,
+    add_adapter,
+    copied,
+    quick_drawing,
+    small_archive,
+    small_profile,
+)
 
 from artmaster_pipeline import pictures
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
@@ -244,7 +253,7 @@ _SLOW_RUN = """
 import sys, time
 from pathlib import Path
 import pytest
-from small_archive import PAINTER, quick_drawing, small_profile
+from small_archive import FAR_PROMPTS, PAINTER, quick_drawing, small_profile
 from artmaster_pipeline import base_models
 from artmaster_pipeline.evaluation import evaluate_adapter
 from artmaster_pipeline.settings import Home
@@ -467,11 +476,12 @@ def test_drift_is_the_loss_of_adherence_with_its_slope(evaluated: Home, monkeypa
     heard = []
 
     def readers(strength: float) -> Any:
-        """The base hears its prompts, the adapter does not."""
+        """Pink pictures, the base's, show what their prompts say; no others do."""
 
         def fits(picture: np.ndarray, prompts: list[str]) -> np.ndarray:
             heard.append((strength, prompts))
-            return np.arange(len(prompts)) * (1.0 if strength else -1.0)
+            pink = picture[..., 0].mean() > picture[..., 1].mean() + 20
+            return np.arange(len(prompts)) * (-1.0 if pink else 1.0)
 
         return fits
 
@@ -484,9 +494,15 @@ def test_drift_is_the_loss_of_adherence_with_its_slope(evaluated: Home, monkeypa
     assert found["loss"] == 1.0
     assert found["by_strength"] == {"0": 1.0, "0.5": 0.0, "1": 0.0}
     assert found["slope"] == pytest.approx(-1.0)
-    assert found["works"] == {"base": 1.0, "adapter": 0.0}
+    assert found["works"] == {"base": 0.0, "adapter": 0.0}
     for strength, prompts in heard:  # only the adapter has heard of the trigger
         assert all(prompt.startswith(TRIGGER) == (strength > 0) for prompt in prompts)
+    assert {strength for strength, prompts in heard if FAR_PROMPTS[0] == prompts[0]} == {0.0}  # the base reads these
+
+
+def test_the_larger_of_the_two_losses_counts(evaluated_once: Home) -> None:
+    found = panel_of(evaluated_once)["drift"]
+    assert found["loss"] == max(found["training_like"]["loss"], found["far"]["loss"])
 
 
 def test_importing_the_room_loads_no_heavy_library() -> None:
