@@ -116,6 +116,7 @@ class TrainingSettings(_Settings):
     guidance_scale: float = Field(1.0, ge=0)  # what guidance-embedded models are told while training
     shifted_sigmas: bool = True  # FLUX's own resolution-dependent shift of the sigmas
     gradient_checkpointing: bool = False
+    strength: float = Field(1.0, gt=0, le=1)  # share of the trained change that is kept: trades style for less drift
     checkpoint_every: int = Field(100, gt=0)  # steps
     checkpoints: int = Field(3, ge=0)  # earlier states kept beside the adapter, evenly spaced, to be compared with it
     seed: int = 0

@@ -373,6 +373,23 @@ def test_earlier_states_are_kept_beside_the_adapter_evenly_spaced(trained):
     assert len({sha256_of(file) for file in folder.iterdir()} | {adapter.sha256}) == 4
 
 
+def test_a_share_of_the_change_is_kept_and_live_and_folded_agree_on_it(tmp_path, trained):
+    import torch
+    from safetensors.torch import load_file
+
+    whole_home, profile, whole = trained
+    half = profile.model_copy(update={"training": profile.training.model_copy(update={"strength": 0.5})})
+    home = ready(Home(tmp_path / "home"), half)
+    (adapter,) = train_adapter(home, PAINTER, half).records
+    assert adapter.id != whole.records[0].id
+    figures = check_adapter(home, PAINTER, half)
+    assert figures["folded_difference"] <= figures["tolerance"]
+    whole_lora = load_file(whole_home.root / whole.records[0].path / "adapter.safetensors")
+    for name, tensor in load_file(home.root / adapter.path / "adapter.safetensors").items():
+        share = 0.5 if name.endswith("lora_B.weight") else 1.0
+        assert torch.allclose(tensor, share * whole_lora[name])
+
+
 def files_below(folder: Path) -> dict[str, str]:
     return {str(file.relative_to(folder)): sha256_of(file) for file in folder.rglob("*") if file.is_file()}
 

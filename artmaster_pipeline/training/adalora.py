@@ -62,6 +62,15 @@ def scale(lora_alpha: float, init_r: int) -> float:
     return lora_alpha / (init_r + 1e-5)
 
 
+def final_alpha(settings: TrainingSettings) -> float:
+    """The lora_alpha of the finished adapter: the trained one times `strength`.
+
+    Keeping a share of the change interpolates the weights between base and fine-tuned model, which gives up little of
+    what was learnt and keeps much of what the base knows (Wortsman et al. 2022, https://arxiv.org/abs/2109.01903).
+    """
+    return settings.lora_alpha * settings.strength
+
+
 def live_scale(folder: Path) -> float:
     """The scale of a live adapter that `save_live` wrote."""
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
@@ -93,8 +102,8 @@ class OrthogonalLoss:
         return total / self._count
 
 
-def save_live(model: Any, folder: Path) -> None:
-    """Write the live adapter: all of A, B, E as they are, and the configuration that rebuilds it."""
+def save_live(model: Any, folder: Path, lora_alpha: float) -> None:
+    """Write the live adapter: all of A, B, E as they are, and the configuration that rebuilds it at `lora_alpha`."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -103,7 +112,8 @@ def save_live(model: Any, folder: Path) -> None:
     (folder / STATE).chmod(0o644)  # safetensors writes for its owner alone
     config = model.peft_config[ADAPTER_NAME]
     names = ("init_r", "target_r", "lora_alpha", "beta1", "beta2", "tinit", "tfinal", "deltaT", "total_step")
-    content = {name: getattr(config, name) for name in names} | {"peft_type": "ADALORA", "target_modules": TARGETS}
+    content = {name: getattr(config, name) for name in names}
+    content |= {"lora_alpha": lora_alpha, "peft_type": "ADALORA", "target_modules": TARGETS}
     write_text(folder / CONFIG, json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 

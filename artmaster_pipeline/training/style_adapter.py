@@ -108,8 +108,9 @@ def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tup
     from artmaster_pipeline.training.fold import ranks, save_folded
 
     live, settings = adalora.parameters(trained.model), job.profile.training
-    save_folded(live, adalora.scale(settings.lora_alpha, settings.init_r), folder / LORA)
-    adalora.save_live(trained.model, folder / LIVE)
+    alpha = adalora.final_alpha(settings)
+    save_folded(live, adalora.scale(alpha, settings.init_r), folder / LORA)
+    adalora.save_live(trained.model, folder / LIVE, alpha)
     for file in sorted(job.kept.glob("step-*.safetensors")):
         (folder / KEPT).mkdir(exist_ok=True)
         shutil.copyfile(file, folder / KEPT / file.name)

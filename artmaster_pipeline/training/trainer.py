@@ -124,7 +124,7 @@ class _Loop:
         settings, file = self._settings, self._job.kept / f"step-{step:07d}.safetensors"
         with writing(file) as temporary:
             live = adalora.parameters(self._trainee.model)
-            save_folded(live, adalora.scale(settings.lora_alpha, settings.init_r), temporary)
+            save_folded(live, adalora.scale(adalora.final_alpha(settings), settings.init_r), temporary)
 
     def _step(self, step: int, batch: Batch) -> dict[str, Any]:
         """One optimizer step. The order is AdaLoRA's: any other lets pruned ranks grow back."""
