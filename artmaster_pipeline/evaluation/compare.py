@@ -9,7 +9,7 @@ import numpy as np
 from artmaster_pipeline.evaluation import sets
 from artmaster_pipeline.evaluation.cells import Cell, Maker
 from artmaster_pipeline.evaluation.looks import look_at
-from artmaster_pipeline.evaluation.panel import MIN_HELD_OUT, one_per_work
+from artmaster_pipeline.evaluation.panel import MIN_HELD_OUT, in_one_row, one_per_work
 from artmaster_pipeline.evaluation.samples import EXTRA, fill_cells
 from artmaster_pipeline.files import inside
 from artmaster_pipeline.progress import SILENT, Progress
@@ -67,10 +67,8 @@ def compare_adapters(
         "base": [inside(drawn, s.path) for s in theirs if s.role == "panel"],
         "adapter": [inside(drawn, s.path) for s in ours if s.role == "panel"],
     }
-    ends = np.cumsum([len(paths) for paths in parts.values()])
-    rows = {name: np.arange(end - len(paths), end) for (name, paths), end in zip(parts.items(), ends, strict=True)}
+    pictures, rows = in_one_row(parts)
     members = sets.Members(**rows)
-    pictures = [path for paths in parts.values() for path in paths]
     of_painter = np.concatenate([members.train, members.held_out])
     looks = look_at(
         home, profile, pictures, members.train, progress, works=of_painter, revision=challenger.base_revision

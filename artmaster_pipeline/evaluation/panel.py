@@ -102,8 +102,6 @@ def seat(
     samples: Sequence[Sample],
 ) -> Sitting:
     """All pictures of a panel in one row: training works, held-out works, base, adapter, other painters."""
-    import numpy as np
-
     root = home.evaluation(painter)
     drawn = {
         column: [inside(root, s.path) for s in samples if s.role == "panel" and s.column == column]
@@ -115,14 +113,18 @@ def seat(
         **drawn,
         **{f"of {name}": [inside(home.training_set(name), i.path) for i in of] for name, of in others.items()},
     }
-    rows, start = {}, 0
-    for name, paths in parts.items():
-        rows[name] = np.arange(start, start + len(paths))
-        start += len(paths)
+    paths, rows = in_one_row(parts)
     members = sets.Members(**{name: rows[name] for name in ("train", "held_out", "base", "adapter")})
-    return Sitting(
-        tuple(path for paths in parts.values() for path in paths), members, {n: rows[f"of {n}"] for n in others}
-    )
+    return Sitting(paths, members, {name: rows[f"of {name}"] for name in others})
+
+
+def in_one_row(parts: dict[str, list[Path]]) -> "tuple[tuple[Path, ...], dict[str, np.ndarray]]":
+    """All pictures one after the other, and by part where they stand."""
+    import numpy as np
+
+    ends = np.cumsum([len(paths) for paths in parts.values()])
+    rows = {name: np.arange(end - len(paths), end) for (name, paths), end in zip(parts.items(), ends, strict=True)}
+    return tuple(path for paths in parts.values() for path in paths), rows
 
 
 def one_per_work(images: Iterable[TrainingImage]) -> list[TrainingImage]:
