@@ -1,6 +1,5 @@
 """The gallery's pages in a browser, opened from disk: whole, light, usable by keyboard, in each language and colour."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 import published_gallery
 import pytest
+from browsing import WIDTHS, Visit, rules_broken
 from published_gallery import ARABIC, HEBREW
 from small_archive import PAINTER
 
@@ -15,7 +15,6 @@ from artmaster_pipeline.settings import Home
 
 pytestmark = pytest.mark.browser
 
-WIDTHS = (390, 1440, 2560)  # a phone, a laptop, a wide screen: CSS pixels
 PAGES = ("index.html", "index.zh.html", "about.html", "about.zh.html", "../index.html", "../index.zh.html")
 A_MEGABYTE = 1_000_000
 FIRST = "#pictures [data-open]"
@@ -38,60 +37,6 @@ def large(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
     """One with pictures of the size that FLUX.1's have after enlarging."""
     with pytest.MonkeyPatch.context() as patch:
         yield published_gallery.large(Home(tmp_path_factory.mktemp("large") / "home"), patch)
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium, args=[*quiet, "--disable-component-update", "--disable-sync"]
-        )
-        yield browser
-        browser.close()
-
-
-class Visit:
-    """A page from disk in a window of its own, and all that goes wrong on it."""
-
-    def __init__(self, browser: Any, file: Path, width: int = 1440, scheme: str = "light", **options: Any) -> None:
-        self.context = browser.new_context(
-            viewport={"width": width, "height": 844}, color_scheme=scheme, reduced_motion="reduce", **options
-        )
-        self.page = self.context.new_page()
-        self.wrong: list[str] = []
-        self.asked: set[str] = set()
-        self.page.on("console", lambda message: self.wrong.append(message.text))
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("requestfailed", lambda request: self.wrong.append(request.url))
-        self.page.on("dialog", lambda dialog: (self.wrong.append(dialog.message), dialog.dismiss()))
-        self.page.on("request", lambda request: self.asked.add(request.url))
-        self.page.goto(Path(os.path.normpath(file)).as_uri(), wait_until="networkidle")
-
-    def __enter__(self) -> "Visit":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.context.close()
-
-    def files(self) -> set[Path]:
-        """The files that the page asked for; nothing else may be asked for."""
-        places = [urlsplit(url) for url in self.asked]
-        assert {place.scheme for place in places} <= {"file", "data", "blob"}
-        return {Path(unquote(place.path)) for place in places if place.scheme == "file"}
-
-    def load_all(self) -> None:
-        """Load what is loaded late."""
-        self.page.evaluate(
-            """async () => {
-              const images = [...document.images].filter((image) => image.getAttribute("src"));
-              for (const details of document.querySelectorAll("details")) details.open = true;
-              for (const image of images) image.loading = "eager";
-              await Promise.all(images.map((image) => image.decode()));
-            }"""
-        )
 
 
 # Whole and light
@@ -358,21 +303,15 @@ def test_where_storage_is_refused_the_switch_still_works(browser: Any, published
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_page_breaks_a_rule_of_accessibility(browser: Any, published: Home, width: int, scheme: str) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
     for name in PAGES:
         with Visit(browser, published.gallery(PAINTER) / name, width, scheme) as visit:
             visit.load_all()
-            found = Axe().run(visit.page)
-            assert found.violations_count == 0, f"{name}: {found.generate_report()}"
+            assert rules_broken(visit.page) == "", name
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_open_viewer_breaks_no_rule_of_accessibility(browser: Any, published: Home, scheme: str) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
     with Visit(browser, published.gallery(PAINTER) / "index.zh.html", 1440, scheme) as visit:
         visit.page.click(FIRST)
         visit.page.wait_for_function(_PAINTED)
-        found = Axe().run(visit.page)
-        assert found.violations_count == 0, found.generate_report()
+        assert rules_broken(visit.page) == ""

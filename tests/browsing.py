@@ -1,0 +1,57 @@
+"""A page from disk in a browser window, and all that goes wrong on it."""
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+WIDTHS = (390, 1440, 2560)  # phone, laptop, wide
+
+
+class Visit:
+    """A page from disk in a window of its own, and all that goes wrong on it."""
+
+    def __init__(self, browser: Any, file: Path, width: int = 1440, scheme: str = "light", **options: Any) -> None:
+        self.context = browser.new_context(
+            viewport={"width": width, "height": 844}, color_scheme=scheme, reduced_motion="reduce", **options
+        )
+        self.page = self.context.new_page()
+        self.wrong: list[str] = []
+        self.asked: set[str] = set()
+        self.page.on("console", lambda message: self.wrong.append(message.text))
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("requestfailed", lambda request: self.wrong.append(request.url))
+        self.page.on("dialog", lambda dialog: (self.wrong.append(dialog.message), dialog.dismiss()))
+        self.page.on("request", lambda request: self.asked.add(request.url))
+        self.page.goto(Path(os.path.normpath(file)).as_uri(), wait_until="networkidle")
+
+    def __enter__(self) -> "Visit":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.context.close()
+
+    def files(self) -> set[Path]:
+        """The files that the page asked for; nothing else may be asked for."""
+        places = [urlsplit(url) for url in self.asked]
+        assert {place.scheme for place in places} <= {"file", "data", "blob"}
+        return {Path(unquote(place.path)) for place in places if place.scheme == "file"}
+
+    def load_all(self) -> None:
+        """Load what is loaded late."""
+        self.page.evaluate(
+            """async () => {
+              const images = [...document.images].filter((image) => image.getAttribute("src"));
+              for (const details of document.querySelectorAll("details")) details.open = true;
+              for (const image of images) image.loading = "eager";
+              await Promise.all(images.map((image) => image.decode()));
+            }"""
+        )
+
+
+def rules_broken(page: Any) -> str:
+    """What axe-core finds wrong; empty where it finds nothing."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page)
+    return str(found.generate_report()) if found.violations_count else ""
