@@ -449,6 +449,10 @@ def _run_and_report(
         out.print(f"Already current: {', '.join(report.current)}.")
     _print_quarantine(home, painter)
     page = home.gallery(painter) / "index.html"
+    if "evaluation_grid" in report.made and not report.refused:
+        from artmaster_pipeline.evaluation import current_verdict
+
+        out.print(f"Report: {escape(_short(current_verdict(home, painter)[1]))}")
     if "sample_gallery" in report.made:
         out.print(f"Gallery: {escape(str(page))}")
     if report.refused:

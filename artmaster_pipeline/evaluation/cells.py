@@ -11,7 +11,6 @@ from artmaster_pipeline.evaluation.rows import Row
 from artmaster_pipeline.records import Adapter, Column, Role, TrainingImage, identity
 from artmaster_pipeline.settings import CROP_SIZES, Profile
 
-COLUMNS: tuple[Column, ...] = ("original", "base", "adapter")
 _PANEL_SEEDS, _FAR_SEEDS = 1_000, 2_000  # after the profile's seed; the grid's rows begin at the seed itself
 
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-PHASH_BITS = 144
-
 # Measured on 60 works by Huang Binhong and 55 by Hiroshige, 40 of each as crops, at 128 px. Largest distance of copies
 # (JPEG 60, tinted, 20 % noise, mirrored, 5 % cut away at a side, zoomed by 10 %) and smallest of other works to their
 # nearest crop: LPIPS at 48 px 0.28 and 0.39 (at 64 px 0.30 and 0.41); 1 - correlation of 4 x 4 tiles at 32 px, tiles
