@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 PANEL = "panel.json"
-_VERSION = 5  # part of the panel's id: raise it when something is measured otherwise
+_VERSION = 6  # part of the panel's id: raise it when something is measured otherwise
 _MOST_WORKS = 100  # of each part; more change the figures by little and the time by much
 _MOST_OTHERS, _MOST_OF_ANOTHER = 8, 30  # other painters, and works of each
 MIN_HELD_OUT = 2  # works: with one there is no variety to compare with
@@ -182,12 +182,7 @@ def _hand(looks: Looks, sitting: Sitting) -> dict[str, Any]:
             },
             **_margin(style, sitting),
         },
-        "diversity": {
-            "samples": round(sets.vendi_score(style, members.adapter), 3),
-            "base": round(sets.vendi_score(style, members.base), 3),
-            "works": round(_vendi_of_works(style, works, len(members.adapter)), 3),
-            "pictures": min(len(members.adapter), len(works)),
-        },
+        "diversity": _diversity(style, {"samples": members.adapter, "base": members.base, "works": works}),
     }
 
 
@@ -208,13 +203,17 @@ def _taken_away(
     return {c.name: round(sets.energy(matrix, ours, held), 5) for c, matrix in looks.matrices["style"].items()}
 
 
-def _vendi_of_works(matrix: "np.ndarray", works: "np.ndarray", count: int) -> float:
-    """The mean score of as many works as there are samples, since the score grows with their number."""
+def _diversity(style: "np.ndarray", sets_of_rows: "dict[str, np.ndarray]") -> dict[str, float | int]:
+    """Vendi scores of equally many pictures of each set (the score grows with their number), the mean over draws."""
     import numpy as np
 
-    dice = np.random.default_rng(0)
-    size = min(count, len(works))
-    return float(np.mean([sets.vendi_score(matrix, dice.permutation(works)[:size]) for _ in range(20)]))
+    size = min(len(rows) for rows in sets_of_rows.values())
+    found: dict[str, float | int] = {"pictures": size}
+    for name, rows in sets_of_rows.items():
+        dice = np.random.default_rng(0)
+        drawn = [sets.vendi_score(style, dice.permutation(rows)[:size]) for _ in range(20)]
+        found[name] = round(float(np.mean(drawn)), 3)
+    return found
 
 
 def _margin(style: "np.ndarray", sitting: Sitting) -> dict[str, Any]:
