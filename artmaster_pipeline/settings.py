@@ -145,6 +145,7 @@ class EvaluationSettings(_Settings):
     guidance_scale: float = Field(3.5, ge=0)
     seed: int = 0
     far_prompts: tuple[str, ...] = FAR_PROMPTS  # subjects of all kinds: does the adapter still answer the prompt?
+    far_samples: int = Field(2, gt=0)  # pictures of each far prompt: one seed each would leave the drift uncertain
     strengths: tuple[float, ...] = (0.5,)  # of the adapter, at which far prompts are drawn besides 0 and 1
     style_features: Literal["vgg16", "hub"] = "vgg16"  # hub: CSD, CLIP and DINOv2
     adherence: Literal["denoising", "clip"] = "denoising"  # what tells whether a picture shows what its prompt says

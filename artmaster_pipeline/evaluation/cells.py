@@ -89,10 +89,10 @@ def panel_cells(maker: Maker, prompts: Sequence[str]) -> tuple[Cell, ...]:
 
 
 def far_cells(maker: Maker) -> tuple[Cell, ...]:
-    """For every far prompt: the base, the adapter, and the adapter at the profile's further strengths."""
+    """For every far prompt and seed: the base, the adapter, and the adapter at the profile's further strengths."""
     settings, size = maker.profile.evaluation, maker.profile.size(*CROP_SIZES[0])
     cells = []
-    for number, subject in enumerate(settings.far_prompts):
+    for number, subject in enumerate(settings.far_prompts * settings.far_samples):
         prompt, seed = f"{maker.adapter.trigger}, {subject}", settings.seed + _FAR_SEEDS + number
         cells.append(maker.base(prompt, seed, size, "far"))
         for strength in sorted({1.0, *settings.strengths}):

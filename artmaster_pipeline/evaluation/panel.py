@@ -299,7 +299,7 @@ def _counts(images: Sequence[TrainingImage], samples: Sequence[Sample]) -> dict[
     works = {part: len({i.work for i in images if i.split == part}) for part in ("train", "validate", "held_out")}
     return {
         "prompts": sum(s.role == "panel" and s.column == "adapter" for s in samples),
-        "far_prompts": sum(s.role == "far" and s.column == "base" for s in samples),
+        "far_prompts": len({s.prompt for s in samples if s.role == "far"}),
         **{f"{part}_works": count for part, count in works.items()},
     }
 
