@@ -2,9 +2,10 @@
 
 import os
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -94,32 +95,152 @@ class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class TrainingSettings(_Settings):
-    """How an AdaLoRA adapter is trained. Words and defaults follow diffusers, PEFT and the seed's recipe."""
+class TrainingStage(_Settings):
+    """A part of a training: which noise levels, crops and layers it works on, how fast, for how many of the steps."""
 
+    name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+    share: float = Field(gt=0, le=1)  # of the steps
+    sigmas: tuple[float, float] = (0.0, 1.0)  # noise levels are drawn within; high ones decide tone and composition
+    sizes: tuple[Literal["512x512", "512x768"], ...] = Field(("512x512", "512x768"), min_length=1)
+    learning_rate: float | None = Field(None, gt=0)  # none: the training's
+    layers: tuple[Literal["double", "single", "attention", "feed_forward"], ...] = ()  # of any of these; empty: all
+
+    @model_validator(mode="after")
+    def _sigmas_ascend(self) -> "TrainingStage":
+        low, high = self.sigmas
+        if not 0 <= low < high <= 1:
+            raise ValueError("sigmas must be two noise levels between 0 and 1, the lower one first")
+        return self
+
+
+class StyleConstraintSettings(_Settings):
+    """The auxiliary loss on feature statistics, see `training/style_constraint.py`."""
+
+    weight: float = Field(0.0, ge=0)  # 0: off
+    max_sigma: float = Field(0.6, gt=0, le=1)  # above it a predicted clean latent is a blur without brushwork
+
+
+GUIDANCE_PROMPTS = (
+    "a house in a garden",
+    "a street in a town by day",
+    "a castle above a valley in winter",
+    "ships in a harbour at dusk",
+    "horses in a field in summer",
+    "a cat on a wall",
+    "a portrait of an old man",
+    "two women on a road at night",
+    "a forest in autumn",
+    "an island in the sea at dawn",
+    "a farm under snow",
+    "a still life with fish",
+)
+
+
+class SemanticGuidanceSettings(_Settings):
+    """What the adapted model must keep of what the base's words mean, see `training/semantic_guidance.py`."""
+
+    weight: float = Field(0.0, ge=0)  # of answering like the base where the trigger is not said; 0: off
+    direction_weight: float = Field(0.0, ge=0)  # of keeping the difference that other words make where it is; 0: off
+    every: int = Field(2, gt=0)  # steps; each time costs about two more forward passes
+    min_sigma: float = Field(0.5, ge=0, lt=1)  # below it the words decide little of a prediction
+    prompts: tuple[str, ...] = Field(GUIDANCE_PROMPTS, min_length=2)  # not those that the evaluation asks for
+
+
+VALIDATION_PROMPTS = (
+    "a village by a river",
+    "islands in still water",
+    "a traveller under tall trees",
+    "geese above reeds",
+    "layered mountains",
+    "a pine beside a rock",
+)
+
+
+class ValidationSettings(_Settings):
+    """What is watched while an adapter is trained, and which of its states is kept. Works of `validate` only."""
+
+    loss_every: int = Field(50, gt=0)  # steps between losses over the validation works, at the same sigmas and noise
+    sigmas: tuple[float, ...] = Field((0.1, 0.3, 0.5, 0.7, 0.9), min_length=1)
+    samples_every: int = Field(100, gt=0)  # steps between pictures with the same prompts and seeds
+    samples: int = Field(3, ge=0)
+    choose: Literal["panel", "last"] = "panel"  # which kept state becomes the adapter: the panel's best, or the last
+    panel_samples: int = Field(12, gt=1)  # pictures that the panel compares with the validation works
+    far_prompts: tuple[str, ...] = VALIDATION_PROMPTS  # for the loss of adherence; not those of the final evaluation
+    patience: int | None = Field(
+        None, gt=0
+    )  # stop after so many kept states in a row without a better one; none: never
+
+
+class TrainingSettings(_Settings):
+    """How an adapter is trained. Words and defaults follow diffusers, PEFT and the recipe the product began with."""
+
+    # what is trained
+    adapter: Literal["adalora", "lora"] = "adalora"  # lora: every layer keeps target_r, for comparison
+    init_r: int = Field(16, gt=1)
+    target_r: int = Field(8, gt=0)  # average rank per layer at the end
+    lora_alpha: int = Field(16, gt=0)  # equal to init_r: the change enters with weight 1
+    # for how long, on what
     learning_rate: float = Field(2e-4, gt=0)
     epochs: int = Field(15, gt=0)
     repeats: int = Field(10, gt=0)  # how often each picture is shown in an epoch
-    batch_size: int = Field(1, gt=0)
+    batch_size: int = Field(1, gt=0)  # pictures of one size that go through the model together
+    gradient_accumulation: int = Field(1, gt=0)  # batches in a step: a larger batch in the memory of a small one
     max_steps: int | None = Field(None, gt=0)  # an upper bound on the optimizer's steps, for machines without a GPU
-    init_r: int = Field(16, gt=1)
-    target_r: int = Field(8, gt=0)  # average rank per layer at the end
-    lora_alpha: int = Field(16, gt=0)
+    stages: tuple[TrainingStage, ...] = ()  # one after the other; empty: all of it at once
+    # AdaLoRA's budget
     warmup_share: float = Field(0.1, ge=0, lt=1)  # tinit: share of the steps before ranks are pruned
     settle_share: float = Field(0.3, ge=0, lt=1)  # tfinal: share of the steps after the last pruning
     allocate_every: int = Field(10, gt=0)  # deltaT, steps
-    beta1: float = Field(0.85, gt=0, lt=1)
+    beta1: float = Field(0.85, gt=0, lt=1)  # smoothing of the importance; AdaLoRA's authors' value, as the next two
     beta2: float = Field(0.85, gt=0, lt=1)
     orth_reg_weight: float = Field(0.1, ge=0)
-    weight_decay: float = Field(1e-2, ge=0)
-    max_grad_norm: float = Field(1.0, gt=0)
+    # the optimizer
+    optimizer: Literal["adamw", "adamw8bit", "prodigy"] = "adamw"  # 8 bit: a quarter of the moments' memory
+    lr_scheduler: Literal["constant", "cosine"] = "constant"  # AdaLoRA's budget already ends in a settling phase
+    lr_warmup_share: float = Field(0.0, ge=0, lt=1)  # of the steps; E starts at zero, so the first steps are small
+    weight_decay: float = Field(1e-2, ge=0)  # AdamW's own default
+    max_grad_norm: float = Field(1.0, gt=0)  # diffusers' default: one odd picture cannot throw the adapter
+    ema_decay: float | None = Field(
+        None, gt=0, lt=1
+    )  # of the weights; none: costs a copy and helps long trainings only
+    # the loss
+    timestep_sampling: Literal["uniform", "logit_normal", "shifted"] = "shifted"  # shifted: as FLUX draws at this size
     guidance_scale: float = Field(1.0, ge=0)  # what guidance-embedded models are told while training
-    shifted_sigmas: bool = True  # FLUX's own resolution-dependent shift of the sigmas
-    gradient_checkpointing: bool = False
+    caption_dropout: float = Field(0.0, ge=0, lt=1)  # share of the pictures of which the trigger alone is said
+    masked_loss: bool = False  # style is in the background too, so the whole picture counts
+    unmasked_weight: float = Field(0.1, ge=0, le=1)  # of the background, where masked_loss is on
+    style_constraint: StyleConstraintSettings = StyleConstraintSettings()
+    semantic_guidance: SemanticGuidanceSettings = SemanticGuidanceSettings()
+    # what is kept
     strength: float = Field(1.0, gt=0, le=1)  # share of the trained change that is kept: trades style for less drift
     checkpoint_every: int = Field(100, gt=0)  # steps
-    checkpoints: int = Field(3, ge=0)  # earlier states kept beside the adapter, evenly spaced, to be compared with it
+    checkpoints: int = Field(3, ge=0)  # earlier states kept beside the adapter, evenly spaced; stage ends are kept, too
+    validation: ValidationSettings = ValidationSettings()
+    # the machine
+    gradient_checkpointing: bool = False  # half of the memory for a third more time
+    compile_blocks: bool = False  # torch.compile for every block: pays from some hundred steps on
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _settings_agree(self) -> "TrainingSettings":
+        faults = []
+        if self.adapter == "adalora" and self.target_r >= self.init_r:
+            faults.append(f"target_r ({self.target_r}) must be smaller than init_r ({self.init_r})")
+        if self.warmup_share + self.settle_share >= 1:
+            faults.append(
+                "warmup_share and settle_share must leave a share of the steps for pruning (together below 1)"
+            )
+        if self.optimizer == "prodigy" and self.learning_rate < 0.1:
+            faults.append("the optimizer prodigy finds its own step size: set learning_rate to 1.0")
+        if self.stages:
+            names = [stage.name for stage in self.stages]
+            if len(set(names)) < len(names):
+                faults.append("two stages share a name")
+            if abs(sum(stage.share for stage in self.stages) - 1) > 1e-6:
+                faults.append(f"the stages' shares add up to {sum(s.share for s in self.stages):g} instead of 1")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
 
 
 FAR_PROMPTS = (
@@ -144,6 +265,7 @@ class EvaluationSettings(_Settings):
     num_inference_steps: int = Field(28, gt=0)
     guidance_scale: float = Field(3.5, ge=0)
     seed: int = 0
+    batch_size: int = Field(1, gt=0)  # pictures drawn together; on a GPU several cost little more than one
     far_prompts: tuple[str, ...] = FAR_PROMPTS  # subjects of all kinds: does the adapter still answer the prompt?
     far_samples: int = Field(2, gt=0)  # pictures of each far prompt: one seed each would leave the drift uncertain
     strengths: tuple[float, ...] = (0.5,)  # of the adapter, at which far prompts are drawn besides 0 and 1
@@ -317,5 +439,26 @@ def _read(file: Path, kind: type[S], defaults: dict[str, Any]) -> S:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise WrongUse(f"{file} cannot be read as YAML: {error}") from error
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        faults = "; ".join(_fault(kind, fault["loc"], fault["type"], fault["msg"]) for fault in error.errors())
         raise WrongUse(f"{file}: {faults}") from error
+
+
+def _fault(kind: type[BaseModel], where: tuple[int | str, ...], what: str, message: str) -> str:
+    """One fault of a settings file in words; an unknown name comes with the nearest valid one."""
+    name = ".".join(str(part) for part in where)
+    if what != "extra_forbidden":
+        return f"{name}: {message}" if name else message
+    known = _names_at(kind, where[:-1])
+    nearest = get_close_matches(str(where[-1]), known, n=1, cutoff=0.5)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else f"valid names: {', '.join(known)}."
+    return f"{name}: there is no such setting; {hint}"
+
+
+def _names_at(kind: type[BaseModel], where: tuple[int | str, ...]) -> list[str]:
+    """The settings of the model that lies below `kind` at `where` (list positions are passed over)."""
+    for part in (part for part in where if isinstance(part, str)):
+        inner = kind.model_fields[part].annotation
+        kind = next(
+            model for model in (inner, *get_args(inner)) if isinstance(model, type) and issubclass(model, BaseModel)
+        )
+    return list(kind.model_fields)

@@ -55,7 +55,7 @@ def velocity_loss(
 
     batch, _, height, width = latents.shape
     tokens = (height // 2) * (width // 2)
-    sigmas = sigmas_for(batch, tokens, scheduler, settings.shifted_sigmas, generator).to(latents.device)
+    sigmas = sigmas_for(batch, tokens, scheduler, settings.timestep_sampling == "shifted", generator).to(latents.device)
     noise = torch.randn(latents.shape, generator=generator).to(latents.device)
     level = sigmas.view(-1, 1, 1, 1)
     noisy = (1 - level) * latents + level * noise

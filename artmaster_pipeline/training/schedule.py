@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.records import TrainingImage, identity
 from artmaster_pipeline.settings import TrainingSettings
 
@@ -48,14 +47,7 @@ def kept_steps(total_step: int, settings: TrainingSettings) -> tuple[int, ...]:
 
 
 def rank_schedule(total_step: int, settings: TrainingSettings) -> RankSchedule:
-    """AdaLoRA's phases for a training of `total_step` steps. Raises WrongUse where there is no room to prune."""
-    faults = []
-    if settings.target_r >= settings.init_r:
-        faults.append(f"target_r ({settings.target_r}) must be smaller than init_r ({settings.init_r})")
-    if settings.warmup_share + settings.settle_share >= 1:
-        faults.append("warmup_share and settle_share must leave a share of the steps for pruning (together below 1)")
-    if faults:
-        raise WrongUse(f"The profile's `training` settings cannot be used: {'; '.join(faults)}.")
+    """AdaLoRA's phases for a training of `total_step` steps."""
     tinit = int(total_step * settings.warmup_share)
     tfinal = int(total_step * settings.settle_share)
     return RankSchedule(total_step, tinit, tfinal)
