@@ -1,0 +1,356 @@
+"""`artmaster export`: the same change of weights in a file of another program's spelling."""
+
+import json
+import re
+
+import pytest
+from tiny_flux import save_tiny_flux, tiny_transformer, transformer_config
+from training_home import PAINTER, fill_home, tiny_profile
+from typer.testing import CliRunner
+
+from artmaster_pipeline.cli import app
+from artmaster_pipeline.errors import ArtMasterError, BadInput, WrongUse
+from artmaster_pipeline.files import sha256_of
+from artmaster_pipeline.records import MANIFEST, write_manifest
+from artmaster_pipeline.settings import Home
+from artmaster_pipeline.training import build_training_set, train_adapter
+from artmaster_pipeline.training.adalora import TARGETS
+from artmaster_pipeline.training.export import export_adapter, to_kohya
+
+# What ComfyUI and sd-scripts call a linear of Black Forest Labs' FLUX, with the layers of diffusers' FLUX whose output
+# rows follow each other in it. Written out a second time: the package's own table is what is under test.
+DOUBLE = {
+    "img_attn.qkv": ["attn.to_q", "attn.to_k", "attn.to_v"],
+    "img_attn.proj": ["attn.to_out.0"],
+    "img_mlp.0": ["ff.net.0.proj"],
+    "img_mlp.2": ["ff.net.2"],
+    "txt_attn.qkv": ["attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"],
+    "txt_attn.proj": ["attn.to_add_out"],
+    "txt_mlp.0": ["ff_context.net.0.proj"],
+    "txt_mlp.2": ["ff_context.net.2"],
+}
+SINGLE = {"linear1": ["attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"], "linear2": ["proj_out"]}
+
+
+def targets(transformer) -> dict:
+    return {name: module for name, module in transformer.named_modules() if re.fullmatch(TARGETS, name)}
+
+
+def random_folded(transformer, *, kind: str = "", without: tuple[str, ...] = (), seed: int = 0) -> dict:
+    """A folded LoRA on a transformer's layers as `fold` gives it: ranks from 1 to 5, some layers left out."""
+    import torch
+
+    chance = torch.Generator().manual_seed(seed)
+    folded = {}
+    for n, (name, module) in enumerate(targets(transformer).items()):
+        if not name.startswith(kind) or name in without:
+            continue
+        rank = 1 + n % 5
+        a = torch.randn(rank, module.in_features, generator=chance)
+        b = torch.randn(module.out_features, rank, generator=chance)
+        folded[f"transformer.{name}.lora_A.weight"] = a / module.in_features**0.5
+        folded[f"transformer.{name}.lora_B.weight"] = b * 0.3
+        folded[f"transformer.{name}.alpha"] = torch.tensor(float(rank))
+    return folded
+
+
+def delta(folded: dict, layer: str, module):
+    """What a folded LoRA adds to a layer's weight; zeros where it leaves the layer out."""
+    import torch
+
+    name = f"transformer.{layer}"
+    if f"{name}.alpha" not in folded:
+        return torch.zeros_like(module.weight)
+    return folded[f"{name}.lora_B.weight"] @ folded[f"{name}.lora_A.weight"]
+
+
+def comfy_deltas(kohya: dict) -> dict:
+    """ComfyUI's reading of a LoRA file: what it adds to `double_blocks.0.img_attn.qkv` and all others, by that name."""
+    deltas = {}
+    for name in (key.removesuffix(".alpha") for key in kohya if key.endswith(".alpha")):
+        up, down = kohya[f"{name}.lora_up.weight"], kohya[f"{name}.lora_down.weight"]
+        kind, block, linear = re.fullmatch(r"lora_unet_(double|single)_blocks_(\d+)_(\w+)", name).groups()
+        linear = re.sub(r"^(img|txt)_(attn|mlp)_", r"\1_\2.", linear)
+        deltas[f"{kind}_blocks.{block}.{linear}"] = kohya[f"{name}.alpha"] / len(down) * up @ down
+    return deltas
+
+
+def layers_of(comfy_name: str) -> list[str]:
+    """The layers of diffusers' FLUX that one linear of ComfyUI's is made of, from its first output row on."""
+    kind, block, linear = comfy_name.split(".", 2)
+    parts, prefix = (DOUBLE, "transformer_blocks") if kind == "double_blocks" else (SINGLE, "single_transformer_blocks")
+    return [f"{prefix}.{block}.{part}" for part in parts[linear]]
+
+
+def predict(transformer):
+    import torch
+
+    chance = torch.Generator().manual_seed(3)
+    config = transformer.config
+    with torch.no_grad():
+        return transformer(
+            hidden_states=torch.randn(1, 6, config.in_channels, generator=chance),
+            encoder_hidden_states=torch.randn(1, 4, config.joint_attention_dim, generator=chance),
+            pooled_projections=torch.randn(1, config.pooled_projection_dim, generator=chance),
+            timestep=torch.tensor([0.5]), guidance=torch.tensor([3.5]),
+            img_ids=torch.arange(18.0).reshape(6, 3), txt_ids=torch.zeros(4, 3),
+        ).sample  # fmt: skip
+
+
+def predicted_with(transformer, file):
+    """The prediction of a transformer with a LoRA file on it, loaded by stock diffusers and taken off again."""
+    from diffusers import FluxPipeline
+
+    pipe = FluxPipeline(*[None] * 6, transformer)
+    pipe.load_lora_weights(str(file.parent), weight_name=file.name)
+    prediction = predict(transformer)
+    pipe.unload_lora_weights()
+    return prediction
+
+
+def both_files(folder, folded: dict):
+    from safetensors.torch import save_file
+
+    save_file(folded, folder / "diffusers.safetensors")
+    save_file(to_kohya(folded), folder / "kohya.safetensors")
+    return folder / "diffusers.safetensors", folder / "kohya.safetensors"
+
+
+# --- the conversion
+
+
+def test_stock_diffusers_predicts_the_same_with_either_file_on_double_blocks(tmp_path):
+    transformer = tiny_transformer()
+    missing = ("transformer_blocks.0.attn.to_k", "transformer_blocks.0.ff.net.2", "transformer_blocks.1.attn.to_q",
+               "transformer_blocks.1.attn.add_k_proj", "transformer_blocks.1.attn.add_v_proj")  # fmt: skip
+    ours, kohya = both_files(tmp_path, random_folded(transformer, kind="transformer_blocks", without=missing))
+    base, expected = predict(transformer), predicted_with(transformer, ours)
+    assert (expected - base).abs().max() > 0.01
+    assert (predicted_with(transformer, kohya) - expected).abs().max() <= 1e-5
+
+
+@pytest.mark.parametrize("missing", [(), ("attn.to_q", "proj_mlp"), ("attn.to_q", "attn.to_k", "attn.to_v")])
+def test_stock_diffusers_predicts_the_same_with_either_file_on_a_single_block(tmp_path, missing, wide_single_block):
+    without = tuple(f"single_transformer_blocks.0.{part}" for part in missing)
+    ours, kohya = both_files(tmp_path, random_folded(wide_single_block, without=without))
+    base, expected = predict(wide_single_block), predicted_with(wide_single_block, ours)
+    assert (expected - base).abs().max() > 0.01
+    assert (predicted_with(wide_single_block, kohya) - expected).abs().max() <= 1e-5
+
+
+@pytest.fixture(scope="module")
+def wide_single_block():
+    """One single block of FLUX.1-dev's own width: diffusers' reader of kohya's files knows no other."""
+    import torch
+    from diffusers import FluxTransformer2DModel
+
+    torch.manual_seed(2)
+    small = {"joint_attention_dim": 32, "pooled_projection_dim": 32}
+    return FluxTransformer2DModel(**transformer_config(num_layers=0, num_single_layers=1, **small))
+
+
+def test_the_fused_changes_are_the_parts_stacked_in_comfyuis_order():
+    import torch
+
+    transformer = tiny_transformer()
+    missing = ("transformer_blocks.0.attn.to_v", "transformer_blocks.1.ff_context.net.0.proj",
+               "single_transformer_blocks.0.attn.to_q", "single_transformer_blocks.1.proj_mlp")  # fmt: skip
+    folded = random_folded(transformer, without=missing)
+    modules = targets(transformer)
+    found = comfy_deltas(to_kohya(folded))
+    assert "double_blocks.1.txt_mlp.0" not in found
+    assert {layer for name in found for layer in layers_of(name)} == set(modules) - {missing[1]}
+    for name, change in found.items():
+        stacked = torch.cat([delta(folded, layer, modules[layer]) for layer in layers_of(name)])
+        assert change.abs().max() > 0.01
+        assert torch.allclose(change, stacked, atol=1e-6), name
+
+
+def test_all_418_layers_of_flux_dev_have_a_place_and_the_shapes_that_sd_scripts_writes():
+    import torch
+    from diffusers import FluxTransformer2DModel
+
+    with torch.device("meta"):
+        layers = targets(FluxTransformer2DModel(**transformer_config()))
+    folded = {}
+    for name, module in layers.items():
+        folded[f"transformer.{name}.lora_A.weight"] = torch.ones(1, module.in_features)
+        folded[f"transformer.{name}.lora_B.weight"] = torch.ones(module.out_features, 1)
+    kohya = to_kohya(folded)
+    assert len(layers) == 418
+    assert len(kohya) == 3 * (19 * len(DOUBLE) + 38 * len(SINGLE))
+    shapes = {"img_attn_qkv": (3, 3072, 9216), "img_attn_proj": (1, 3072, 3072), "txt_mlp_0": (1, 3072, 12288),
+              "txt_mlp_2": (1, 12288, 3072), "linear1": (4, 3072, 21504), "linear2": (1, 15360, 3072)}  # fmt: skip
+    for linear, (rank, inputs, outputs) in shapes.items():
+        name = f"lora_unet_{'single' if 'linear' in linear else 'double'}_blocks_18_{linear}"
+        assert kohya[f"{name}.lora_down.weight"].shape == (rank, inputs)
+        assert kohya[f"{name}.lora_up.weight"].shape == (outputs, rank)
+        assert kohya[f"{name}.alpha"] == rank
+
+
+def test_a_layer_that_kohyas_format_does_not_know_is_an_error_that_says_so():
+    import torch
+
+    layer = "transformer.transformer_blocks.0.norm1.linear"
+    with pytest.raises(BadInput, match=r"transformer_blocks\.0\.norm1\.linear.*--format diffusers"):
+        to_kohya({f"{layer}.lora_A.weight": torch.ones(1, 2), f"{layer}.lora_B.weight": torch.ones(2, 1)})
+
+
+# --- an adapter that was trained
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """(home, adapter) of a real training on the tiny FLUX."""
+    flux = save_tiny_flux(tmp_path_factory.mktemp("flux"))
+    home, profile = Home(tmp_path_factory.mktemp("trained")), tiny_profile(flux)
+    build_training_set(fill_home(home), PAINTER, profile)
+    (adapter,) = train_adapter(home, PAINTER, profile).records
+    return home, adapter
+
+
+def test_a_trained_adapter_changes_a_prediction_as_much_in_kohyas_form(trained, tmp_path):
+    """Merged as ComfyUI and sd-scripts merge it, single blocks and all."""
+    import torch
+    from safetensors.torch import load_file
+
+    home, _ = trained
+    transformer = tiny_transformer()
+    base = predict(transformer)
+    expected = predicted_with(transformer, export_adapter(home, PAINTER, "diffusers", out=tmp_path).file)
+    modules = targets(transformer)
+    with torch.no_grad():
+        for name, change in comfy_deltas(load_file(export_adapter(home, PAINTER, "kohya", out=tmp_path).file)).items():
+            layers = layers_of(name)
+            sizes = [modules[layer].out_features for layer in layers]
+            for layer, part in zip(layers, change.split(sizes), strict=True):
+                modules[layer].weight += part
+    assert (expected - base).abs().max() > 1e-3
+    assert (predict(transformer) - expected).abs().max() <= 1e-5
+
+
+def test_the_diffusers_file_holds_the_adapters_own_tensors(trained, tmp_path):
+    import torch
+    from safetensors.torch import load_file
+
+    home, adapter = trained
+    own = load_file(home.root / adapter.path / "adapter.safetensors")
+    exported = load_file(export_adapter(home, PAINTER, "diffusers", adapter.id, tmp_path / "style.safetensors").file)
+    assert set(exported) == set(own)
+    assert all(torch.equal(exported[name], own[name]) for name in own)
+
+
+@pytest.mark.parametrize("file_format", ["diffusers", "kohya"])
+def test_the_same_adapter_gives_the_same_bytes_and_says_what_it_is(trained, tmp_path, file_format):
+    from safetensors import safe_open
+
+    home, adapter = trained
+    first = export_adapter(home, PAINTER, file_format, out=tmp_path).file
+    second = export_adapter(home, PAINTER, file_format, out=tmp_path / "again.safetensors").file
+    assert first.name == f"{PAINTER}-{adapter.id}-{file_format}.safetensors"
+    assert first.read_bytes() == second.read_bytes()
+    with safe_open(first, "pt") as file:
+        said = file.metadata()
+    assert said["modelspec.trigger_phrase"] == adapter.trigger
+    assert said["artmaster.adapter"] == adapter.id
+    assert said["artmaster.sha256"] == adapter.sha256
+
+
+def test_metadata_in_any_writing_are_kept_and_in_order(tmp_path):
+    import torch
+    from safetensors import safe_open
+
+    from artmaster_pipeline.training.export import _save
+
+    said = {f"entry {n}": f'黄宾虹 "style"\n\\ \x01 \x7f é {n}' for n in range(20)}
+    for name in ("one", "other"):
+        _save({"a": torch.arange(4.0)}, said, tmp_path / name)
+    with safe_open(tmp_path / "one", "pt") as file:
+        assert file.metadata() == said
+        assert torch.equal(file.get_tensor("a"), torch.arange(4.0))
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
+    length = int.from_bytes((tmp_path / "one").read_bytes()[:8], "little")
+    header = json.loads((tmp_path / "one").read_bytes()[8 : 8 + length])
+    assert list(header["__metadata__"]) == sorted(said)
+
+
+# --- names and refusals
+
+
+def test_a_file_that_holds_something_else_is_not_overwritten(trained, tmp_path):
+    home, _ = trained
+    file = tmp_path / "mine.safetensors"
+    file.write_bytes(b"another adapter")
+    with pytest.raises(WrongUse, match=r"mine\.safetensors is there and holds something else"):
+        export_adapter(home, PAINTER, "kohya", out=file)
+    assert file.read_bytes() == b"another adapter"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_exporting_again_to_the_same_file_is_no_error(trained, tmp_path):
+    home, _ = trained
+    first = export_adapter(home, PAINTER, "kohya", out=tmp_path).file
+    before = sha256_of(first)
+    assert sha256_of(export_adapter(home, PAINTER, "kohya", out=tmp_path).file) == before
+
+
+def test_weights_that_are_not_those_of_the_record_are_not_exported(trained, tmp_path):
+    import shutil
+
+    home, adapter = trained
+    copy = Home(tmp_path / "home")
+    shutil.copytree(home.root, copy.root)
+    weights = copy.root / adapter.path / "adapter.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(BadInput, match=r"adapter\.safetensors is not what the record .* says.*dvc checkout"):
+        export_adapter(copy, PAINTER, "diffusers", out=tmp_path)
+    weights.unlink()
+    with pytest.raises(BadInput, match=r"adapter\.safetensors is not there"):
+        export_adapter(copy, PAINTER, "diffusers", out=tmp_path)
+
+
+def test_a_painter_without_an_adapter_is_told_how_to_make_one(tmp_path):
+    home = Home(tmp_path)
+    home.scans(PAINTER).mkdir(parents=True)
+    write_manifest(home.adapters(PAINTER) / MANIFEST, [])
+    with pytest.raises(ArtMasterError, match=f"no adapter yet. Make one with: artmaster run {PAINTER}"):
+        export_adapter(home, PAINTER, "kohya")
+
+
+def export_command(home, *words: str):
+    return CliRunner().invoke(app, ["export", *words, "--home", str(home.root)])
+
+
+def test_the_command_writes_into_the_working_folder_and_says_how_to_load(trained, tmp_path, monkeypatch):
+    home, adapter = trained
+    monkeypatch.chdir(tmp_path)
+    done = export_command(home, PAINTER, "--format", "kohya")
+    assert done.exit_code == 0, done.output
+    name = f"{PAINTER}-{adapter.id}-kohya"
+    assert (tmp_path / f"{name}.safetensors").is_file()
+    assert f"{name}.safetensors (" in done.output
+    assert adapter.trigger in done.output
+    assert "models/loras" in done.output
+    assert f"<lora:{name}:1>" in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([PAINTER, "--format", "onnx"], "'onnx' is not one of 'diffusers', 'kohya'"),
+        (["nobody", "--format", "kohya"], "nobody"),
+        ([PAINTER, "--format", "kohya", "--adapter", "0000"], "no adapter '0000'. Known adapters: "),
+        ([PAINTER, "--format", "kohya", "--adapter", "../x"], "no adapter '../x'. Known adapters: "),
+        ([PAINTER, "--format", "kohya", "--out", "style.ckpt"], "ends in .safetensors"),
+    ],
+)
+def test_wrong_use_is_one_clear_message_and_exit_code_2(trained, tmp_path, monkeypatch, words, message):
+    home, _ = trained
+    monkeypatch.chdir(tmp_path)
+    done = export_command(home, *words)
+    error = done.exception
+    code = error.exit_code if isinstance(error, ArtMasterError) else done.exit_code  # main() turns ours into the code
+    assert code == 2
+    said = str(error) if isinstance(error, ArtMasterError) else " ".join(done.output.replace("│", " ").split())
+    assert message in said
+    assert not list(tmp_path.iterdir())
