@@ -1,6 +1,7 @@
 """The stage training_set: crops become captioned pictures, each work on one side of the split, nothing made twice."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def test_every_crop_becomes_a_picture_of_exactly_its_size_with_trigger_and_part(
         file = home.training_set(PAINTER) / row.path
         assert sha256_of(file) == row.sha256
         assert Image.open(file).size == (row.width, row.height)
-        assert row.caption.startswith("wangximeng style, Mountain")
+        assert row.caption.startswith("wangximeng style")
         assert row.caption_source == "artworks.csv"
     assert {row.split for row in outcome.records} == {"train", "validate", "held_out"}
     assert read_manifest(outcome.manifest, TrainingImage) == outcome.records
@@ -92,6 +93,86 @@ def test_a_new_caption_changes_the_row_but_makes_no_picture_again(home):
     outcome = build(home)
     assert outcome.made == 0
     assert all("waterfall" in row.caption for row in outcome.records)
+
+
+def retell(home: Home, *known: dict[str, str]) -> None:
+    """Let the register know something else about its scans, by the numbers in their names."""
+    register = home.register(PAINTER) / MANIFEST
+    scans = sorted(read_manifest(register, Scan), key=lambda scan: int(Path(scan.path).stem))
+    write_manifest(register, [scan.model_copy(update=new) for scan, new in zip(scans, known, strict=True)])
+
+
+def test_what_all_works_say_is_left_out_of_every_part_and_named(home):
+    fill_home(home, works=12)
+    seen = [
+        "boats",
+        "rain",
+        "pines",
+        "a temple",
+        "geese",
+        "snow",
+        "a ford",
+        "a cave",
+        "a hut",
+        "fog",
+        "plums",
+        "a cliff",
+    ]
+    retell(home, *({"caption": f"{one}, ink on paper"} for one in seen))
+    said = []
+    outcome = build_training_set(home, PAINTER, tiny_profile(Path("unused")), Progress(said.append))
+    assert {row.caption for row in outcome.records} == {f"wangximeng style, {one}" for one in seen}
+    assert outcome.figures["left out of every caption"] == ["ink on paper"]
+    assert any("'ink on paper'" in line and "column `subject`" in line for line in said)
+    before = manifest_bytes(home)
+    assert build(home).made == 0
+    assert manifest_bytes(home) == before
+
+
+def test_two_scans_of_one_artwork_count_once_in_what_all_works_say(home):
+    fill_home(home, works=8)
+    captions = [{"caption": f"{one}, signed"} for one in ["boats", "rain", "pines", "geese", "snow", "fog", "plums"]]
+    retell(home, *captions, {"caption": "plums in a vase, signed"})
+    assert build(home).figures["left out of every caption"] == ["signed"]
+    show_the_same(home, 6, 7)
+    (home.cache / "near_duplicates" / f"{PAINTER}.json").unlink()
+    shutil.rmtree(home.training_set(PAINTER))
+    outcome = build(home)
+    assert "left out of every caption" not in outcome.figures
+    assert all(row.caption.endswith(", signed") for row in outcome.records)
+
+
+class SaysTheSameOfAll:
+    """A captioning model that counts how often it is asked."""
+
+    asked = 0
+
+    def __init__(self, profile) -> None:
+        self.name = profile.captioner
+
+    def describe(self, picture) -> str:
+        SaysTheSameOfAll.asked += 1
+        return f"a painting of colour {picture.mean(axis=(0, 1)).round().astype(int).sum()}x and stones"
+
+
+def test_what_a_model_said_is_kept_in_full_so_that_later_works_are_measured_by_it(home, monkeypatch):
+    monkeypatch.setattr("artmaster_pipeline.training.training_set.Captioner", SaysTheSameOfAll)
+    monkeypatch.setattr(SaysTheSameOfAll, "asked", 0)
+
+    def tell(works: int):
+        fill_home(home, works)
+        retell(home, *({"title": str(n), "season": ""} for n in range(works)))
+        return build(home, captioner="says-the-same").records
+
+    assert not any("painting" in row.caption or "stones" in row.caption for row in tell(8))
+    assert SaysTheSameOfAll.asked == 16
+    first = manifest_bytes(home)
+    tell(8)
+    assert (SaysTheSameOfAll.asked, manifest_bytes(home)) == (16, first)
+    rows = tell(10)
+    assert SaysTheSameOfAll.asked == 20
+    assert not any("painting" in row.caption or "stones" in row.caption for row in rows)
+    assert {row.caption_source for row in rows} == {"says-the-same"}
 
 
 def test_new_scans_leave_the_old_split_alone(home):

@@ -11,6 +11,7 @@ from artmaster_pipeline.records import (
     MANIFEST,
     Crop,
     Outcome,
+    Record,
     Scan,
     Split,
     TrainingImage,
@@ -19,7 +20,14 @@ from artmaster_pipeline.records import (
     write_manifest,
 )
 from artmaster_pipeline.settings import Home, Profile, load_painter
-from artmaster_pipeline.training.captions import FILE_NAME, Caption, Captioner, archive_caption, with_trigger
+from artmaster_pipeline.training.captions import (
+    FILE_NAME,
+    Caption,
+    Captioner,
+    archive_caption,
+    only_what_varies,
+    with_trigger,
+)
 from artmaster_pipeline.training.near_duplicates import near_duplicates
 from artmaster_pipeline.training.split import Parts, Place, split_works, what_the_parts_mean
 
@@ -27,6 +35,14 @@ if TYPE_CHECKING:
     import numpy as np
 
 _IMAGES = "images"
+_SAID = "said.jsonl"  # in full what a captioning model said, since the captions lack what all works share
+
+
+class _Said(Record):
+    """What a captioning model said about a training picture; `id` is the picture's."""
+
+    captioner: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -46,9 +62,11 @@ def build_training_set(
     """Make training_set/<painter>/ from the painter's crops; returns one TrainingImage per crop.
 
     Crops whose scan had fewer pixels than the crop are restored by `profile.super_resolution`; the others are copied.
-    Figures: works and pictures per part, further scans of a work, what the parts' sizes mean, pictures enlarged,
-    captions by source. Raises WrongUse where there are too few works, ArtMasterError where a crop or a thumbnail is
-    missing, and MissingRequirement where a network, a captioner or CUDA is.
+    What nearly all works' captions say is left out of all of them (`only_what_varies`), of the held-out works' too,
+    which are prompts later; so one work more may change every caption. Figures: works and pictures per part, further
+    scans of a work, what the parts' sizes mean, pictures enlarged, captions by source, what was left out of them.
+    Raises WrongUse where there are too few works, ArtMasterError where a crop or a thumbnail is missing, and
+    MissingRequirement where a network, a captioner or CUDA is.
     """
     folder = home.training_set(painter)
     clear_partials(folder)
@@ -56,7 +74,9 @@ def build_training_set(
     old = {row.id: row for row in read_manifest(folder / MANIFEST, TrainingImage)}
     parts = _parts(home, painter, profile, scans, crops, old, progress)
     pictures = _make_pictures(home, painter, profile, crops, old, progress)
-    captions = _captions(home, painter, profile, scans, crops, pictures, old, progress)
+    works = [parts.places[crop.scan_sha256].work for crop in crops]
+    said = _captions(home, painter, profile, scans, crops, pictures, progress)
+    captions, left_out = only_what_varies(said, works, load_painter(home, painter).trigger)
     rows = [
         TrainingImage(
             id=picture.id,
@@ -85,7 +105,7 @@ def build_training_set(
         folder / MANIFEST,
         made,
         len(rows) - made,
-        figures=_figures(records) | _warnings(records, parts, scans, progress),
+        figures=_figures(records) | _left_out(left_out, progress) | _warnings(records, parts, scans, progress),
     )
 
 
@@ -187,28 +207,39 @@ def _captions(
     scans: dict[str, Scan],
     crops: tuple[Crop, ...],
     pictures: list[_Picture],
-    old: dict[str, TrainingImage],
     told: Progress,
 ) -> list[Caption]:
-    """A caption for every crop, in the crops' order."""
+    """All that is said about every crop, in the crops' order."""
     settings = load_painter(home, painter)
     folder = home.scans(painter)
     captions = [archive_caption(scans[crop.scan_id], folder, settings.trigger, settings.name) for crop in crops]
-    unsaid = [n for n, caption in enumerate(captions) if caption.source == FILE_NAME]
+    unsaid = {pictures[n].id: n for n, caption in enumerate(captions) if caption.source == FILE_NAME}
     if profile.captioner is None or not unsaid:
         return captions
+    file = home.training_set(painter) / _SAID
+    said = {row.id: row for row in read_manifest(file, _Said) if row.captioner == profile.captioner}
     captioner = None
     with told.task("Captions", len(unsaid)) as advance:
-        for n in unsaid:
-            row = old.get(pictures[n].id)
-            if row and row.caption_source == profile.captioner and row.caption.startswith(settings.trigger):
-                captions[n] = Caption(row.caption, row.caption_source)
-            else:
+        for picture_id, n in unsaid.items():
+            if picture_id not in said:
                 captioner = captioner or Captioner(profile)
-                said = captioner.describe(_pixels(home.training_set(painter) / pictures[n].path))
-                captions[n] = Caption(with_trigger(settings.trigger, said), captioner.name)
+                text = captioner.describe(_pixels(home.training_set(painter) / pictures[n].path))
+                said[picture_id] = _Said(id=picture_id, captioner=captioner.name, text=text)
+            row = said[picture_id]
+            captions[n] = Caption(with_trigger(settings.trigger, row.text), row.captioner)
             advance(1, captions[n].text)
+    write_manifest(file, (said[picture_id] for picture_id in unsaid))
     return captions
+
+
+def _left_out(left_out: tuple[str, ...], told: Progress) -> dict[str, Any]:
+    if not left_out:
+        return {}
+    told.say(
+        f"Left out of every caption, since nearly all works say it: {', '.join(map(repr, left_out))}. The trigger "
+        "stands for it. What shall be said nevertheless belongs into the column `subject` of artworks.csv."
+    )
+    return {"left out of every caption": list(left_out)}
 
 
 def _remove_unnamed(folder: Any, named: set[str]) -> None:
