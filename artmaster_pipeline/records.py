@@ -122,10 +122,16 @@ class Adapter(Record):
     training_image_ids: tuple[str, ...]
     scan_sha256s: tuple[str, ...]  # of the scans in the `train` part, sorted
     seed: int
-    steps: int
+    steps: int  # that were trained
+    chosen_step: int = 0  # the step whose weights these are, where the panel chose an earlier one; 0: the last
     settings: dict[str, Any]
     ranks: dict[str, int]  # linear layer -> rank that AdaLoRA left it
     final_loss: float  # mean over the last epoch
+
+    @property
+    def step(self) -> int:
+        """The training step that the weights are of."""
+        return self.chosen_step or self.steps
 
 
 class AdapterSnapshot(BaseModel):

@@ -10,6 +10,7 @@ from artmaster_pipeline.evaluation.evaluate import (
     verdict_on,
 )
 from artmaster_pipeline.evaluation.gate import decide
+from artmaster_pipeline.evaluation.validation import validation_panel
 
 __all__ = [
     "Asked",
@@ -19,5 +20,6 @@ __all__ = [
     "evaluate",
     "evaluate_adapter",
     "find_adapter",
+    "validation_panel",
     "verdict_on",
 ]

@@ -41,8 +41,11 @@ def other_prompts(prompt: str, prompts: Sequence[str], far: Sequence[str], count
     return [*near, *(other for other in far if other != prompt and other not in near)][:count]
 
 
-def denoising_fits(pipe: Any, profile: Profile) -> Fits:
-    """Fits from the pipeline's model, with its adapter if one is on: minus the mean squared error of the velocity."""
+def denoising_fits(pipe: Any, profile: Profile, embedded: Callable[[str], Any] | None = None) -> Fits:
+    """Fits from the pipeline's model, with its adapter if one is on: minus the mean squared error of the velocity.
+
+    `embedded` gives the embedding of a prompt where the pipeline has no text encoders.
+    """
     from functools import cache
 
     import numpy as np
@@ -55,6 +58,8 @@ def denoising_fits(pipe: Any, profile: Profile) -> Fits:
 
     @cache
     def text(prompt: str) -> TextEmbedding:
+        if embedded is not None:
+            return embedded(prompt)
         return embed_text(pipe, prompt, profile.device, profile.max_sequence_length)
 
     def fits(picture: "np.ndarray", prompts: Sequence[str]) -> "np.ndarray":

@@ -242,7 +242,7 @@ def _asked_grids(
         steps = checkpoints_of(home, adapter)
         if not steps:
             raise WrongUse(f"The adapter {adapter.id} has no checkpoints: train with `checkpoints` above 0.")
-        headings = ["Original", *(f"Step {step}" for step in steps), f"Step {adapter.steps}"]
+        headings = ["Original", *(f"Step {step}" for step in steps), f"Step {adapter.step}"]
         draw(CHECKPOINTS_GRID, headings, column_cells(Maker(adapter, profile), rows, checkpoints=(*steps, 0)))
     if asked.against:
         other = find_adapter(home, adapter.painter, profile, asked.against)

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from artmaster_pipeline.curation import crop_scans
-from artmaster_pipeline.evaluation import evaluate_adapter
+from artmaster_pipeline.evaluation import evaluate_adapter, validation_panel
 from artmaster_pipeline.gallery import publish_gallery
 from artmaster_pipeline.orchestration import metadata
 from artmaster_pipeline.orchestration.resources import DataHome
@@ -101,9 +101,10 @@ def style_adapter(context: dg.AssetExecutionContext, data_home: DataHome) -> dg.
     """An AdaLoRA adapter of the base model for this painter, folded to a plain LoRA that stock diffusers loads."""
     home, painter = data_home.home, context.partition_key
     profile = data_home.profile(painter)
-    outcome = train_adapter(home, painter, profile, data_home.progress(context))
+    outcome = train_adapter(home, painter, profile, data_home.progress(context), validation_panel)
     (adapter,) = outcome.records
     folder = home.root / adapter.path
+    sheet = folder / "samples.png"
     return _result(
         outcome,
         profile,
@@ -114,6 +115,8 @@ def style_adapter(context: dg.AssetExecutionContext, data_home: DataHome) -> dg.
         loss=adapter.final_loss,
         loss_curve=metadata.picture(folder / "loss.png", 720),
         rank_curve=metadata.picture(folder / "ranks.png", 960),
+        validation=metadata.picture(folder / "watch.png", 720),
+        **({"pictures while training": metadata.picture(sheet, 960)} if sheet.is_file() else {}),
         ranks=metadata.table([{"layer": layer, "rank": rank} for layer, rank in sorted(adapter.ranks.items())]),
         **outcome.figures,
     )

@@ -24,8 +24,8 @@ from artmaster_pipeline.settings import Home, load_painter
 LORA = "adapter.safetensors"
 LIVE = "adalora"
 KEPT = "checkpoints"  # folded adapters of earlier steps
-LOG = "log.jsonl"
-LOSS_PLOT, RANK_PLOT = "loss.png", "ranks.png"
+LOG, WATCH = "log.jsonl", "watch.jsonl"
+LOSS_PLOT, RANK_PLOT, WATCH_PLOT, SAMPLES_SHEET = "loss.png", "ranks.png", "watch.png", "samples.png"
 RECORD, LINEAGE, CARD = "adapter.json", "lineage.json", "README.md"
 _CARD_TEMPLATE = Path(__file__).parent / "model_card.md.jinja"
 
@@ -39,8 +39,23 @@ def read_record(file: Path) -> Adapter | None:
 
 
 def write_log(file: Path, log: Iterable[dict[str, Any]]) -> None:
-    """Write one JSON line per step: step, epoch, loss, orth (the orthogonal loss), lr, rank (in all layers)."""
+    """Write one JSON line per step: step, stage, epoch, lr, rank (in all layers), and the losses.
+
+    `loss` is the velocity's, `orth` the orthogonal loss, `norm` the gradient's before clipping; `constraint` and
+    `guidance` are there where the profile asks for them.
+    """
     write_text(file, "".join(json.dumps(row, sort_keys=True) + "\n" for row in log))
+
+
+def write_watch(file: Path, losses: Iterable[dict[str, float]], readings: Iterable[dict[str, float]]) -> None:
+    """Write one JSON line per loss on the validation works and per reading of the panel, each with its step."""
+    rows = [{"what": "loss", **row} for row in losses] + [{"what": "panel", **row} for row in readings]
+    write_log(file, sorted(rows, key=lambda row: (row["step"], row["what"])))
+
+
+def read_watch(file: Path) -> list[dict[str, Any]]:
+    """What `write_watch` wrote."""
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def write_texts(folder: Path, home: Home, adapter: Adapter, rows: tuple[TrainingImage, ...]) -> None:

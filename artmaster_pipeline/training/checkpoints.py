@@ -1,55 +1,48 @@
-"""Checkpoints of an unfinished training: all that an exact continuation needs, as safetensors and JSON, never a pickle.
+"""Checkpoints of an unfinished training: all that an exact continuation needs, safetensors and JSON, never a pickle.
 
-PEFT's own saving crashes in mid-pruning and forgets the allocator. A checkpoint holds the adapter's raw tensors, the
-optimizer's, the allocator's averages, the ranks kept, the number of the step (sigmas, noise and the order of the data
-are functions of seed and step) and the log so far. Each is a folder that appears whole; the last two are kept.
+PEFT's own saving crashes in mid-pruning and forgets the allocator. A checkpoint holds the adapter's raw tensors and
+their running mean, the optimizer's, the allocator's averages and masks, the number of the step (sigmas, noise and the
+order of the data are functions of seed and step) and what was written down so far. Each is a folder that appears whole;
+the last two are kept.
 """
 
 import json
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artmaster_pipeline.files import sha256_of, writing_folder
-from artmaster_pipeline.training.adalora import ADAPTER_NAME, parameters
+from artmaster_pipeline.training.optimizers import optimizer_state, restore_optimizer
 
 if TYPE_CHECKING:
     import torch
+
+    from artmaster_pipeline.training.learner import Learner
 
 _TENSORS, _STATE = "state.safetensors", "state.json"
 _KEPT = 2
 
 
-@dataclass(frozen=True)
-class Trainee:
-    """What changes while an adapter is trained: PEFT's model, its optimizer, its rank allocator."""
-
-    model: Any
-    optimizer: "torch.optim.Optimizer"
-    allocator: Any
-
-
-def save_checkpoint(folder: Path, trainee: Trainee, step: int, log: list[dict[str, Any]]) -> None:
+def save_checkpoint(folder: Path, learner: "Learner", step: int, history: dict[str, Any]) -> None:
     """Write the checkpoint of `step` below `folder` and remove all but the last two."""
     from safetensors.torch import save_file
 
+    tensors, numbers = _state(learner)
     with writing_folder(folder / f"step-{step:07d}") as temporary:
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(trainee).items()}
-        save_file(tensors, temporary / _TENSORS)
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary / _TENSORS)
         state = {
             "step": step,
             "sha256": sha256_of(temporary / _TENSORS),
-            "rank_pattern": trainee.model.peft_config[ADAPTER_NAME].rank_pattern,
-            "log": log,
+            "optimizer": numbers,
+            "history": history,
         }
         (temporary / _STATE).write_text(json.dumps(state), encoding="utf-8")
     for old in _checkpoints(folder)[_KEPT:]:
         shutil.rmtree(old)
 
 
-def restore_checkpoint(folder: Path, trainee: Trainee) -> tuple[int, list[dict[str, Any]]]:
-    """Put the newest whole checkpoint's state into `trainee`; returns its step and its log, (0, []) without one."""
+def restore_checkpoint(folder: Path, learner: "Learner") -> tuple[int, dict[str, Any]]:
+    """Put the newest whole checkpoint's state into `learner`; returns its step and history, (0, {}) without one."""
     import torch
     from safetensors.torch import load_file
 
@@ -59,30 +52,34 @@ def restore_checkpoint(folder: Path, trainee: Trainee) -> tuple[int, list[dict[s
             continue
         tensors = load_file(checkpoint / _TENSORS)
         with torch.no_grad():
-            for name, p in parameters(trainee.model).items():
-                p.copy_(tensors[f"adapter.{name}"])
-                trainee.optimizer.state[p] = {
-                    key: tensors[f"optimizer.{key}.{name}"].to("cpu" if key == "step" else p.device)
-                    for key in ("step", "exp_avg", "exp_avg_sq")
-                }
-        trainee.model.peft_config[ADAPTER_NAME].rank_pattern = state["rank_pattern"]
-        allocator = {
-            name.removeprefix("allocator."): tensor for name, tensor in tensors.items() if name.startswith("allocator.")
-        }
-        trainee.allocator.restore(allocator, state["rank_pattern"])
-        return state["step"], state["log"]
-    return 0, []
+            for kind, own in (("adapter", learner.stacks.tensors), ("average", learner.averages)):
+                for place, tensor in enumerate(own):
+                    tensor.copy_(tensors[f"{kind}.{place}"])
+        optimizer = _named(tensors, "optimizer.")
+        restore_optimizer(learner.optimizer, learner.stacks.tensors, optimizer, state["optimizer"])
+        if learner.allocator is not None:
+            learner.allocator.restore(_named(tensors, "allocator."))
+        return state["step"], state["history"]
+    return 0, {}
 
 
-def _tensors(trainee: Trainee) -> "dict[str, torch.Tensor]":
-    named = parameters(trainee.model)
-    adapter = {f"adapter.{name}": p for name, p in named.items()}
-    optimizer = {
-        f"optimizer.{key}.{name}": tensor
-        for name, p in named.items()
-        for key, tensor in trainee.optimizer.state[p].items()
-    }
-    return adapter | optimizer | {f"allocator.{name}": tensor for name, tensor in trainee.allocator.state().items()}
+def newest_step(folder: Path) -> int:
+    """The step of the newest whole checkpoint, 0 without one."""
+    return next((state["step"] for state in map(_whole, _checkpoints(folder)) if state), 0)
+
+
+def _state(learner: "Learner") -> "tuple[dict[str, torch.Tensor], dict[str, Any]]":
+    optimizer, numbers = optimizer_state(learner.optimizer, learner.stacks.tensors)
+    tensors: dict[str, torch.Tensor] = {f"adapter.{n}": t for n, t in enumerate(learner.stacks.tensors)}
+    tensors |= {f"average.{n}": t for n, t in enumerate(learner.averages)}
+    tensors |= {f"optimizer.{name}": t for name, t in optimizer.items()}
+    if learner.allocator is not None:
+        tensors |= {f"allocator.{name}": t for name, t in learner.allocator.state().items()}
+    return tensors, numbers
+
+
+def _named(tensors: "dict[str, torch.Tensor]", prefix: str) -> "dict[str, torch.Tensor]":
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 
 def _checkpoints(folder: Path) -> list[Path]:

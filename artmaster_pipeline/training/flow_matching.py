@@ -4,60 +4,91 @@ x_t = (1 - sigma) z + sigma eps with z = (vae latent - shift) * scale; the model
 (https://arxiv.org/abs/2403.03206).
 """
 
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from artmaster_pipeline.base_models.velocity import TextEmbedding, predict_velocity
 from artmaster_pipeline.records import identity
-from artmaster_pipeline.settings import TrainingSettings
 
 if TYPE_CHECKING:
     import torch
 
 
-def sigmas_for(count: int, image_seq_len: int, scheduler: Any, shifted: bool, generator: Any) -> "torch.Tensor":
-    """`count` noise levels in (0, 1), logit-normal; with `shifted`, moved as the scheduler moves them for this size.
+@dataclass(frozen=True)
+class Noised:
+    """Clean latents with noise added: what the model gets, and what it should answer."""
 
-    FLUX's resolution-dependent shift is 1.88 at 512x512 (1024 tokens) and 2.05 at 512x768 (1536 tokens).
+    noisy: "torch.Tensor"  # (batch, channels, height, width), as the next one
+    velocity: "torch.Tensor"
+    sigmas: "torch.Tensor"  # (batch,)
+
+
+def sigmas_for(
+    count: int,
+    image_seq_len: int,
+    scheduler: Any,
+    sampling: str,
+    generator: Any,
+    band: tuple[float, float] = (0.0, 1.0),
+) -> "torch.Tensor":
+    """`count` noise levels within `band`, (count,), fp32: uniform, logit-normal, or logit-normal and shifted.
+
+    The logit-normal density favours middle levels (https://arxiv.org/abs/2403.03206, section 3.1); `shifted` moves it
+    as the scheduler does for this size: FLUX's factor is 1.88 at 512x512 (1024 tokens), 2.05 at 512x768 (1536 tokens).
+    Within a narrower band the same density is cut, by its inverse distribution function.
     """
     import torch
+
+    drawn = torch.rand(count, generator=generator, dtype=torch.float64)
+    low, high = band
+    if sampling == "uniform":
+        return (low + (high - low) * drawn).float()
+    factor = _shift_factor(image_seq_len, scheduler) if sampling == "shifted" else 1.0
+    ends = torch.tensor([low, high], dtype=torch.float64)
+    below, above = torch.special.ndtr(torch.logit(ends / (factor - (factor - 1) * ends)))
+    level = (below + (above - below) * drawn).clamp(1e-7, 1 - 1e-7)
+    plain = torch.sigmoid(torch.special.ndtri(level))
+    return (factor * plain / (1 + (factor - 1) * plain)).float()
+
+
+def _shift_factor(image_seq_len: int, scheduler: Any) -> float:
     from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 
-    sigmas = torch.sigmoid(torch.randn(count, generator=generator))
-    if not shifted:
-        return sigmas
     config = scheduler.config
-    if config.use_dynamic_shifting:
-        mu = calculate_shift(
+    if not config.use_dynamic_shifting:
+        return float(config.shift)
+    return math.exp(
+        calculate_shift(
             image_seq_len, config.base_image_seq_len, config.max_image_seq_len, config.base_shift, config.max_shift
         )
-        return scheduler.time_shift(mu, 1.0, sigmas)
-    return config.shift * sigmas / (1 + (config.shift - 1) * sigmas)
+    )
 
 
-def step_generator(seed: int, step: int) -> "torch.Generator":
-    """The CPU generator of one step's sigmas and noise: a function of seed and step, so no state has to be saved."""
+def step_generator(seed: int, *number: int) -> "torch.Generator":
+    """The CPU generator of one step's sigmas and noise: a function of its numbers, so no state has to be saved."""
     import torch
 
-    return torch.Generator().manual_seed(int(identity("training noise", seed, step), 16) >> 1)
+    return torch.Generator().manual_seed(int(identity("training noise", seed, *number), 16) >> 1)
 
 
-def velocity_loss(
-    transformer: Any,
-    latents: "torch.Tensor",
-    texts: list[TextEmbedding],
-    scheduler: Any,
-    settings: TrainingSettings,
-    dtype: "torch.dtype",
-    generator: "torch.Generator",
-) -> "torch.Tensor":
-    """The mean squared error of the predicted velocity, in fp32, for clean latents (batch, channels, height, width)."""
+def add_noise(latents: "torch.Tensor", sigmas: "torch.Tensor", generator: "torch.Generator") -> Noised:
+    """Latents (batch, channels, height, width) at noise levels (batch,), with noise from a CPU generator."""
     import torch
 
-    batch, _, height, width = latents.shape
-    tokens = (height // 2) * (width // 2)
-    sigmas = sigmas_for(batch, tokens, scheduler, settings.timestep_sampling == "shifted", generator).to(latents.device)
     noise = torch.randn(latents.shape, generator=generator).to(latents.device)
+    sigmas = sigmas.to(latents.device)
     level = sigmas.view(-1, 1, 1, 1)
-    noisy = (1 - level) * latents + level * noise
-    predicted = predict_velocity(transformer, noisy, sigmas, texts, settings.guidance_scale, dtype)
-    return (predicted.float() - (noise - latents)).square().mean()
+    return Noised((1 - level) * latents + level * noise, noise - latents, sigmas)
+
+
+def clean_of(noised: Noised, predicted: "torch.Tensor") -> "torch.Tensor":
+    """The clean latents that a predicted velocity means: x_t - sigma v."""
+    return noised.noisy - noised.sigmas.view(-1, 1, 1, 1) * predicted
+
+
+def velocity_loss(predicted: "torch.Tensor", noised: Noised, weights: "torch.Tensor | None" = None) -> "torch.Tensor":
+    """The mean squared error of the velocity in fp32; with `weights` (batch, 1, height, width), the weighted mean."""
+    error = (predicted.float() - noised.velocity).square()
+    if weights is None:
+        return error.mean()
+    return (error * weights).sum() / (weights.sum() * error.shape[1]).clamp_min(1e-8)

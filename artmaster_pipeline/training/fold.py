@@ -1,7 +1,7 @@
 """Folding: from a live AdaLoRA to a plain LoRA of the ranks it kept, which stock diffusers loads.
 
 diffusers knows no AdaLoRA (loaded raw, its file silently does nothing). Rows with E = 0 are left out, E goes into A and
-PEFT's scaling into B, so that each layer's change is B' A' and its alpha is its rank.
+the scale into B, so that each layer's change is B' A' and its alpha is its rank. A plain LoRA has no E and keeps all.
 """
 
 from pathlib import Path
@@ -21,15 +21,11 @@ def fold(live: "dict[str, torch.Tensor]", scale: float) -> "dict[str, torch.Tens
     import torch
 
     folded = {}
-    for name, values in live.items():
-        if not name.endswith(".lora_E"):
-            continue
-        layer = name.removesuffix(".lora_E")
-        kept = values.detach().float().cpu().flatten()
-        rows = kept.nonzero().flatten()
+    for layer, diagonal in _diagonals(live).items():
+        rows = diagonal.nonzero().flatten()
         if len(rows) == 0:
             continue
-        a = live[f"{layer}.lora_A"].detach().float().cpu()[rows] * kept[rows].unsqueeze(1)
+        a = live[f"{layer}.lora_A"].detach().float().cpu()[rows] * diagonal[rows].unsqueeze(1)
         b = live[f"{layer}.lora_B"].detach().float().cpu()[:, rows] * scale
         folded[f"{PREFIX}{layer}.lora_A.weight"] = a.contiguous()
         folded[f"{PREFIX}{layer}.lora_B.weight"] = b.contiguous()
@@ -39,11 +35,7 @@ def fold(live: "dict[str, torch.Tensor]", scale: float) -> "dict[str, torch.Tens
 
 def ranks(live: "dict[str, torch.Tensor]") -> dict[str, int]:
     """The rank that each layer kept, zeros included, by the layer's name, sorted."""
-    return {
-        name.removesuffix(".lora_E"): int((values != 0).sum())
-        for name, values in sorted(live.items())
-        if name.endswith(".lora_E")
-    }
+    return {layer: int((diagonal != 0).sum()) for layer, diagonal in sorted(_diagonals(live).items())}
 
 
 def save_folded(live: "dict[str, torch.Tensor]", scale: float, file: Path) -> None:
@@ -53,3 +45,16 @@ def save_folded(live: "dict[str, torch.Tensor]", scale: float, file: Path) -> No
     # One metadata entry at most: safetensors writes several in no fixed order.
     save_file(fold(live, scale), file, metadata={"format": "pt"})
     file.chmod(0o644)  # safetensors writes for its owner alone
+
+
+def _diagonals(live: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
+    """Layer -> its E as (r,), in fp32 on the CPU; ones for a plain LoRA."""
+    import torch
+
+    found = {}
+    for name, a in live.items():
+        if name.endswith(".lora_A"):
+            layer = name.removesuffix(".lora_A")
+            e = live.get(f"{layer}.lora_E")
+            found[layer] = torch.ones(len(a)) if e is None else e.detach().float().cpu().flatten()
+    return found

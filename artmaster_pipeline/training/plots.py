@@ -52,6 +52,48 @@ def draw_ranks(log: list[dict[str, Any]], ranks: dict[str, int], init_r: int, fi
     _save(figure, file)
 
 
+def draw_watch(losses: list[dict[str, float]], readings: list[dict[str, float]], chosen: int, file: Path) -> None:
+    """Draw the loss on the validation works and the panel's score, by step; the chosen step is marked."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    steps = [row["step"] for row in losses]
+    for number, name in enumerate(name for name in (losses[0] if losses else {}) if name.startswith("loss at ")):
+        colour = (0.75 - 0.12 * number, 0.8 - 0.1 * number, 0.85 - 0.07 * number)
+        upper.plot(steps, [row[name] for row in losses], color=colour, linewidth=1, label=f"sigma {name[8:]}")
+    upper.plot(steps, [row["loss"] for row in losses], color="#1f4e5f", linewidth=1.8, label="mean")
+    upper.set_ylabel("loss on validation works")
+    lower.plot([r["step"] for r in readings], [r["score"] for r in readings], color="#a4622a", marker="o")
+    lower.set_ylabel("panel on validation works")
+    lower.set_xlabel("step")
+    for axis, rows in ((upper, losses), (lower, readings)):
+        if rows:
+            axis.axvline(chosen, color="#888888", linestyle=":")
+        else:
+            axis.text(0.5, 0.5, "too few works for validation", ha="center", transform=axis.transAxes, color="#666666")
+    if losses:
+        upper.legend(frameon=False, fontsize=8, ncols=3)
+    _save(figure, file)
+
+
+def draw_samples(pictures: list[list[Path]], steps: list[int], file: Path) -> None:
+    """Draw the pictures made while training: a row for each prompt and seed, a column for each step."""
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    figure = Figure(figsize=(2 * len(steps), 2.1 * len(pictures)), layout="constrained")
+    axes = figure.subplots(len(pictures), len(steps), squeeze=False)
+    for y, row in enumerate(pictures):
+        for x, path in enumerate(row):
+            with Image.open(path) as picture:
+                axes[y][x].imshow(picture.convert("RGB"))
+            axes[y][x].set_axis_off()
+            if y == 0:
+                axes[y][x].set_title(f"step {steps[x]}", fontsize=9)
+    _save(figure, file)
+
+
 def _write_numbers(axis: Any, values: list[list[int]], init_r: int) -> None:
     for y, row in enumerate(values):
         for x, rank in enumerate(row):

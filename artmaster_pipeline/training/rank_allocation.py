@@ -1,10 +1,12 @@
-"""AdaLoRA's rank allocation as PEFT does it, in a few stacked operations instead of tens of thousands of small ones.
+"""AdaLoRA's rank allocation as PEFT does it, on stacked parameters instead of tens of thousands of small operations.
 
 At FLUX.1-dev's depth (418 layers) PEFT's own loop takes 16,300 operations a step for the importance alone. The sums are
 the same (https://arxiv.org/abs/2303.10512, equations 8-11); what differs is how they are launched.
 """
 
 from typing import TYPE_CHECKING, Any
+
+from artmaster_pipeline.training.stacked import LayerGroup, Stacks
 
 if TYPE_CHECKING:
     import torch
@@ -15,46 +17,65 @@ RankPattern = dict[str, list[bool]]  # a layer's E by name -> which of its init_
 class StackedAllocator:
     """Takes the place of PEFT's RankAllocator, with PEFT's own budget schedule, for one adapter of one model.
 
-    `exp_avg_ipt` and `exp_avg_unc` are the smoothed importance and its uncertainty by parameter name, as in PEFT.
+    Layers that a later stage is the first to train have no importance yet: they keep all their ranks, and the budget is
+    shared out among the others in proportion, until they have learnt.
     """
 
-    def __init__(self, model: Any, adapter: str) -> None:
-        """Replace the allocator of a PeftModel."""
+    def __init__(self, model: Any, stacks: Stacks, adapter: str) -> None:
+        """Replace the allocator of a PeftModel whose parameters are in `stacks`."""
+        import torch
+
         peft_allocator = model.base_model.rankallocator
         self._budget_schedule = peft_allocator.budget_schedule
         self._config = peft_allocator.peft_config
-        self._budget = peft_allocator.init_bgt
-        self._layers = _Layers(model.base_model.model, adapter)
-        self._keep: torch.Tensor | None = None
-        self.exp_avg_ipt: dict[str, torch.Tensor] = {}
-        self.exp_avg_unc: dict[str, torch.Tensor] = {}
+        self._stacks = stacks
+        self._adapter = adapter
+        self._keep: list[torch.Tensor] | None = None
+        self._learnt = [False] * len(stacks.groups)
+        self._importance = [[torch.zeros_like(t) for t in group.tensors] for group in stacks.groups]
+        self._uncertainty = [[torch.zeros_like(t) for t in group.tensors] for group in stacks.groups]
         model.base_model.rankallocator = self
 
     @property
     def total_rank(self) -> int:
         """The ranks that the last allocation left, all of them before the first."""
-        return self._budget if self._keep is None else int(self._keep.sum())
+        return sum(int(keep.sum()) for keep in self.kept)
 
-    def state(self) -> "dict[str, torch.Tensor]":
-        """Everything but the ranks kept (those are the PEFT configuration's `rank_pattern`)."""
-        averages = {f"exp_avg_ipt.{name}": tensor for name, tensor in self.exp_avg_ipt.items()}
-        return averages | {f"exp_avg_unc.{name}": tensor for name, tensor in self.exp_avg_unc.items()}
-
-    def restore(self, state: "dict[str, torch.Tensor]", rank_pattern: RankPattern | None) -> None:
-        """Go on from a `state` and the rank pattern saved with it."""
+    @property
+    def kept(self) -> "list[torch.Tensor]":
+        """By group, (layers, r): which ranks are kept."""
         import torch
 
-        for kind, tensors in (("exp_avg_ipt", self.exp_avg_ipt), ("exp_avg_unc", self.exp_avg_unc)):
-            for name, p in self._layers.parameters.items():
-                if f"{kind}.{name}" in state:
-                    tensors[name] = state[f"{kind}.{name}"].to(p.device)
-        if rank_pattern:
-            rows = [rank_pattern[name] for name in self._layers.names_e]
-            self._keep = torch.tensor(rows, device=self._layers.e[0].device)
+        if self._keep is None:
+            return [torch.ones(_e(g).shape[:2], dtype=torch.bool, device=g.a.device) for g in self._stacks.groups]
+        return self._keep
+
+    def state(self) -> "dict[str, torch.Tensor]":
+        """Everything that an exact continuation needs, by name."""
+        import torch
+
+        found = {"learnt": torch.tensor(self._learnt)}
+        for kind, of in (("importance", self._importance), ("uncertainty", self._uncertainty)):
+            found |= {f"{kind}.{n}.{part}": t for n, group in enumerate(of) for part, t in enumerate(group)}
+        if self._keep is not None:
+            found |= {f"keep.{n}": keep for n, keep in enumerate(self._keep)}
+        return found
+
+    def restore(self, state: "dict[str, torch.Tensor]") -> None:
+        """Go on from a `state`."""
+        self._learnt = state["learnt"].tolist()
+        for kind, of in (("importance", self._importance), ("uncertainty", self._uncertainty)):
+            for n, group in enumerate(of):
+                for part, tensor in enumerate(group):
+                    tensor.copy_(state[f"{kind}.{n}.{part}"])
+        if "keep.0" in state:
+            self._keep = [state[f"keep.{n}"].to(g.a.device) for n, g in enumerate(self._stacks.groups)]
 
     def reset_ipt(self) -> None:
         """Forget the importance; PEFT calls it when the last ranks are settled."""
-        self.exp_avg_ipt, self.exp_avg_unc = {}, {}
+        import torch
+
+        torch._foreach_zero_([t for of in (*self._importance, *self._uncertainty) for t in of])
 
     def update_and_allocate(
         self, _model: Any, global_step: int, force_mask: bool = False
@@ -73,14 +94,15 @@ class StackedAllocator:
     def _update_importance(self) -> None:
         import torch
 
-        parameters = self._layers.parameters
-        if not self.exp_avg_ipt:
-            self.exp_avg_ipt = {name: torch.zeros_like(p) for name, p in parameters.items()}
-            self.exp_avg_unc = {name: torch.zeros_like(p) for name, p in parameters.items()}
-        averages, uncertainties = list(self.exp_avg_ipt.values()), list(self.exp_avg_unc.values())
+        learning = [n for n, group in enumerate(self._stacks.groups) if group.a.grad is not None]
+        for n in learning:
+            self._learnt[n] = True
+        tensors = [t for n in learning for t in self._stacks.groups[n].tensors]
+        averages = [t for n in learning for t in self._importance[n]]
+        uncertainties = [t for n in learning for t in self._uncertainty[n]]
         beta1, beta2 = self._config.beta1, self._config.beta2
         with torch.no_grad():
-            now = torch._foreach_mul(list(parameters.values()), [p.grad for p in parameters.values()])
+            now = torch._foreach_mul(tensors, [t.grad for t in tensors])
             torch._foreach_abs_(now)
             torch._foreach_mul_(averages, beta1)
             torch._foreach_add_(averages, now, alpha=1 - beta1)
@@ -93,43 +115,41 @@ class StackedAllocator:
         import torch
 
         with torch.no_grad():
-            scores = self._scores()
-            pruned = scores.numel() - budget
-            if pruned < 1:  # PEFT asks for the 0th smallest here and stops
-                keep = torch.ones_like(scores, dtype=torch.bool)
+            scores = {n: self._scores(n) for n, learnt in enumerate(self._learnt) if learnt}
+            sizes = {n: score.numel() for n, score in scores.items()}
+            everything = sum(_e(group).numel() for group in self._stacks.groups)
+            pruned = sum(sizes.values()) - round(budget * sum(sizes.values()) / everything)
+            keep = self.kept
+            if scores and pruned >= 1:  # PEFT asks for the 0th smallest here and stops
+                flat = torch.cat([score.flatten() for score in scores.values()])
+                limit = torch.kthvalue(flat, k=pruned).values
+                keep = [scores[n] > limit if n in scores else mask for n, mask in enumerate(keep)]
             else:
-                keep = scores > torch.kthvalue(scores.flatten(), k=pruned).values
+                keep = [torch.ones_like(mask) for mask in keep]
         self._mask(keep)
-        return dict(zip(self._layers.names_e, keep.tolist(), strict=True))
+        return {
+            f"{layer}.lora_E.{self._adapter}": row
+            for group, mask in zip(self._stacks.groups, keep, strict=True)
+            for layer, row in zip(group.layers, mask.tolist(), strict=True)
+        }
 
-    def _scores(self) -> "torch.Tensor":
-        """The importance of every triplet, (layers, init_r): its E's plus the means of its A's and its B's."""
+    def _scores(self, n: int) -> "torch.Tensor":
+        """The importance of every triplet of a group, (layers, r): its E's plus the means of its A's and its B's."""
         import torch
 
-        names = [*self._layers.names_a, *self._layers.names_b, *self._layers.names_e]
-        element = torch._foreach_mul([self.exp_avg_ipt[n] for n in names], [self.exp_avg_unc[n] for n in names])
-        count = len(self._layers.names_e)
-        of_a = torch.stack([score.mean(dim=1) for score in element[:count]])
-        of_b = torch.stack([score.mean(dim=0) for score in element[count : 2 * count]])
-        return torch.stack(element[2 * count :]).squeeze(-1) + (of_a + of_b)
+        a, b, e = torch._foreach_mul(self._importance[n], self._uncertainty[n])
+        return e.squeeze(-1) + (a.mean(dim=2) + b.mean(dim=1))
 
-    def _mask(self, keep: "torch.Tensor") -> None:
+    def _mask(self, keep: "list[torch.Tensor]") -> None:
         import torch
 
         self._keep = keep
         with torch.no_grad():
-            masked = torch.stack(self._layers.e).masked_fill(~keep.unsqueeze(-1), 0.0)
-            torch._foreach_copy_(self._layers.e, list(masked.unbind()))
+            for group, mask in zip(self._stacks.groups, keep, strict=True):
+                _e(group).masked_fill_(~mask.unsqueeze(-1), 0.0)
 
 
-class _Layers:
-    """The adapter's parameters by name, and the names of each layer's A, B and E in one order."""
-
-    def __init__(self, transformer: Any, adapter: str) -> None:
-        self.parameters = {
-            name: p for name, p in transformer.named_parameters() if ".lora_" in name and name.endswith(f".{adapter}")
-        }
-        self.names_e = [name for name in self.parameters if f".lora_E.{adapter}" in name]
-        self.names_a = [name.replace(".lora_E.", ".lora_A.") for name in self.names_e]
-        self.names_b = [name.replace(".lora_E.", ".lora_B.") for name in self.names_e]
-        self.e = [self.parameters[name] for name in self.names_e]
+def _e(group: LayerGroup) -> "torch.nn.Parameter":
+    if group.e is None:
+        raise ValueError("plain LoRA has no ranks to allocate")
+    return group.e

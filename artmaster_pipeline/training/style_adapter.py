@@ -27,45 +27,92 @@ from artmaster_pipeline.training.adapter_folder import (
     LOSS_PLOT,
     RANK_PLOT,
     RECORD,
+    SAMPLES_SHEET,
+    WATCH,
+    WATCH_PLOT,
     read_record,
+    read_watch,
     write_log,
     write_texts,
+    write_watch,
 )
+from artmaster_pipeline.training.processes import processes
+from artmaster_pipeline.training.schedule import rank_schedule
 from artmaster_pipeline.training.trainer import Job, Trained, run
+from artmaster_pipeline.training.watch import Judge, JudgeFor
 
-_TRAINER = 1  # raise when the same pictures and settings would give another adapter
-_FILES = (LORA, LOG, LOSS_PLOT, RANK_PLOT, f"{LIVE}/{adalora.STATE}", f"{LIVE}/{adalora.CONFIG}")
+_TRAINER = 2  # raise when the same pictures and settings would give another adapter
+_FILES = (LORA, LOG, WATCH, LOSS_PLOT, RANK_PLOT, WATCH_PLOT, f"{LIVE}/{adalora.STATE}", f"{LIVE}/{adalora.CONFIG}")
+# What decides nothing about the weights; how the validation works are asked counts only where the panel chooses.
+_WATCHING = {"loss_every", "sigmas", "samples_every", "samples"}
 
 
-def train_adapter(home: Home, painter: str, profile: Profile, progress: Progress = SILENT) -> Outcome[Adapter]:
+def train_adapter(
+    home: Home, painter: str, profile: Profile, progress: Progress = SILENT, judge_for: JudgeFor | None = None
+) -> Outcome[Adapter]:
     """Train, fold and describe the painter's adapter; returns the one current Adapter.
 
     An adapter that is already there whole is not trained again; a training that was killed goes on where it was, to
-    the same weights. Raises ArtMasterError without a training set or where the loss blows up, WrongUse for settings
-    that leave AdaLoRA no room, MissingRequirement where the base model or its device is not there.
+    the same weights. `judge_for` makes the panel that chooses among the kept states where the profile says so; without
+    it, or with too few validation works, the last state is the adapter. Under `accelerate launch` every process calls
+    this, and one of them writes. Raises ArtMasterError without a training set or where the loss blows up, WrongUse for
+    settings that leave AdaLoRA no room, MissingRequirement where the base model or its device is not there.
     """
     from artmaster_pipeline.base_models import base_revision
 
     rows = _training_rows(home, painter)
-    revision = base_revision(profile)
-    adapter_id = _adapter_id(painter, profile, revision, rows)
+    revision, group = base_revision(profile), processes(profile)
+    judge = _judge(home, painter, profile, rows, judge_for, progress)
+    adapter_id = _adapter_id(painter, profile, revision, rows, judge)
     folder = home.adapters(painter) / adapter_id
-    clear_partials(home.adapters(painter))
+    if group.writes:
+        clear_partials(home.adapters(painter))
     there = _whole_record(folder, adapter_id)
-    job = Job(home, painter, profile, revision, _train_part(rows), home.cache / "training" / adapter_id)
+    job = Job(
+        home,
+        painter,
+        profile,
+        revision,
+        load_painter(home, painter).trigger,
+        tuple(row for row in rows if row.split != "held_out"),
+        home.cache / "training" / adapter_id,
+        home.cache / "tensorboard" / painter / adapter_id,
+        judge,
+    )
+    group.wait()
+    made = int(there is None)
     if there is None:
         trained = run(job, progress)
-        with writing_folder(folder) as temporary:
-            there = _finish(temporary, job, adapter_id, trained, rows)
-        shutil.rmtree(job.checkpoints, ignore_errors=True)
-        made = 1
+        if group.writes:
+            with writing_folder(folder) as temporary:
+                there = _finish(temporary, job, adapter_id, trained, rows)
+            shutil.rmtree(job.checkpoints, ignore_errors=True)
     else:
         there = _describe(job, there, rows)
-        made = 0
-    write_texts(folder, home, there, rows)
-    manifest = home.adapters(painter) / MANIFEST
-    write_manifest(manifest, [there])
-    return Outcome((there,), manifest, made, 1 - made, figures=_figures(there))
+    if group.writes and there is not None:
+        write_texts(folder, home, there, rows)
+        write_manifest(home.adapters(painter) / MANIFEST, [there])
+    group.wait()
+    (record,) = read_manifest(home.adapters(painter) / MANIFEST, Adapter)
+    return Outcome((record,), home.adapters(painter) / MANIFEST, made, 1 - made, figures=_figures(record, folder))
+
+
+def _judge(
+    home: Home,
+    painter: str,
+    profile: Profile,
+    rows: tuple[TrainingImage, ...],
+    judge_for: JudgeFor | None,
+    progress: Progress,
+) -> Judge | None:
+    if judge_for is None or profile.training.validation.choose != "panel":
+        return None
+    judge = judge_for(home, painter, profile, rows)
+    if judge is None:
+        progress.say(
+            "Too few works are kept for validation to choose among the adapter's states: the last one is kept."
+        )
+    return judge
 
 
 def _training_rows(home: Home, painter: str) -> tuple[TrainingImage, ...]:
@@ -82,16 +129,27 @@ def _train_part(rows: tuple[TrainingImage, ...]) -> tuple[TrainingImage, ...]:
     return tuple(row for row in rows if row.split == "train")
 
 
-def _adapter_id(painter: str, profile: Profile, revision: str, rows: tuple[TrainingImage, ...]) -> str:
-    """Made from all that decides the weights: the train part's pictures and captions, the base, the settings.
+def _adapter_id(
+    painter: str, profile: Profile, revision: str, rows: tuple[TrainingImage, ...], judge: Judge | None
+) -> str:
+    """Made from all that decides the weights: the pictures and captions, the base, the settings, and who chooses.
 
-    Held-out works, how often checkpoints are written and how many are kept decide nothing.
+    Held-out works decide nothing, and the validation works only where the panel chooses among the kept states.
     """
-    pictures = [[row.id, row.sha256, row.caption, row.width, row.height] for row in _train_part(rows)]
-    settings = profile.training.model_dump(mode="json", exclude={"checkpoint_every", "checkpoints"})
+    parts = ("train",) if judge is None else ("train", "validate")
+    pictures = [
+        [row.id, row.sha256, row.caption, row.width, row.height, row.split] for row in rows if row.split in parts
+    ]
+    settings = profile.training.model_dump(mode="json", exclude={"checkpoint_every": True, "validation": _WATCHING})
+    choice: Any = None
+    if judge is None:
+        settings.pop("validation")
+        settings.pop("checkpoints")
+    else:
+        choice = [profile.evaluation.model_dump(mode="json"), profile.gate.max_drift]
     base = [revision, profile.device, profile.dtype, profile.quantization]
     sizes = [profile.size_divisor, profile.max_sequence_length]
-    return identity("adapter", _TRAINER, painter, base, sizes, settings, pictures)
+    return identity("adapter", _TRAINER, painter, base, sizes, settings, pictures, choice)
 
 
 def _whole_record(folder: Path, adapter_id: str) -> Adapter | None:
@@ -104,22 +162,36 @@ def _whole_record(folder: Path, adapter_id: str) -> Adapter | None:
 
 def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tuple[TrainingImage, ...]) -> Adapter:
     """Fill the adapter's folder; returns its record."""
+    from safetensors.torch import load_file
+
     from artmaster_pipeline.training import plots
     from artmaster_pipeline.training.fold import ranks, save_folded
 
-    live, settings = adalora.parameters(trained.model), job.profile.training
-    alpha = adalora.final_alpha(settings)
-    save_folded(live, adalora.scale(alpha, settings.init_r), folder / LORA)
-    adalora.save_live(trained.model, folder / LIVE, alpha)
-    for file in sorted(job.kept.glob("step-*.safetensors")):
-        (folder / KEPT).mkdir(exist_ok=True)
-        shutil.copyfile(file, folder / KEPT / file.name)
-    write_log(folder / LOG, trained.log)
+    live, settings, history = trained.live, job.profile.training, trained.history
+    scale = adalora.final_scale(settings)
+    save_folded(live, scale, folder / LORA)
+    adalora.save_live(live, folder / LIVE, settings, rank_schedule(job.steps, settings))
+    for file in sorted(job.kept_folder.glob("step-*.safetensors")):
+        if file != job.kept(trained.step):
+            (folder / KEPT).mkdir(exist_ok=True)
+            save_folded(load_file(file), scale, folder / KEPT / file.name)
+    write_log(folder / LOG, history.log)
+    write_watch(folder / WATCH, history.losses, history.readings)
     kept = ranks(live)
-    plots.draw_loss(trained.log, folder / LOSS_PLOT)
-    plots.draw_ranks(trained.log, kept, settings.init_r, folder / RANK_PLOT)
-    last = [row["loss"] for row in trained.log if row["epoch"] == trained.log[-1]["epoch"]]
-    measured = {"sha256": sha256_of(folder / LORA), "ranks": kept, "final_loss": sum(last) / len(last)}
+    plots.draw_loss(history.log, folder / LOSS_PLOT)
+    plots.draw_ranks(history.log, kept, settings.init_r, folder / RANK_PLOT)
+    plots.draw_watch(history.losses, history.readings, trained.step, folder / WATCH_PLOT)
+    if history.drawn:
+        pictures = [[job.picture(step, n) for step in history.drawn] for n in range(settings.validation.samples)]
+        plots.draw_samples(pictures, history.drawn, folder / SAMPLES_SHEET)
+    last = [row["loss"] for row in history.log if row["epoch"] == history.log[-1]["epoch"]]
+    measured = {
+        "sha256": sha256_of(folder / LORA),
+        "ranks": kept,
+        "final_loss": sum(last) / len(last),
+        "steps": history.last_step,
+        "chosen_step": trained.step if trained.step != history.last_step else 0,
+    }
     record = _record(job, adapter_id, rows, measured)
     write_texts(folder, job.home, record, rows)
     return record
@@ -127,7 +199,8 @@ def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tup
 
 def _describe(job: Job, there: Adapter, rows: tuple[TrainingImage, ...]) -> Adapter:
     """The record of an adapter that need not be trained again, for the archive as it stands now."""
-    return _record(job, there.id, rows, {name: getattr(there, name) for name in ("sha256", "ranks", "final_loss")})
+    names = ("sha256", "ranks", "final_loss", "steps", "chosen_step")
+    return _record(job, there.id, rows, {name: getattr(there, name) for name in names})
 
 
 def _record(job: Job, adapter_id: str, rows: tuple[TrainingImage, ...], measured: dict[str, Any]) -> Adapter:
@@ -139,21 +212,23 @@ def _record(job: Job, adapter_id: str, rows: tuple[TrainingImage, ...], measured
         profile=profile.name,
         base_model=profile.base_model,
         base_revision=job.revision,
-        trigger=load_painter(home, job.painter).trigger,
+        trigger=job.trigger,
         training_set_hash=manifest_hash(home.training_set(job.painter) / MANIFEST),
         training_image_ids=tuple(sorted(row.id for row in _train_part(rows))),
         scan_sha256s=tuple(sorted({row.scan_sha256 for row in _train_part(rows)})),
         seed=profile.training.seed,
-        steps=job.steps,
         settings=profile.training.model_dump(mode="json"),
         **measured,
     )
 
 
-def _figures(adapter: Adapter) -> dict[str, Any]:
-    return {
+def _figures(adapter: Adapter, folder: Path) -> dict[str, Any]:
+    figures: dict[str, Any] = {
         "total rank": sum(adapter.ranks.values()),
         "layers": len(adapter.ranks),
         "layers left out": sum(rank == 0 for rank in adapter.ranks.values()),
         "training pictures": len(adapter.training_image_ids),
+        "step of the weights": adapter.step,
     }
+    losses = [row["loss"] for row in read_watch(folder / WATCH) if row["what"] == "loss"]
+    return figures | ({"loss on validation works": losses[-1]} if losses else {})

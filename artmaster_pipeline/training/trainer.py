@@ -1,7 +1,6 @@
-"""The training itself: AdaLoRA on cached latents and text embeddings, step by step, resumable at any of them."""
+"""The training of one adapter: from cached latents and text embeddings to a live state, resumable at any step."""
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,161 +8,316 @@ from artmaster_pipeline.base_models.velocity import TextEmbedding
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import writing
 from artmaster_pipeline.progress import Progress
-from artmaster_pipeline.records import TrainingImage
+from artmaster_pipeline.records import TrainingImage, identity
 from artmaster_pipeline.settings import Home, Profile
-from artmaster_pipeline.training import adalora
 from artmaster_pipeline.training.caches import free_memory, latents_of, texts_of
-from artmaster_pipeline.training.checkpoints import Trainee, restore_checkpoint, save_checkpoint
-from artmaster_pipeline.training.flow_matching import step_generator, velocity_loss
-from artmaster_pipeline.training.fold import save_folded
-from artmaster_pipeline.training.rank_allocation import StackedAllocator
-from artmaster_pipeline.training.schedule import (
-    Batch,
-    batches,
-    buckets_by_size,
-    kept_steps,
-    rank_schedule,
-    steps_for,
+from artmaster_pipeline.training.checkpoints import newest_step, restore_checkpoint, save_checkpoint
+from artmaster_pipeline.training.learner import BlewUp, Example, Learner
+from artmaster_pipeline.training.masks import weights_of
+from artmaster_pipeline.training.memory import is_out_of_memory, out_of_memory_message
+from artmaster_pipeline.training.processes import Processes, processes
+from artmaster_pipeline.training.schedule import Step, buckets_by_size, kept_steps, stages_of, steps, steps_for
+from artmaster_pipeline.training.semantic_guidance import GuidanceTexts, guidance_texts
+from artmaster_pipeline.training.tensorboard import Journal
+from artmaster_pipeline.training.watch import (
+    HeldOutLoss,
+    Judge,
+    LiveModel,
+    Trend,
+    best_step,
+    sample_prompts,
+    stopped_improving,
 )
 
 if TYPE_CHECKING:
     import torch
 
+_KEPT_STATE, _PICTURE = "step-{:07d}.safetensors", "step-{:07d}-{:02d}.png"
+
 
 @dataclass(frozen=True)
 class Job:
-    """One training: what it learns from, and where its checkpoints lie."""
+    """One training: what it learns from, who judges it, and where its checkpoints lie."""
 
     home: Home
     painter: str
     profile: Profile
     revision: str  # of the base model
-    images: tuple[TrainingImage, ...]  # of the train part
+    trigger: str
+    images: tuple[TrainingImage, ...]  # of the parts train and validate
     checkpoints: Path
+    board: Path  # TensorBoard's files
+    judge: Judge | None = None
 
     @property
-    def kept(self) -> Path:
-        """Where folded adapters of earlier steps lie until the training ends."""
-        return self.checkpoints / "kept"
+    def train(self) -> tuple[TrainingImage, ...]:
+        """What the adapter learns from."""
+        return tuple(image for image in self.images if image.split == "train")
 
     @property
     def steps(self) -> int:
         """Optimizer steps in all."""
-        return steps_for([len(bucket) for bucket in buckets_by_size(self.images)], self.profile.training)
+        return steps_for([len(bucket) for bucket in buckets_by_size(self.train)], self.profile.training)
+
+    @property
+    def kept_folder(self) -> Path:
+        """Where live states of single steps lie until the training ends."""
+        return self.checkpoints / "kept"
+
+    def kept(self, step: int) -> Path:
+        """The live state of a step."""
+        return self.kept_folder / _KEPT_STATE.format(step)
+
+    def picture(self, step: int, number: int) -> Path:
+        """Where a picture drawn while training lies."""
+        return self.checkpoints / "samples" / _PICTURE.format(step, number)
+
+
+@dataclass
+class History:
+    """What was written down while training; every row names its step."""
+
+    log: list[dict[str, Any]] = field(default_factory=list)  # of every step
+    losses: list[dict[str, float]] = field(default_factory=list)  # on validation works
+    readings: list[dict[str, float]] = field(default_factory=list)  # of the judge
+    drawn: list[int] = field(default_factory=list)  # steps with pictures
+
+    @property
+    def last_step(self) -> int:
+        """The last step that was trained."""
+        return int(self.log[-1]["step"]) if self.log else 0
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training: the wrapped model, and one log row per step."""
+    """A finished training: the live state of the chosen step, that step, and all that was written down."""
 
-    model: Any
-    log: list[dict[str, Any]]
+    live: "dict[str, torch.Tensor]"
+    step: int
+    history: History
 
 
 def run(job: Job, progress: Progress) -> Trained:
-    """Train to the last step, going on from the newest checkpoint. Raises ArtMasterError where the loss blows up."""
-    import torch
+    """Train to the end, going on from the newest checkpoint.
 
-    schedule = rank_schedule(job.steps, job.profile.training)
+    Raises ArtMasterError where the loss blows up or diverges, or memory runs out.
+    """
+    group = processes(job.profile)
+    if not group.writes:
+        progress = Progress()
+        group.wait()  # until the caches are filled
     latents = latents_of(job.home, job.painter, job.profile, job.revision, job.images, progress)
-    texts = texts_of(job.home, job.profile, job.revision, {image.caption for image in job.images}, progress)
+    texts = texts_of(job.home, job.profile, job.revision, _all_texts(job), progress)
+    if group.writes:
+        group.wait()
     try:
-        loop = _Loop(job, schedule, latents, texts)
-        return loop.run(progress)
-    except torch.OutOfMemoryError as error:
+        return _Loop(job, latents, texts, group).run(progress)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        message = out_of_memory_message(job.profile, error)
         free_memory()
-        raise ArtMasterError(
-            f"The GPU's memory was too small for the profile {job.profile.name!r}. Choose flux-dev-24gb, set "
-            "`gradient_checkpointing: true`, lower `batch_size`, or free the GPU of other programs."
-        ) from error
+        raise ArtMasterError(message) from error
+
+
+def _all_texts(job: Job) -> set[str]:
+    settings = job.profile.training
+    texts = {image.caption for image in job.images} | {job.trigger}
+    texts |= {prompt for prompt, _ in sample_prompts(job.images, settings.validation.samples)}
+    if job.judge is not None:
+        texts |= set(job.judge.texts)
+    return texts.union(*guidance_texts(settings.semantic_guidance, job.trigger)) if _guides(job) else texts
+
+
+def _guides(job: Job) -> bool:
+    guidance = job.profile.training.semantic_guidance
+    return guidance.weight > 0 or guidance.direction_weight > 0
 
 
 class _Loop:
     def __init__(
-        self, job: Job, schedule: Any, latents: "dict[str, torch.Tensor]", texts: dict[str, TextEmbedding]
+        self, job: Job, latents: "dict[str, torch.Tensor]", texts: dict[str, TextEmbedding], group: Processes
     ) -> None:
         import torch
 
         from artmaster_pipeline.base_models import load_pipeline
 
-        settings = job.profile.training
-        pipe = load_pipeline(job.profile, parts=("transformer",))
-        self._scheduler, self._transformer = pipe.scheduler, pipe.transformer
-        if settings.gradient_checkpointing:
-            self._transformer.enable_gradient_checkpointing()
-        model = adalora.wrap(self._transformer, settings, schedule).train()
-        self._parameters = list(adalora.parameters(model).values())
-        optimizer = torch.optim.AdamW(
-            self._parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, foreach=True
+        self._job, self._settings, self._group = job, job.profile.training, group
+        self._latents, self._texts = latents, texts
+        pipe = load_pipeline(job.profile, parts=("transformer", "vae"))
+        guidance = None
+        if _guides(job):
+            plain, triggered = guidance_texts(self._settings.semantic_guidance, job.trigger)
+            guidance = GuidanceTexts(tuple(texts[t] for t in plain), tuple(texts[t] for t in triggered))
+        self._learner = Learner(
+            pipe.transformer,
+            pipe.scheduler,
+            self._settings,
+            job.steps,
+            getattr(torch, job.profile.dtype),
+            constraint=self._constraint(pipe),
+            guidance=guidance,
+            processes=group,
         )
-        self._trainee = Trainee(model, optimizer, StackedAllocator(model, adalora.ADAPTER_NAME))
-        self._orthogonal_loss = adalora.OrthogonalLoss(model)
-        self._job, self._settings, self._latents, self._texts = job, settings, latents, texts
-        self._dtype = getattr(torch, job.profile.dtype)
+        self._weights = weights_of(job.home, job.painter, job.train, latents, self._settings)
+        self._model = LiveModel(pipe, self._learner, job.profile, texts)
+        self._held_out = self._held_out_loss()
+        self._kept = kept_steps(job.steps, self._settings)
+        self._history, self._trend = History(), Trend()
 
     def run(self, progress: Progress) -> Trained:
-        job, settings = self._job, self._settings
-        done, log = restore_checkpoint(job.checkpoints, self._trainee)
+        """Go through the steps that are not done yet."""
+        job = self._job
+        done, history = restore_checkpoint(job.checkpoints, self._learner)
+        self._history = History(**history)
         if done:
             progress.say(f"The training goes on after step {done} of {job.steps}.")
-        kept = kept_steps(job.steps, settings)
-        with progress.task("Training", job.steps, done) as advance:
-            for step, batch in enumerate(batches(job.images, settings), start=1):
-                if step <= done:
-                    continue
-                row = self._step(step, batch)
-                log.append(row)
-                if step in kept:
-                    self._keep(step)
-                if step % settings.checkpoint_every == 0 or step == job.steps:
-                    save_checkpoint(job.checkpoints, self._trainee, step, log)
-                advance(1, f"loss {row['loss']:.3f}, rank {row['rank']}")
-        return Trained(self._trainee.model, log)
+        for row in self._history.log:
+            self._trend.diverges(row["step"], row["stage"], row["loss"])
+        self._group.wait()
+        self._journal = Journal(job.board, done) if self._group.writes else None
+        try:
+            with progress.task("Training", job.steps, done) as advance:
+                for step in steps(job.train, self._settings):
+                    if step.number <= done:
+                        continue
+                    if self._stop():
+                        progress.say(f"The panel has stopped improving: the training ends at step {step.number - 1}.")
+                        break
+                    row = self._step(step)
+                    self._look(step)
+                    advance(1, f"{self._stage_note(step)}loss {row['loss']:.3f}, rank {row['rank']}")
+        finally:
+            if self._journal is not None:
+                self._journal.close()
+        return self._trained(progress)
 
-    def _keep(self, step: int) -> None:
-        settings, file = self._settings, self._job.kept / f"step-{step:07d}.safetensors"
-        with writing(file) as temporary:
-            live = adalora.parameters(self._trainee.model)
-            save_folded(live, adalora.scale(adalora.final_alpha(settings), settings.init_r), temporary)
+    def _step(self, step: Step) -> dict[str, Any]:
+        """One step of the learner, written down."""
+        batches = [[self._example(step, image, place) for place, image in enumerate(b)] for b in step.batches]
+        try:
+            row = self._learner.step(step.number, step.stage, batches)
+        except BlewUp as error:
+            raise self._fault(step, "its loss is no longer a number") from error
+        if self._trend.diverges(step.number, step.stage, row["loss"]):
+            raise self._fault(step, f"its loss has grown to {Trend.FACTOR:g} times what it was and keeps growing")
+        row = {"step": step.number, "epoch": step.epoch, "stage": step.stage} | row
+        self._history.log.append(row)
+        if self._journal is not None:
+            self._journal.scalars(step.number, {f"train/{name}": v for name, v in row.items() if name != "step"})
+        return row
 
-    def _step(self, step: int, batch: Batch) -> dict[str, Any]:
-        """One optimizer step. The order is AdaLoRA's: any other lets pruned ranks grow back."""
-        import torch
+    def _look(self, step: Step) -> None:
+        """What is due after a step: the held-out loss, pictures, the judge, a kept state, a checkpoint."""
+        number, settings, last = step.number, self._settings, step.number == self._job.steps
+        kept = number in self._kept or last
+        if self._group.writes:
+            if self._held_out is not None and (number % settings.validation.loss_every == 0 or last):
+                self._write_down(number, self._history.losses, self._held_out(self._learner), "validation")
+            if settings.validation.samples and (number % settings.validation.samples_every == 0 or last):
+                self._draw(number)
+            if kept:
+                self._keep(number)
+        if kept:
+            self._history = History(**self._group.tell(vars(self._history)))
+        if kept or number % settings.checkpoint_every == 0:
+            if self._group.writes:
+                save_checkpoint(self._job.checkpoints, self._learner, number, vars(self._history))
+            self._group.wait()
 
-        model, optimizer, allocator = self._trainee.model, self._trainee.optimizer, self._trainee.allocator
-        loss, orthogonal = self._losses(step, batch)
-        (loss + self._settings.orth_reg_weight * orthogonal).backward()
-        row = {
-            "step": step,
-            "epoch": batch.epoch,
-            "loss": loss.item(),
-            "orth": orthogonal.item(),
-            "lr": self._settings.learning_rate,
-        }
-        self._refuse_blow_up(row)
-        torch.nn.utils.clip_grad_norm_(self._parameters, self._settings.max_grad_norm)
-        optimizer.step()
-        model.base_model.update_and_allocate(step)
-        optimizer.zero_grad()
-        return {**row, "rank": allocator.total_rank}
+    def _keep(self, number: int) -> None:
+        from safetensors.torch import save_file
 
-    def _losses(self, step: int, batch: Batch) -> "tuple[torch.Tensor, torch.Tensor]":
-        import torch
+        with writing(self._job.kept(number)) as temporary:
+            save_file(self._learner.live(), temporary)
+        if self._job.judge is not None:
+            self._write_down(number, self._history.readings, self._job.judge(self._model), "panel")
 
-        device = self._job.profile.device
-        latents = torch.stack([self._latents[image.id] for image in batch.images]).to(device)
-        texts = [self._texts[image.caption] for image in batch.images]
-        generator = step_generator(self._settings.seed, step)
-        with torch.autocast(device, self._dtype, enabled=self._dtype == torch.bfloat16):
-            loss = velocity_loss(
-                self._transformer, latents, texts, self._scheduler, self._settings, self._dtype, generator
-            )
-        return loss, self._orthogonal_loss()
+    def _draw(self, number: int) -> None:
+        import numpy as np
+        from PIL import Image
 
-    def _refuse_blow_up(self, row: dict[str, Any]) -> None:
-        if not math.isfinite(row["loss"]) or not math.isfinite(row["orth"]):
-            raise ArtMasterError(
-                f"The training of {self._job.painter} blew up at step {row['step']}: its loss is no longer a number. "
-                f"In the profile {self._job.profile.name!r}, under `training`, try a smaller `learning_rate` (now "
-                f"{self._settings.learning_rate:g}), a smaller `max_grad_norm` or `lora_alpha`; then run it again."
-            )
+        asked = sample_prompts(self._job.images, self._settings.validation.samples)
+        seed = self._job.profile.evaluation.seed
+        pictures = self._model.draw([prompt for prompt, _ in asked], [seed + offset for _, offset in asked])
+        for place, picture in enumerate(pictures):
+            with writing(self._job.picture(number, place)) as temporary:
+                Image.fromarray(picture).save(temporary, "PNG")
+        self._history.drawn.append(number)
+        if self._journal is not None and pictures:
+            self._journal.picture(number, "samples", np.concatenate(pictures, 1))
+
+    def _write_down(self, number: int, rows: list[dict[str, float]], figures: dict[str, float], tag: str) -> None:
+        rows.append({"step": number} | figures)
+        if self._journal is not None:
+            self._journal.scalars(number, {f"{tag}/{name}": value for name, value in figures.items()})
+
+    def _stop(self) -> bool:
+        """Whether the last thing that happened was a reading that shows no more progress."""
+        readings, history = self._history.readings, self._history
+        due = bool(readings) and readings[-1]["step"] == history.last_step
+        return due and stopped_improving(readings, self._settings.validation.patience)
+
+    def _trained(self, progress: Progress) -> Trained:
+        from safetensors.torch import load_file
+
+        history = self._history
+        chosen = best_step(history.readings) or history.last_step
+        if chosen != history.last_step:
+            progress.say(f"The panel finds the adapter best after step {chosen} of {history.last_step}: it is kept.")
+        return Trained(load_file(self._job.kept(chosen)), chosen, history)
+
+    def _example(self, step: Step, image: TrainingImage, place: int) -> Example:
+        dropped = self._settings.caption_dropout > _chance("caption", self._settings.seed, step.number, image.id, place)
+        text = self._texts[self._job.trigger if dropped else image.caption]
+        return Example(self._latents[image.id], text, self._weights.get(image.id))
+
+    def _constraint(self, pipe: Any) -> Any:
+        from artmaster_pipeline.training.style_constraint import StyleConstraint
+
+        wanted = self._settings.style_constraint
+        return StyleConstraint(pipe.vae, wanted.max_sigma) if wanted.weight > 0 else None
+
+    def _held_out_loss(self) -> HeldOutLoss | None:
+        images = [image for image in self._job.images if image.split == "validate"]
+        examples = [(image, Example(self._latents[image.id], self._texts[image.caption])) for image in images]
+        return HeldOutLoss(examples, self._job.profile) if examples else None
+
+    def _stage_note(self, step: Step) -> str:
+        return f"{stages_of(self._settings)[step.stage].name}: " if self._settings.stages else ""
+
+    def _fault(self, step: Step, what: str) -> ArtMasterError:
+        """One message: the step, its artworks, the rate, where the last good state is, what to try."""
+        job, settings = self._job, self._settings
+        rate = self._learner.optimizer.param_groups[0]["lr"]
+        works = ", ".join(sorted({f"{i.caption!r} (scan {i.scan_sha256[:12]})" for i in step.images}))
+        good = _last_good(job, self._trend, newest_step(job.checkpoints))
+        return ArtMasterError(
+            f"The training of {job.painter} was stopped at step {step.number}: {what}. The step's artworks: {works}. "
+            f"The learning rate was {rate:g}. {good} In the profile {job.profile.name!r}, under `training`, try a "
+            f"smaller `learning_rate` (now {settings.learning_rate:g}), a smaller `max_grad_norm` or `lora_alpha`, or "
+            "look at those artworks; then run it again."
+        )
+
+
+def _last_good(job: Job, trend: Trend, newest: int) -> str:
+    """Where the last state before the loss began to grow lies, folded so that it draws."""
+    from safetensors.torch import load_file
+
+    from artmaster_pipeline.training import adalora
+    from artmaster_pipeline.training.fold import save_folded
+
+    kept = sorted(job.kept_folder.glob("step-*.safetensors"))
+    usable = [file for file in kept if int(file.stem.removeprefix("step-")) <= max(trend.lowest_at, 0)] or kept[:1]
+    if not usable:
+        return f"The last checkpoint is that of step {newest}." if newest else "There is no checkpoint before it."
+    target = job.checkpoints / "last-good" / "adapter.safetensors"
+    with writing(target) as temporary:
+        save_folded(load_file(usable[-1]), adalora.final_scale(job.profile.training), temporary)
+    step = int(usable[-1].stem.removeprefix("step-"))
+    return f"The adapter as it was after step {step}, the last good one that was kept, is {target}."
+
+
+def _chance(*parts: object) -> float:
+    """A number in [0, 1) that follows from the parts."""
+    return int(identity(*parts), 16) / 16**16

@@ -1,0 +1,252 @@
+"""The adapter's parameters in one tensor per kind and shape, and layers that add their change without detours.
+
+An adapter has thousands of small matrices. Kept one by one, the upkeep of AdaLoRA (orthogonality, importance, masks,
+the optimizer) is tens of thousands of small operations a step; kept in stacks it is a few dozen. PEFT's modules still
+own their parameters, which become views of the stacks, so names, saving and switching off stay PEFT's. What the layers
+compute with are working copies in the model's dtype, with E and the scale multiplied in; their gradients are turned
+into those of A, B and E stack by stack (the chain rule, nothing more).
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+_KINDS = {
+    "double": re.compile(r"transformer_blocks\."),
+    "single": re.compile(r"single_transformer_blocks\."),
+    "attention": re.compile(r".*\.attn\."),
+    "feed_forward": re.compile(r".*\.(?:ff|ff_context)\.|single_transformer_blocks\.\d+\.proj_(?:mlp|out)$"),
+}
+
+
+def is_of(layer: str, kinds: Iterable[str]) -> bool:
+    """Whether a layer (its path in the transformer) is of any of these kinds; of none, every layer is."""
+    wanted = tuple(kinds)
+    return not wanted or any(_KINDS[kind].match(layer) for kind in wanted)
+
+
+@dataclass(frozen=True)
+class LayerGroup:
+    """Layers of one shape that learn in the same stages: A is (layers, r, in), B (layers, out, r), E (layers, r, 1).
+
+    Plain LoRA has no E. `down` and `up` are the working copies of E A and B, with gradients.
+    """
+
+    layers: tuple[str, ...]
+    learns: tuple[bool, ...]  # by stage
+    a: "torch.nn.Parameter"
+    b: "torch.nn.Parameter"
+    e: "torch.nn.Parameter | None"
+    down: "torch.Tensor"
+    up: "torch.Tensor"
+    down_grad: "torch.Tensor"
+    up_grad: "torch.Tensor"
+
+    @property
+    def tensors(self) -> "tuple[torch.nn.Parameter, ...]":
+        """A, B and, with AdaLoRA, E."""
+        return (self.a, self.b) if self.e is None else (self.a, self.b, self.e)
+
+
+class Stacks:
+    """All parameters of a PeftModel's adapter, stacked. `groups` are in a fixed order.
+
+    The model is changed: its layers compute with the working copies, which `refresh` fills.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        named: "dict[str, torch.nn.Parameter]",
+        dtype: "torch.dtype",
+        stages: Sequence[Sequence[str]] = ((),),
+    ) -> None:
+        """Move the parameters (`adalora.parameters`) into stacks; `stages` are the kinds of layers of each stage."""
+        members: dict[Any, list[str]] = {}
+        for name, p in named.items():
+            if name.endswith(".lora_A"):
+                layer = name.removesuffix(".lora_A")
+                learns = tuple(is_of(layer, kinds) for kinds in stages)
+                members.setdefault((tuple(p.shape), tuple(named[f"{layer}.lora_B"].shape), learns), []).append(layer)
+        modules = dict(model.base_model.model.named_modules())
+        self.groups = tuple(_group(named, layers, learns, dtype) for (_, _, learns), layers in members.items())
+        self._modules = [modules[layer] for group in self.groups for layer in group.layers]
+        self._leaves = [_use(group, modules) for group in self.groups]
+        self._grads = [[tensor.grad for tensor in group.tensors] for group in self.groups]
+        self._scale = 1.0
+        self.learn(0)
+
+    @property
+    def tensors(self) -> "list[torch.nn.Parameter]":
+        """Every stack, group by group: what the optimizer is given."""
+        return [tensor for group in self.groups for tensor in group.tensors]
+
+    def learn(self, stage: int) -> None:
+        """Let the layers of a stage learn and no others: an optimizer passes over tensors without a gradient."""
+        for group, grads, leaves in zip(self.groups, self._grads, self._leaves, strict=True):
+            for tensor, grad in zip(group.tensors, grads, strict=True):
+                tensor.grad = grad if group.learns[stage] else None
+            for leaf in leaves:
+                leaf.requires_grad_(group.learns[stage])
+
+    @contextmanager
+    def off(self) -> Iterator[None]:
+        """Let the layers be the base's for a while."""
+        for module in self._modules:
+            module._disable_adapters = True
+        try:
+            yield
+        finally:
+            for module in self._modules:
+                module._disable_adapters = False
+
+    def refresh(self, scale: float) -> None:
+        """Fill the working copies from A, B and E; the layers' change then enters with `scale`."""
+        import torch
+
+        self._scale = scale
+        with torch.no_grad():
+            for group in self.groups:
+                group.down.copy_(group.a * scale if group.e is None else group.a * (group.e * scale))
+                group.up.copy_(group.b)
+
+    def collect(self) -> None:
+        """Add the working copies' gradients to those of A, B and E, and set them to zero."""
+        import torch
+
+        with torch.no_grad():
+            for group in self.groups:
+                if group.a.grad is None:
+                    continue
+                down = group.down_grad.to(group.a.dtype)
+                if group.e is None:
+                    group.a.grad.add_(down, alpha=self._scale)
+                else:
+                    group.a.grad.addcmul_(down, group.e, value=self._scale)
+                    group.e.grad.add_((down * group.a).sum(-1, keepdim=True), alpha=self._scale)
+                group.b.grad.add_(group.up_grad)
+            torch._foreach_zero_([grad for group in self.groups for grad in (group.down_grad, group.up_grad)])
+
+    def zero_grad(self) -> None:
+        """Set all gradients to zero, in place."""
+        import torch
+
+        torch._foreach_zero_([grad for grads in self._grads for grad in grads])
+
+    def add_orthogonal_loss(self, weight: float) -> "torch.Tensor":
+        """Add to the gradients what `weight` times the orthogonal loss has; gives the loss, without a graph.
+
+        The loss is PEFT's (which never runs on FLUX): the mean over all A and B of ||P P^T - I||_F
+        (https://arxiv.org/abs/2303.10512, equation 4). Its derivative by P is 2 (P P^T - I) P / ||P P^T - I||_F.
+        """
+        import torch
+
+        total = torch.zeros((), device=self.groups[0].a.device)
+        count = 2 * sum(len(group.layers) for group in self.groups)
+        with torch.no_grad():
+            for group in self.groups:
+                for matrix, rows in ((group.a, group.a), (group.b, group.b.transpose(1, 2))):
+                    off = rows @ rows.transpose(1, 2)
+                    off.diagonal(dim1=1, dim2=2).sub_(1)
+                    norm = torch.linalg.matrix_norm(off)
+                    total += norm.sum()
+                    if matrix.grad is None:
+                        continue
+                    off *= (2 * weight / count / norm.clamp_min(1e-12)).view(-1, 1, 1)
+                    if matrix is group.a:
+                        matrix.grad.baddbmm_(off, matrix)
+                    else:
+                        matrix.grad.baddbmm_(matrix, off)
+        return total / count
+
+
+def _group(
+    named: "dict[str, torch.nn.Parameter]", layers: list[str], learns: tuple[bool, ...], dtype: "torch.dtype"
+) -> LayerGroup:
+    import torch
+
+    def stack(part: str) -> "torch.nn.Parameter":
+        members = [named[f"{layer}.lora_{part}"] for layer in layers]
+        stacked = torch.nn.Parameter(torch.stack([p.detach() for p in members]))
+        stacked.grad = torch.zeros_like(stacked)
+        for number, p in enumerate(members):
+            p.data = stacked.detach()[number]
+            p.requires_grad_(False)
+        return stacked
+
+    a, b = stack("A"), stack("B")
+    e = stack("E") if f"{layers[0]}.lora_E" in named else None
+    down, up = torch.zeros_like(a, dtype=dtype), torch.zeros_like(b, dtype=dtype)
+    down, up = down.detach(), up.detach()
+    return LayerGroup(tuple(layers), learns, a, b, e, down, up, torch.zeros_like(down), torch.zeros_like(up))
+
+
+def _use(group: LayerGroup, modules: dict[str, Any]) -> "list[torch.Tensor]":
+    """Let the group's layers compute with the working copies; gives those as leaves, two for each layer."""
+    leaves = []
+    for number, layer in enumerate(group.layers):
+        down, up = group.down[number], group.up[number]
+        for leaf, grad in ((down, group.down_grad[number]), (up, group.up_grad[number])):
+            leaf.requires_grad_(True)
+            leaf.grad = grad
+            leaves.append(leaf)
+        modules[layer].forward = _forward(modules[layer], down, up)
+    return leaves
+
+
+def _forward(module: Any, down: "torch.Tensor", up: "torch.Tensor") -> "Callable[[torch.Tensor], torch.Tensor]":
+    import torch
+
+    plain = type(module.base_layer) is torch.nn.Linear
+    linear = _linear().apply
+
+    def forward(x: "torch.Tensor") -> "torch.Tensor":
+        if module.disable_adapters:
+            return module.base_layer(x)
+        if plain:
+            return linear(x.to(down.dtype), module.base_layer.weight, module.base_layer.bias, down, up)
+        result = module.base_layer(x)
+        small = x.to(down.dtype) @ down.T
+        return result + (small @ up.T).to(result.dtype)
+
+    return forward
+
+
+@cache
+def _linear() -> Any:
+    """W x + b + up (down x) for a frozen W, as an autograd function.
+
+    The two terms, and in the backward pass their gradients by x, are summed inside the matrix products, so no
+    intermediate result of the output's size is made.
+    """
+    import torch
+
+    class Linear(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any, weight: Any, bias: Any, down: Any, up: Any) -> Any:
+            flat = x.flatten(0, -2)
+            small = flat @ down.T
+            result = torch.nn.functional.linear(flat, weight, bias)
+            result.addmm_(small, up.T)
+            ctx.save_for_backward(flat, small, weight, down, up)
+            return result.view(*x.shape[:-1], len(weight))
+
+        @staticmethod
+        def backward(ctx: Any, grad: Any) -> Any:
+            flat, small, weight, down, up = ctx.saved_tensors
+            rows = grad.reshape(-1, grad.shape[-1])
+            back = rows @ up
+            by_x = by_down = by_up = None
+            if ctx.needs_input_grad[0]:
+                by_x = (rows @ weight).addmm_(back, down).view(*grad.shape[:-1], weight.shape[1])
+            if ctx.needs_input_grad[3]:
+                by_down, by_up = back.T @ flat, rows.T @ small
+            return by_x, None, None, by_down, by_up
+
+    return Linear
