@@ -394,49 +394,7 @@ def files_below(folder: Path) -> dict[str, str]:
     return {str(file.relative_to(folder)): sha256_of(file) for file in folder.rglob("*") if file.is_file()}
 
 
-# --- caches, retraining, other precisions
-
-
-def test_every_picture_meets_its_own_caption_also_after_two_are_swapped(home, tiny_flux):
-    import torch
-
-    from artmaster_pipeline.progress import SILENT
-    from artmaster_pipeline.training.caches import latents_of, texts_of
-
-    profile = tiny_profile(tiny_flux)
-    rows = build_training_set(fill_home(home, works=3), PAINTER, profile).records
-
-    def pairs(images):
-        latents = latents_of(home, PAINTER, profile, "revision", images, SILENT)
-        texts = texts_of(home, profile, "revision", [image.caption for image in images], SILENT)
-        return {image.id: (latents[image.id], texts[image.caption].pooled_prompt_embeds) for image in images}
-
-    before = pairs(rows)
-    one, other = (row for row in rows if row.height == 512 and row.scan_id in {rows[0].scan_id, _another(rows)})
-    swapped = [
-        row.model_copy(update={"caption": {one.id: other, other.id: one}.get(row.id, row).caption}) for row in rows
-    ]
-    after = pairs(swapped[::-1])
-    assert torch.equal(after[one.id][0], before[one.id][0])
-    assert torch.equal(after[one.id][1], before[other.id][1])
-    assert not torch.equal(after[one.id][1], before[one.id][1])
-    assert not torch.equal(after[one.id][0], before[other.id][0])
-
-
-def _another(rows) -> str:
-    return next(row.scan_id for row in rows if row.scan_id != rows[0].scan_id)
-
-
-def test_another_base_revision_size_or_precision_is_encoded_anew(home, tiny_flux):
-    from artmaster_pipeline.progress import SILENT
-    from artmaster_pipeline.training.caches import latents_of
-
-    rows = build_training_set(fill_home(home, works=2), PAINTER, tiny_profile(tiny_flux)).records[:1]
-    for count, (revision, changes) in enumerate(
-        [("one", {}), ("two", {}), ("one", {"size_divisor": 4}), ("one", {"dtype": "bfloat16"}), ("one", {})], start=1
-    ):
-        latents_of(home, PAINTER, tiny_profile(tiny_flux, **changes), revision, rows, SILENT)
-        assert len(list((home.cache / "latents").iterdir())) == min(count, 4)
+# --- retraining, other precisions
 
 
 def test_what_the_archive_says_about_held_out_works_changes_the_record_but_trains_nothing(home, tiny_flux):

@@ -1,15 +1,20 @@
 """Latents and text embeddings, encoded once and kept by content, so that a picture can never meet another's caption.
 
 Each lies in a safetensors file of the data home's cache, named after what it was made from: the picture's sha256, the
-caption's words, the base model's revision and the sizes. The encoders are loaded only if something is missing, and
-are gone again before the transformer is loaded.
+caption's words, the base model's revision and the sizes. All runs and painters share them. The file says inside what
+it was made from and what its tensors' sha256 is, and both are checked whenever it is read; what is damaged or lies
+under another's name is encoded anew. The encoders are loaded only if something is missing, and are gone again before
+the transformer is loaded.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artmaster_pipeline.base_models.velocity import TextEmbedding, clean_latent, embed_text
+from artmaster_pipeline.errors import BadInput
 from artmaster_pipeline.files import inside, writing
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import TrainingImage, identity
@@ -18,8 +23,12 @@ from artmaster_pipeline.settings import Home, Profile
 if TYPE_CHECKING:
     import torch
 
+    Tensors = dict[str, torch.Tensor]
+
 _LATENT_FORM = 1  # raise when what a cached latent means changes
 _TEXT_FORM = 1
+_PROOF = "artmaster"  # the one metadata entry: safetensors writes several in no fixed order
+_NAMED = 3  # files named in the log: a whole cache may have gone bad
 
 
 def latents_of(
@@ -28,14 +37,14 @@ def latents_of(
     """Image id -> its latent, z = (mode - shift) * scale, fp32, (channels, height, width), on the CPU."""
     folder = home.training_set(painter)
     wanted = {image.id: (image, _latent_file(home, profile, revision, image)) for image in images}
-    missing = {file: image for image, file in wanted.values() if not file.exists()}
+    pictures = {file: image for image, file in wanted.values()}
 
-    def encode_all(pipe: Any, write: Callable[[Path, dict], None]) -> None:
-        for file, image in missing.items():
-            write(file, {"latent": _encode_picture(pipe, inside(folder, image.path), profile, image)})
+    def encode(pipe: Any, file: Path) -> "Tensors":
+        image = pictures[file]
+        return {"latent": _encode_picture(pipe, inside(folder, image.path), profile, image)}
 
-    _encode("Latents", home, profile, ("vae",), len(missing), encode_all, progress)
-    return {image_id: _read(file)["latent"] for image_id, (_, file) in wanted.items()}
+    held = _held("Latents", profile, ("vae",), pictures, encode, progress)
+    return {image_id: held[file]["latent"] for image_id, (_, file) in wanted.items()}
 
 
 def texts_of(
@@ -43,44 +52,103 @@ def texts_of(
 ) -> dict[str, TextEmbedding]:
     """Caption -> its embedding, in the profile's dtype, on the CPU."""
     wanted = {caption: _text_file(home, profile, revision, caption) for caption in sorted(set(captions))}
-    missing = {caption: file for caption, file in wanted.items() if not file.exists()}
+    words = {file: caption for caption, file in wanted.items()}
 
-    def encode_all(pipe: Any, write: Callable[[Path, dict], None]) -> None:
-        for caption, file in missing.items():
-            text = embed_text(pipe, caption, profile.device, profile.max_sequence_length)
-            write(file, {"prompt_embeds": text.prompt_embeds, "pooled_prompt_embeds": text.pooled_prompt_embeds})
+    def encode(pipe: Any, file: Path) -> "Tensors":
+        text = embed_text(pipe, words[file], profile.device, profile.max_sequence_length)
+        return {"prompt_embeds": text.prompt_embeds, "pooled_prompt_embeds": text.pooled_prompt_embeds}
 
-    parts = ("text_encoder", "text_encoder_2")
-    _encode("Text embeddings", home, profile, parts, len(missing), encode_all, progress)
-    return {caption: TextEmbedding(**_read(file)) for caption, file in wanted.items()}
+    held = _held("Text embeddings", profile, ("text_encoder", "text_encoder_2"), words, encode, progress)
+    return {caption: TextEmbedding(**held[file]) for caption, file in wanted.items()}
+
+
+def write_checked(file: Path, tensors: "Tensors") -> None:
+    """Write tensors, whole or not at all, with their sha256 and the hash of what they were made from: `file`'s name."""
+    from safetensors.torch import save_file
+
+    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    proof = json.dumps({"key": file.stem, "sha256": _sha256_of(ready)})
+    with writing(file) as temporary:
+        save_file(ready, temporary, metadata={_PROOF: proof})
+
+
+def read_checked(file: Path) -> "Tensors":
+    """The tensors of a file by `write_checked`, on the CPU. Raises BadInput where it is damaged or another's."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    remedy = "Delete the file; it is encoded anew."
+    try:
+        # Read, not mapped: what happens to the file later must not reach into a training, or end it by SIGBUS.
+        content = file.read_bytes()
+        tensors = load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        proof = json.loads(header["__metadata__"][_PROOF])
+        key, sha256 = proof["key"], proof["sha256"]
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{file} cannot be read ({type(error).__name__}: {error})", remedy) from error
+    if key != file.stem:
+        raise BadInput(f"{file} was made from something else than its name says", remedy)
+    if sha256 != _sha256_of(tensors):
+        raise BadInput(f"{file} does not hold what was written", remedy)
+    return tensors
+
+
+def _sha256_of(tensors: "Tensors") -> str:
+    """Over names, types, shapes and bytes, since a damaged header may give the same bytes another meaning."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _held(
+    description: str,
+    profile: Profile,
+    parts: tuple[str, ...],
+    files: Iterable[Path],
+    encode: "Callable[[Any, Path], Tensors]",
+    progress: Progress,
+) -> "dict[Path, Tensors]":
+    """What the files hold; those that are missing or cannot be used are written first, with `parts` of the pipeline."""
+    held: dict[Path, Tensors] = {}
+    missing, unfit = [], []
+    for file in files:
+        try:
+            held[file] = read_checked(file)
+        except BadInput as error:
+            missing.append(file)
+            unfit += [error.reason] if file.exists() else []
+    if unfit:
+        more = f", and {len(unfit) - _NAMED} more" if len(unfit) > _NAMED else ""
+        progress.say(f"{description}: not used but encoded anew: {'; '.join(unfit[:_NAMED])}{more}.")
+    if missing:
+        _encode(description, profile, parts, missing, encode, progress)
+    return held | {file: read_checked(file) for file in missing}
 
 
 def _encode(
     description: str,
-    home: Home,
     profile: Profile,
     parts: tuple[str, ...],
-    count: int,
-    encode_all: Callable[[Any, Callable[[Path, dict], None]], None],
+    files: list[Path],
+    encode: "Callable[[Any, Path], Tensors]",
     progress: Progress,
 ) -> None:
-    """Load the encoders, let `encode_all` write its files with them, and free them again."""
-    if not count:
-        return
+    """Load the encoders, write the files with them, and free them again."""
     import torch
-    from safetensors.torch import save_file
 
     from artmaster_pipeline.base_models import load_pipeline
 
     pipe = load_pipeline(profile, parts=parts)
-    with progress.task(description, count) as advance, torch.inference_mode():
-
-        def write(file: Path, tensors: "dict[str, torch.Tensor]") -> None:
-            with writing(file) as temporary:
-                save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary)
+    with progress.task(description, len(files)) as advance, torch.inference_mode():
+        for file in files:
+            write_checked(file, encode(pipe, file))
             advance()
-
-        encode_all(pipe, write)
     del pipe
     free_memory()
 
@@ -114,9 +182,3 @@ def _text_file(home: Home, profile: Profile, revision: str, caption: str) -> Pat
     encoder = [revision, profile.dtype, profile.quantization]
     key = identity("text", _TEXT_FORM, caption, encoder, profile.max_sequence_length)
     return home.cache / "text" / f"{key}.safetensors"
-
-
-def _read(file: Path) -> "dict[str, torch.Tensor]":
-    from safetensors.torch import load_file
-
-    return load_file(file)
