@@ -143,6 +143,23 @@ def run(
 
 
 @app.command()
+def train(painter: PainterArgument, home: HomeOption = None, json: JsonOption = False) -> None:
+    """Train the painter's adapter and nothing else; under `accelerate launch` on several GPUs at once."""
+    from artmaster_pipeline.evaluation import validation_panel
+    from artmaster_pipeline.training import train_adapter
+
+    place = Home.find(home)
+    done = train_adapter(place, painter, painter_profile(place, painter), _progress(), validation_panel)
+    (adapter,) = done.records
+    if json:
+        _print_json(adapter.model_dump(mode="json"))
+        return
+    said = "trained" if done.made else "already there"
+    out.print(f"Adapter {adapter.id} of {painter}: {said}, {adapter.steps} steps, weights of step {adapter.step}.")
+    out.print(f"{escape(_short(place.root / adapter.path))}\nNext: artmaster run {painter}")
+
+
+@app.command()
 def evaluate(
     painter: PainterArgument,
     adapter: Annotated[str | None, typer.Option(help="An adapter's id (default: the painter's current one).")] = None,

@@ -112,48 +112,6 @@ def test_all_418_attention_and_mlp_linears_of_flux_dev_are_trained_and_nothing_e
     assert len(in_blocks) == 418
 
 
-def test_the_stacked_allocation_prunes_what_pefts_own_prunes():
-    import torch
-
-    from artmaster_pipeline.training import adalora
-    from artmaster_pipeline.training.rank_allocation import StackedAllocator
-    from artmaster_pipeline.training.schedule import rank_schedule
-
-    def pruned(stacked: bool):
-        model = adalora.wrap(tiny_transformer(), TRAINING, rank_schedule(20, TRAINING))
-        if stacked:
-            StackedAllocator(model, adalora.ADAPTER_NAME)
-        chance = torch.Generator().manual_seed(3)
-        patterns = []
-        for step in range(1, 21):
-            for p in adalora.parameters(model).values():
-                p.data += 0.01 * torch.randn(p.shape, generator=chance)
-                p.grad = torch.randn(p.shape, generator=chance)
-            model.base_model.update_and_allocate(step)
-            patterns.append(model.peft_config[adalora.ADAPTER_NAME].rank_pattern)
-        return patterns, {name: p.detach().clone() for name, p in adalora.parameters(model).items()}
-
-    ours, pefts = pruned(stacked=True), pruned(stacked=False)
-    assert ours[0] == pefts[0]
-    assert ours[0][-1] is not None
-    assert all(torch.equal(ours[1][name], pefts[1][name]) for name in ours[1])
-
-
-def test_the_stacked_orthogonal_loss_is_pefts():
-    import torch
-
-    from artmaster_pipeline.training import adalora
-    from artmaster_pipeline.training.schedule import rank_schedule
-
-    model = adalora.wrap(tiny_transformer(), TRAINING, rank_schedule(20, TRAINING))
-    each = []
-    for name, p in adalora.parameters(model).items():
-        if not name.endswith("lora_E"):
-            gram = p @ p.T if name.endswith("lora_A") else p.T @ p
-            each.append(torch.norm(gram - torch.eye(len(gram)), p="fro"))
-    assert adalora.OrthogonalLoss(model)().item() == pytest.approx(torch.stack(each).mean().item(), abs=1e-6)
-
-
 def test_flux_dev_trains_on_its_own_resolution_dependent_sigmas():
     import torch
     from diffusers import FlowMatchEulerDiscreteScheduler
@@ -163,20 +121,37 @@ def test_flux_dev_trains_on_its_own_resolution_dependent_sigmas():
 
     scheduler = FlowMatchEulerDiscreteScheduler(**SCHEDULER)
     for tokens, shift in ((1024, 1.88), (1536, 2.05)):
-        plain = sigmas_for(1000, tokens, scheduler, False, torch.Generator().manual_seed(0))
-        moved = sigmas_for(1000, tokens, scheduler, True, torch.Generator().manual_seed(0))
+        plain = sigmas_for(1000, tokens, scheduler, "logit_normal", torch.Generator().manual_seed(0))
+        moved = sigmas_for(1000, tokens, scheduler, "shifted", torch.Generator().manual_seed(0))
         assert torch.allclose(moved, shift * plain / (1 + (shift - 1) * plain), atol=1e-3)
         assert 0 < moved.min() < moved.max() < 1
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "logit_normal", "shifted"])
+def test_a_band_of_sigmas_is_the_same_distribution_cut(sampling):
+    """Drawn from the whole range and thrown away outside the band, or drawn within it: the same quantiles."""
+    import torch
+    from diffusers import FlowMatchEulerDiscreteScheduler
+    from tiny_flux import SCHEDULER
+
+    from artmaster_pipeline.training.flow_matching import sigmas_for
+
+    scheduler = FlowMatchEulerDiscreteScheduler(**SCHEDULER)
+    whole = sigmas_for(200_000, 1024, scheduler, sampling, torch.Generator().manual_seed(0))
+    kept = whole[(whole >= 0.3) & (whole <= 0.7)]
+    band = sigmas_for(50_000, 1024, scheduler, sampling, torch.Generator().manual_seed(1), (0.3, 0.7))
+    assert 0.3 <= band.min() < band.max() <= 0.7
+    for quantile in (0.1, 0.5, 0.9):
+        assert band.quantile(quantile).item() == pytest.approx(kept.quantile(quantile).item(), abs=0.01)
 
 
 def test_the_model_is_asked_for_noise_minus_latent():
     """A model that answers with the true velocity has no loss; so target, packing and unpacking agree."""
     import torch
-    from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline
-    from tiny_flux import SCHEDULER
+    from diffusers import FluxPipeline
 
-    from artmaster_pipeline.base_models.velocity import TextEmbedding
-    from artmaster_pipeline.training.flow_matching import step_generator, velocity_loss
+    from artmaster_pipeline.base_models.velocity import TextEmbedding, predict_velocity
+    from artmaster_pipeline.training.flow_matching import add_noise, clean_of, step_generator, velocity_loss
 
     latents = torch.randn(2, 16, 8, 12)
 
@@ -188,10 +163,11 @@ def test_the_model_is_asked_for_noise_minus_latent():
             assert guidance.tolist() == [1.0, 1.0]
             return ((hidden_states - packed) / timestep.view(-1, 1, 1),)  # x_t - z = sigma (eps - z)
 
-    scheduler = FlowMatchEulerDiscreteScheduler(**SCHEDULER)
     text = [TextEmbedding(torch.zeros(4, 8), torch.zeros(8))] * 2
-    loss = velocity_loss(KnowsTheLatents(), latents, text, scheduler, TRAINING, torch.float32, step_generator(0, 1))
-    assert loss.item() < 1e-9
+    noised = add_noise(latents, torch.tensor([0.3, 0.8]), step_generator(0, 1))
+    predicted = predict_velocity(KnowsTheLatents(), noised.noisy, noised.sigmas, text, 1.0, torch.float32)
+    assert velocity_loss(predicted, noised).item() < 1e-9
+    assert torch.allclose(clean_of(noised, predicted), latents, atol=1e-5)
 
 
 # --- what comes of it
@@ -205,7 +181,7 @@ def test_the_ranks_left_are_the_budget_and_the_log_shows_them_going(trained):
     assert sum(adapter.ranks.values()) == log[-1]["rank"] == 2 * len(adapter.ranks)
     assert log[0]["rank"] == 4 * len(adapter.ranks)
     assert len(set(adapter.ranks.values())) > 1
-    assert set(log[0]) == {"step", "epoch", "loss", "orth", "lr", "rank"}
+    assert set(log[0]) == {"step", "stage", "epoch", "loss", "orth", "norm", "lr", "rank"}
     assert log[-1]["loss"] < log[0]["loss"]
 
 

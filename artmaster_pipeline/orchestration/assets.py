@@ -69,7 +69,7 @@ def curated_crops(context: dg.AssetExecutionContext, data_home: DataHome) -> dg.
     partitions_def=PAINTERS,
     group_name="training",
     kinds={"python", "pytorch"},
-    code_version="1",
+    code_version="2",
     deps=[raw_scans, curated_crops],
     pool="gpu",
 )
@@ -93,7 +93,7 @@ def training_set(context: dg.AssetExecutionContext, data_home: DataHome) -> dg.M
     partitions_def=PAINTERS,
     group_name="training",
     kinds={"pytorch", "huggingface"},
-    code_version="1",
+    code_version="2",
     deps=[training_set],
     pool="gpu",
 )

@@ -221,6 +221,8 @@ class _Loop:
         if kept:
             self._history = History(**self._group.tell(vars(self._history)))
         if kept or number % settings.checkpoint_every == 0:
+            if self._journal is not None:
+                self._journal.flush()  # so that no curve has a gap before the step that a resume begins at
             if self._group.writes:
                 save_checkpoint(self._job.checkpoints, self._learner, number, vars(self._history))
             self._group.wait()
