@@ -138,6 +138,8 @@ def quiet_libraries() -> None:
     """Keep the libraries' loading bars and per-picture warnings off: this product shows its own progress."""
     import logging
 
+    # bitsandbytes, where it is installed, warns on every machine without CUDA that a kernel cannot be fetched
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     import diffusers.utils.logging as diffusers_logging
     import transformers.utils.logging as transformers_logging
 
