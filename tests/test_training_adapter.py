@@ -26,7 +26,7 @@ from artmaster_pipeline.records import (
     read_manifest,
     write_manifest,
 )
-from artmaster_pipeline.settings import Home
+from artmaster_pipeline.settings import Home, TrainingSettings
 from artmaster_pipeline.training import build_training_set, check_adapter, train_adapter
 from artmaster_pipeline.training.adalora import TARGETS
 from artmaster_pipeline.training.schedule import kept_steps
@@ -300,7 +300,8 @@ def test_a_training_stopped_at_any_step_goes_on_to_the_same_bytes(tmp_path, trai
         train_adapter(home, PAINTER, profile, StopsAt(step))
     second = StopsAt(-1)
     again = train_adapter(home, PAINTER, profile, second)
-    assert second.began == step - step % 4
+    saved = {*range(0, step + 1, 4), *kept_steps(outcome.records[0].steps, profile.training)}
+    assert second.began == max(n for n in saved if n <= step)
     assert again.records == outcome.records
     assert files_below(home.adapters(PAINTER)) == files_below(whole.adapters(PAINTER))
 
@@ -313,6 +314,56 @@ def test_kill_9_in_mid_pruning_loses_nothing(tmp_path, trained, tiny_flux):
     assert dead.returncode == -signal.SIGKILL
     train_adapter(home, PAINTER, profile)
     assert files_below(home.adapters(PAINTER)) == files_below(whole.adapters(PAINTER))
+
+
+EVERYTHING = TrainingSettings.model_validate(
+    TRAINING.model_dump()
+    | {
+        "ema_decay": 0.9,
+        "caption_dropout": 0.3,
+        "lr_scheduler": "cosine",
+        "gradient_accumulation": 2,
+        "epochs": 5,
+        "style_constraint": {"weight": 0.1, "max_sigma": 0.8},
+        "semantic_guidance": {"weight": 1.0, "direction_weight": 1.0, "every": 2},
+        "stages": (
+            {"name": "tone", "share": 0.6, "sigmas": (0.4, 1.0), "layers": ("double",)},
+            {"name": "brush", "share": 0.4, "sigmas": (0.0, 0.6), "sizes": ("512x512",), "learning_rate": 5e-3},
+        ),
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def trained_with_everything(tmp_path_factory, tiny_flux):
+    home, profile = Home(tmp_path_factory.mktemp("everything")), tiny_profile(tiny_flux, training=EVERYTHING)
+    build_training_set(fill_home(home), PAINTER, profile)
+    return home, profile, train_adapter(home, PAINTER, profile)
+
+
+@pytest.mark.parametrize("step", [3, 9, 12, 13, 16])
+def test_with_every_mechanism_on_it_goes_on_to_the_same_bytes_across_a_stage_end_too(
+    tmp_path, trained_with_everything, step
+):
+    whole, profile, outcome = trained_with_everything
+    assert outcome.records[0].steps == 20
+    assert kept_steps(20, EVERYTHING) == (5, 10, 12, 15)
+    home = ready(Home(tmp_path / "home"), profile)
+    with pytest.raises(Stopped):
+        train_adapter(home, PAINTER, profile, StopsAt(step))
+    train_adapter(home, PAINTER, profile)
+    assert files_below(home.adapters(PAINTER)) == files_below(whole.adapters(PAINTER))
+
+
+def test_every_mechanism_leaves_its_trace_in_the_log(trained_with_everything):
+    home, _, outcome = trained_with_everything
+    folder = home.root / outcome.records[0].path
+    log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert [row["stage"] for row in log] == [0] * 12 + [1] * 8
+    assert all((row["guidance"] > 0) == (row["step"] % 2 == 0) for row in log[4:])
+    assert any(row["constraint"] > 0 for row in log)
+    assert log[0]["lr"] > log[10]["lr"]
+    assert log[12]["lr"] < 5e-3
 
 
 def test_a_torn_checkpoint_is_passed_over_for_the_one_before(tmp_path, trained):
@@ -421,11 +472,34 @@ def test_gradient_checkpointing_changes_no_weight_in_fp32(tmp_path, trained):
     assert adapter.sha256 == outcome.records[0].sha256
 
 
-def test_a_loss_that_blows_up_ends_with_what_to_try(home, tiny_flux):
+def test_a_loss_that_blows_up_names_step_works_and_rate_and_what_to_try(home, tiny_flux):
     profile = tiny_profile(tiny_flux, training=TRAINING.model_copy(update={"learning_rate": 1e30}))
-    with pytest.raises(ArtMasterError, match="smaller `learning_rate`"):
+    with pytest.raises(ArtMasterError, match="smaller `learning_rate`") as told:
         train_adapter(ready(home, profile), PAINTER, profile)
+    assert re.search(r"at step \d: its loss is no longer a number", str(told.value))
+    assert re.search(r"artworks: 'wangximeng style, [^']+' \(scan [0-9a-f]{12}\)", str(told.value))
+    assert "The learning rate was 1e+30" in str(told.value)
     assert not list(home.adapters(PAINTER).glob("*/adapter.json"))
+
+
+def test_after_a_loss_that_grows_the_last_good_state_lies_there_and_draws(home, tiny_flux, monkeypatch):
+    from diffusers import FluxPipeline
+
+    from artmaster_pipeline.training import trainer
+
+    class GrowsAt14(trainer.Trend):
+        def diverges(self, step, stage, loss):
+            self.lowest_at = 13
+            return step == 14
+
+    monkeypatch.setattr(trainer, "Trend", GrowsAt14)
+    profile = tiny_profile(tiny_flux)
+    with pytest.raises(ArtMasterError, match="its loss has grown to 3 times") as told:
+        train_adapter(ready(home, profile), PAINTER, profile)
+    file = Path(re.search(r"after step 12, the last good one that was kept, is (\S+safetensors)", str(told.value))[1])
+    assert (file.parent.parent / "step-0000012").is_dir()
+    assert not (file.parent.parent / "step-0000014").is_dir()
+    FluxPipeline.from_pretrained(tiny_flux).load_lora_weights(file.parent, weight_name=file.name)
 
 
 def test_cuda_that_is_not_there_is_said_and_never_replaced_by_the_cpu(home, tiny_flux, monkeypatch):

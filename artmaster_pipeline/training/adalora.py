@@ -142,7 +142,7 @@ def set_scale(model: Any, value: float) -> None:
     """Let every layer's change enter with `value`."""
     for module in model.modules():
         if ADAPTER_NAME in getattr(module, "lora_A", ()):
-            divisor = float(module.ranknum[ADAPTER_NAME]) + 1e-5 if hasattr(module, "ranknum") else 1.0
+            divisor = module.ranknum[ADAPTER_NAME].item() + 1e-5 if hasattr(module, "ranknum") else 1.0
             module.scaling[ADAPTER_NAME] = value * divisor
 
 
