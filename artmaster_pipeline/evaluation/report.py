@@ -20,6 +20,12 @@ REPORT = "report.html"
 _NEAREST = 6  # samples shown beside their nearest training work when none is a suspect
 _THUMBNAIL = 320  # pixels
 _LOW, _HIGH = -0.5, 1.5  # of the scale on which scores are drawn
+_PLOTS = {  # of the adapter's folder, and what each shows
+    "loss.png": "Training loss by step",
+    "watch.png": "Loss on validation works by step, and the panel's score by which the state was chosen",
+    "samples.png": "The same prompts and seeds while training: a row for each, a column for each step",
+    "ranks.png": "Ranks by step and by layer",
+}
 _NAMES = {"tone": "Tone", "brushwork": "Brushwork", "composition": "Composition", "style": "Whole style"}
 
 
@@ -35,7 +41,7 @@ def write_report(
 ) -> Path:
     """Write report.html and the pictures it needs; gives its path. Files that would not change are left alone."""
     folder = home.evaluation(adapter.painter) / adapter.id
-    for name in ("loss.png", "ranks.png"):
+    for name in _PLOTS:
         source = inside(home.root, adapter.path) / name
         if source.is_file() and not _same(source, folder / name):
             with writing(folder / name) as temporary:
@@ -61,7 +67,7 @@ def write_report(
             parts=_parts(images),
             captions=Counter(image.caption_source for image in images),
             ranks=sorted(adapter.ranks.items()),
-            plots=[name for name in ("loss.png", "ranks.png") if (folder / name).is_file()],
+            plots=[(name, said) for name, said in _PLOTS.items() if (folder / name).is_file()],
             grids=sorted(file.name for file in folder.glob("grid-*.png")),
             names=_NAMES,
         )
