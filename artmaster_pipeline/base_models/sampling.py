@@ -1,13 +1,19 @@
-"""Drawing pictures with a pipeline: one by one, each with its own seed, the same noise on every device."""
+"""Drawing pictures with a pipeline, in batches; each has its own seed, which means the same noise on every device.
 
-from collections.abc import Iterable, Iterator
+Texts are embedded once each, and pictures can be drawn from embeddings alone, without text encoders on the pipeline.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from artmaster_pipeline.base_models.velocity import TextEmbedding, embed_text
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.progress import SILENT, Progress
+
+_WORTH_COMPILING = 32  # pictures: compiling FLUX's two kinds of blocks takes as long as drawing a few dozen
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,11 @@ class Drawing:
     guidance_scale: float
     max_sequence_length: int
 
+    @property
+    def how(self) -> tuple[int, int, int, float]:
+        """What pictures of one batch share."""
+        return self.width, self.height, self.num_inference_steps, self.guidance_scale
+
 
 def draw(
     pipe: Any,
@@ -35,36 +46,104 @@ def draw(
 ) -> np.ndarray:
     """One picture, uint8 (height, width, 3), sRGB.
 
-    The noise comes from a CPU generator of this picture alone, so a seed means the same noise on CPU and CUDA,
-    whatever was drawn before. A prompt beyond `max_sequence_length` is cut there. Raises WrongUse for a size that
-    the latents do not divide.
+    A prompt beyond `max_sequence_length` is cut there. Raises WrongUse for a size that the latents do not divide.
+    """
+    how = (width, height, num_inference_steps, guidance_scale)
+    return draw_embedded(pipe, [Embedder(pipe)(prompt, max_sequence_length)], [seed], *how)[0]
+
+
+def draw_all(
+    pipe: Any,
+    drawings: Iterable[Drawing],
+    progress: Progress = SILENT,
+    description: str = "Drawing",
+    batch_size: int = 1,
+) -> Iterator[np.ndarray]:
+    """The pictures of `drawings` in order, each given as soon as its batch is drawn.
+
+    A batch holds up to `batch_size` neighbours of equal size, steps and guidance. What a picture is batched with may
+    change its last digits, so the same list gives the same pictures.
+    """
+    wanted, embedded = list(drawings), Embedder(pipe)
+    with progress.task(description, len(wanted)) as advance:
+        for batch in batches_of(wanted, batch_size):
+            texts = [embedded(drawing.prompt, drawing.max_sequence_length) for drawing in batch]
+            pictures = draw_embedded(pipe, texts, [drawing.seed for drawing in batch], *batch[0].how)
+            for drawing, pixels in zip(batch, pictures, strict=True):
+                advance(note=drawing.prompt[:40])
+                yield pixels
+
+
+def batches_of(drawings: Sequence[Drawing], batch_size: int) -> Iterator[list[Drawing]]:
+    """Neighbours that can be drawn together, `batch_size` at most."""
+    batch: list[Drawing] = []
+    for drawing in drawings:
+        if batch and (len(batch) == batch_size or drawing.how != batch[0].how):
+            yield batch
+            batch = []
+        batch.append(drawing)
+    if batch:
+        yield batch
+
+
+def draw_embedded(
+    pipe: Any,
+    texts: Sequence[TextEmbedding],
+    seeds: Sequence[int],
+    width: int,
+    height: int,
+    num_inference_steps: int,
+    guidance_scale: float,
+) -> list[np.ndarray]:
+    """One batch of pictures from embeddings: uint8 (height, width, 3), sRGB.
+
+    The noise comes from a CPU generator of each picture alone, so a seed means the same noise on CPU and CUDA, whatever
+    is drawn beside it. Raises WrongUse for a size that the latents do not divide.
     """
     import torch
 
     grid = pipe.vae_scale_factor * 2
     if width % grid or height % grid or min(width, height) < grid:
         raise WrongUse(f"{width}x{height} cannot be drawn: this model's pictures are multiples of {grid} pixels.")
+    transformer = pipe.transformer
+    place = {"device": transformer.device, "dtype": transformer.dtype}
     with torch.inference_mode():
-        pixels = pipe(
-            prompt=prompt,
+        pictures = pipe(
+            prompt_embeds=torch.stack([text.prompt_embeds for text in texts]).to(**place),
+            pooled_prompt_embeds=torch.stack([text.pooled_prompt_embeds for text in texts]).to(**place),
             width=width,
             height=height,
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,
-            max_sequence_length=max_sequence_length,
-            generator=torch.Generator("cpu").manual_seed(seed),
+            generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
             output_type="np",
-        ).images[0]
-    return np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+        ).images
+    return [np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8) for pixels in pictures]
 
 
-def draw_all(
-    pipe: Any, drawings: Iterable[Drawing], progress: Progress = SILENT, description: str = "Drawing"
-) -> Iterator[np.ndarray]:
-    """The pictures of `drawings` in order, each given as soon as it is drawn."""
-    wanted = list(drawings)
-    with progress.task(description, len(wanted)) as advance:
-        for drawing in wanted:
-            pixels = draw(pipe, **vars(drawing))
-            advance(note=drawing.prompt[:40])
-            yield pixels
+def compile_for(pipe: Any, pictures: int) -> None:
+    """Compile the transformer's blocks on CUDA where so many pictures will be drawn that it pays; else do nothing.
+
+    Block by block, since all blocks of a kind share one compiled form. Attaching an adapter changes the layers and has
+    them compiled once more, so this is for many pictures with each adapter.
+    """
+    if pipe.transformer.device.type == "cuda" and pictures >= _WORTH_COMPILING:
+        pipe.transformer.compile_repeated_blocks(fullgraph=True)
+
+
+class Embedder:
+    """Embeds each text once with the pipeline's encoders."""
+
+    def __init__(self, pipe: Any) -> None:
+        self._pipe = pipe
+        self._known: dict[tuple[str, int], TextEmbedding] = {}
+
+    def __call__(self, prompt: str, max_sequence_length: int) -> TextEmbedding:
+        """The embedding of a prompt, cut at `max_sequence_length` tokens of T5."""
+        import torch
+
+        key = (prompt, max_sequence_length)
+        if key not in self._known:
+            with torch.inference_mode():
+                self._known[key] = embed_text(self._pipe, prompt, self._pipe.transformer.device, max_sequence_length)
+        return self._known[key]

@@ -1,10 +1,12 @@
 """The evaluation's pictures: the drawing of those that are not there yet, and their records."""
 
+import itertools
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from artmaster_pipeline.base_models.sampling import Drawing
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.evaluation.cells import Cell
 from artmaster_pipeline.files import inside, sha256_of, writing
@@ -38,10 +40,8 @@ def fill_cells(
         for cell in (cell for cell in missing if cell.column == "original"):
             _write_original(home, adapter.painter, folder, cell)
             advance()
-        generated = [cell for cell in missing if cell.column != "original"]
-        if generated:
-            for cell in _draw(home, adapter, profile, folder, generated):
-                advance(note=f"{cell.column}, seed {cell.seed}")
+        for cell in _draw(home, adapter, profile, folder, cells, missing):
+            advance(note=f"{cell.column}, seed {cell.seed}")
     return tuple(_record(cell, folder, adapter, profile) for cell in cells), len(missing)
 
 
@@ -77,34 +77,59 @@ def _write_original(home: Home, painter: str, folder: Path, cell: Cell) -> None:
     write_png(folder / cell.name, pixels, facts | {"scan_sha256": image.scan_sha256, "split": image.split})
 
 
-def _draw(home: Home, adapter: Adapter, profile: Profile, folder: Path, cells: Sequence[Cell]) -> Iterable[Cell]:
-    """Draw the base's cells without the adapter, then the adapter's, one strength and checkpoint after the other."""
-    from artmaster_pipeline.base_models import attach, base_revision, draw, load_pipeline
+def _draw(
+    home: Home, adapter: Adapter, profile: Profile, folder: Path, cells: Sequence[Cell], missing: Sequence[Cell]
+) -> Iterable[Cell]:
+    """Draw the base's cells without the adapter, then the adapter's, one strength and checkpoint after the other.
 
+    All on one transformer. Batches follow from all `cells`, whatever is there already, and are drawn whole: what a
+    picture is batched with may change its last digits, and a run that was killed must end with the same bytes.
+    """
+    from artmaster_pipeline.base_models import attach, base_revision, load_pipeline
+    from artmaster_pipeline.base_models.sampling import Embedder, batches_of, compile_for, draw_embedded
+
+    drawn = [cell for cell in cells if cell.column != "original"]
+    drawn.sort(key=lambda cell: (cell.column == "adapter", cell.checkpoint, cell.strength))
+    wanted = {cell.id for cell in missing}
+    if not any(cell.id in wanted for cell in drawn):
+        return
     if base_revision(profile) != adapter.base_revision:
         raise WrongUse(
             f"The base model {adapter.base_model} is no longer the one that the adapter {adapter.id} was trained on "
             f"(revision {adapter.base_revision}): run the stage style_adapter again, then this one."
         )
     pipe: Any = load_pipeline(profile)
-    settings = profile.evaluation
-    on = None
-    for cell in sorted(cells, key=lambda cell: (cell.column == "adapter", cell.checkpoint, cell.strength)):
-        if cell.column == "adapter" and (cell.checkpoint, cell.strength) != on:
-            on = (cell.checkpoint, cell.strength)
-            attach(pipe, weights_file(home, adapter, cell.checkpoint), cell.strength)
-        pixels = draw(
-            pipe,
-            prompt=cell.prompt,
-            seed=cell.seed,
-            width=cell.width,
-            height=cell.height,
-            num_inference_steps=settings.num_inference_steps,
-            guidance_scale=settings.guidance_scale,
-            max_sequence_length=profile.max_sequence_length,
-        )
-        write_png(folder / cell.name, pixels, _facts(cell, adapter, profile))
-        yield cell
+    compile_for(pipe, sum(cell.id in wanted for cell in drawn))
+    embedded = Embedder(pipe)
+    for on, of in itertools.groupby(drawn, key=lambda cell: (cell.column, cell.checkpoint, cell.strength)):
+        left = list(of)
+        attached = False
+        for batch in batches_of([_drawing(cell, profile) for cell in left], profile.evaluation.batch_size):
+            now, left = left[: len(batch)], left[len(batch) :]
+            if not any(cell.id in wanted for cell in now):
+                continue
+            if on[0] == "adapter" and not attached:
+                attach(pipe, weights_file(home, adapter, on[1]), on[2])
+                attached = True
+            texts = [embedded(drawing.prompt, drawing.max_sequence_length) for drawing in batch]
+            pictures = draw_embedded(pipe, texts, [drawing.seed for drawing in batch], *batch[0].how)
+            for cell, pixels in zip(now, pictures, strict=True):
+                if cell.id in wanted:
+                    write_png(folder / cell.name, pixels, _facts(cell, adapter, profile))
+                    yield cell
+
+
+def _drawing(cell: Cell, profile: Profile) -> Drawing:
+    how = profile.evaluation
+    return Drawing(
+        prompt=cell.prompt,
+        seed=cell.seed,
+        width=cell.width,
+        height=cell.height,
+        num_inference_steps=how.num_inference_steps,
+        guidance_scale=how.guidance_scale,
+        max_sequence_length=profile.max_sequence_length,
+    )
 
 
 def weights_file(home: Home, adapter: Adapter, checkpoint: int) -> Path:

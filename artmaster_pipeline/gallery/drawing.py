@@ -150,7 +150,8 @@ def _is_there(picture: _Wanted) -> bool:
 
 def _artist(home: Home, adapter: Adapter, profile: Profile, prompt: str, size: tuple[int, int], network: Any) -> Any:
     """A function that draws `prompt` for a seed, with the pipeline loaded once."""
-    from artmaster_pipeline.base_models import attach, base_revision, draw, load_pipeline
+    from artmaster_pipeline.base_models import attach, base_revision, load_pipeline
+    from artmaster_pipeline.base_models.sampling import Embedder, draw_embedded
 
     if base_revision(profile) != adapter.base_revision:
         raise WrongUse(
@@ -160,17 +161,10 @@ def _artist(home: Home, adapter: Adapter, profile: Profile, prompt: str, size: t
     pipe = load_pipeline(profile)
     attach(pipe, inside(home.root, adapter.path))
 
+    text, how = Embedder(pipe)(prompt, profile.max_sequence_length), profile.evaluation
+
     def draw_one(seed: int) -> Any:
-        pixels = draw(
-            pipe,
-            prompt=prompt,
-            seed=seed,
-            width=size[0],
-            height=size[1],
-            num_inference_steps=profile.evaluation.num_inference_steps,
-            guidance_scale=profile.evaluation.guidance_scale,
-            max_sequence_length=profile.max_sequence_length,
-        )
+        (pixels,) = draw_embedded(pipe, [text], [seed], *size, how.num_inference_steps, how.guidance_scale)
         return network.enlarge(pixels) if network else pixels
 
     return draw_one

@@ -117,7 +117,8 @@ def steps(images: Sequence[TrainingImage], settings: TrainingSettings) -> Iterat
     """The steps of the whole training in order; the same on every machine.
 
     In an epoch every picture of the stage's sizes is shown `repeats` times, in rounds, each in an order of its own;
-    batches of the two sizes are shuffled among each other. A stage goes on, epoch after epoch, to its last step. Raises WrongUse where there is no picture of a stage's sizes.
+    batches of the two sizes are shuffled among each other. A stage goes on, epoch after epoch, to its last step. Raises
+    WrongUse where there is no picture of a stage's sizes.
     """
     total = steps_for([len(bucket) for bucket in buckets_by_size(images)], settings)
     begin = 0

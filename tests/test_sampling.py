@@ -1,0 +1,131 @@
+"""Drawing in batches and from embeddings alone; the evaluation's use of it: one transformer, whole batches, same bytes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_flux import save_tiny_flux
+from training_home import PAINTER, TRAINING, fill_home, tiny_profile
+
+from artmaster_pipeline.base_models import Drawing, draw, draw_all, load_pipeline
+from artmaster_pipeline.base_models.sampling import batches_of, draw_embedded
+from artmaster_pipeline.base_models.velocity import embed_text
+from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.evaluation import samples
+from artmaster_pipeline.evaluation.cells import Maker, far_cells, panel_cells
+from artmaster_pipeline.files import sha256_of
+from artmaster_pipeline.progress import SILENT
+from artmaster_pipeline.settings import EvaluationSettings, Home
+from artmaster_pipeline.training import build_training_set, train_adapter
+
+HOW = {"num_inference_steps": 3, "guidance_scale": 2.0, "max_sequence_length": 24}
+
+
+@pytest.fixture(scope="module")
+def flux(tmp_path_factory) -> Path:
+    return save_tiny_flux(tmp_path_factory.mktemp("flux"))
+
+
+@pytest.fixture(scope="module")
+def pipe(flux):
+    return load_pipeline(tiny_profile(flux))
+
+
+def drawings() -> list[Drawing]:
+    squares = [Drawing(f"mountain {n % 2}", n, 64, 64, **HOW) for n in range(4)]
+    return [*squares, Drawing("mountain 0", 9, 64, 96, **HOW), Drawing("mountain 1", 5, 64, 64, **HOW)]
+
+
+def test_neighbours_of_one_size_share_a_batch():
+    assert [[d.seed for d in batch] for batch in batches_of(drawings(), 3)] == [[0, 1, 2], [3], [9], [5]]
+
+
+def test_batched_pictures_are_those_drawn_one_by_one(pipe):
+    batched = list(draw_all(pipe, drawings(), batch_size=3))
+    for drawing, pixels in zip(drawings(), batched, strict=True):
+        assert pixels.shape == (drawing.height, drawing.width, 3)
+        assert np.abs(pixels.astype(int) - draw(pipe, **vars(drawing)).astype(int)).max() <= 1
+    assert not np.array_equal(batched[0], batched[1])
+
+
+def test_each_text_is_embedded_once(pipe, monkeypatch):
+    asked = []
+    real = pipe.encode_prompt
+    monkeypatch.setattr(
+        pipe,
+        "encode_prompt",
+        lambda **how: asked.append(how["prompt"]) or real(**how) if how.get("prompt") else real(**how),
+    )
+    list(draw_all(pipe, drawings(), batch_size=2))
+    assert sorted(asked) == ["mountain 0", "mountain 1"]
+
+
+def test_pictures_come_from_embeddings_without_text_encoders(flux, pipe):
+    text = embed_text(pipe, "mountain 0", "cpu", 24)
+    bare = load_pipeline(tiny_profile(flux), parts=("transformer", "vae"))
+    assert bare.text_encoder is None
+    (drawn,) = draw_embedded(bare, [text], [0], 64, 64, 3, 2.0)
+    assert np.array_equal(drawn, draw(pipe, "mountain 0", 0, 64, 64, **HOW))
+
+
+def test_a_size_that_cannot_be_drawn_is_refused_before_anything_is_drawn(pipe):
+    with pytest.raises(WrongUse, match="multiples of"):
+        draw_embedded(pipe, [embed_text(pipe, "x", "cpu", 24)], [0], 60, 64, 3, 2.0)
+
+
+# --- the evaluation
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory, flux):
+    """(home, adapter, profile, cells) with an adapter, nothing drawn yet."""
+    evaluation = EvaluationSettings(
+        samples=4, num_inference_steps=2, guidance_scale=1.0, far_prompts=("a vase",), far_samples=3, batch_size=3
+    )
+    training = TRAINING.model_copy(update={"epochs": 1})
+    home, profile = Home(tmp_path_factory.mktemp("home")), tiny_profile(flux, training=training, evaluation=evaluation)
+    build_training_set(fill_home(home), PAINTER, profile)
+    (adapter,) = train_adapter(home, PAINTER, profile).records
+    maker = Maker(adapter, profile)
+    return home, adapter, profile, (*panel_cells(maker, ["wangximeng style, mist"]), *far_cells(maker))
+
+
+def fill(evaluated) -> dict[str, str]:
+    home, adapter, profile, cells = evaluated
+    records, _ = samples.fill_cells(home, adapter, profile, cells, {}, SILENT)
+    return {record.id: record.sha256 for record in records}
+
+
+def test_missing_pictures_are_drawn_with_their_whole_batch_to_the_same_bytes_and_on_one_transformer(
+    evaluated, monkeypatch
+):
+    home, adapter, _, cells = evaluated
+    loaded = []
+    real = load_pipeline
+    monkeypatch.setattr(
+        "artmaster_pipeline.base_models.load_pipeline", lambda *a, **k: loaded.append(a) or real(*a, **k)
+    )
+    whole = fill(evaluated)
+    assert len(loaded) == 1
+    folder = home.evaluation(PAINTER) / adapter.id / "samples"
+    for cell in cells[::3]:
+        (folder / cell.name).unlink()
+    kept = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
+    assert fill(evaluated) == whole
+    assert all((folder / name).stat().st_mtime_ns == when for name, when in kept.items())
+    assert {sha256_of(file) for file in folder.iterdir()} == set(whole.values())
+    assert fill(evaluated) == whole
+    assert len(loaded) == 2
+
+
+def test_pictures_of_the_base_are_the_same_after_an_adapter_was_on_and_off(flux, evaluated):
+    from artmaster_pipeline.base_models import attach, detach
+
+    home, adapter, _, _ = evaluated
+    fresh = load_pipeline(tiny_profile(flux))
+    before = draw(fresh, "mountain 0", 0, 64, 64, **HOW)
+    attach(fresh, home.root / adapter.path)
+    with_it = draw(fresh, "mountain 0", 0, 64, 64, **HOW)
+    detach(fresh)
+    assert np.array_equal(draw(fresh, "mountain 0", 0, 64, 64, **HOW), before)
+    assert not np.array_equal(with_it, before)
