@@ -1,4 +1,4 @@
-"""Drawing in batches and from embeddings alone; the evaluation's use of it: one transformer, whole batches, same bytes."""
+"""Drawing in batches and from embeddings alone; the evaluation's use of it: one transformer, the same bytes."""
 
 from pathlib import Path
 
@@ -51,11 +51,12 @@ def test_batched_pictures_are_those_drawn_one_by_one(pipe):
 def test_each_text_is_embedded_once(pipe, monkeypatch):
     asked = []
     real = pipe.encode_prompt
-    monkeypatch.setattr(
-        pipe,
-        "encode_prompt",
-        lambda **how: asked.append(how["prompt"]) or real(**how) if how.get("prompt") else real(**how),
-    )
+
+    def counted(**how):
+        asked.extend([how["prompt"]] if how.get("prompt") else [])
+        return real(**how)
+
+    monkeypatch.setattr(pipe, "encode_prompt", counted)
     list(draw_all(pipe, drawings(), batch_size=2))
     assert sorted(asked) == ["mountain 0", "mountain 1"]
 
@@ -102,9 +103,12 @@ def test_missing_pictures_are_drawn_with_their_whole_batch_to_the_same_bytes_and
     home, adapter, _, cells = evaluated
     loaded = []
     real = load_pipeline
-    monkeypatch.setattr(
-        "artmaster_pipeline.base_models.load_pipeline", lambda *a, **k: loaded.append(a) or real(*a, **k)
-    )
+
+    def counted(*a, **k):
+        loaded.append(a)
+        return real(*a, **k)
+
+    monkeypatch.setattr("artmaster_pipeline.base_models.load_pipeline", counted)
     whole = fill(evaluated)
     assert len(loaded) == 1
     folder = home.evaluation(PAINTER) / adapter.id / "samples"

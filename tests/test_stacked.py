@@ -77,7 +77,7 @@ def test_a_training_has_the_losses_of_pefts_own_adalora():
     found = [ours.step(step, 0, [examples])["loss"] for step in range(1, TOTAL + 1)]
     assert found == pytest.approx(peft_losses(ours.settings, examples, TOTAL), abs=1e-4)
     assert max(p.abs().max().item() for name, p in ours.live().items() if name.endswith("lora_E")) > 0.01
-    assert ours.total_rank == 2 * len(set(name.rsplit(".lora_", 1)[0] for name in ours.live()))
+    assert ours.total_rank == 2 * len({name.rsplit(".lora_", 1)[0] for name in ours.live()})
 
 
 def test_the_stacked_allocation_prunes_what_pefts_own_prunes():

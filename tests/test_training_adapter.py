@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tiny_flux import save_tiny_flux, tiny_transformer, transformer_config
+from tiny_flux import save_tiny_flux, transformer_config
 from training_home import PAINTER, TRAINING, fill_home, tiny_profile
 
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement

@@ -103,7 +103,7 @@ def test_stages_share_out_all_steps_in_order(total, weights):
 
 def test_a_stage_of_no_steps_or_without_pictures_is_refused_by_name():
     short = (TrainingStage(name="blink", share=0.01), TrainingStage(name="rest", share=0.99))
-    with pytest.raises(WrongUse, match="'blink' has a share of 0.01 of 10 steps"):
+    with pytest.raises(WrongUse, match=r"'blink' has a share of 0\.01 of 10 steps"):
         stage_ends(10, TrainingSettings(stages=short))
     with pytest.raises(WrongUse, match="'brush' wants crops of 512x512"):
         list(steps(images(0, 4), TrainingSettings(stages=(TONE, BRUSH))))

@@ -37,10 +37,17 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     print(f"torch {torch.__version__}, {options.threads} threads, {options.rounds} rounds of {options.steps} steps\n")
-    print(
-        "| batch | ranks masked every | PEFT AdaLoRA, ms | plain LoRA, ms | this, ms | / PEFT | / LoRA | losses differ by |"
+    heads = (
+        "batch",
+        "masked every",
+        "PEFT AdaLoRA, ms",
+        "plain LoRA, ms",
+        "this, ms",
+        "/ PEFT",
+        "/ LoRA",
+        "losses apart",
     )
-    print("|---|---|---|---|---|---|---|---|")
+    print(f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
     profile = load_profile("miniature")
     for size, every in ((1, 10), (1, 1), (4, 10), (4, 1)):
         changes = {"max_steps": options.steps, "allocate_every": every, "stages": ()}
