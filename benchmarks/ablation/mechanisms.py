@@ -5,8 +5,8 @@
 Each painter's scans go through the product's own rooms once, with the profile `miniature`. Then every variant is
 trained with every seed, for the same steps, at full strength, and its last state is measured by the evaluation's panel
 on the held-out works: nothing is chosen on them. `validation` is the panel in small on the validation works, which is
-what settled the mechanisms' weights. Every run is written to DIR/runs.jsonl when it is done, and not done again; the tables
-are printed from there, as means over the seeds (and the standard deviation of one run).
+what settled the mechanisms' weights. Every run is written to DIR/runs.jsonl when it is done, and not done again; the
+tables are printed from there, as means over the seeds (and the standard deviation of one run).
 """
 
 import argparse
