@@ -436,16 +436,25 @@ def base_train(
 def doctor(
     profile: Annotated[str | None, typer.Option(help="Ask for one profile only.")] = None, home: HomeOption = None
 ) -> None:
-    """What this machine can run, and what is missing for the other profiles. Asks nothing of the network."""
+    """What this machine can run, and what is missing for the other profiles. Asks nothing of the network.
+
+    With --profile, also what a training takes of the memory at its peak, part by part, and what brings it down.
+    """
     from artmaster_pipeline.base_models import requirements
+    from artmaster_pipeline.training.memory import forecast_lines, predict
 
     place = Home.find(home)
     ready = []
     for name in (profile,) if profile else profile_names(place):
-        found = requirements(load_profile(name, place))
+        chosen = load_profile(name, place)
+        found = requirements(chosen, place, predict(chosen).total)
         rows = [{"needs": what, "": "ok" if ok else "missing", "way out": "" if ok else way} for what, ok, way in found]
         _print_table(f"Profile {name}", rows)
         ready += [name] if all(ok for _, ok, _ in found) else []
+        if profile:
+            parts, ways = forecast_lines(predict(chosen))
+            _print_table("Memory of a training at its peak", parts)
+            _print_table("What brings it down", ways)
     out.print(f"Ready here: {', '.join(ready) or 'none'}.")
     if profile and not ready:
         raise typer.Exit(1)

@@ -13,17 +13,22 @@ from artmaster_pipeline.settings import Home, Profile
 Need = tuple[str, bool, str]  # what, whether it is there, the way out
 
 _GIB = 2**30
-# FLUX.1-dev: 34 GB of files; resident while training with checkpointing, 34 GiB in bf16 and 14 GiB in NF4.
-_HUB_DISK = 40 * _GIB
-_HUB_MEMORY = {None: 36 * _GIB, "nf4": 16 * _GIB}
+_HUB_DISK = 40 * _GIB  # FLUX.1-dev: 34 GB of files
 _HOME_DISK = 2 * _GIB
 
 
-def requirements(profile: Profile, home: Home | None = None, ask_hub: bool = False) -> list[Need]:
-    """(what, whether it is there, the way out) for all that a profile needs; `ask_hub` tries the licence, too."""
+def requirements(
+    profile: Profile, home: Home | None = None, memory: float | None = None, ask_hub: bool = False
+) -> list[Need]:
+    """(what, whether it is there, the way out) for all that a profile needs; `ask_hub` tries the licence, too.
+
+    `memory` is what a training takes at its peak, in bytes; without it that is not asked.
+    """
     found = [*_packages(profile), *_disk(home)]
     if profile.device == "cuda":
-        found += _cuda(profile)
+        found.append(_cuda())
+    if memory is not None:
+        found.append(_memory(profile, memory))
     if _from_hub(profile):
         found += _hub(profile, ask_hub)
     return found
@@ -44,20 +49,29 @@ def _disk(home: Home | None) -> Iterator[Need]:
     yield (f"2 GiB free on the data home's disk ({free / _GIB:.0f} GiB)", free >= _HOME_DISK, "Free some space.")
 
 
-def _cuda(profile: Profile) -> list[Need]:
+def _cuda() -> Need:
     import torch
 
-    needed = _HUB_MEMORY[profile.quantization] if _from_hub(profile) else _GIB
-    label = f"{needed / _GIB:.0f} GiB of free GPU memory"
+    if torch.cuda.is_available():
+        return (f"a CUDA GPU ({torch.cuda.get_device_name()})", True, "")
+    remedy = "Run on a machine with an NVIDIA GPU and a driver PyTorch knows (`nvidia-smi`), or use 'miniature'."
+    return ("a CUDA GPU", False, remedy)
+
+
+def _memory(profile: Profile, needed: float) -> Need:
+    """Whether as much is free as a training takes at its peak: on the GPU, or in the machine itself."""
+    import psutil
+    import torch
+
+    if profile.device == "cpu":
+        free = psutil.virtual_memory().available
+        return (f"{needed / _GIB:.1f} GiB of memory ({free / _GIB:.1f} GiB free)", free >= needed, "See below.")
+    label = f"{needed / _GIB:.1f} GiB of GPU memory"
     if not torch.cuda.is_available():
-        remedy = "Run on a machine with an NVIDIA GPU and a driver PyTorch knows (`nvidia-smi`), or use 'miniature'."
-        return [("a CUDA GPU", False, remedy), (label, False, "See above.")]
+        return (label, False, "See above.")
     free, _ = torch.cuda.mem_get_info()
-    remedy = "End other programs on the GPU, use a larger one, or choose flux-dev-24gb."
-    return [
-        (f"a CUDA GPU ({torch.cuda.get_device_name()})", True, ""),
-        (f"{label} ({free / _GIB:.0f} GiB)", free >= needed, remedy),
-    ]
+    remedy = "End other programs on the GPU, use a larger one, or see below what brings it down."
+    return (f"{label} ({free / _GIB:.1f} GiB free)", free >= needed, remedy)
 
 
 def _hub(profile: Profile, ask_hub: bool) -> Iterator[Need]:

@@ -226,10 +226,7 @@ class Learner:
         return torch.stack([example.latent for example in batch]).to(self._device)
 
     def _predict(self, noisy: Any, sigmas: Any, texts: list[TextEmbedding]) -> Any:
-        import torch
-
-        with torch.autocast(self._device.type, self._dtype, enabled=self._dtype == torch.bfloat16):
-            return predict_velocity(self.transformer, noisy, sigmas, texts, self.settings.guidance_scale, self._dtype)
+        return predict_velocity(self.transformer, noisy, sigmas, texts, self.settings.guidance_scale, self._dtype)
 
     def _average(self) -> None:
         import torch

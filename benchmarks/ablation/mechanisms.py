@@ -4,9 +4,8 @@
 
 Each painter's scans go through the product's own rooms once, with the profile `miniature`. Then every variant is
 trained with every seed, for the same steps, at full strength, and its last state is measured by the evaluation's panel
-on the held-out works: nothing is chosen on them. `validation` is the panel in small on the validation works, which is
-what settled the mechanisms' weights. Every run is written to DIR/runs.jsonl when it is done, and not done again; the
-tables are printed from there, as means over the seeds (and the standard deviation of one run).
+on the held-out works: nothing is chosen on them. Every run is written to DIR/runs.jsonl when it is done, and not done
+again; the tables are printed from there, as means over the seeds and the standard deviation of one run.
 """
 
 import argparse
@@ -17,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from artmaster_pipeline.curation import crop_scans
-from artmaster_pipeline.evaluation import Asked, evaluate, validation_panel
+from artmaster_pipeline.evaluation import Asked, evaluate
 from artmaster_pipeline.evaluation.components import AXES
 from artmaster_pipeline.progress import Progress
-from artmaster_pipeline.records import MANIFEST, Adapter, TrainingImage, read_manifest
+from artmaster_pipeline.records import Adapter
 from artmaster_pipeline.scans import add_scans, register_scans
 from artmaster_pipeline.settings import EvaluationSettings, Home, Profile, TrainingSettings, load_profile
 from artmaster_pipeline.training import build_training_set, train_adapter
@@ -29,7 +28,7 @@ STAGES = (
     {"name": "tone-and-composition", "share": 0.6, "sigmas": (0.5, 1.0)},
     {"name": "brushwork", "share": 0.4, "sigmas": (0.0, 0.6), "sizes": ("512x512",)},
 )
-CONSTRAINT = {"weight": 0.1}
+CONSTRAINT = {"weight": 2.0, "max_sigma": 0.4}
 GUIDANCE = {"weight": 1.0, "direction_weight": 1.0, "every": 2}
 OFF: dict[str, Any] = {
     "adapter": "adalora",
@@ -44,7 +43,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "AdaLoRA + stages": {"stages": STAGES},
     "AdaLoRA + constraint": {"style_constraint": CONSTRAINT},
     "AdaLoRA + guidance": {"semantic_guidance": GUIDANCE},
-    "AdaLoRA + all three": {"stages": STAGES, "style_constraint": CONSTRAINT, "semantic_guidance": GUIDANCE},
 }
 
 
@@ -83,20 +81,7 @@ def prepare(home: Home, painter: str, folder: Path, progress: Progress) -> None:
 def run(home: Home, painter: str, variant: str, seed: int, steps: int | None, progress: Progress) -> dict[str, Any]:
     """Train one variant with one seed and measure it."""
     profile = profile_of(variant, seed, steps)
-    images = read_manifest(home.training_set(painter) / MANIFEST, TrainingImage)
-    panel = validation_panel(home, painter, profile, images)
-    readings: list[dict[str, float]] = []
-
-    class LastOnly:
-        """The panel in small as a witness: it is asked about the last state, the only one that there is."""
-
-        texts = panel.texts if panel else ()
-
-        def __call__(self, model: Any) -> dict[str, float]:
-            readings.append(panel(model) if panel else {"score": 0.0})
-            return readings[-1]
-
-    adapter = train_adapter(home, painter, profile, progress, lambda *_: LastOnly()).records[0]
+    adapter = train_adapter(home, painter, profile, progress).records[0]
     measured = evaluate(home, adapter, profile, Asked(), progress).panel
     return {
         "painter": painter,
@@ -107,7 +92,6 @@ def run(home: Home, painter: str, variant: str, seed: int, steps: int | None, pr
         "consistency": measured["consistency"]["ratio"],
         "suspects": measured["memorisation"]["suspects"],
         "parameters": parameters(home, adapter),
-        "validation": readings[-1] if readings else {},
     }
 
 
@@ -121,7 +105,7 @@ def profile_of(variant: str, seed: int, steps: int | None) -> Profile:
     training["validation"] = profile.training.validation.model_dump() | {"samples": 0}
     if steps:
         training["max_steps"] = steps
-    evaluation = profile.evaluation.model_dump() | {"rows": 1, "strengths": ()}
+    evaluation = profile.evaluation.model_dump() | {"rows": 1, "strengths": (), "far_samples": 1}
     return profile.model_copy(
         update={
             "training": TrainingSettings.model_validate(training),
@@ -158,8 +142,8 @@ def table(runs: Sequence[dict[str, Any]]) -> str:
     """Markdown: a line for each variant."""
     lines = [
         "| variant | tone | brushwork | composition | whole style | consistency | loss of adherence | suspects | "
-        "parameters | on validation works: distance, loss |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "parameters |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for variant in VARIANTS:
         of = [run for run in runs if run["variant"] == variant]
@@ -173,15 +157,12 @@ def cells(runs: Sequence[dict[str, Any]]) -> list[str]:
     axes = [
         spread(run["axes"][axis]["score"] for run in runs if run["axes"][axis]["score"] is not None) for axis in AXES
     ]
-    checked = [statistics.mean(run["validation"][axis] for axis in AXES) for run in runs if "tone" in run["validation"]]
-    lost = [run["validation"]["loss of adherence"] for run in runs if "tone" in run["validation"]]
     return [
         *axes,
         spread(run["consistency"] for run in runs),
         spread(run["drift"]["loss"] for run in runs),
         str(sum(run["suspects"] for run in runs)),
         f"{statistics.mean(run['parameters'] for run in runs) / 1000:.0f} k",
-        f"{spread(checked)}, {spread(lost)}",
     ]
 
 

@@ -1,0 +1,144 @@
+"""What a training takes of the memory: forecast before, measured on a process of its own, and what to do about it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_flux import save_tiny_flux, transformer_config
+from training_home import PAINTER, fill_home, tiny_profile
+
+from artmaster_pipeline.settings import Home, Profile, load_profile
+from artmaster_pipeline.training import build_training_set, train_adapter
+from artmaster_pipeline.training.memory import forecast_lines, is_out_of_memory, out_of_memory_message, predict
+
+GIB = 2**30
+
+
+def with_training(profile: Profile, **changes) -> Profile:
+    training = type(profile.training).model_validate(profile.training.model_dump() | changes)
+    return profile.model_copy(update={"training": training})
+
+
+def measured(home: Path, profile: Profile) -> float:
+    """Peak resident bytes of a process that trains with a profile."""
+    given = json.dumps([str(home), profile.model_dump(mode="json")])
+    done = subprocess.run([sys.executable, __file__], input=given, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return float(done.stdout.split()[-1]) * 1024
+
+
+if __name__ == "__main__":  # what `measured` starts
+    folder, content = json.loads(sys.stdin.read())
+    train_adapter(Home(Path(folder)), PAINTER, Profile.model_validate(content))
+    status = Path("/proc/self/status").read_text()
+    print(status.split("VmHWM:")[1].split()[0])
+
+
+def miniature(**changes) -> Profile:
+    return with_training(load_profile("miniature"), max_steps=4, **changes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [4, 32])
+def test_the_miniatures_peak_is_within_15_percent_of_what_is_measured(tmp_path, size):
+    profile = miniature(batch_size=size)
+    home = Home(tmp_path)
+    build_training_set(fill_home(home), PAINTER, profile)
+    assert predict(profile).total == pytest.approx(measured(tmp_path, profile), rel=0.15)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_a_larger_models_peak_is_within_15_percent_with_and_without_checkpointing(tmp_path, checkpointing):
+    """A random FLUX of 120 M parameters, as wide for its depth as FLUX.1-dev."""
+    flux = larger_flux(tmp_path / "flux")
+    training = {
+        **tiny_profile(flux).training.model_dump(),
+        "epochs": 1, "max_steps": 3, "batch_size": 4, "init_r": 16, "target_r": 8,
+        "gradient_checkpointing": checkpointing,
+    }  # fmt: skip
+    profile = with_training(tiny_profile(flux, size_divisor=2), **training)
+    home = Home(tmp_path / "home")
+    build_training_set(fill_home(home), PAINTER, profile)
+    assert predict(profile).total == pytest.approx(measured(home.root, profile), rel=0.15)
+
+
+def larger_flux(folder: Path) -> Path:
+    import torch
+    from diffusers import FluxTransformer2DModel
+
+    save_tiny_flux(folder)
+    torch.manual_seed(0)
+    config = transformer_config(
+        attention_head_dim=64, num_attention_heads=8, num_layers=4, num_single_layers=10, joint_attention_dim=32,
+        pooled_projection_dim=32, axes_dims_rope=(8, 28, 28),
+    )  # fmt: skip
+    FluxTransformer2DModel(**config).save_pretrained(folder / "transformer")
+    return folder
+
+
+def test_flux_dev_and_its_24_gb_form_are_forecast_without_its_files():
+    whole, quantised = predict(load_profile("flux-dev")), predict(load_profile("flux-dev-24gb"))
+    assert whole.parts["base model"] == pytest.approx(23.8e9, rel=0.01)  # 11.9 B parameters of two bytes
+    assert quantised.parts["base model"] == pytest.approx(6.7e9, rel=0.02)
+    assert whole.total - quantised.total == pytest.approx(whole.parts["base model"] - quantised.parts["base model"])
+    assert quantised.total < 22e9
+    without = predict(with_training(load_profile("flux-dev"), gradient_checkpointing=False))
+    assert without.total > whole.total + 10 * GIB
+
+
+def test_advice_saves_what_it_says_and_the_largest_comes_first():
+    profile = with_training(load_profile("flux-dev"), gradient_checkpointing=False, batch_size=4)
+    advice = predict(profile).advice()
+    assert [saved for _, saved in advice] == sorted((saved for _, saved in advice), reverse=True)
+    named = dict(advice)
+    checkpointed = predict(with_training(profile, gradient_checkpointing=True))
+    assert named["`gradient_checkpointing: true`"] == predict(profile).total - checkpointed.total
+    assert "`batch_size: 2` with `gradient_accumulation: 2`" in named
+
+
+@pytest.mark.parametrize(
+    ("error", "is_one"),
+    [
+        (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried"), True),
+        (MemoryError(), True),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("out of memory"), False),
+    ],
+)  # fmt: skip
+def test_memory_that_ran_out_is_told_from_other_errors(error, is_one):
+    assert is_out_of_memory(error) is is_one
+
+
+def test_the_message_says_what_used_how_much_and_what_brings_it_down():
+    said = out_of_memory_message(load_profile("flux-dev"), RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"))
+    assert "Tried to allocate 2 GiB" in said
+    assert "base model 22.1" in said
+    assert "`quantization: nf4` (the profile flux-dev-24gb) (saves about 15.9 GiB)" in said
+    assert "goes on from its last checkpoint" in said
+
+
+def test_a_training_without_memory_ends_with_that_message(tmp_path, monkeypatch):
+    from artmaster_pipeline.errors import ArtMasterError
+    from artmaster_pipeline.training.learner import Learner
+
+    def no_memory(*_):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 GiB")
+
+    profile = tiny_profile(save_tiny_flux(tmp_path / "flux"))
+    home = Home(tmp_path / "home")
+    build_training_set(fill_home(home), PAINTER, profile)
+    monkeypatch.setattr(Learner, "step", no_memory)
+    with pytest.raises(ArtMasterError, match=r"Memory ran out .*at its peak: .*What brings it down: "):
+        train_adapter(home, PAINTER, profile)
+
+
+def test_the_tables_add_up():
+    parts, ways = forecast_lines(predict(load_profile("flux-dev-24gb")))
+    assert parts[-1]["part"] == "in all"
+    shown = sum(float(row["takes"].split()[0]) for row in parts[:-1])
+    assert shown == pytest.approx(float(parts[-1]["takes"].split()[0]), abs=0.05)
+    assert ways
