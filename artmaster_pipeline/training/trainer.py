@@ -14,7 +14,7 @@ from artmaster_pipeline.training.caches import free_memory, latents_of, texts_of
 from artmaster_pipeline.training.checkpoints import newest_step, restore_checkpoint, save_checkpoint
 from artmaster_pipeline.training.learner import BlewUp, Example, Learner
 from artmaster_pipeline.training.masks import weights_of
-from artmaster_pipeline.training.memory import is_out_of_memory, out_of_memory_message
+from artmaster_pipeline.training.memory import give_memory_back, is_out_of_memory, out_of_memory_message
 from artmaster_pipeline.training.processes import Processes, processes
 from artmaster_pipeline.training.schedule import Step, buckets_by_size, kept_steps, stages_of, steps, steps_for
 from artmaster_pipeline.training.semantic_guidance import GuidanceTexts, guidance_texts
@@ -103,6 +103,7 @@ def run(job: Job, progress: Progress) -> Trained:
     Raises ArtMasterError where the loss blows up or diverges, or memory runs out.
     """
     group = processes(job.profile)
+    give_memory_back()
     if not group.writes:
         progress = Progress()
         group.wait()  # until the caches are filled
