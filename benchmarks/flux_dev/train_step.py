@@ -4,13 +4,13 @@
     python benchmarks/flux_dev/train_step.py --self-test      # the same code on a tiny model, on the CPU
 
 The transformer has FLUX.1-dev's configuration and random weights that are made on the device; latents, T5's and
-CLIP's embeddings are random, too, and cached, as in a real training. Measured are the product's step (`Learner` with the
-profile's AdaLoRA) at 512x512 and 512x768, batch 1 and 4, with and without compiled blocks; the 4-bit form with
+CLIP's embeddings are random, too, and cached, as in a real training. Measured are the product's step (`Learner` with
+the profile's AdaLoRA) at 512x512 and 512x768, batch 1 and 4, with and without compiled blocks; the 4-bit form with
 checkpointing; pictures for the evaluation, with and without the adapter on the same transformer.
 
 The peer follows examples/dreambooth/train_dreambooth_lora_flux.py of diffusers: `add_adapter` with a gaussian LoRA
-(here of the same rank and on the same layers), AdamW with its weight decay of 1e-4, bf16 autocast, guidance 3.5, gradients
-clipped at 1, latents packed in every step, no compilation, latents and texts cached as its `--cache_latents` does.
+(here of the same rank and on the same layers), AdamW with its weight decay of 1e-4, bf16 autocast, guidance 3.5,
+gradients clipped at 1, latents packed in every step, no compilation, latents and texts cached as its `--cache_latents` does.
 
 Utilisation is the arithmetic that a step needs (`step_flops`) over its time, as a share of what a matrix product of
 8192 x 8192 reaches in the same run. Each row is printed when it is measured; one that runs out of memory says so.
@@ -278,8 +278,8 @@ def matrix_rate(place: Place) -> float:
 def step_flops(place: Place, settings: TrainingSettings, size: tuple[int, int], batch: int) -> float:
     """Floating-point operations of one step, a multiplication and an addition each counted.
 
-    A frozen layer costs a product forwards and one backwards (by its input), attention two and four (a fused kernel's
-    recomputation is not counted), the adapter two forwards and four backwards; checkpointing a second forward pass.
+    A frozen layer costs a product forwards and one backwards (by its input), attention two and five (its fused kernel
+    computes the scores again), the adapter two forwards and four backwards; checkpointing a second forward pass.
     """
     config = place.config
     width = config["attention_head_dim"] * config["num_attention_heads"]
@@ -292,7 +292,7 @@ def step_flops(place: Place, settings: TrainingSettings, size: tuple[int, int], 
     ends = width * (18 * config["num_layers"] + 17 * config["num_single_layers"])
     adapter = 2 * settings.init_r * ends * tokens
     forward = linear + attention + adapter
-    backward = linear + 2 * attention + 2 * adapter
+    backward = linear + 2.5 * attention + 2 * adapter
     return float(batch * (forward + backward + (forward if settings.gradient_checkpointing else 0)))
 
 
