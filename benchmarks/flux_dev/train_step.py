@@ -10,7 +10,8 @@ checkpointing; pictures for the evaluation, with and without the adapter on the 
 
 The peer follows examples/dreambooth/train_dreambooth_lora_flux.py of diffusers: `add_adapter` with a gaussian LoRA
 (here of the same rank and on the same layers), AdamW with its weight decay of 1e-4, bf16 autocast, guidance 3.5,
-gradients clipped at 1, latents packed in every step, no compilation, latents and texts cached as its `--cache_latents` does.
+gradients clipped at 1, latents packed in every step, no compilation, latents and texts cached as its
+`--cache_latents` does.
 
 Utilisation is the arithmetic that a step needs (`step_flops`) over its time, as a share of what a matrix product of
 8192 x 8192 reaches in the same run. Each row is printed when it is measured; one that runs out of memory says so.
