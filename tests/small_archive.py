@@ -10,6 +10,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import pytest
 from PIL import Image
 
 from artmaster_pipeline import base_models
+from artmaster_pipeline.base_models import sampling
 from artmaster_pipeline.evaluation import autoencoding, drift
 from artmaster_pipeline.pictures import AI_GENERATED, write_png
 from artmaster_pipeline.records import (
@@ -151,24 +153,27 @@ def quick_drawing(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, bool]
     class Pipe:
         vae_scale_factor = 8
         adapter: Path | None = None
+        transformer = SimpleNamespace(device=SimpleNamespace(type="cpu"))
 
-    def draw(pipe: Pipe, prompt: str, seed: int, width: int, height: int, **_: Any) -> np.ndarray:
-        drawn.append((prompt, seed, pipe.adapter is not None))
+    def draw(pipe: Pipe, texts: list[str], seeds: list[int], width: int, height: int, *_: Any) -> list[np.ndarray]:
+        drawn.extend((text, seed, pipe.adapter is not None) for text, seed in zip(texts, seeds, strict=True))
         ink = (60, 70, 60) if pipe.adapter else (200, 60, 160)
-        return painted(seed + 1, width, height, ink)
+        return [painted(seed + 1, width, height, ink) for seed in seeds]
 
-    def attach(pipe: Pipe, adapter_folder: Path, strength: float = 1.0, name: str = "style") -> None:
+    def attach(pipe: Pipe, adapter_folder: Path, strength: float = 1.0, alike: bool = False) -> None:
         assert (adapter_folder / "adapter.safetensors").is_file()
         pipe.adapter = adapter_folder
 
     answers: dict[str, Callable[..., Any]] = {
         "load_pipeline": lambda profile, home=None: Pipe(),
         "attach": attach,
-        "draw": draw,
         "base_revision": lambda profile, home=None: "b" * 16,
     }
     for name, answer in answers.items():
         monkeypatch.setattr(base_models, name, answer, raising=False)
+    # A text stands for its own embedding.
+    monkeypatch.setattr(sampling, "Embedder", lambda pipe: lambda prompt, max_sequence_length: prompt)
+    monkeypatch.setattr(sampling, "draw_embedded", draw)
     monkeypatch.setattr(autoencoding, "load_round_trip", lambda profile: lambda pixels: pixels)
     # Every picture shows what its prompt says, as far as anyone can tell.
     monkeypatch.setattr(

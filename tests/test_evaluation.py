@@ -254,16 +254,16 @@ import sys, time
 from pathlib import Path
 import pytest
 from small_archive import FAR_PROMPTS, PAINTER, quick_drawing, small_profile
-from artmaster_pipeline import base_models
+from artmaster_pipeline.base_models import sampling
 from artmaster_pipeline.evaluation import evaluate_adapter
 from artmaster_pipeline.settings import Home
 patch = pytest.MonkeyPatch()
 quick_drawing(patch)
-quick = base_models.draw
+quick = sampling.draw_embedded
 def draw(*args, **kwargs):
     time.sleep(float(sys.argv[2]))
     return quick(*args, **kwargs)
-patch.setattr(base_models, "draw", draw)
+patch.setattr(sampling, "draw_embedded", draw)
 evaluate_adapter(Home(Path(sys.argv[1])), PAINTER, small_profile())
 """
 

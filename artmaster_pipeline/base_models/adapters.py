@@ -1,17 +1,25 @@
 """Putting a folded adapter on a pipeline and taking it off, by diffusers' own means, and never without effect."""
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from artmaster_pipeline.errors import BadInput
 
+if TYPE_CHECKING:
+    import torch
+
 ADAPTER_FILE = "adapter.safetensors"
+_PREFIX, _DOWN, _UP, _ALPHA = "transformer.", ".lora_A.weight", ".lora_B.weight", ".alpha"
+_BLOCK = re.compile(r"(\w+)\.\d+\.(.+)")  # a layer's path: the list of blocks, the block's number, the layer in it
 
 
-def attach(pipe: Any, folder_or_file: Path, strength: float = 1.0, name: str = "style") -> None:
+def attach(pipe: Any, folder_or_file: Path, strength: float = 1.0, name: str = "style", alike: bool = False) -> None:
     """Put a LoRA file (or adapter.safetensors of a folder) on the pipeline at `strength`.
 
     An adapter of that name is replaced. `name` must not be part of a module's path ("attn" would break peft).
+    `alike` fills the adapter up with zeros until all blocks have the same layers of one rank: the change is the same to
+    the last digits, and `sampling.compile_blocks` compiles one block for all.
     Raises BadInput, and leaves the pipeline as it was, where the file does not exist, is no LoRA or belongs to
     another base model: diffusers skips layers that it does not find, and widens the base's own layers for a LoRA of
     other shapes, so every layer of the file must first be there and fit.
@@ -26,13 +34,40 @@ def attach(pipe: Any, folder_or_file: Path, strength: float = 1.0, name: str = "
         )
     if name in {there for names in pipe.get_list_adapters().values() for there in names}:
         pipe.delete_adapters(name)
-    pipe.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name=name)
-    pipe.set_adapters([name], [strength])
+    if alike:
+        from peft.utils.hotswap import prepare_model_for_compiled_hotswap
+
+        tensors = _filled_up(pipe, file, layers)
+        pipe.load_lora_weights(tensors, adapter_name=name)
+        pipe.set_adapters([name], [float(strength)])
+        # pads to one rank; and makes strengths tensors, which compiled blocks take as they come
+        rank = max(len(tensor) for key, tensor in tensors.items() if key.endswith(_DOWN))
+        prepare_model_for_compiled_hotswap(pipe.transformer, target_rank=rank)
+    else:
+        pipe.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name=name)
+        pipe.set_adapters([name], [strength])
 
 
 def detach(pipe: Any) -> None:
     """Take all adapters off; the base model is then exactly what it was."""
     pipe.unload_lora_weights()
+
+
+def _filled_up(pipe: Any, file: Path, layers: dict[str, tuple[int, int]]) -> "dict[str, torch.Tensor]":
+    """The file's tensors, with a rank of zeros for each layer that other blocks of its kind have and it has not."""
+    import torch
+    from safetensors.torch import load_file
+
+    tensors = load_file(file)
+    kinds = {(*match.groups(), layers[layer]) for layer in layers if (match := _BLOCK.fullmatch(layer))}
+    for blocks, rest, (inputs, outputs) in sorted(kinds):
+        for number in range(len(getattr(pipe.transformer, blocks))):
+            layer = f"{blocks}.{number}.{rest}"
+            if layer not in layers:
+                tensors[f"{_PREFIX}{layer}{_DOWN}"] = torch.zeros(1, inputs)
+                tensors[f"{_PREFIX}{layer}{_UP}"] = torch.zeros(outputs, 1)
+                tensors[f"{_PREFIX}{layer}{_ALPHA}"] = torch.tensor(1.0)
+    return tensors
 
 
 def _layers_of(file: Path) -> dict[str, tuple[int, int]]:
@@ -46,14 +81,13 @@ def _layers_of(file: Path) -> dict[str, tuple[int, int]]:
             shapes = {key: tensors.get_slice(key).get_shape() for key in tensors.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise BadInput(f"{file} is no safetensors file: {error}", "Make the adapter again.") from error
-    down, up = ".lora_A.weight", ".lora_B.weight"
-    paths = {key.removesuffix(down) for key in shapes if key.startswith("transformer.") and key.endswith(down)}
+    paths = {key.removesuffix(_DOWN) for key in shapes if key.startswith(_PREFIX) and key.endswith(_DOWN)}
     layers = {
-        path.removeprefix("transformer."): (shapes[path + down][1], shapes[path + up][0])
+        path.removeprefix(_PREFIX): (shapes[path + _DOWN][1], shapes[path + _UP][0])
         for path in paths
-        if path + up in shapes
+        if path + _UP in shapes
     }
-    known = {path + end for path in paths for end in (down, up, ".alpha")}
+    known = {path + end for path in paths for end in (_DOWN, _UP, _ALPHA)}
     if not layers or not known.issuperset(shapes):
         raise BadInput(
             f"{file} holds no LoRA of a transformer, or more than that",

@@ -4,6 +4,7 @@ Texts are embedded once each, and pictures can be drawn from embeddings alone, w
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,9 @@ from artmaster_pipeline.base_models.velocity import TextEmbedding, embed_text
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.progress import SILENT, Progress
 
-_WORTH_COMPILING = 32  # pictures: compiling FLUX's two kinds of blocks takes as long as drawing a few dozen
+_WORTH_COMPILING = (
+    32  # pictures: an estimate, since compiling takes as long as drawing a dozen and saves a part of each
+)
 
 
 @dataclass(frozen=True)
@@ -121,14 +124,35 @@ def draw_embedded(
     return [np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8) for pixels in pictures]
 
 
-def compile_for(pipe: Any, pictures: int) -> None:
-    """Compile the transformer's blocks on CUDA where so many pictures will be drawn that it pays; else do nothing.
+def worth_compiling(pipe: Any, pictures: int) -> bool:
+    """Whether so many pictures of one size, with the same adapter at one strength, pay for compiling.
 
-    Block by block, since all blocks of a kind share one compiled form. Attaching an adapter changes the layers and has
-    them compiled once more, so this is for many pictures with each adapter.
+    On CUDA alone. A quantised base is left as it is: bitsandbytes asks for settings of its own to be compiled
+    (https://huggingface.co/docs/diffusers/quantization/bitsandbytes).
     """
-    if pipe.transformer.device.type == "cuda" and pictures >= _WORTH_COMPILING:
-        pipe.transformer.compile_repeated_blocks(fullgraph=True)
+    quantised = getattr(pipe.transformer, "hf_quantizer", None) is not None
+    return pictures >= _WORTH_COMPILING and pipe.transformer.device.type == "cuda" and not quantised
+
+
+def compile_blocks(pipe: Any) -> None:
+    """Have the transformer's blocks compiled when they are first called, once for all blocks of a kind.
+
+    Each size and batch has its own compiled form, since forms for any size need several variants for strides. The
+    base and the adapters have their own, too; `attach(..., alike=True)` lets all blocks, adapters and strengths of one
+    rank share one. Attached otherwise, nearly every block would be compiled alone. Draw what is not worth it within
+    `uncompiled()`.
+    """
+    # FLUX's single blocks need two forms, for two strides: two sizes with and without an adapter are PyTorch's limit, 8
+    pipe.transformer.compile_repeated_blocks(fullgraph=True, dynamic=False, recompile_limit=64)
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """Compiled blocks run as if they were not, as long as this lasts."""
+    import torch
+
+    with torch.compiler.set_stance("force_eager"):
+        yield
 
 
 class Embedder:

@@ -2,9 +2,11 @@
 
 import itertools
 import shutil
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from artmaster_pipeline.base_models.sampling import Drawing
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
@@ -14,6 +16,9 @@ from artmaster_pipeline.pictures import AI_GENERATED, is_whole, write_png
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import Adapter, Sample
 from artmaster_pipeline.settings import Home, Profile
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SAMPLES, EXTRA = "samples", "extra"  # folders below an adapter's evaluation
 CHECKPOINTS = "checkpoints"  # folder below an adapter: its weights after earlier steps
@@ -82,16 +87,16 @@ def _draw(
 ) -> Iterable[Cell]:
     """Draw the base's cells without the adapter, then the adapter's, one strength and checkpoint after the other.
 
-    All on one transformer. Batches follow from all `cells`, whatever is there already, and are drawn whole: what a
-    picture is batched with may change its last digits, and a run that was killed must end with the same bytes.
+    All on one transformer. What is drawn together, and whether it is compiled, follows from all `cells`, whatever is
+    there already: it may change a picture's last digits, and a run that was killed must end with the same bytes. So
+    a batch with a missing picture is drawn whole.
     """
     from artmaster_pipeline.base_models import attach, base_revision, load_pipeline
-    from artmaster_pipeline.base_models.sampling import Embedder, batches_of, compile_for, draw_embedded
+    from artmaster_pipeline.base_models.sampling import Embedder, compile_blocks, worth_compiling
 
-    drawn = [cell for cell in cells if cell.column != "original"]
-    drawn.sort(key=lambda cell: (cell.column == "adapter", cell.checkpoint, cell.strength))
+    drawn = sorted((cell for cell in cells if cell.column != "original"), key=_order)
     wanted = {cell.id for cell in missing}
-    if not any(cell.id in wanted for cell in drawn):
+    if wanted.isdisjoint(cell.id for cell in drawn):
         return
     if base_revision(profile) != adapter.base_revision:
         raise WrongUse(
@@ -99,24 +104,49 @@ def _draw(
             f"(revision {adapter.base_revision}): run the stage style_adapter again, then this one."
         )
     pipe: Any = load_pipeline(profile)
-    compile_for(pipe, sum(cell.id in wanted for cell in drawn))
     embedded = Embedder(pipe)
-    for on, of in itertools.groupby(drawn, key=lambda cell: (cell.column, cell.checkpoint, cell.strength)):
-        left = list(of)
-        attached = False
-        for batch in batches_of([_drawing(cell, profile) for cell in left], profile.evaluation.batch_size):
-            now, left = left[: len(batch)], left[len(batch) :]
-            if not any(cell.id in wanted for cell in now):
-                continue
-            if on[0] == "adapter" and not attached:
-                attach(pipe, weights_file(home, adapter, on[1]), on[2])
-                attached = True
-            texts = [embedded(drawing.prompt, drawing.max_sequence_length) for drawing in batch]
-            pictures = draw_embedded(pipe, texts, [drawing.seed for drawing in batch], *batch[0].how)
-            for cell, pixels in zip(now, pictures, strict=True):
+    if worth_compiling(pipe, len(drawn)):
+        compile_blocks(pipe)
+    for (adapted, checkpoint, strength), of in itertools.groupby(drawn, key=lambda cell: _order(cell)[:3]):
+        same = list(of)
+        if wanted.isdisjoint(cell.id for cell in same):
+            continue
+        sizes = Counter((cell.width, cell.height) for cell in same)
+        often = {size for size, pictures in sizes.items() if worth_compiling(pipe, pictures)}
+        if adapted:
+            attach(pipe, weights_file(home, adapter, checkpoint), strength, alike=bool(often))
+        for batch in _batches(same, wanted, profile):
+            full = len(batch) == profile.evaluation.batch_size  # the last batch, a smaller one, is not worth its form
+            pictures = _pictures(pipe, embedded, batch, profile, full and (batch[0].width, batch[0].height) in often)
+            for cell, pixels in zip(batch, pictures, strict=True):
                 if cell.id in wanted:
                     write_png(folder / cell.name, pixels, _facts(cell, adapter, profile))
                     yield cell
+
+
+def _order(cell: Cell) -> tuple[bool, int, float, int, int]:
+    """The base first, then the adapter's states, each size by size."""
+    return cell.column == "adapter", cell.checkpoint, cell.strength, cell.width, cell.height
+
+
+def _batches(cells: Sequence[Cell], wanted: set[str], profile: Profile) -> Iterator[list[Cell]]:
+    """Those of all batches in which a picture is wanted."""
+    from artmaster_pipeline.base_models.sampling import batches_of
+
+    left = iter(cells)
+    for drawings in batches_of([_drawing(cell, profile) for cell in cells], profile.evaluation.batch_size):
+        batch = list(itertools.islice(left, len(drawings)))
+        if not wanted.isdisjoint(cell.id for cell in batch):
+            yield batch
+
+
+def _pictures(pipe: Any, embedded: Any, batch: Sequence[Cell], profile: Profile, compiled: bool) -> "list[np.ndarray]":
+    from artmaster_pipeline.base_models.sampling import draw_embedded, uncompiled
+
+    drawings = [_drawing(cell, profile) for cell in batch]
+    texts = [embedded(drawing.prompt, drawing.max_sequence_length) for drawing in drawings]
+    with nullcontext() if compiled else uncompiled():
+        return draw_embedded(pipe, texts, [drawing.seed for drawing in drawings], *drawings[0].how)
 
 
 def _drawing(cell: Cell, profile: Profile) -> Drawing:
