@@ -1,14 +1,23 @@
 """Drawing in batches and from embeddings alone; the evaluation's use of it: one transformer, the same bytes."""
 
+import shutil
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from tiny_flux import save_tiny_flux
 from training_home import PAINTER, TRAINING, fill_home, tiny_profile
 
-from artmaster_pipeline.base_models import Drawing, draw, draw_all, load_pipeline
-from artmaster_pipeline.base_models.sampling import batches_of, draw_embedded
+from artmaster_pipeline.base_models import Drawing, attach, detach, draw, draw_all, load_pipeline, sampling
+from artmaster_pipeline.base_models.sampling import (
+    batches_of,
+    compile_blocks,
+    draw_embedded,
+    uncompiled,
+    worth_compiling,
+)
 from artmaster_pipeline.base_models.velocity import embed_text
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.evaluation import samples
@@ -74,6 +83,93 @@ def test_a_size_that_cannot_be_drawn_is_refused_before_anything_is_drawn(pipe):
         draw_embedded(pipe, [embed_text(pipe, "x", "cpu", 24)], [0], 60, 64, 3, 2.0)
 
 
+# --- compiled
+
+
+def uneven(file: Path, ranks: dict[str, int]) -> Path:
+    """A LoRA as AdaLoRA leaves it: other layers, and other ranks, in each block."""
+    import torch
+    from safetensors.torch import save_file
+
+    dice, tensors = torch.Generator().manual_seed(sum(ranks.values())), {}
+    for layer, rank in ranks.items():
+        outputs = 128 if layer.endswith("proj_mlp") else 32
+        tensors[f"transformer.{layer}.lora_A.weight"] = torch.randn(rank, 32, generator=dice)
+        tensors[f"transformer.{layer}.lora_B.weight"] = torch.randn(outputs, rank, generator=dice)
+        tensors[f"transformer.{layer}.alpha"] = torch.tensor(float(rank))
+    save_file(tensors, file)
+    return file
+
+
+@pytest.fixture
+def adapters(tmp_path) -> list[Path]:
+    first = {"transformer_blocks.0.attn.to_q": 3, "transformer_blocks.1.attn.to_v": 1}
+    second = {"transformer_blocks.1.attn.to_q": 4, "transformer_blocks.0.attn.to_v": 2}
+    first |= {"single_transformer_blocks.0.proj_mlp": 2, "single_transformer_blocks.1.attn.to_k": 4}
+    second |= {"single_transformer_blocks.1.proj_mlp": 1, "single_transformer_blocks.0.attn.to_k": 2}
+    return [uneven(tmp_path / "first.safetensors", first), uneven(tmp_path / "second.safetensors", second)]
+
+
+def apart(one: np.ndarray, other: np.ndarray) -> int:
+    return int(np.abs(one.astype(int) - other.astype(int)).max())
+
+
+def test_an_adapter_filled_up_to_one_rank_draws_the_same(flux, adapters):
+    fresh = load_pipeline(tiny_profile(flux))
+    base = draw(fresh, "mountain 0", 0, 64, 64, **HOW)
+    for file, strength in ((adapters[0], 1.0), (adapters[1], 0.5)):
+        attach(fresh, file, strength)
+        plain = draw(fresh, "mountain 0", 0, 64, 64, **HOW)
+        attach(fresh, file, strength, alike=True)
+        layers = {name for name, _ in fresh.transformer.named_parameters() if "lora_A" in name}
+        assert len(layers) == 8  # four kinds of layers in two blocks each
+        assert {len(fresh.transformer.get_parameter(name)) for name in layers} == {4}
+        assert apart(draw(fresh, "mountain 0", 0, 64, 64, **HOW), plain) <= 1
+        assert apart(plain, base) > 10
+    detach(fresh)
+    assert np.array_equal(draw(fresh, "mountain 0", 0, 64, 64, **HOW), base)
+
+
+def test_strengths_and_adapters_of_one_rank_share_what_was_compiled(flux, adapters):
+    import torch
+
+    fresh = load_pipeline(tiny_profile(flux))
+    compile_blocks(fresh, backend="eager")
+    base = draw(fresh, "mountain 0", 0, 64, 64, **HOW)
+    attach(fresh, adapters[0], 1.0, alike=True)
+    draw(fresh, "mountain 0", 0, 64, 64, **HOW)
+    for file, strength in ((adapters[0], 0.5), (adapters[1], 1.0), (adapters[1], 0.3)):
+        attach(fresh, file, strength, alike=True)
+        with torch.compiler.set_stance("fail_on_recompile"):
+            compiled = draw(fresh, "mountain 0", 0, 64, 64, **HOW)
+        with uncompiled():
+            assert np.array_equal(draw(fresh, "mountain 0", 0, 64, 64, **HOW), compiled)
+        assert not np.array_equal(compiled, base)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (shutil.which("c++") or shutil.which("g++")), reason="PyTorch compiles for the CPU with g++")
+def test_compiled_blocks_draw_what_the_others_draw(flux, adapters):
+    fresh = load_pipeline(tiny_profile(flux))
+    compile_blocks(fresh)
+    for file in (None, *adapters):
+        if file:
+            attach(fresh, file, alike=True)
+        compiled = draw(fresh, "mountain 0", 0, 64, 64, **HOW)
+        with uncompiled():
+            assert apart(draw(fresh, "mountain 0", 0, 64, 64, **HOW), compiled) <= 1
+
+
+def test_only_many_pictures_on_cuda_from_an_unquantised_base_are_worth_compiling(pipe):
+    def on(device: str, **how):
+        return SimpleNamespace(transformer=SimpleNamespace(device=SimpleNamespace(type=device), **how))
+
+    assert worth_compiling(on("cuda"), 48)
+    assert not worth_compiling(on("cuda"), 12)
+    assert not worth_compiling(on("cuda", hf_quantizer=object()), 48)
+    assert not worth_compiling(pipe, 48)
+
+
 # --- the evaluation
 
 
@@ -91,40 +187,41 @@ def evaluated(tmp_path_factory, flux):
     return home, adapter, profile, (*panel_cells(maker, ["wangximeng style, mist"]), *far_cells(maker))
 
 
-def fill(evaluated) -> dict[str, str]:
+def fill(evaluated, folder: str) -> dict[str, str]:
     home, adapter, profile, cells = evaluated
-    records, _ = samples.fill_cells(home, adapter, profile, cells, {}, SILENT)
+    records, _ = samples.fill_cells(home, adapter, profile, cells, {}, SILENT, folder)
     return {record.id: record.sha256 for record in records}
 
 
+@pytest.mark.parametrize("compiled", [False, True])
 def test_missing_pictures_are_drawn_with_their_whole_batch_to_the_same_bytes_and_on_one_transformer(
-    evaluated, monkeypatch
+    evaluated, monkeypatch, compiled
 ):
     home, adapter, _, cells = evaluated
-    loaded = []
-    real = load_pipeline
+    loaded, real = [], load_pipeline
 
     def counted(*a, **k):
-        loaded.append(a)
-        return real(*a, **k)
+        loaded.append(real(*a, **k))
+        return loaded[-1]
 
     monkeypatch.setattr("artmaster_pipeline.base_models.load_pipeline", counted)
-    whole = fill(evaluated)
+    monkeypatch.setattr(sampling, "worth_compiling", lambda pipe, pictures: compiled and pictures >= 4)
+    monkeypatch.setattr(sampling, "compile_blocks", partial(compile_blocks, backend="eager"))
+    name = "compiled" if compiled else "samples"
+    whole = fill(evaluated, name)
     assert len(loaded) == 1
-    folder = home.evaluation(PAINTER) / adapter.id / "samples"
+    folder = home.evaluation(PAINTER) / adapter.id / name
     for cell in cells[::3]:
         (folder / cell.name).unlink()
     kept = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
-    assert fill(evaluated) == whole
+    assert fill(evaluated, name) == whole
     assert all((folder / name).stat().st_mtime_ns == when for name, when in kept.items())
     assert {sha256_of(file) for file in folder.iterdir()} == set(whole.values())
-    assert fill(evaluated) == whole
+    assert fill(evaluated, name) == whole
     assert len(loaded) == 2
 
 
 def test_pictures_of_the_base_are_the_same_after_an_adapter_was_on_and_off(flux, evaluated):
-    from artmaster_pipeline.base_models import attach, detach
-
     home, adapter, _, _ = evaluated
     fresh = load_pipeline(tiny_profile(flux))
     before = draw(fresh, "mountain 0", 0, 64, 64, **HOW)

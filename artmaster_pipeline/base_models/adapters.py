@@ -59,7 +59,7 @@ def _filled_up(pipe: Any, file: Path, layers: dict[str, tuple[int, int]]) -> "di
     from safetensors.torch import load_file
 
     tensors = load_file(file)
-    kinds = {(*match.groups(), layers[layer]) for layer in layers if (match := _BLOCK.fullmatch(layer))}
+    kinds = {(match[1], match[2], shape) for layer, shape in layers.items() if (match := _BLOCK.fullmatch(layer))}
     for blocks, rest, (inputs, outputs) in sorted(kinds):
         for number in range(len(getattr(pipe.transformer, blocks))):
             layer = f"{blocks}.{number}.{rest}"

@@ -134,7 +134,7 @@ def worth_compiling(pipe: Any, pictures: int) -> bool:
     return pictures >= _WORTH_COMPILING and pipe.transformer.device.type == "cuda" and not quantised
 
 
-def compile_blocks(pipe: Any) -> None:
+def compile_blocks(pipe: Any, backend: str = "inductor") -> None:
     """Have the transformer's blocks compiled when they are first called, once for all blocks of a kind.
 
     Each size and batch has its own compiled form, since forms for any size need several variants for strides. The
@@ -143,7 +143,7 @@ def compile_blocks(pipe: Any) -> None:
     `uncompiled()`.
     """
     # FLUX's single blocks need two forms, for two strides: two sizes with and without an adapter are PyTorch's limit, 8
-    pipe.transformer.compile_repeated_blocks(fullgraph=True, dynamic=False, recompile_limit=64)
+    pipe.transformer.compile_repeated_blocks(fullgraph=True, dynamic=False, recompile_limit=64, backend=backend)
 
 
 @contextmanager
