@@ -81,6 +81,8 @@ def test_pictures_come_from_embeddings_without_text_encoders(flux, pipe):
 def test_a_size_that_cannot_be_drawn_is_refused_before_anything_is_drawn(pipe):
     with pytest.raises(WrongUse, match="multiples of"):
         draw_embedded(pipe, [embed_text(pipe, "x", "cpu", 24)], [0], 60, 64, 3, 2.0)
+    with pytest.raises(WrongUse, match="60x64"):
+        next(draw_all(pipe, [*drawings(), Drawing("mountain 0", 1, 60, 64, **HOW)]))
 
 
 # --- compiled

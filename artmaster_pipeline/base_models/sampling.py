@@ -51,6 +51,7 @@ def draw(
 
     A prompt beyond `max_sequence_length` is cut there. Raises WrongUse for a size that the latents do not divide.
     """
+    _check_size(pipe, width, height)
     how = (width, height, num_inference_steps, guidance_scale)
     return draw_embedded(pipe, [Embedder(pipe)(prompt, max_sequence_length)], [seed], *how)[0]
 
@@ -65,9 +66,12 @@ def draw_all(
     """The pictures of `drawings` in order, each given as soon as its batch is drawn.
 
     A batch holds up to `batch_size` neighbours of equal size, steps and guidance. What a picture is batched with may
-    change its last digits, so the same list gives the same pictures.
+    change its last digits, so the same list gives the same pictures. Raises WrongUse, before anything is drawn, for a
+    size that the latents do not divide.
     """
     wanted, embedded = list(drawings), Embedder(pipe)
+    for drawing in wanted:
+        _check_size(pipe, drawing.width, drawing.height)
     with progress.task(description, len(wanted)) as advance:
         for batch in batches_of(wanted, batch_size):
             texts = [embedded(drawing.prompt, drawing.max_sequence_length) for drawing in batch]
@@ -105,9 +109,7 @@ def draw_embedded(
     """
     import torch
 
-    grid = pipe.vae_scale_factor * 2
-    if width % grid or height % grid or min(width, height) < grid:
-        raise WrongUse(f"{width}x{height} cannot be drawn: this model's pictures are multiples of {grid} pixels.")
+    _check_size(pipe, width, height)
     transformer = pipe.transformer
     place = {"device": transformer.device, "dtype": transformer.dtype}
     with torch.inference_mode():
@@ -122,6 +124,12 @@ def draw_embedded(
             output_type="np",
         ).images
     return [np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8) for pixels in pictures]
+
+
+def _check_size(pipe: Any, width: int, height: int) -> None:
+    grid = pipe.vae_scale_factor * 2
+    if width % grid or height % grid or min(width, height) < grid:
+        raise WrongUse(f"{width}x{height} cannot be drawn: this model's pictures are multiples of {grid} pixels.")
 
 
 def worth_compiling(pipe: Any, pictures: int) -> bool:
