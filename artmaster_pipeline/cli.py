@@ -446,13 +446,19 @@ def doctor(
     place = Home.find(home)
     ready = []
     for name in (profile,) if profile else profile_names(place):
-        chosen = load_profile(name, place)
-        found = requirements(chosen, place, predict(chosen).total)
+        chosen, forecast, unknown = load_profile(name, place), None, ""
+        try:
+            forecast = predict(chosen)
+        except ArtMasterError as error:  # of a base model that was never fetched
+            unknown = str(error)
+        found = requirements(chosen, place, forecast.total if forecast else None)
         rows = [{"needs": what, "": "ok" if ok else "missing", "way out": "" if ok else way} for what, ok, way in found]
         _print_table(f"Profile {name}", rows)
         ready += [name] if all(ok for _, ok, _ in found) else []
-        if profile:
-            parts, ways = forecast_lines(predict(chosen))
+        if unknown:
+            out.print(escape(unknown))
+        if profile and forecast:
+            parts, ways = forecast_lines(forecast)
             _print_table("Memory of a training at its peak", parts)
             _print_table("What brings it down", ways)
     out.print(f"Ready here: {', '.join(ready) or 'none'}.")

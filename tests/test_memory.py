@@ -9,9 +9,16 @@ import pytest
 from tiny_flux import save_tiny_flux, transformer_config
 from training_home import PAINTER, fill_home, tiny_profile
 
+from artmaster_pipeline.base_models import requirements
 from artmaster_pipeline.settings import Home, Profile, load_profile
 from artmaster_pipeline.training import build_training_set, train_adapter
-from artmaster_pipeline.training.memory import forecast_lines, is_out_of_memory, out_of_memory_message, predict
+from artmaster_pipeline.training.memory import (
+    forecast_lines,
+    is_out_of_memory,
+    out_of_memory_message,
+    peak_of_this_process,
+    predict,
+)
 
 GIB = 2**30
 
@@ -22,44 +29,58 @@ def with_training(profile: Profile, **changes) -> Profile:
 
 
 def measured(home: Path, profile: Profile) -> float:
-    """Peak resident bytes of a process that trains with a profile."""
+    """Peak resident bytes of a process that trains with a profile, as `artmaster train` does."""
     given = json.dumps([str(home), profile.model_dump(mode="json")])
     done = subprocess.run([sys.executable, __file__], input=given, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    return float(done.stdout.split()[-1]) * 1024
+    return float(done.stdout.split()[-1])
 
 
 if __name__ == "__main__":  # what `measured` starts
+    from artmaster_pipeline.evaluation import validation_panel
+
     folder, content = json.loads(sys.stdin.read())
-    train_adapter(Home(Path(folder)), PAINTER, Profile.model_validate(content))
-    status = Path("/proc/self/status").read_text()
-    print(status.split("VmHWM:")[1].split()[0])
+    train_adapter(Home(Path(folder)), PAINTER, Profile.model_validate(content), judge_for=validation_panel)
+    print(peak_of_this_process())
 
 
-def miniature(**changes) -> Profile:
-    return with_training(load_profile("miniature"), max_steps=4, **changes)
+def without_panel(profile: Profile, **changes) -> Profile:
+    """The profile where the last state is kept, so that the training's step is what takes most."""
+    return with_training(profile, validation=profile.training.validation.model_dump() | {"choose": "last"}, **changes)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [4, 32])
+@pytest.mark.parametrize("size", [4, 24])
 def test_the_miniatures_peak_is_within_15_percent_of_what_is_measured(tmp_path, size):
-    profile = miniature(batch_size=size)
+    profile = without_panel(load_profile("miniature"), max_steps=4, batch_size=size)
     home = Home(tmp_path)
     build_training_set(fill_home(home), PAINTER, profile)
-    assert predict(profile).total == pytest.approx(measured(tmp_path, profile), rel=0.15)
+    forecast = predict(profile)
+    assert forecast.moment == "a training step"
+    assert forecast.total == pytest.approx(measured(tmp_path, profile), rel=0.15)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("checkpointing", [False, True])
-def test_a_larger_models_peak_is_within_15_percent_with_and_without_checkpointing(tmp_path, checkpointing):
-    """A random FLUX of 120 M parameters, as wide for its depth as FLUX.1-dev."""
+def test_a_panel_that_looks_at_pictures_on_the_way_is_in_the_forecast(tmp_path):
+    profile = with_training(load_profile("miniature"), max_steps=2)
+    home = Home(tmp_path)
+    build_training_set(fill_home(home, works=24), PAINTER, profile)
+    forecast = predict(profile)
+    assert forecast.moment == "reading the panel"
+    assert forecast.total == pytest.approx(measured(tmp_path, profile), rel=0.15)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "checkpointing"), [(1, False), (4, False), (4, True)])
+def test_a_larger_models_peak_is_within_15_percent_with_and_without_checkpointing(tmp_path, size, checkpointing):
+    """A random FLUX of 79 M parameters, large enough for its activations to weigh as much as the libraries."""
     flux = larger_flux(tmp_path / "flux")
     training = {
         **tiny_profile(flux).training.model_dump(),
-        "epochs": 1, "max_steps": 3, "batch_size": 4, "init_r": 16, "target_r": 8,
+        "epochs": 1, "max_steps": 3, "batch_size": size, "init_r": 16, "target_r": 8,
         "gradient_checkpointing": checkpointing,
     }  # fmt: skip
-    profile = with_training(tiny_profile(flux, size_divisor=2), **training)
+    profile = without_panel(with_training(tiny_profile(flux, size_divisor=2), **training))
     home = Home(tmp_path / "home")
     build_training_set(fill_home(home), PAINTER, profile)
     assert predict(profile).total == pytest.approx(measured(home.root, profile), rel=0.15)
@@ -99,6 +120,13 @@ def test_advice_saves_what_it_says_and_the_largest_comes_first():
     assert "`batch_size: 2` with `gradient_accumulation: 2`" in named
 
 
+def test_a_processs_peak_is_its_own_and_not_that_of_the_one_that_started_it():
+    ballast = b"1" * 500_000_000
+    code = "from artmaster_pipeline.training.memory import peak_of_this_process as p; print(p())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 10_000_000 < int(done.stdout) < len(ballast) / 2
+
+
 @pytest.mark.parametrize(
     ("error", "is_one"),
     [
@@ -121,6 +149,15 @@ def test_the_message_says_what_used_how_much_and_what_brings_it_down():
     assert "goes on from its last checkpoint" in said
 
 
+def test_the_message_says_where_to_ask_where_memory_is_too_short_to_count(monkeypatch):
+    def no_memory(_):
+        raise MemoryError
+
+    monkeypatch.setattr("artmaster_pipeline.training.memory.predict", no_memory)
+    said = out_of_memory_message(load_profile("flux-dev"), MemoryError())
+    assert "`artmaster doctor --profile flux-dev`" in said
+
+
 def test_a_training_without_memory_ends_with_that_message(tmp_path, monkeypatch):
     from artmaster_pipeline.errors import ArtMasterError
     from artmaster_pipeline.training.learner import Learner
@@ -138,7 +175,14 @@ def test_a_training_without_memory_ends_with_that_message(tmp_path, monkeypatch)
 
 def test_the_tables_add_up():
     parts, ways = forecast_lines(predict(load_profile("flux-dev-24gb")))
-    assert parts[-1]["part"] == "in all"
+    assert parts[-1]["part"] == "in all, while drawing pictures on the way"
     shown = sum(float(row["takes"].split()[0]) for row in parts[:-1])
     assert shown == pytest.approx(float(parts[-1]["takes"].split()[0]), abs=0.05)
     assert ways
+
+
+@pytest.mark.parametrize(("needed", "is_there"), [(2**20, True), (2**60, False)])
+def test_memory_is_a_need_that_can_be_missing(home, needed, is_there):
+    (asked,) = [need for need in requirements(load_profile("miniature"), home, needed) if "GiB of memory" in need[0]]
+    assert asked[1] is is_there
+    assert "`artmaster doctor --profile miniature`" in asked[2]

@@ -65,12 +65,16 @@ def _memory(profile: Profile, needed: float) -> Need:
 
     if profile.device == "cpu":
         free = psutil.virtual_memory().available
-        return (f"{needed / _GIB:.1f} GiB of memory ({free / _GIB:.1f} GiB free)", free >= needed, "See below.")
+        remedy = f"End other programs, or change what `artmaster doctor --profile {profile.name}` names."
+        return (f"{needed / _GIB:.1f} GiB of memory ({free / _GIB:.1f} GiB free)", free >= needed, remedy)
     label = f"{needed / _GIB:.1f} GiB of GPU memory"
     if not torch.cuda.is_available():
         return (label, False, "See above.")
     free, _ = torch.cuda.mem_get_info()
-    remedy = "End other programs on the GPU, use a larger one, or see below what brings it down."
+    remedy = (
+        "End other programs on the GPU, use a larger one, or change what "
+        f"`artmaster doctor --profile {profile.name}` names."
+    )
     return (f"{label} ({free / _GIB:.1f} GiB free)", free >= needed, remedy)
 
 
