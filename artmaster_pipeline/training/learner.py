@@ -74,7 +74,8 @@ class Learner:
         self.averages = [t.detach().clone() for t in self.stacks.tensors] if settings.ema_decay else []
         self._stage = 0
         if settings.compile_blocks:
-            transformer.compile_repeated_blocks(fullgraph=True)
+            # a form for every size, batch and kind of pass; PyTorch gives up at 8 unless told otherwise
+            transformer.compile_repeated_blocks(fullgraph=True, dynamic=False, recompile_limit=64)
 
     @property
     def total_rank(self) -> int:

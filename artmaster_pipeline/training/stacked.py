@@ -204,7 +204,7 @@ def _forward(module: Any, down: "torch.Tensor", up: "torch.Tensor") -> "Callable
     import torch
 
     plain = type(module.base_layer) is torch.nn.Linear
-    linear = _linear().apply
+    linear = _linear()
 
     def forward(x: "torch.Tensor") -> "torch.Tensor":
         if module.disable_adapters:
@@ -223,7 +223,7 @@ def _linear() -> Any:
     """W x + b + up (down x) for a frozen W, as an autograd function.
 
     The two terms, and in the backward pass their gradients by x, are summed inside the matrix products, so no
-    intermediate result of the output's size is made.
+    intermediate result of the output's size is made. One object for all layers: compiled blocks are told apart by it.
     """
     import torch
 
@@ -249,4 +249,4 @@ def _linear() -> Any:
                 by_down, by_up = back.T @ flat, rows.T @ small
             return by_x, None, None, by_down, by_up
 
-    return Linear
+    return Linear.apply
