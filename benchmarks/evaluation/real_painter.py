@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from artmaster_pipeline.curation import crop_scans
-from artmaster_pipeline.evaluation import current_verdict, evaluate_adapter
+from artmaster_pipeline.evaluation import current_verdict, evaluate_adapter, validation_panel
 from artmaster_pipeline.evaluation.components import AXES
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.scans import add_scans, register_scans
@@ -36,7 +36,7 @@ def main() -> None:
     crop_scans(home, painter, progress)
     build_training_set(home, painter, profile, progress)
     began = time.perf_counter()
-    train_adapter(home, painter, profile, progress)
+    train_adapter(home, painter, profile, progress, validation_panel)
     trained = time.perf_counter()
     evaluate_adapter(home, painter, profile, progress)
     measured = time.perf_counter()
