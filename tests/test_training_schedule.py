@@ -92,7 +92,7 @@ def test_each_stage_has_its_share_of_the_steps_and_sees_its_sizes_only():
     assert set(kept_steps(40, settings)) >= {24}
 
 
-@given(st.integers(5, 3000), st.lists(st.floats(0.2, 1), min_size=1, max_size=4))
+@given(st.integers(17, 3000), st.lists(st.floats(0.2, 1), min_size=1, max_size=4))  # the least share, 1/16, is a step
 def test_stages_share_out_all_steps_in_order(total, weights):
     shares = [weight / sum(weights) for weight in weights]
     named = tuple(TrainingStage(name=f"s{n}", share=share) for n, share in enumerate(shares))
