@@ -1,6 +1,7 @@
 """The gate: every limit is tried, each verdict says why, and a person's word is kept beside the figures."""
 
 import json
+import shutil
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from artmaster_pipeline.evaluation.compare import Contest
 from artmaster_pipeline.evaluation.gate import judge
 from artmaster_pipeline.records import MANIFEST, Adapter, AdapterSnapshot, Sample, Verdict, read_manifest
 from artmaster_pipeline.settings import GateSettings, Home
+from artmaster_pipeline.training.watch import sample_prompts
 
 LIMITS = GateSettings()
 
@@ -134,6 +136,19 @@ def test_the_verdict_lies_beside_the_panel_with_a_report(evaluated: Home) -> Non
     page = report.read_text(encoding="utf-8")
     for reason in found.reasons:
         assert reason.split("(")[0].strip() in page.replace("&#39;", "'")
+
+
+def test_the_report_names_the_prompts_of_the_pictures_drawn_while_training(evaluated: Home) -> None:
+    adapter = adapter_of(evaluated)
+    any_picture = evaluated.evaluation(PAINTER) / adapter.id / "grid.png"
+    shutil.copyfile(any_picture, evaluated.root / adapter.path / "samples.png")
+    evaluate(evaluated, adapter, small_profile(), Asked())
+    page = current_verdict(evaluated, PAINTER)[1].read_text(encoding="utf-8")
+    caption = page.split('<img src="samples.png"')[1].split("<figcaption>")[1].split("</figcaption>")[0]
+    snapshot = AdapterSnapshot.model_validate_json((evaluated.root / adapter.path / "lineage.json").read_text())
+    asked = sample_prompts(snapshot.training_images, small_profile().training.validation.samples)
+    assert len(asked) > 0
+    assert all(prompt in caption for prompt, _ in asked)
 
 
 def test_decisions_only_grow_and_the_last_one_counts(evaluated: Home) -> None:

@@ -15,6 +15,7 @@ from artmaster_pipeline.files import inside, sha256_of, write_text, writing
 from artmaster_pipeline.pictures import AI_GENERATED
 from artmaster_pipeline.records import MANIFEST, Adapter, Sample, Scan, TrainingImage, Verdict, read_manifest
 from artmaster_pipeline.settings import Home, Profile, load_painter
+from artmaster_pipeline.training.watch import sample_prompts
 
 REPORT = "report.html"
 _NEAREST = 6  # samples shown beside their nearest training work when none is a suspect
@@ -23,7 +24,7 @@ _LOW, _HIGH = -0.5, 1.5  # of the scale on which scores are drawn
 _PLOTS = {  # of the adapter's folder, and what each shows
     "loss.png": "Training loss by step",
     "watch.png": "Loss on validation works by step, and the panel's score by which the state was chosen",
-    "samples.png": "The same prompts and seeds while training: a row for each, a column for each step",
+    "samples.png": "Pictures drawn while training, by step, a row for each of these prompts",
     "ranks.png": "Ranks by step and by layer",
 }
 _NAMES = {"tone": "Tone", "brushwork": "Brushwork", "composition": "Composition", "style": "Whole style"}
@@ -68,6 +69,7 @@ def write_report(
             captions=Counter(image.caption_source for image in images),
             ranks=sorted(adapter.ranks.items()),
             plots=[(name, said) for name, said in _PLOTS.items() if (folder / name).is_file()],
+            drawn=[prompt for prompt, _ in sample_prompts(images, profile.training.validation.samples)],
             grids=sorted(file.name for file in folder.glob("grid-*.png")),
             names=_NAMES,
         )
