@@ -260,6 +260,28 @@ def test_the_running_mean_follows_the_weights_and_is_what_is_kept():
     assert all(torch.equal(a, b) for a, b in zip(before, ours.stacks.tensors, strict=True))
 
 
+@pytest.mark.parametrize("ema_decay", [None, 0.5])
+def test_between_two_allocations_the_adapter_shows_no_rank_that_was_taken_away(ema_decay):
+    import torch
+
+    ours, alone = (learner(ema_decay=ema_decay, allocate_every=4) for _ in range(2))
+    for step in range(1, 12):
+        ours.step(step, 0, [batch()])
+        alone.step(step, 0, [batch()])
+    kept = torch.cat([keep.flatten() for keep in ours.allocator.kept])
+    grown = torch.cat([e.detach().flatten() for e in ours.stacks.tensors[2::3]])
+    assert (grown[~kept] != 0).any()  # the steps since the last allocation
+    shown = torch.cat([e.flatten() for name, e in states(ours).items() if name.endswith("lora_E")])
+    assert int((shown != 0).sum()) == ours.total_rank == int(kept.sum())
+    assert int((shown != 0).sum()) < shown.numel()
+    with ours.finished(1.0):
+        drawn = torch.cat([e.detach().flatten() for e in ours.stacks.tensors[2::3]])
+        assert torch.equal(drawn != 0, kept)
+    ours.step(12, 0, [batch()])
+    alone.step(12, 0, [batch()])
+    assert not changed_layers(states(ours), states(alone))  # who looked has changed nothing
+
+
 def test_places_without_weight_change_nothing():
     import dataclasses
 

@@ -116,11 +116,9 @@ class Learner:
         return row | {"lr": rate, "rank": self.total_rank}
 
     def live(self) -> "dict[str, torch.Tensor]":
-        """The adapter as it is now (its running mean, with EMA): A, B and E by layer, on the CPU."""
+        """The adapter as `finished` shows it: A, B and E by layer, on the CPU."""
         found: dict[str, torch.Tensor] = {}
-        for group, tensors in zip(
-            self.stacks.groups, self._by_group(self.averages or self.stacks.tensors), strict=True
-        ):
+        for group, tensors in zip(self.stacks.groups, self._by_group(self._as_finished()), strict=True):
             for part, tensor in zip("ABE", tensors, strict=False):
                 found |= {
                     f"{layer}.lora_{part}": member
@@ -130,20 +128,22 @@ class Learner:
 
     @contextmanager
     def finished(self, scale: float) -> Iterator[None]:
-        """Let the model be, for a while, what the finished adapter would be now: averaged, at `scale`."""
+        """Let the model be, for a while, what the finished adapter would be now: averaged, pruned, at `scale`."""
         import torch
 
-        held = [t.detach().clone() for t in self.stacks.tensors] if self.averages else []
+        pairs = zip(self.stacks.tensors, self._as_finished(), strict=True)
+        changed = [(now, then) for now, then in pairs if then is not now]
+        held = [now.detach().clone() for now, _ in changed]
         with torch.no_grad():
-            if held:
-                torch._foreach_copy_(self.stacks.tensors, self.averages)
+            for now, then in changed:
+                now.copy_(then)
             self.stacks.refresh(scale)
         try:
             yield
         finally:
             with torch.no_grad():
-                if held:
-                    torch._foreach_copy_(self.stacks.tensors, held)
+                for (now, _), before in zip(changed, held, strict=True):
+                    now.copy_(before)
 
     def velocity_error(self, batch: Sequence[Example], sigma: float, generators: "Sequence[torch.Generator]") -> Any:
         """The mean squared error of each picture of a batch at one noise level, (batch,), without gradients."""
@@ -232,13 +232,24 @@ class Learner:
     def _average(self) -> None:
         import torch
 
-        if not self.averages or not self.settings.ema_decay:
-            return
-        with torch.no_grad():
-            torch._foreach_lerp_(self.averages, self.stacks.tensors, 1 - self.settings.ema_decay)
-            if self.allocator is not None:
-                for tensors, kept in zip(self._by_group(self.averages), self.allocator.kept, strict=True):
-                    tensors[2].masked_fill_(~kept.unsqueeze(-1), 0.0)  # a pruned rank is gone from the mean, too
+        if self.averages and self.settings.ema_decay:
+            with torch.no_grad():
+                torch._foreach_lerp_(self.averages, self.stacks.tensors, 1 - self.settings.ema_decay)
+
+    def _as_finished(self) -> "list[torch.Tensor]":
+        """The stacks' tensors, or their running mean, without the ranks that the last allocation took away.
+
+        Those grow back a little in the steps before the next allocation, as PEFT's do; whoever looks at the adapter
+        must not see them.
+        """
+        tensors = list(self.averages or self.stacks.tensors)
+        if self.allocator is None:
+            return tensors
+        return [
+            tensor.detach().masked_fill(~kept.unsqueeze(-1), 0.0) if part == 2 else tensor
+            for group, kept in zip(self._by_group(tensors), self.allocator.kept, strict=True)
+            for part, tensor in enumerate(group)
+        ]
 
     def _by_group(self, tensors: "Sequence[torch.Tensor]") -> "Iterator[Sequence[torch.Tensor]]":
         begin = 0

@@ -41,7 +41,7 @@ from artmaster_pipeline.training.schedule import rank_schedule
 from artmaster_pipeline.training.trainer import Job, Trained, run
 from artmaster_pipeline.training.watch import Judge, JudgeFor
 
-_TRAINER = 2  # raise when the same pictures and settings would give another adapter
+_TRAINER = 3  # raise when the same pictures and settings would give another adapter
 _FILES = (LORA, LOG, WATCH, LOSS_PLOT, RANK_PLOT, WATCH_PLOT, f"{LIVE}/{adalora.STATE}", f"{LIVE}/{adalora.CONFIG}")
 # What decides nothing about the weights; how the validation works are asked counts only where the panel chooses.
 _WATCHING = {"loss_every", "sigmas", "samples_every", "samples"}
