@@ -57,7 +57,7 @@ def _everywhere(home: HomeOption = None) -> None:
 @app.command()
 def demo(home: HomeOption = None) -> None:
     """The whole chain on a procedural sample painter, in a data home of its own (default: .demo/)."""
-    from artmaster_pipeline.demo import DEMO_HOME, prepare_demo
+    from artmaster_pipeline.sample_painters.demo import DEMO_HOME, prepare_demo
 
     place = Home.find(home or DEMO_HOME)
     painter = prepare_demo(place, _progress())
@@ -248,7 +248,7 @@ def generate(
     home: HomeOption = None,
 ) -> None:
     """Draw pictures in the painter's style."""
-    from artmaster_pipeline.gallery import generate as draw
+    from artmaster_pipeline.generation import generate as draw
 
     place = Home.find(home)
     paths = draw(
@@ -283,7 +283,7 @@ def export(
     home: HomeOption = None,
 ) -> None:
     """Write an adapter as one file that other programs open."""
-    from artmaster_pipeline.training.export import export_adapter
+    from artmaster_pipeline.adapters.exporting import export_adapter
 
     done = export_adapter(Home.find(home), painter, file_format, adapter, destination)
     out.print(f"{escape(_short(done.file))} ({done.file.stat().st_size / 1e6:.1f} MB)")
@@ -308,8 +308,8 @@ def publish(
     home: HomeOption = None,
 ) -> None:
     """Publish the current adapter's gallery, put an older version back, or copy the published site elsewhere."""
-    from artmaster_pipeline.gallery import credentials, targets
-    from artmaster_pipeline.gallery.publish import kept_versions
+    from artmaster_pipeline.publishing import credentials, targets
+    from artmaster_pipeline.publishing.publish import kept_versions
 
     place = Home.find(home)
     load_painter(place, painter)
@@ -337,7 +337,7 @@ def verify(
     json: JsonOption = False,
 ) -> None:
     """What pictures say about where they come from, and whether they are as they were written (else exit code 1)."""
-    from artmaster_pipeline.gallery.verify import verify_picture
+    from artmaster_pipeline.publishing.verify import verify_picture
 
     place = Home.find(home)
     answers = [verify_picture(file, place) for file in files]
@@ -416,7 +416,7 @@ def base_train(
     seed: Annotated[int, typer.Option(help="Scenes, weights and noise follow from it.")] = 0,
 ) -> None:
     """Train a miniature FLUX from nothing: tokenizers, autoencoder, text encoders and transformer."""
-    from artmaster_pipeline.base_models.train import train_base
+    from artmaster_pipeline.base_models.miniature.train import train_base
 
     folder = train_base(
         destination,
@@ -441,7 +441,7 @@ def doctor(
     With --profile, also what a training takes of the memory at its peak, part by part, and what brings it down.
     """
     from artmaster_pipeline.base_models import requirements
-    from artmaster_pipeline.training.memory import forecast_lines, predict
+    from artmaster_pipeline.training.memory.forecast import forecast_lines, predict
 
     place = Home.find(home)
     ready = []
@@ -523,8 +523,8 @@ def _run_and_report(
 
 def _publish_here(home: Home, painter: str) -> None:
     """As `run --only sample_gallery`, so that Dagster and DVC know; a person's word lifts a person's word."""
-    from artmaster_pipeline.gallery.publish import allow_again
     from artmaster_pipeline.orchestration.run import run_painter
+    from artmaster_pipeline.publishing.publish import allow_again
 
     allow_again(home, painter)
     run_painter(home, painter, only="sample_gallery")
@@ -533,7 +533,7 @@ def _publish_here(home: Home, painter: str) -> None:
 
 def _put_back(home: Home, painter: str, version_id: str) -> None:
     from artmaster_pipeline import versioning
-    from artmaster_pipeline.gallery.publish import put_back
+    from artmaster_pipeline.publishing.publish import put_back
 
     version = put_back(home, painter, version_id)
     if versioning.find_root(home):
@@ -562,7 +562,7 @@ def _print_verdict(verdict: "Verdict") -> None:
 
 
 def _print_axes(title: str, axes: dict[str, Any], figure: str) -> None:
-    from artmaster_pipeline.evaluation.components import AXES
+    from artmaster_pipeline.evaluation.axes.components import AXES
 
     def shown(value: float | None) -> str:
         return "-" if value is None else f"{value:.3f}"

@@ -114,7 +114,7 @@ class TrainingStage(_Settings):
 
 
 class StyleConstraintSettings(_Settings):
-    """The auxiliary loss on feature statistics, see `training/style_constraint.py`."""
+    """The auxiliary loss on feature statistics, see `training/losses/style_constraint.py`."""
 
     weight: float = Field(0.0, ge=0)  # 0: off
     max_sigma: float = Field(0.6, gt=0, le=1)  # above it a predicted clean latent is a blur without brushwork
@@ -137,7 +137,7 @@ GUIDANCE_PROMPTS = (
 
 
 class SemanticGuidanceSettings(_Settings):
-    """What the adapted model must keep of what the base's words mean, see `training/semantic_guidance.py`."""
+    """What the adapted model must keep of what the base's words mean, see `training/losses/semantic_guidance.py`."""
 
     weight: float = Field(0.0, ge=0)  # of answering like the base where the trigger is not said; 0: off
     direction_weight: float = Field(0.0, ge=0)  # of keeping the difference that other words make where it is; 0: off

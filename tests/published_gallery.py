@@ -9,9 +9,9 @@ from PIL import Image
 from small_archive import PAINTER, evaluated, painted, small_archive
 
 from artmaster_pipeline.files import sha256_of
-from artmaster_pipeline.gallery import publish, publish_gallery
 from artmaster_pipeline.gallery.enlarging import Picture, enlarged_id, sample_facts
 from artmaster_pipeline.pictures import write_png
+from artmaster_pipeline.publishing import publish, publish_gallery
 from artmaster_pipeline.records import MANIFEST, Adapter, Sample, read_manifest
 from artmaster_pipeline.settings import Home, load_painter, load_profile, save_painter
 

@@ -18,8 +18,9 @@ import pytest
 from PIL import Image
 
 from artmaster_pipeline import base_models
-from artmaster_pipeline.base_models import sampling
-from artmaster_pipeline.evaluation import autoencoding, drift
+from artmaster_pipeline.evaluation.axes import autoencoding
+from artmaster_pipeline.evaluation.panel import drift
+from artmaster_pipeline.generation import sampling
 from artmaster_pipeline.pictures import AI_GENERATED, write_png
 from artmaster_pipeline.records import (
     MANIFEST,

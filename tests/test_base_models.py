@@ -9,18 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from artmaster_pipeline.base_models import (
-    Drawing,
-    attach,
-    base_revision,
-    detach,
-    draw,
-    draw_all,
-    load_pipeline,
-    requirements,
-)
-from artmaster_pipeline.base_models.miniature import SHIPPED, build_miniature
+from artmaster_pipeline.adapters import attach, detach
+from artmaster_pipeline.base_models import base_revision, load_pipeline, requirements
+from artmaster_pipeline.base_models.miniature.model import SHIPPED, build_miniature
 from artmaster_pipeline.errors import BadInput, MissingRequirement, WrongUse
+from artmaster_pipeline.generation import Drawing, draw, draw_all
 from artmaster_pipeline.settings import Home, Profile, load_profile
 
 if TYPE_CHECKING:
@@ -186,7 +179,7 @@ def test_prompts_in_any_script_have_their_own_tokens(pipe: "FluxPipeline") -> No
 
 
 def test_a_word_of_the_painters_captions_is_one_token_in_fresh_tokenizers() -> None:
-    from artmaster_pipeline.base_models.vocabulary import clip_tokenizer, t5_tokenizer
+    from artmaster_pipeline.base_models.miniature.vocabulary import clip_tokenizer, t5_tokenizer
     from artmaster_pipeline.sample_painters import STYLES, imagine
 
     clip, t5 = clip_tokenizer(), t5_tokenizer()

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from artmaster_pipeline.base_models import train_base
-from artmaster_pipeline.base_models.first_weights import begin_as_block_transform, principal_components
-from artmaster_pipeline.base_models.training_pictures import (
+from artmaster_pipeline.base_models.miniature import train_base
+from artmaster_pipeline.base_models.miniature.first_weights import (
+    begin_as_block_transform,
+    principal_components,
+)
+from artmaster_pipeline.base_models.miniature.training_pictures import (
     UNTAUGHT_STYLE,
     crop_shards,
     describe,
@@ -53,7 +56,7 @@ def paint_here(patch: pytest.MonkeyPatch) -> None:
 
         def __exit__(self, *_: object) -> None: ...
 
-    patch.setattr("artmaster_pipeline.base_models.training_pictures.ProcessPoolExecutor", Pool)
+    patch.setattr("artmaster_pipeline.base_models.miniature.training_pictures.ProcessPoolExecutor", Pool)
     patch.setattr("os.nice", lambda _: 0)
 
 
@@ -130,7 +133,7 @@ def test_the_encoder_gives_the_principal_components_of_blocks() -> None:
     import torch
     from diffusers import AutoencoderKL
 
-    from artmaster_pipeline.base_models.miniature import AUTOENCODER, LATENT_CHANNELS
+    from artmaster_pipeline.base_models.miniature.model import AUTOENCODER, LATENT_CHANNELS
 
     scenes = [paint(taught_scene(seed), seed, 64, 64) for seed in range(40)]
     pictures = np.stack(scenes).astype(np.float32) / 127.5 - 1

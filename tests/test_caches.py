@@ -11,12 +11,12 @@ import pytest
 from tiny_flux import save_tiny_flux
 from training_home import PAINTER, fill_home, tiny_profile
 
+from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.errors import BadInput
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import TrainingImage
 from artmaster_pipeline.settings import Home, Profile
-from artmaster_pipeline.training import build_training_set
 from artmaster_pipeline.training.caches import latents_of, read_checked, texts_of, write_checked
 
 
@@ -84,7 +84,7 @@ def test_whatever_captions_the_pictures_have_each_meets_its_own(home, profile, i
     from PIL import Image
 
     from artmaster_pipeline.base_models import load_pipeline
-    from artmaster_pipeline.base_models.velocity import clean_latent, embed_text
+    from artmaster_pipeline.base_models.flux.velocity import clean_latent, embed_text
 
     pipe = load_pipeline(profile, parts=("vae", "text_encoder", "text_encoder_2"))
     chance = random.Random(0)

@@ -6,11 +6,11 @@ import dagster as dg
 import pytest
 from training_home import PAINTER, fill_home, tiny_profile
 
+from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.orchestration.checks import ready_to_train
 from artmaster_pipeline.orchestration.resources import DataHome
 from artmaster_pipeline.records import MANIFEST, TrainingImage, read_manifest, write_manifest
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.training import build_training_set
 
 
 @pytest.fixture

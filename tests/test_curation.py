@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import pyvips  # noqa: TID253 - a test may
 
-from artmaster_pipeline.curation import crop_scans, cropping
-from artmaster_pipeline.curation.painted_area import painted_area
-from artmaster_pipeline.curation.saliency import saliency
-from artmaster_pipeline.curation.windows import Box, best_window
+from artmaster_pipeline.curation import crop_scans
+from artmaster_pipeline.curation.area.painted_area import painted_area
+from artmaster_pipeline.curation.crops import cropping
+from artmaster_pipeline.curation.crops.windows import Box, best_window
+from artmaster_pipeline.curation.masks.saliency import saliency
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.records import MANIFEST, Crop, read_manifest

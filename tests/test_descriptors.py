@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageOps
 
-from artmaster_pipeline.evaluation import brushwork, composition, tone
-from artmaster_pipeline.evaluation.components import Component
-from artmaster_pipeline.evaluation.sets import in_painters_units
+from artmaster_pipeline.evaluation.axes import brushwork, composition, tone
+from artmaster_pipeline.evaluation.axes.components import Component
+from artmaster_pipeline.evaluation.axes.sets import in_painters_units
 from artmaster_pipeline.sample_painters import imagine, paint
 
 AXES = {"tone": tone, "brushwork": brushwork, "composition": composition}

@@ -26,10 +26,11 @@ from small_archive import (
 
 from artmaster_pipeline import pictures
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
-from artmaster_pipeline.evaluation import drift, evaluate_adapter
-from artmaster_pipeline.evaluation.adherence import adherence, denoising_fits, other_prompts
-from artmaster_pipeline.evaluation.lettering import find_lettering
-from artmaster_pipeline.evaluation.panel import flat_figures
+from artmaster_pipeline.evaluation import evaluate_adapter
+from artmaster_pipeline.evaluation.panel import drift
+from artmaster_pipeline.evaluation.panel.adherence import adherence, denoising_fits, other_prompts
+from artmaster_pipeline.evaluation.panel.measure import flat_figures
+from artmaster_pipeline.evaluation.report.lettering import find_lettering
 from artmaster_pipeline.evaluation.rows import choose_rows
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.records import (
@@ -456,7 +457,8 @@ def test_a_prompt_is_told_apart_from_others_that_say_something_else() -> None:
 
 @pytest.mark.slow
 def test_the_base_reads_its_own_pictures_and_sees_a_wrong_prompt() -> None:
-    from artmaster_pipeline.base_models import draw, load_pipeline
+    from artmaster_pipeline.base_models import load_pipeline
+    from artmaster_pipeline.generation import draw
 
     profile = load_profile("miniature")
     pipe = load_pipeline(profile)

@@ -8,14 +8,15 @@ from tiny_flux import save_tiny_flux, tiny_transformer, transformer_config
 from training_home import PAINTER, fill_home, tiny_profile
 from typer.testing import CliRunner
 
+from artmaster_pipeline.adapters.exporting import export_adapter, to_kohya
 from artmaster_pipeline.cli import app
+from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.errors import ArtMasterError, BadInput, WrongUse
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.records import MANIFEST, write_manifest
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.training import build_training_set, train_adapter
-from artmaster_pipeline.training.adalora import TARGETS
-from artmaster_pipeline.training.export import export_adapter, to_kohya
+from artmaster_pipeline.training import train_adapter
+from artmaster_pipeline.training.adalora.injecting import TARGETS
 
 # What ComfyUI and sd-scripts call a linear of Black Forest Labs' FLUX, with the layers of diffusers' FLUX whose output
 # rows follow each other in it. Written out a second time: the package's own table is what is under test.
@@ -260,7 +261,7 @@ def test_metadata_in_any_writing_are_kept_and_in_order(tmp_path):
     import torch
     from safetensors import safe_open
 
-    from artmaster_pipeline.training.export import _save
+    from artmaster_pipeline.adapters.exporting import _save
 
     said = {f"entry {n}": f'黄宾虹 "style"\n\\ \x01 \x7f é {n}' for n in range(20)}
     for name in ("one", "other"):

@@ -19,8 +19,6 @@ from small_archive import PAINTER, TRIGGER, add_adapter, copied, judged, quick_d
 from artmaster_pipeline import pictures
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.files import sha256_of
-from artmaster_pipeline.gallery import generate, publish_gallery
-from artmaster_pipeline.gallery.drawing import file_name
 from artmaster_pipeline.gallery.pages import language_of
 from artmaster_pipeline.gallery.renditions import (
     LARGEST_WHOLE,
@@ -32,6 +30,9 @@ from artmaster_pipeline.gallery.renditions import (
 )
 from artmaster_pipeline.gallery.rights import is_open
 from artmaster_pipeline.gallery.words import ENGLISH, LANGUAGES
+from artmaster_pipeline.generation import generate
+from artmaster_pipeline.generation.on_request import file_name
+from artmaster_pipeline.publishing import publish_gallery
 from artmaster_pipeline.records import MANIFEST, Adapter, AdapterSnapshot, Sample, Scan, read_manifest, write_manifest
 from artmaster_pipeline.settings import Home, load_painter, save_painter
 
@@ -227,7 +228,7 @@ def test_what_a_killed_run_enlarged_is_taken_up(published: Home) -> None:
 
 
 def test_a_failed_publication_leaves_the_old_site(published: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    from artmaster_pipeline.gallery import publish as room
+    from artmaster_pipeline.publishing import publish as room
 
     before = files_below(published.root / "gallery")
     save_painter(published, PAINTER, load_painter(published, PAINTER).model_copy(update={"name": "Renamed"}))

@@ -9,11 +9,11 @@ from small_archive import PAINTER, add_adapter, quick_drawing, small_archive, sm
 
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.evaluation import Asked, current_verdict, decide, evaluate, evaluate_adapter, find_adapter
-from artmaster_pipeline.evaluation.compare import Contest
 from artmaster_pipeline.evaluation.gate import judge
+from artmaster_pipeline.evaluation.panel.compare import Contest
 from artmaster_pipeline.records import MANIFEST, Adapter, AdapterSnapshot, Sample, Verdict, read_manifest
 from artmaster_pipeline.settings import GateSettings, Home
-from artmaster_pipeline.training.watch import sample_prompts
+from artmaster_pipeline.training.monitoring.watch import sample_prompts
 
 LIMITS = GateSettings()
 

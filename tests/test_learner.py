@@ -10,7 +10,7 @@ from artmaster_pipeline.settings import (
     TrainingSettings,
     TrainingStage,
 )
-from artmaster_pipeline.training import adalora
+from artmaster_pipeline.training.adalora import injecting as adalora
 
 
 def states(ours) -> dict:
@@ -104,7 +104,7 @@ class _Vae:
 
 
 def constraint(max_sigma: float = 1.0):
-    from artmaster_pipeline.training.style_constraint import StyleConstraint
+    from artmaster_pipeline.training.losses.style_constraint import StyleConstraint
 
     return StyleConstraint(_Vae().whole, max_sigma)
 
@@ -124,7 +124,7 @@ def test_the_constraint_is_zero_for_the_same_statistics_and_grows_with_the_diffe
 def test_the_constraint_does_not_ask_where_things_are():
     import torch
 
-    from artmaster_pipeline.training.style_constraint import _difference
+    from artmaster_pipeline.training.losses.style_constraint import _difference
 
     features = torch.randn(2, 5, 6, 6, generator=torch.Generator().manual_seed(0))
     places = torch.randperm(36, generator=torch.Generator().manual_seed(1))
@@ -155,7 +155,7 @@ def test_the_constraint_looks_at_low_noise_only_and_its_gradient_reaches_the_ada
 
 
 def guidance_texts():
-    from artmaster_pipeline.training.semantic_guidance import GuidanceTexts
+    from artmaster_pipeline.training.losses.semantic_guidance import GuidanceTexts
 
     texts = [example.text for example in batch(7, 4)]
     return GuidanceTexts(tuple(texts[:2]), tuple(texts[2:]))
@@ -231,7 +231,7 @@ def test_two_batches_in_a_step_are_one_batch_of_both():
 
 
 def _generator(ours, *number):
-    from artmaster_pipeline.training.flow_matching import step_generator
+    from artmaster_pipeline.training.losses.flow_matching import step_generator
 
     return step_generator(ours.settings.seed, *number)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from artmaster_pipeline.evaluation.memorisation import Nearest, nearest
+from artmaster_pipeline.evaluation.panel.memorisation import Nearest, nearest
 from artmaster_pipeline.sample_painters import STYLES, imagine, paint
 
 Change = Callable[[np.ndarray], np.ndarray]

@@ -10,9 +10,10 @@ from tiny_flux import save_tiny_flux, transformer_config
 from training_home import PAINTER, fill_home, tiny_profile
 
 from artmaster_pipeline.base_models import requirements
+from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.settings import Home, Profile, load_profile
-from artmaster_pipeline.training import build_training_set, train_adapter
-from artmaster_pipeline.training.memory import (
+from artmaster_pipeline.training import train_adapter
+from artmaster_pipeline.training.memory.forecast import (
     forecast_lines,
     is_out_of_memory,
     out_of_memory_message,
@@ -122,7 +123,7 @@ def test_advice_saves_what_it_says_and_the_largest_comes_first():
 
 def test_a_processs_peak_is_its_own_and_not_that_of_the_one_that_started_it():
     ballast = b"1" * 500_000_000
-    code = "from artmaster_pipeline.training.memory import peak_of_this_process as p; print(p())"
+    code = "from artmaster_pipeline.training.memory.forecast import peak_of_this_process as p; print(p())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 10_000_000 < int(done.stdout) < len(ballast) / 2
 
@@ -153,7 +154,7 @@ def test_the_message_says_where_to_ask_where_memory_is_too_short_to_count(monkey
     def no_memory(_):
         raise MemoryError
 
-    monkeypatch.setattr("artmaster_pipeline.training.memory.predict", no_memory)
+    monkeypatch.setattr("artmaster_pipeline.training.memory.forecast.predict", no_memory)
     said = out_of_memory_message(load_profile("flux-dev"), MemoryError())
     assert "`artmaster doctor --profile flux-dev`" in said
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance
 
+from artmaster_pipeline.dataset import near_duplicates as room
+from artmaster_pipeline.dataset.near_duplicates import near_duplicates
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.records import Scan, identity
 from artmaster_pipeline.sample_painters import write_scans
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.training import near_duplicates as room
-from artmaster_pipeline.training.near_duplicates import near_duplicates
 
 PAINTER = "painter"
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from artmaster_pipeline.evaluation import memorisation, sets
-from artmaster_pipeline.evaluation.components import AXES
-from artmaster_pipeline.evaluation.looks import Looks, look_at
+from artmaster_pipeline.evaluation.axes import sets
+from artmaster_pipeline.evaluation.axes.components import AXES
+from artmaster_pipeline.evaluation.axes.distances import Looks, look_at
+from artmaster_pipeline.evaluation.panel import memorisation
 from artmaster_pipeline.settings import Home, load_profile
 
 PROFILE = load_profile("miniature")

@@ -10,10 +10,11 @@ import pytest
 from tiny_flux import save_tiny_flux
 from training_home import PAINTER, TRAINING, fill_home, tiny_profile
 
+from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.records import MANIFEST, Adapter, read_manifest
 from artmaster_pipeline.settings import Home, TrainingSettings
-from artmaster_pipeline.training import build_training_set, train_adapter
+from artmaster_pipeline.training import train_adapter
 
 SETTINGS = TrainingSettings.model_validate(
     TRAINING.model_dump()

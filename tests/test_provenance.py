@@ -25,11 +25,11 @@ from artmaster_pipeline.containers import (
     without_credentials,
 )
 from artmaster_pipeline.errors import MissingRequirement, WrongUse
-from artmaster_pipeline.gallery import credentials, publish_gallery
-from artmaster_pipeline.gallery.credentials import check_credentials, house_of, make_keys
-from artmaster_pipeline.gallery.verify import Verified, verify_picture
-from artmaster_pipeline.gallery.versions import Shelf, files_of
 from artmaster_pipeline.progress import Progress
+from artmaster_pipeline.publishing import credentials, publish_gallery
+from artmaster_pipeline.publishing.credentials import check_credentials, house_of, make_keys
+from artmaster_pipeline.publishing.verify import Verified, verify_picture
+from artmaster_pipeline.publishing.versions import Shelf, files_of
 from artmaster_pipeline.records import MANIFEST, Adapter, Sample, read_manifest
 from artmaster_pipeline.settings import Home, load_painter, load_profile, save_painter
 
@@ -403,7 +403,7 @@ def test_without_the_extra_pictures_are_published_unsigned_and_that_is_said(
     signed: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(credentials, "is_installed", lambda: False)
-    monkeypatch.setattr("artmaster_pipeline.gallery.signing.is_installed", lambda: False)
+    monkeypatch.setattr("artmaster_pipeline.publishing.signing.is_installed", lambda: False)
     said: list[str] = []
     publish_gallery(signed, PAINTER, PROFILE, Progress(said.append))
     assert sum("metadata only" in line and "[credentials]" in line for line in said) == 1

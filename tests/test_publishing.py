@@ -16,11 +16,11 @@ from small_archive import PAINTER, add_adapter, copied, evaluated, judged, small
 
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement, NotPublished, WrongUse
 from artmaster_pipeline.files import sha256_of, writing_folder
-from artmaster_pipeline.gallery import publish_gallery
-from artmaster_pipeline.gallery.publish import allow_again, kept_versions, published_version, put_back
-from artmaster_pipeline.gallery.targets import copy_gallery, find_target
-from artmaster_pipeline.gallery.versions import Shelf, files_of
 from artmaster_pipeline.progress import Progress
+from artmaster_pipeline.publishing import publish_gallery
+from artmaster_pipeline.publishing.publish import allow_again, kept_versions, published_version, put_back
+from artmaster_pipeline.publishing.targets import copy_gallery, find_target
+from artmaster_pipeline.publishing.versions import Shelf, files_of
 from artmaster_pipeline.records import MANIFEST, Adapter, AdapterSnapshot, Sample, read_manifest
 from artmaster_pipeline.settings import Home, load_painter, load_profile, save_painter
 

@@ -10,22 +10,25 @@ import pytest
 from tiny_flux import save_tiny_flux
 from training_home import PAINTER, TRAINING, fill_home, tiny_profile
 
-from artmaster_pipeline.base_models import Drawing, attach, detach, draw, draw_all, load_pipeline, sampling
-from artmaster_pipeline.base_models.sampling import (
+from artmaster_pipeline.adapters import attach, detach
+from artmaster_pipeline.base_models import load_pipeline
+from artmaster_pipeline.base_models.flux.velocity import embed_text
+from artmaster_pipeline.dataset import build_training_set
+from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.evaluation import samples
+from artmaster_pipeline.evaluation.cells import Maker, far_cells, panel_cells
+from artmaster_pipeline.files import sha256_of
+from artmaster_pipeline.generation import Drawing, draw, draw_all, sampling
+from artmaster_pipeline.generation.sampling import (
     batches_of,
     compile_blocks,
     draw_embedded,
     uncompiled,
     worth_compiling,
 )
-from artmaster_pipeline.base_models.velocity import embed_text
-from artmaster_pipeline.errors import WrongUse
-from artmaster_pipeline.evaluation import samples
-from artmaster_pipeline.evaluation.cells import Maker, far_cells, panel_cells
-from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.progress import SILENT
 from artmaster_pipeline.settings import EvaluationSettings, Home
-from artmaster_pipeline.training import build_training_set, train_adapter
+from artmaster_pipeline.training import train_adapter
 
 HOW = {"num_inference_steps": 3, "guidance_scale": 2.0, "max_sequence_length": 24}
 

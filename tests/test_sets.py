@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from artmaster_pipeline.evaluation import sets
-from artmaster_pipeline.evaluation.components import Component
+from artmaster_pipeline.evaluation.axes import sets
+from artmaster_pipeline.evaluation.axes.components import Component
 
 
 def matrix_of(*groups: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:

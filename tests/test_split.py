@@ -4,9 +4,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from artmaster_pipeline.dataset.split import Parts, split_works, what_the_parts_mean
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.settings import Profile, load_profile
-from artmaster_pipeline.training.split import Parts, split_works, what_the_parts_mean
 
 
 def sha256s(count: int, first: int = 0) -> list[str]:

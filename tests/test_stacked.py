@@ -10,7 +10,7 @@ TOTAL = 20
 def batch(seed: int = 0, count: int = 2):
     import torch
 
-    from artmaster_pipeline.base_models.velocity import TextEmbedding
+    from artmaster_pipeline.base_models.flux.velocity import TextEmbedding
     from artmaster_pipeline.training.learner import Example
 
     chance = torch.Generator().manual_seed(seed)
@@ -40,9 +40,14 @@ def peft_losses(settings, examples, steps: int) -> list[float]:
     import torch
     from diffusers import FlowMatchEulerDiscreteScheduler
 
-    from artmaster_pipeline.base_models.velocity import predict_velocity
-    from artmaster_pipeline.training import adalora
-    from artmaster_pipeline.training.flow_matching import add_noise, sigmas_for, step_generator, velocity_loss
+    from artmaster_pipeline.base_models.flux.velocity import predict_velocity
+    from artmaster_pipeline.training.adalora import injecting as adalora
+    from artmaster_pipeline.training.losses.flow_matching import (
+        add_noise,
+        sigmas_for,
+        step_generator,
+        velocity_loss,
+    )
     from artmaster_pipeline.training.schedule import rank_schedule
 
     transformer, scheduler = tiny_transformer(), FlowMatchEulerDiscreteScheduler(**SCHEDULER)
@@ -83,10 +88,10 @@ def test_a_training_has_the_losses_of_pefts_own_adalora():
 def test_the_stacked_allocation_prunes_what_pefts_own_prunes():
     import torch
 
-    from artmaster_pipeline.training import adalora
-    from artmaster_pipeline.training.rank_allocation import StackedAllocator
+    from artmaster_pipeline.training.adalora import injecting as adalora
+    from artmaster_pipeline.training.adalora.rank_allocation import StackedAllocator
+    from artmaster_pipeline.training.adalora.stacked import Stacks
     from artmaster_pipeline.training.schedule import rank_schedule
-    from artmaster_pipeline.training.stacked import Stacks
 
     def pruned(stacked: bool):
         model = adalora.wrap(tiny_transformer(), TRAINING, rank_schedule(TOTAL, TRAINING))
@@ -146,7 +151,7 @@ def test_the_orthogonal_loss_and_its_gradients_are_autograds():
 def test_a_layer_with_working_copies_computes_and_learns_what_pefts_layer_does(adapter):
     import torch
 
-    from artmaster_pipeline.training import adalora
+    from artmaster_pipeline.training.adalora import injecting as adalora
     from artmaster_pipeline.training.schedule import rank_schedule
 
     settings = TRAINING.model_copy(update={"adapter": adapter})

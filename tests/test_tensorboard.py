@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from artmaster_pipeline.training.tensorboard import Journal
+from artmaster_pipeline.training.monitoring.tensorboard import Journal
 
 
 def read(folder: Path):

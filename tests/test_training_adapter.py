@@ -14,6 +14,7 @@ import pytest
 from tiny_flux import save_tiny_flux, transformer_config
 from training_home import PAINTER, TRAINING, fill_home, tiny_profile
 
+from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.progress import Progress
@@ -27,8 +28,8 @@ from artmaster_pipeline.records import (
     write_manifest,
 )
 from artmaster_pipeline.settings import Home, TrainingSettings
-from artmaster_pipeline.training import build_training_set, check_adapter, train_adapter
-from artmaster_pipeline.training.adalora import TARGETS
+from artmaster_pipeline.training import check_adapter, train_adapter
+from artmaster_pipeline.training.adalora.injecting import TARGETS
 from artmaster_pipeline.training.schedule import kept_steps
 
 
@@ -117,7 +118,7 @@ def test_flux_dev_trains_on_its_own_resolution_dependent_sigmas():
     from diffusers import FlowMatchEulerDiscreteScheduler
     from tiny_flux import SCHEDULER
 
-    from artmaster_pipeline.training.flow_matching import sigmas_for
+    from artmaster_pipeline.training.losses.flow_matching import sigmas_for
 
     scheduler = FlowMatchEulerDiscreteScheduler(**SCHEDULER)
     for tokens, shift in ((1024, 1.88), (1536, 2.05)):
@@ -134,7 +135,7 @@ def test_a_band_of_sigmas_is_the_same_distribution_cut(sampling):
     from diffusers import FlowMatchEulerDiscreteScheduler
     from tiny_flux import SCHEDULER
 
-    from artmaster_pipeline.training.flow_matching import sigmas_for
+    from artmaster_pipeline.training.losses.flow_matching import sigmas_for
 
     scheduler = FlowMatchEulerDiscreteScheduler(**SCHEDULER)
     whole = sigmas_for(200_000, 1024, scheduler, sampling, torch.Generator().manual_seed(0))
@@ -150,8 +151,13 @@ def test_the_model_is_asked_for_noise_minus_latent():
     import torch
     from diffusers import FluxPipeline
 
-    from artmaster_pipeline.base_models.velocity import TextEmbedding, predict_velocity
-    from artmaster_pipeline.training.flow_matching import add_noise, clean_of, step_generator, velocity_loss
+    from artmaster_pipeline.base_models.flux.velocity import TextEmbedding, predict_velocity
+    from artmaster_pipeline.training.losses.flow_matching import (
+        add_noise,
+        clean_of,
+        step_generator,
+        velocity_loss,
+    )
 
     latents = torch.randn(2, 16, 8, 12)
 
@@ -212,7 +218,7 @@ def test_folded_and_live_adapter_draw_the_same_picture_in_stock_diffusers(traine
     import torch
     from diffusers import FluxPipeline
 
-    from artmaster_pipeline.training.adalora import load_live
+    from artmaster_pipeline.training.adalora.injecting import load_live
 
     home, _, outcome = trained
     folder = home.root / outcome.records[0].path
@@ -520,7 +526,7 @@ def test_without_a_training_set_the_stage_to_run_is_named(home, tiny_flux):
 def test_the_rank_plot_is_drawn_for_all_418_layers_of_flux_dev(tmp_path, flux_dev_linears):
     from PIL import Image
 
-    from artmaster_pipeline.training.plots import draw_ranks
+    from artmaster_pipeline.training.monitoring.plots import draw_ranks
 
     names = [name for name in flux_dev_linears if re.fullmatch(TARGETS, name)]
     log = [{"step": n, "rank": 6688 - n} for n in range(1, 50)]

@@ -7,10 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from artmaster_pipeline.dataset.captions import (
+    Caption,
+    Captioner,
+    archive_caption,
+    only_what_varies,
+    with_trigger,
+)
 from artmaster_pipeline.errors import MissingRequirement
 from artmaster_pipeline.records import Scan
 from artmaster_pipeline.settings import load_profile
-from artmaster_pipeline.training.captions import Caption, Captioner, archive_caption, only_what_varies, with_trigger
 
 TRIGGER = "huangbinhong style"
 

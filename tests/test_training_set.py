@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 from training_home import PAINTER, fill_home, tiny_profile, write_thumbnail
 
+from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import MANIFEST, Crop, Scan, TrainingImage, read_manifest, write_manifest
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.training import build_training_set
 
 
 def build(home: Home, **changes):
@@ -156,7 +156,7 @@ class SaysTheSameOfAll:
 
 
 def test_what_a_model_said_is_kept_in_full_so_that_later_works_are_measured_by_it(home, monkeypatch):
-    monkeypatch.setattr("artmaster_pipeline.training.training_set.Captioner", SaysTheSameOfAll)
+    monkeypatch.setattr("artmaster_pipeline.dataset.training_set.Captioner", SaysTheSameOfAll)
     monkeypatch.setattr(SaysTheSameOfAll, "asked", 0)
 
     def tell(works: int):

@@ -5,7 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_stacked import batch, learner
 
-from artmaster_pipeline.training.watch import Trend, best_step, sample_prompts, stopped_improving
+from artmaster_pipeline.training.monitoring.watch import (
+    Trend,
+    best_step,
+    sample_prompts,
+    stopped_improving,
+)
 
 
 def readings(*scores: float) -> list[dict[str, float]]:
@@ -48,7 +53,7 @@ def test_a_stage_of_other_noise_levels_is_no_divergence():
 
 def test_the_loss_on_validation_works_is_the_same_whenever_it_is_asked_and_moves_with_the_adapter():
     from artmaster_pipeline.settings import load_profile
-    from artmaster_pipeline.training.watch import HeldOutLoss
+    from artmaster_pipeline.training.monitoring.watch import HeldOutLoss
 
     ours = learner()
     profile = load_profile("miniature").model_copy(update={"training": ours.settings})

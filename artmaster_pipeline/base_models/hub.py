@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from artmaster_pipeline.base_models.miniature import miniature_folder
+from artmaster_pipeline.base_models.miniature.model import miniature_folder
 from artmaster_pipeline.errors import MissingRequirement, WrongUse
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.settings import Profile

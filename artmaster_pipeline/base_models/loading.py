@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from artmaster_pipeline.base_models.hub import Source, find_source, hub_refusals
-from artmaster_pipeline.base_models.miniature import quiet_libraries
+from artmaster_pipeline.base_models.miniature.model import quiet_libraries
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement, WrongUse
 from artmaster_pipeline.settings import Profile
 

@@ -10,7 +10,7 @@ from artmaster_pipeline.evaluation.evaluate import (
     verdict_on,
 )
 from artmaster_pipeline.evaluation.gate import decide
-from artmaster_pipeline.evaluation.validation import validation_panel
+from artmaster_pipeline.evaluation.panel.validation import validation_panel
 
 __all__ = [
     "Asked",

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.evaluation.cells import Cell, Maker, column_cells, far_cells, panel_cells, row_cells
-from artmaster_pipeline.evaluation.compare import Contest, compare_adapters
 from artmaster_pipeline.evaluation.gate import judge, last_decision, read_verdict, write_verdict
-from artmaster_pipeline.evaluation.grid import GRID, HEADINGS, Sheet, write_grid
-from artmaster_pipeline.evaluation.panel import flat_figures, one_per_work, write_panel
-from artmaster_pipeline.evaluation.report import REPORT, write_report
+from artmaster_pipeline.evaluation.panel.compare import Contest, compare_adapters
+from artmaster_pipeline.evaluation.panel.measure import flat_figures, one_per_work, write_panel
+from artmaster_pipeline.evaluation.report.grid import GRID, HEADINGS, Sheet, write_grid
+from artmaster_pipeline.evaluation.report.page import REPORT, write_report
 from artmaster_pipeline.evaluation.rows import Row, choose_rows
 from artmaster_pipeline.evaluation.samples import CHECKPOINTS, EXTRA, fill_cells
 from artmaster_pipeline.files import clear_partials, inside

@@ -13,8 +13,8 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from artmaster_pipeline.errors import WrongUse
-from artmaster_pipeline.evaluation.compare import Contest
-from artmaster_pipeline.evaluation.reading import excludes_zero
+from artmaster_pipeline.evaluation.panel.compare import Contest
+from artmaster_pipeline.evaluation.panel.reading import excludes_zero
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.records import Verdict
 from artmaster_pipeline.settings import GateSettings, Home

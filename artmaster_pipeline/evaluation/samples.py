@@ -8,10 +8,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from artmaster_pipeline.base_models.sampling import Drawing
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.evaluation.cells import Cell
 from artmaster_pipeline.files import inside, sha256_of, writing
+from artmaster_pipeline.generation.sampling import Drawing
 from artmaster_pipeline.pictures import AI_GENERATED, is_whole, write_png
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import Adapter, Sample
@@ -91,8 +91,9 @@ def _draw(
     there already: it may change a picture's last digits, and a run that was killed must end with the same bytes. So
     a batch with a missing picture is drawn whole.
     """
-    from artmaster_pipeline.base_models import attach, base_revision, load_pipeline
-    from artmaster_pipeline.base_models.sampling import Embedder, compile_blocks, worth_compiling
+    from artmaster_pipeline.adapters import attach
+    from artmaster_pipeline.base_models import base_revision, load_pipeline
+    from artmaster_pipeline.generation.sampling import Embedder, compile_blocks, worth_compiling
 
     drawn = sorted((cell for cell in cells if cell.column != "original"), key=_order)
     wanted = {cell.id for cell in missing}
@@ -131,7 +132,7 @@ def _order(cell: Cell) -> tuple[bool, int, float, int, int]:
 
 def _batches(cells: Sequence[Cell], wanted: set[str], profile: Profile) -> Iterator[list[Cell]]:
     """Those of all batches in which a picture is wanted."""
-    from artmaster_pipeline.base_models.sampling import batches_of
+    from artmaster_pipeline.generation.sampling import batches_of
 
     left = iter(cells)
     for drawings in batches_of([_drawing(cell, profile) for cell in cells], profile.evaluation.batch_size):
@@ -141,7 +142,7 @@ def _batches(cells: Sequence[Cell], wanted: set[str], profile: Profile) -> Itera
 
 
 def _pictures(pipe: Any, embedded: Any, batch: Sequence[Cell], profile: Profile, compiled: bool) -> "list[np.ndarray]":
-    from artmaster_pipeline.base_models.sampling import draw_embedded, uncompiled
+    from artmaster_pipeline.generation.sampling import draw_embedded, uncompiled
 
     drawings = [_drawing(cell, profile) for cell in batch]
     texts = [embedded(drawing.prompt, drawing.max_sequence_length) for drawing in drawings]

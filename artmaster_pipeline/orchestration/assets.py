@@ -9,14 +9,15 @@ from typing import Any
 import dagster as dg
 
 from artmaster_pipeline.curation import crop_scans
+from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.evaluation import evaluate_adapter, validation_panel
-from artmaster_pipeline.gallery import publish_gallery
 from artmaster_pipeline.orchestration import metadata
 from artmaster_pipeline.orchestration.resources import DataHome
+from artmaster_pipeline.publishing import publish_gallery
 from artmaster_pipeline.records import Outcome, identity
 from artmaster_pipeline.scans import register_scans
 from artmaster_pipeline.settings import Profile
-from artmaster_pipeline.training import build_training_set, train_adapter
+from artmaster_pipeline.training import train_adapter
 
 PAINTERS = dg.DynamicPartitionsDefinition(name="painter")
 PROFILE_TAG = "artmaster/profile"  # the settings an asset was made with: name and content

@@ -1,4 +1,4 @@
-"""Training: crops become a captioned training set, the training set becomes an AdaLoRA adapter of the base model.
+"""Training: a training set becomes an AdaLoRA adapter of the base model.
 
 The adapter is folded to a plain LoRA that stock diffusers loads; its live state, log, curves, model card and lineage
 lie beside it. Nothing heavy is imported until a stage runs.
@@ -7,6 +7,5 @@ lie beside it. Nothing heavy is imported until a stage runs.
 from artmaster_pipeline.training.adapter_check import check_adapter
 from artmaster_pipeline.training.schedule import steps_for
 from artmaster_pipeline.training.style_adapter import train_adapter
-from artmaster_pipeline.training.training_set import build_training_set
 
-__all__ = ["build_training_set", "check_adapter", "steps_for", "train_adapter"]
+__all__ = ["check_adapter", "steps_for", "train_adapter"]

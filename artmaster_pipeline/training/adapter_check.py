@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from artmaster_pipeline.base_models.velocity import TextEmbedding, predict_velocity
+from artmaster_pipeline.adapters.folder import LIVE, LORA
+from artmaster_pipeline.adapters.folding import PREFIX
+from artmaster_pipeline.base_models.flux.velocity import TextEmbedding, predict_velocity
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.records import MANIFEST, Adapter, read_manifest
 from artmaster_pipeline.settings import Home, Profile
-from artmaster_pipeline.training.adalora import STATE, live_scale
-from artmaster_pipeline.training.adapter_folder import LIVE, LORA
-from artmaster_pipeline.training.flow_matching import step_generator
-from artmaster_pipeline.training.fold import PREFIX
+from artmaster_pipeline.training.adalora.injecting import STATE, live_scale
+from artmaster_pipeline.training.losses.flow_matching import step_generator
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +51,7 @@ def check_adapter(home: Home, painter: str, profile: Profile) -> dict[str, Any]:
 
 def live_and_folded(pipe: Any, folder: Path, profile: Profile) -> dict[str, float]:
     """`folded_difference` and `effect` of the adapter in `folder` on a pipeline's transformer, which is used up."""
-    from artmaster_pipeline.training.adalora import ADAPTER_NAME, load_live
+    from artmaster_pipeline.training.adalora.injecting import ADAPTER_NAME, load_live
 
     base = _predict(pipe.transformer, profile)
     pipe.load_lora_weights(str(folder), weight_name=LORA, adapter_name=ADAPTER_NAME)

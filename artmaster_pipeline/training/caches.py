@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from artmaster_pipeline.base_models.velocity import TextEmbedding, clean_latent, embed_text
+from artmaster_pipeline.base_models.flux.velocity import TextEmbedding, clean_latent, embed_text
 from artmaster_pipeline.errors import BadInput
 from artmaster_pipeline.files import inside, writing
 from artmaster_pipeline.progress import Progress

@@ -6,27 +6,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from artmaster_pipeline.base_models.velocity import TextEmbedding, predict_velocity
+from artmaster_pipeline.base_models.flux.velocity import TextEmbedding, predict_velocity
 from artmaster_pipeline.settings import TrainingSettings
-from artmaster_pipeline.training import adalora
-from artmaster_pipeline.training.flow_matching import (
+from artmaster_pipeline.training.adalora import injecting as adalora
+from artmaster_pipeline.training.adalora.rank_allocation import StackedAllocator
+from artmaster_pipeline.training.adalora.stacked import Stacks
+from artmaster_pipeline.training.losses.flow_matching import (
     add_noise,
     clean_of,
     sigmas_for,
     step_generator,
     velocity_loss,
 )
+from artmaster_pipeline.training.losses.semantic_guidance import GuidanceTexts, guidance_loss, is_due
 from artmaster_pipeline.training.optimizers import make_optimizer
 from artmaster_pipeline.training.processes import Processes
-from artmaster_pipeline.training.rank_allocation import StackedAllocator
 from artmaster_pipeline.training.schedule import learning_rate_at, rank_schedule, stages_of
-from artmaster_pipeline.training.semantic_guidance import GuidanceTexts, guidance_loss, is_due
-from artmaster_pipeline.training.stacked import Stacks
 
 if TYPE_CHECKING:
     import torch
 
-    from artmaster_pipeline.training.style_constraint import StyleConstraint
+    from artmaster_pipeline.training.losses.style_constraint import StyleConstraint
 
 
 @dataclass(frozen=True)

@@ -4,22 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from artmaster_pipeline.errors import ArtMasterError
-from artmaster_pipeline.files import clear_partials, sha256_of, writing_folder
-from artmaster_pipeline.progress import SILENT, Progress
-from artmaster_pipeline.records import (
-    MANIFEST,
-    Adapter,
-    Outcome,
-    TrainingImage,
-    identity,
-    manifest_hash,
-    read_manifest,
-    write_manifest,
-)
-from artmaster_pipeline.settings import Home, Profile, load_painter
-from artmaster_pipeline.training import adalora
-from artmaster_pipeline.training.adapter_folder import (
+from artmaster_pipeline.adapters.folder import (
     KEPT,
     LIVE,
     LOG,
@@ -36,10 +21,25 @@ from artmaster_pipeline.training.adapter_folder import (
     write_texts,
     write_watch,
 )
+from artmaster_pipeline.errors import ArtMasterError
+from artmaster_pipeline.files import clear_partials, sha256_of, writing_folder
+from artmaster_pipeline.progress import SILENT, Progress
+from artmaster_pipeline.records import (
+    MANIFEST,
+    Adapter,
+    Outcome,
+    TrainingImage,
+    identity,
+    manifest_hash,
+    read_manifest,
+    write_manifest,
+)
+from artmaster_pipeline.settings import Home, Profile, load_painter
+from artmaster_pipeline.training.adalora import injecting as adalora
+from artmaster_pipeline.training.monitoring.watch import Judge, JudgeFor
 from artmaster_pipeline.training.processes import processes
 from artmaster_pipeline.training.schedule import rank_schedule
 from artmaster_pipeline.training.trainer import Job, Trained, run
-from artmaster_pipeline.training.watch import Judge, JudgeFor
 
 _TRAINER = 3  # raise when the same pictures and settings would give another adapter
 _FILES = (LORA, LOG, WATCH, LOSS_PLOT, RANK_PLOT, WATCH_PLOT, f"{LIVE}/{adalora.STATE}", f"{LIVE}/{adalora.CONFIG}")
@@ -164,8 +164,8 @@ def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tup
     """Fill the adapter's folder; returns its record."""
     from safetensors.torch import load_file
 
-    from artmaster_pipeline.training import plots
-    from artmaster_pipeline.training.fold import ranks, save_folded
+    from artmaster_pipeline.adapters.folding import ranks, save_folded
+    from artmaster_pipeline.training.monitoring import plots
 
     live, settings, history = trained.live, job.profile.training, trained.history
     scale = adalora.final_scale(settings)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from artmaster_pipeline.base_models.velocity import TextEmbedding
+from artmaster_pipeline.base_models.flux.velocity import TextEmbedding
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import writing
 from artmaster_pipeline.progress import Progress
@@ -13,13 +13,15 @@ from artmaster_pipeline.settings import Home, Profile
 from artmaster_pipeline.training.caches import free_memory, latents_of, texts_of
 from artmaster_pipeline.training.checkpoints import newest_step, restore_checkpoint, save_checkpoint
 from artmaster_pipeline.training.learner import BlewUp, Example, Learner
-from artmaster_pipeline.training.masks import weights_of
-from artmaster_pipeline.training.memory import give_memory_back, is_out_of_memory, out_of_memory_message
-from artmaster_pipeline.training.processes import Processes, processes
-from artmaster_pipeline.training.schedule import Step, buckets_by_size, kept_steps, stages_of, steps, steps_for
-from artmaster_pipeline.training.semantic_guidance import GuidanceTexts, guidance_texts
-from artmaster_pipeline.training.tensorboard import Journal
-from artmaster_pipeline.training.watch import (
+from artmaster_pipeline.training.losses.masks import weights_of
+from artmaster_pipeline.training.losses.semantic_guidance import GuidanceTexts, guidance_texts
+from artmaster_pipeline.training.memory.forecast import (
+    give_memory_back,
+    is_out_of_memory,
+    out_of_memory_message,
+)
+from artmaster_pipeline.training.monitoring.tensorboard import Journal
+from artmaster_pipeline.training.monitoring.watch import (
     HeldOutLoss,
     Judge,
     LiveModel,
@@ -28,6 +30,8 @@ from artmaster_pipeline.training.watch import (
     sample_prompts,
     stopped_improving,
 )
+from artmaster_pipeline.training.processes import Processes, processes
+from artmaster_pipeline.training.schedule import Step, buckets_by_size, kept_steps, stages_of, steps, steps_for
 
 if TYPE_CHECKING:
     import torch
@@ -276,7 +280,7 @@ class _Loop:
         return Example(self._latents[image.id], text, self._weights.get(image.id))
 
     def _constraint(self, pipe: Any) -> Any:
-        from artmaster_pipeline.training.style_constraint import StyleConstraint
+        from artmaster_pipeline.training.losses.style_constraint import StyleConstraint
 
         wanted = self._settings.style_constraint
         return StyleConstraint(pipe.vae, wanted.max_sigma) if wanted.weight > 0 else None
@@ -307,8 +311,8 @@ def _last_good(job: Job, trend: Trend, newest: int) -> str:
     """Where the last state before the loss began to grow lies, folded so that it draws."""
     from safetensors.torch import load_file
 
-    from artmaster_pipeline.training import adalora
-    from artmaster_pipeline.training.fold import save_folded
+    from artmaster_pipeline.adapters.folding import save_folded
+    from artmaster_pipeline.training.adalora import injecting as adalora
 
     kept = sorted(job.kept_folder.glob("step-*.safetensors"))
     usable = [file for file in kept if int(file.stem.removeprefix("step-")) <= max(trend.lowest_at, 0)] or kept[:1]

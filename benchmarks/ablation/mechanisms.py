@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from artmaster_pipeline.curation import crop_scans
+from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.evaluation import Asked, evaluate
-from artmaster_pipeline.evaluation.components import AXES
+from artmaster_pipeline.evaluation.axes.components import AXES
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import Adapter
 from artmaster_pipeline.scans import add_scans, register_scans
 from artmaster_pipeline.settings import EvaluationSettings, Home, Profile, TrainingSettings, load_profile
-from artmaster_pipeline.training import build_training_set, train_adapter
+from artmaster_pipeline.training import train_adapter
 
 STAGES = (
     {"name": "tone-and-composition", "share": 0.6, "sigmas": (0.5, 1.0)},

@@ -46,13 +46,13 @@ import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
 from diffusers.training_utils import compute_density_for_timestep_sampling
 
-from artmaster_pipeline.base_models.sampling import compile_blocks, draw_embedded
-from artmaster_pipeline.base_models.velocity import TextEmbedding
+from artmaster_pipeline.base_models.flux.velocity import TextEmbedding
+from artmaster_pipeline.generation.sampling import compile_blocks, draw_embedded
 from artmaster_pipeline.settings import SemanticGuidanceSettings, TrainingSettings, load_profile
-from artmaster_pipeline.training import adalora
-from artmaster_pipeline.training.flow_matching import sigmas_for, step_generator
+from artmaster_pipeline.training.adalora import injecting as adalora
 from artmaster_pipeline.training.learner import Example, Learner
-from artmaster_pipeline.training.semantic_guidance import GuidanceTexts
+from artmaster_pipeline.training.losses.flow_matching import sigmas_for, step_generator
+from artmaster_pipeline.training.losses.semantic_guidance import GuidanceTexts
 
 SCHEDULER = {
     "base_image_seq_len": 256, "base_shift": 0.5, "max_image_seq_len": 4096, "max_shift": 1.15,

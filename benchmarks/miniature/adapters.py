@@ -21,18 +21,21 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from artmaster_pipeline.base_models import Drawing, attach, draw_all, load_pipeline
-from artmaster_pipeline.base_models.training_pictures import UNTAUGHT_STYLE
+from artmaster_pipeline.adapters import attach
+from artmaster_pipeline.base_models import load_pipeline
+from artmaster_pipeline.base_models.miniature.training_pictures import UNTAUGHT_STYLE
 from artmaster_pipeline.curation import crop_scans
-from artmaster_pipeline.evaluation import sets
-from artmaster_pipeline.evaluation.looks import look_at
+from artmaster_pipeline.dataset import build_training_set
+from artmaster_pipeline.evaluation.axes import sets
+from artmaster_pipeline.evaluation.axes.distances import look_at
 from artmaster_pipeline.files import inside, write_text
+from artmaster_pipeline.generation import Drawing, draw_all
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import TrainingImage
 from artmaster_pipeline.sample_painters import write_scans
 from artmaster_pipeline.scans import add_scans, register_scans
 from artmaster_pipeline.settings import Home, Profile, load_profile
-from artmaster_pipeline.training import build_training_set, train_adapter
+from artmaster_pipeline.training import train_adapter
 
 TRAIN_WORKS = 40
 HELD_OUT_WORKS = 36  # of the sample painter; of a real one, what there is beyond the trained

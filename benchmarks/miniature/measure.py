@@ -21,9 +21,16 @@ from reader import ATTRIBUTES, JUDGED, Reader, accuracy, labelled, labels_of, me
 from scipy.ndimage import laplace
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from artmaster_pipeline.base_models import draw, load_pipeline
-from artmaster_pipeline.base_models.training_pictures import PER_SHARD, Painting, paintings, read_shard, taught_scene
-from artmaster_pipeline.evaluation.vgg import Vgg, load_vgg
+from artmaster_pipeline.base_models import load_pipeline
+from artmaster_pipeline.base_models.miniature.training_pictures import (
+    PER_SHARD,
+    Painting,
+    paintings,
+    read_shard,
+    taught_scene,
+)
+from artmaster_pipeline.evaluation.axes.vgg import Vgg, load_vgg
+from artmaster_pipeline.generation import draw
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.sample_painters import Scene
 from artmaster_pipeline.settings import load_profile

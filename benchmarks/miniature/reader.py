@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from artmaster_pipeline.base_models.training_pictures import (
+from artmaster_pipeline.base_models.miniature.training_pictures import (
     PER_SHARD,
     TAUGHT_STYLES,
     TAUGHT_SUBJECTS,

@@ -18,11 +18,16 @@ from typing import Any
 import torch
 
 from artmaster_pipeline.base_models import load_pipeline
-from artmaster_pipeline.base_models.velocity import TextEmbedding, predict_velocity
+from artmaster_pipeline.base_models.flux.velocity import TextEmbedding, predict_velocity
 from artmaster_pipeline.settings import Profile, TrainingSettings, load_profile
-from artmaster_pipeline.training import adalora
-from artmaster_pipeline.training.flow_matching import add_noise, sigmas_for, step_generator, velocity_loss
+from artmaster_pipeline.training.adalora import injecting as adalora
 from artmaster_pipeline.training.learner import Example, Learner
+from artmaster_pipeline.training.losses.flow_matching import (
+    add_noise,
+    sigmas_for,
+    step_generator,
+    velocity_loss,
+)
 from artmaster_pipeline.training.schedule import rank_schedule
 
 Times, Losses = list[float], list[float]

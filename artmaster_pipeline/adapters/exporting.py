@@ -1,0 +1,239 @@
+"""Export: a painter's adapter as one file that other programs open.
+
+Two spellings of the same change of weights. `diffusers` keeps the folded LoRA's tensors. `kohya` has the names of
+kohya's sd-scripts, which ComfyUI and Forge read too; they follow Black Forest Labs' own FLUX, where q, k and v (in a
+single block also the MLP's first layer) are one linear.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from artmaster_pipeline.adapters.folder import LORA, RECORD, read_record
+from artmaster_pipeline.adapters.folding import PREFIX
+from artmaster_pipeline.errors import ArtMasterError, BadInput, WrongUse
+from artmaster_pipeline.files import inside, sha256_of, writing
+from artmaster_pipeline.records import MANIFEST, Adapter, read_manifest
+from artmaster_pipeline.settings import CROP_SIZES, Home, load_painter
+
+if TYPE_CHECKING:
+    import torch
+
+Format = Literal["diffusers", "kohya"]
+
+SUFFIX = ".safetensors"
+_A, _B = ".lora_A.weight", ".lora_B.weight"
+_LAYER = re.compile(rf"{re.escape(PREFIX)}((?:single_)?transformer_blocks)\.(\d+)\.(.+)")
+
+# kohya's name of a linear -> diffusers' parts of it, from the first output row to the last, as sd-scripts'
+# networks/convert_flux_lora.py and ComfyUI's flux_to_diffusers have them.
+_FUSED = {
+    "transformer_blocks": {
+        "img_attn_qkv": ("attn.to_q", "attn.to_k", "attn.to_v"),
+        "img_attn_proj": ("attn.to_out.0",),
+        "img_mlp_0": ("ff.net.0.proj",),
+        "img_mlp_2": ("ff.net.2",),
+        "txt_attn_qkv": ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"),
+        "txt_attn_proj": ("attn.to_add_out",),
+        "txt_mlp_0": ("ff_context.net.0.proj",),
+        "txt_mlp_2": ("ff_context.net.2",),
+    },
+    "single_transformer_blocks": {
+        "linear1": ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"),
+        "linear2": ("proj_out",),
+    },
+}
+_BLOCKS = {"transformer_blocks": "double_blocks", "single_transformer_blocks": "single_blocks"}
+_IMPLEMENTATIONS = {"diffusers": "diffusers", "kohya": "https://github.com/black-forest-labs/flux"}
+_MLP_RATIO = 4  # FLUX's MLPs are four times as wide as the model; q, k and v are as wide as it is
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written, or was there already with these very bytes."""
+
+    file: Path
+    format: Format
+    adapter: Adapter
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """How to load the file, a line for each program."""
+        name, stem = self.file.name, self.file.stem
+        if self.adapter.base_model == "miniature":
+            return ("It fits pipelines of ArtMaster's own load_pipeline alone: no other program has the miniature.",)
+        diffusers = f'diffusers: pipe.load_lora_weights({str(self.file.parent)!r}, weight_name="{name}")'
+        others = (
+            "ComfyUI: put it into models/loras, choose it in the node LoraLoaderModelOnly, strength 1.0",
+            f"Forge: put it into models/Lora, add <lora:{stem}:1> to the prompt",
+        )
+        if self.format == "diffusers":
+            return (diffusers, *others)
+        return (*others, f'sd-scripts: flux_minimal_inference.py --lora_weights "{name};1.0"')
+
+
+def export_adapter(
+    home: Home, painter: str, file_format: Format, adapter_id: str | None = None, out: Path | None = None
+) -> Exported:
+    """Write the painter's current adapter, or the one with that id, to one file in `file_format`.
+
+    `out` is the file, or a folder for the default name PAINTER-ID-FORMAT.safetensors; without it the file goes to the
+    working folder. The same adapter, by a painter of the same name, always gives the same bytes. Raises WrongUse for an
+    unknown painter or adapter, a name that does not end in .safetensors, and where a file of that name holds something
+    else; ArtMasterError where the painter has no adapter yet; BadInput where the adapter's weights are not there or not
+    those of its record.
+    """
+    adapter = _choose(home, painter, adapter_id)
+    target = _target(out, f"{painter}-{adapter.id}-{file_format}{SUFFIX}")
+    folded = _read(inside(home.root, adapter.path) / LORA, adapter)
+    tensors = to_kohya(folded) if file_format == "kohya" else folded
+    title = f"{load_painter(home, painter).name}, adapter {adapter.id}"
+    with writing(target) as temporary:
+        _save(tensors, _metadata(adapter, file_format, title), temporary)
+        if target.exists() and sha256_of(target) != sha256_of(temporary):
+            raise WrongUse(f"{target} is there and holds something else: name another file with --out, or remove it.")
+    return Exported(target, file_format, adapter)
+
+
+def to_kohya(folded: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
+    """A folded LoRA (`fold.fold`) in kohya's names: `lora_down.weight`, `lora_up.weight` and `alpha` per linear.
+
+    A fused linear of n parts gets the rank n r, r being the largest rank among them: its down matrix is the parts' A
+    below one another, each padded with zero rows to r, and its up matrix is block diagonal in the parts' B. So readers
+    that take the parts apart again (diffusers, sd-scripts' converter) find each in its own block. Parts that were left
+    out are zero; a linear without any part is left out. alpha is the rank: the change enters with weight 1.
+    Raises BadInput for a layer that FLUX's blocks do not have.
+    """
+    import torch
+
+    linears: dict[tuple[str, str, str], dict[str, str]] = {}
+    for key in sorted(folded):
+        if key.endswith(_A):
+            layer = key.removesuffix(_A)
+            kind, block, linear, part = _place(layer)
+            linears.setdefault((kind, block, linear), {})[part] = layer
+    converted = {}
+    for (kind, block, linear), layers in linears.items():
+        down, up = _fuse(folded, _FUSED[kind][linear], layers)
+        name = f"lora_unet_{_BLOCKS[kind]}_{block}_{linear}"
+        converted[f"{name}.lora_down.weight"] = down
+        converted[f"{name}.lora_up.weight"] = up
+        converted[f"{name}.alpha"] = torch.tensor(float(len(down)))
+    return converted
+
+
+def _place(layer: str) -> tuple[str, str, str, str]:
+    """Kind of block, its number, kohya's linear and the part of it that a layer of diffusers' FLUX is."""
+    if match := _LAYER.fullmatch(layer):
+        kind, block, part = match.groups()
+        for linear, parts in _FUSED[kind].items():
+            if part in parts:
+                return kind, block, linear, part
+    raise BadInput(
+        f"The layer {layer} has no name in kohya's format, which knows the linears in FLUX's blocks",
+        "Export with --format diffusers.",
+    )
+
+
+def _fuse(
+    folded: "dict[str, torch.Tensor]", parts: tuple[str, ...], layers: dict[str, str]
+) -> "tuple[torch.Tensor, torch.Tensor]":
+    """The down (rank, in) and up (out, rank) matrix of a linear, from those of its parts that are in `layers`."""
+    import torch
+
+    matrices = {part: (folded[layer + _A], folded[layer + _B]) for part, layer in layers.items()}
+    if len(parts) == 1:
+        return matrices[parts[0]]
+    rank = max(len(a) for a, _ in matrices.values())
+    width = next(iter(matrices.values()))[0].shape[1]
+    downs, ups = [], []
+    for part in parts:
+        outputs = width * _MLP_RATIO if part == "proj_mlp" else width
+        down, up = torch.zeros(rank, width), torch.zeros(outputs, rank)
+        if part in matrices:
+            a, b = matrices[part]
+            down[: len(a)] = a
+            up[:, : len(a)] = b
+        downs.append(down)
+        ups.append(up)
+    return torch.cat(downs), torch.block_diag(*ups)
+
+
+def _choose(home: Home, painter: str, adapter_id: str | None) -> Adapter:
+    """The painter's adapter, whatever base model the painter's profile names today: a file needs no base model."""
+    load_painter(home, painter)  # says who is known where the name is wrong
+    folder = home.adapters(painter)
+    if adapter_id is None:
+        current = read_manifest(folder / MANIFEST, Adapter)
+        if not current:
+            raise ArtMasterError(f"{painter} has no adapter yet. Make one with: artmaster run {painter}")
+        return current[0]
+    known = sorted(file.parent.name for file in folder.glob(f"*/{RECORD}"))
+    adapter = read_record(folder / adapter_id / RECORD) if adapter_id in known else None
+    if adapter is None:
+        listed = ", ".join(known) or f"none yet; make one with: artmaster run {painter}"
+        raise WrongUse(f"{painter} has no adapter {adapter_id!r}. Known adapters: {listed}.")
+    return adapter
+
+
+def _target(out: Path | None, default: str) -> Path:
+    if out is None:
+        return Path(default)
+    if out.is_dir():
+        return out / default
+    if out.suffix != SUFFIX:
+        raise WrongUse(f"--out {out}: name a folder or a file that ends in {SUFFIX}; other programs look for that.")
+    return out
+
+
+def _read(file: Path, adapter: Adapter) -> "dict[str, torch.Tensor]":
+    """The tensors of an adapter's folded LoRA, checked against the record."""
+    from safetensors.torch import load_file
+
+    way_out = f"Restore it with `dvc checkout`, or make it again with `artmaster run {adapter.painter}`."
+    if not file.is_file():
+        raise BadInput(f"{file} is not there", way_out)
+    if sha256_of(file) != adapter.sha256:
+        raise BadInput(f"{file} is not what the record of adapter {adapter.id} says (its sha256 differs)", way_out)
+    tensors: dict[str, torch.Tensor] = load_file(file)
+    return tensors
+
+
+def _metadata(adapter: Adapter, file_format: Format, title: str) -> dict[str, str]:
+    """What other programs show of a file: ModelSpec's entries (https://github.com/Stability-AI/ModelSpec) and our own.
+
+    For FLUX.1-dev the values are those that sd-scripts writes; by `ss_` other programs tell what base a file is for.
+    """
+    dev = adapter.base_model.endswith("FLUX.1-dev")
+    entries = {
+        "format": "pt",
+        "modelspec.sai_model_spec": "1.0.1",
+        "modelspec.architecture": "flux-1-dev/lora" if dev else f"{adapter.base_model}/lora",
+        "modelspec.implementation": _IMPLEMENTATIONS[file_format],
+        "modelspec.title": title,
+        "modelspec.resolution": "x".join(map(str, CROP_SIZES[0])),
+        "modelspec.trigger_phrase": adapter.trigger,
+        "modelspec.usage_hint": f"Say in the prompt: {adapter.trigger}",
+        "artmaster.adapter": adapter.id,
+        "artmaster.sha256": adapter.sha256,
+        "artmaster.base_model": f"{adapter.base_model}@{adapter.base_revision}",
+    }
+    if file_format == "kohya" and dev:
+        entries |= {"ss_base_model_version": "flux1", "ss_network_module": "networks.lora_flux"}
+    return entries
+
+
+def _save(tensors: "dict[str, torch.Tensor]", metadata: dict[str, str], file: Path) -> None:
+    """Write safetensors whose bytes depend on the contents alone."""
+    from safetensors.torch import save_file
+
+    save_file(tensors, file, metadata=metadata)
+    # safetensors writes the metadata in an order that changes from run to run. Sorted, the header is as long as before.
+    with file.open("rb+") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(length))
+        header["__metadata__"] = dict(sorted(metadata.items()))
+        stream.seek(8)
+        stream.write(json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode().ljust(length))

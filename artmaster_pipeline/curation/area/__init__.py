@@ -1,0 +1,1 @@
+"""Where in a scan the painting is."""

@@ -1,0 +1,1 @@
+"""Where crops go, and the stage that makes them."""

@@ -1,0 +1,5 @@
+"""The data set: crops become training pictures, enlarged where a scan lacked detail, captioned, split by work."""
+
+from artmaster_pipeline.dataset.training_set import build_training_set
+
+__all__ = ["build_training_set"]

@@ -1,0 +1,281 @@
+"""The stage training_set: every crop enlarged where its scan lacked detail, captioned, and put in its part."""
+
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_args
+
+from artmaster_pipeline.dataset.captions import (
+    FILE_NAME,
+    Caption,
+    Captioner,
+    archive_caption,
+    only_what_varies,
+    with_trigger,
+)
+from artmaster_pipeline.dataset.near_duplicates import near_duplicates
+from artmaster_pipeline.dataset.split import Parts, Place, split_works, what_the_parts_mean
+from artmaster_pipeline.errors import ArtMasterError
+from artmaster_pipeline.files import clear_partials, inside, sha256_of, writing
+from artmaster_pipeline.progress import SILENT, Progress
+from artmaster_pipeline.records import (
+    MANIFEST,
+    Crop,
+    Outcome,
+    Record,
+    Scan,
+    Split,
+    TrainingImage,
+    identity,
+    read_manifest,
+    write_manifest,
+)
+from artmaster_pipeline.settings import Home, Profile, load_painter
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_IMAGES = "images"
+_SAID = "said.jsonl"  # in full what a captioning model said, since the captions lack what all works share
+
+
+class _Said(Record):
+    """What a captioning model said about a training picture; `id` is the picture's."""
+
+    captioner: str
+    text: str
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A training picture as it lies on disk."""
+
+    id: str
+    path: str
+    sha256: str
+    enlarged_by: str
+    made: bool
+
+
+def build_training_set(
+    home: Home, painter: str, profile: Profile, progress: Progress = SILENT
+) -> Outcome[TrainingImage]:
+    """Make training_set/<painter>/ from the painter's crops; returns one TrainingImage per crop.
+
+    Crops whose scan had fewer pixels than the crop are restored by `profile.super_resolution`; the others are copied.
+    What nearly all works' captions say is left out of all of them (`only_what_varies`), of the held-out works' too,
+    which are prompts later; so one work more may change every caption. Figures: works and pictures per part, further
+    scans of a work, what the parts' sizes mean, pictures enlarged, captions by source, what was left out of them.
+    Raises WrongUse where there are too few works, ArtMasterError where a crop or a thumbnail is missing, and
+    MissingRequirement where a network, a captioner or CUDA is.
+    """
+    folder = home.training_set(painter)
+    clear_partials(folder)
+    scans, crops = _inputs(home, painter)
+    old = {row.id: row for row in read_manifest(folder / MANIFEST, TrainingImage)}
+    parts = _parts(home, painter, profile, scans, crops, old, progress)
+    pictures = _make_pictures(home, painter, profile, crops, old, progress)
+    works = [parts.places[crop.scan_sha256].work for crop in crops]
+    said = _captions(home, painter, profile, scans, crops, pictures, progress)
+    captions, left_out = only_what_varies(said, works, load_painter(home, painter).trigger)
+    rows = [
+        TrainingImage(
+            id=picture.id,
+            painter=painter,
+            crop_id=crop.id,
+            scan_id=crop.scan_id,
+            scan_sha256=crop.scan_sha256,
+            path=picture.path,
+            sha256=picture.sha256,
+            width=crop.width,
+            height=crop.height,
+            caption=caption.text,
+            caption_source=caption.source,
+            split=parts.places[crop.scan_sha256].part,
+            enlarged_by=picture.enlarged_by,
+            group=parts.places[crop.scan_sha256].work,
+        )
+        for crop, picture, caption in zip(crops, pictures, captions, strict=True)
+    ]
+    write_manifest(folder / MANIFEST, rows)
+    _remove_unnamed(folder / _IMAGES, {picture.path for picture in pictures})
+    made = sum(picture.made for picture in pictures)
+    records = tuple(sorted(rows, key=lambda row: row.id))
+    return Outcome(
+        records,
+        folder / MANIFEST,
+        made,
+        len(rows) - made,
+        figures=_figures(records) | _left_out(left_out, progress) | _warnings(records, parts, scans, progress),
+    )
+
+
+def _inputs(home: Home, painter: str) -> tuple[dict[str, Scan], tuple[Crop, ...]]:
+    scans = {scan.id: scan for scan in read_manifest(home.register(painter) / MANIFEST, Scan)}
+    manifest = home.crops(painter) / MANIFEST
+    if not manifest.exists():
+        raise ArtMasterError(f"{manifest} does not exist yet: run the stage curated_crops first.")
+    crops = read_manifest(manifest, Crop)
+    if orphans := sorted({crop.scan_id for crop in crops} - set(scans)):
+        raise ArtMasterError(
+            f"{manifest} names scans that are no longer registered ({', '.join(orphans[:5])}): "
+            "run the stage curated_crops again."
+        )
+    return scans, crops
+
+
+def _parts(
+    home: Home,
+    painter: str,
+    profile: Profile,
+    scans: dict[str, Scan],
+    crops: tuple[Crop, ...],
+    old: dict[str, TrainingImage],
+    told: Progress,
+) -> Parts:
+    """The part and the work of every scan that has crops."""
+    cropped = [scans[scan_id] for scan_id in sorted({crop.scan_id for crop in crops})]
+    return split_works(
+        (scan.sha256 for scan in cropped),
+        {row.scan_sha256: Place(row.split, row.work) for row in old.values()},
+        profile.held_out_share,
+        profile.validate_share,
+        near_duplicates(home, painter, cropped, told),
+    )
+
+
+def _make_pictures(
+    home: Home, painter: str, profile: Profile, crops: tuple[Crop, ...], old: dict[str, TrainingImage], told: Progress
+) -> list[_Picture]:
+    """The picture of every crop, in the crops' order; made only where it is not there already."""
+    enlarger = None
+    if any(crop.source_scale < 1 for crop in crops):
+        from artmaster_pipeline.superres import load_network
+
+        enlarger = load_network(profile.super_resolution, profile.device)
+    pictures = []
+    with told.task("Training pictures", len(crops)) as advance:
+        for crop in crops:
+            picture = _make_picture(home, painter, crop, enlarger if crop.source_scale < 1 else None, old)
+            pictures.append(picture)
+            advance(1, picture.enlarged_by)
+    return pictures
+
+
+def _make_picture(home: Home, painter: str, crop: Crop, enlarger: Any, old: dict[str, TrainingImage]) -> _Picture:
+    name = enlarger.name if enlarger else ""
+    known_as = identity("training image", crop.id, crop.sha256, enlarger.identity if enlarger else "")
+    folder = home.training_set(painter)
+    path = f"{_IMAGES}/{known_as}.png"
+    target = inside(folder, path)
+    if known_as in old and target.is_file() and sha256_of(target) == old[known_as].sha256:
+        return _Picture(known_as, path, old[known_as].sha256, name, made=False)
+    source = inside(home.crops(painter), crop.path)
+    if not source.is_file() or sha256_of(source) != crop.sha256:
+        raise ArtMasterError(f"{source} is missing or was changed: run the stage curated_crops again.")
+    with writing(target) as temporary:
+        if enlarger is None:
+            shutil.copyfile(source, temporary)
+        else:
+            _restore(source, crop.source_scale, enlarger, temporary)
+    return _Picture(known_as, path, sha256_of(target), name, made=True)
+
+
+def _restore(source: Any, source_scale: float, enlarger: Any, target: Any) -> None:
+    from PIL import Image
+
+    from artmaster_pipeline.superres import restore_detail
+
+    picture = _pixels(source)
+    restored = restore_detail(picture, source_scale, enlarger)
+    if restored.shape != picture.shape:
+        raise ArtMasterError(f"{source}: {enlarger.name} gave {restored.shape} pixels for {picture.shape}.")
+    Image.fromarray(restored).save(target, "PNG")
+
+
+def _pixels(path: Any) -> "np.ndarray":
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def _captions(
+    home: Home,
+    painter: str,
+    profile: Profile,
+    scans: dict[str, Scan],
+    crops: tuple[Crop, ...],
+    pictures: list[_Picture],
+    told: Progress,
+) -> list[Caption]:
+    """All that is said about every crop, in the crops' order."""
+    settings = load_painter(home, painter)
+    folder = home.scans(painter)
+    captions = [archive_caption(scans[crop.scan_id], folder, settings.trigger, settings.name) for crop in crops]
+    unsaid = {pictures[n].id: n for n, caption in enumerate(captions) if caption.source == FILE_NAME}
+    if profile.captioner is None or not unsaid:
+        return captions
+    file = home.training_set(painter) / _SAID
+    said = {row.id: row for row in read_manifest(file, _Said) if row.captioner == profile.captioner}
+    captioner = None
+    with told.task("Captions", len(unsaid)) as advance:
+        for picture_id, n in unsaid.items():
+            if picture_id not in said:
+                captioner = captioner or Captioner(profile)
+                text = captioner.describe(_pixels(home.training_set(painter) / pictures[n].path))
+                said[picture_id] = _Said(id=picture_id, captioner=captioner.name, text=text)
+            row = said[picture_id]
+            captions[n] = Caption(with_trigger(settings.trigger, row.text), row.captioner)
+            advance(1, captions[n].text)
+    write_manifest(file, (said[picture_id] for picture_id in unsaid))
+    return captions
+
+
+def _left_out(left_out: tuple[str, ...], told: Progress) -> dict[str, Any]:
+    if not left_out:
+        return {}
+    told.say(
+        f"Left out of every caption, since nearly all works say it: {', '.join(map(repr, left_out))}. The trigger "
+        "stands for it. What shall be said nevertheless belongs into the column `subject` of artworks.csv."
+    )
+    return {"left out of every caption": list(left_out)}
+
+
+def _remove_unnamed(folder: Any, named: set[str]) -> None:
+    for file in folder.iterdir() if folder.is_dir() else ():
+        if f"{_IMAGES}/{file.name}" not in named:
+            file.unlink()
+
+
+def _figures(rows: tuple[TrainingImage, ...]) -> dict[str, Any]:
+    sources = sorted({row.caption_source for row in rows})
+    figures: dict[str, Any] = {}
+    for part in get_args(Split):
+        inside_it, name = [row for row in rows if row.split == part], part.replace("_", "-")
+        figures[f"{name} works"] = len({row.work for row in inside_it})
+        figures[f"{name} pictures"] = len(inside_it)
+    return figures | {
+        "further scans of a work": len({row.scan_sha256 for row in rows}) - len({row.work for row in rows}),
+        "enlarged pictures": sum(bool(row.enlarged_by) for row in rows),
+        "captions by source": {source: sum(row.caption_source == source for row in rows) for source in sources},
+    }
+
+
+def _warnings(rows: tuple[TrainingImage, ...], parts: Parts, scans: dict[str, Scan], told: Progress) -> dict[str, Any]:
+    """What a person should know of the split, as figures and in the log; empty where there is nothing to warn of."""
+    works = {part: len({row.work for row in rows if row.split == part}) for part in ("held_out", "validate")}
+    warnings: dict[str, Any] = {}
+    if meaning := what_the_parts_mean(works["held_out"], works["validate"]):
+        warnings["what the parts mean"] = meaning
+        told.say(meaning)
+    if parts.apart:
+        paths = {scan.sha256: scan.path for scan in scans.values()}
+        named = [[f"{paths[sha256]} ({parts.places[sha256].part})" for sha256 in cluster] for cluster in parts.apart]
+        warnings["near-duplicates in different parts"] = named
+        told.say(
+            "Near-duplicates stand in different parts, as they were put there before: "
+            f"{'; '.join(', '.join(cluster) for cluster in named)}. What is held out there is no fair judge: "
+            "keep one scan of each artwork and move the others out of the scans folder."
+        )
+    return warnings

@@ -1,0 +1,147 @@
+"""How pictures look on the panel's axes: read once, described once, kept by content in the data home's cache."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from artmaster_pipeline.evaluation.axes import brushwork, composition, style, tone
+from artmaster_pipeline.evaluation.axes.autoencoding import autoencoded
+from artmaster_pipeline.evaluation.axes.components import AXES, Axis, Component
+from artmaster_pipeline.evaluation.axes.sets import in_painters_units
+from artmaster_pipeline.files import sha256_of, writing
+from artmaster_pipeline.progress import SILENT, Progress
+from artmaster_pipeline.records import identity
+from artmaster_pipeline.settings import CROP_SIZES, Home, Profile
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_VERSION = 1  # part of a description's name: raise it when an axis describes pictures otherwise
+_BATCH = 16
+
+Describe = Callable[[Sequence["np.ndarray"]], "dict[str, np.ndarray]"]
+
+
+@dataclass(frozen=True)
+class Lens:
+    """An axis as a profile sees it: the function that describes pictures, its components, and what it depends on."""
+
+    axis: Axis
+    describe: Describe
+    components: tuple[Component, ...]
+    name: str
+
+
+@dataclass(frozen=True)
+class Looks:
+    """The matrices of distances between the same pictures on every axis, in the painter's own units."""
+
+    matrices: "dict[Axis, dict[Component, np.ndarray]]"
+
+    @cached_property
+    def axes(self) -> "dict[Axis, np.ndarray]":
+        """Each axis as the mean of its components: (pictures, pictures)."""
+        import numpy as np
+
+        return {axis: np.mean(list(of.values()), axis=0) for axis, of in self.matrices.items()}
+
+
+def lenses(profile: Profile) -> tuple[Lens, ...]:
+    """The four axes; `style` by the networks that the profile names."""
+    plain = [
+        Lens("tone", tone.describe, tone.COMPONENTS, "tone"),
+        Lens("brushwork", brushwork.describe, brushwork.COMPONENTS, "brushwork"),
+        Lens("composition", composition.describe, composition.COMPONENTS, "composition"),
+    ]
+    if profile.evaluation.style_features == "hub":
+        return (*plain, _hub_lens(profile))
+    return (
+        *plain,
+        Lens("style", lambda pictures: style.describe(pictures, profile.device), style.COMPONENTS, "vgg16"),
+    )
+
+
+def _hub_lens(profile: Profile) -> Lens:
+    """Style by VGG16's Gram matrices and by what the hub's networks say."""
+    from artmaster_pipeline.evaluation.axes.hub_features import hub_lens
+
+    said, components, name = hub_lens(profile)
+    gram = style.COMPONENTS[0]
+
+    def describe(pictures: Sequence["np.ndarray"]) -> "dict[str, np.ndarray]":
+        return said(pictures) | {gram.name: style.describe(pictures, profile.device)[gram.name]}
+
+    return Lens("style", describe, (gram, *components), name)
+
+
+def read_square(path: Path, profile: Profile) -> "np.ndarray":
+    """A picture's square middle at the model's size for 512x512: uint8 (side, side, 3)."""
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    with Image.open(path) as file:
+        picture = ImageOps.fit(file.convert("RGB"), profile.size(*CROP_SIZES[0]), Image.Resampling.LANCZOS)
+    return np.asarray(picture)
+
+
+def look_at(
+    home: Home,
+    profile: Profile,
+    pictures: Sequence[Path],
+    train: "np.ndarray",
+    progress: Progress = SILENT,
+    *,
+    works: "np.ndarray | None" = None,
+    revision: str = "",
+    axes: Sequence[Axis] = AXES,
+) -> Looks:
+    """Compare all `pictures` with each other on `axes`; `train` are the rows of the works trained on.
+
+    With `works`, the rows of all works, their whole style is compared as the base model of that `revision` could draw
+    them at best (see `autoencoding.py`).
+    """
+    import numpy as np
+
+    mask = np.zeros(len(pictures), dtype=bool)
+    mask[train] = True
+    matrices = {}
+    for lens in (lens for lens in lenses(profile) if lens.axis in axes):
+        seen = list(pictures)
+        if lens.axis == "style" and works is not None and len(works):
+            squares = [read_square(seen[row], profile) for row in works]
+            for row, file in zip(works, autoencoded(home, profile, squares, revision, progress), strict=True):
+                seen[row] = file
+        described = _describe(home, profile, lens, seen, [sha256_of(path) for path in seen], progress)
+        matrices[lens.axis] = in_painters_units(
+            {component: component.pairwise(described[component.name], mask) for component in lens.components}, train
+        )
+    return Looks(matrices)
+
+
+def _describe(
+    home: Home, profile: Profile, lens: Lens, pictures: Sequence[Path], hashes: Sequence[str], progress: Progress
+) -> "dict[str, np.ndarray]":
+    import numpy as np
+
+    side = profile.size(*CROP_SIZES[0])
+    files = [
+        home.cache / "looks" / lens.name / f"{identity('look', _VERSION, lens.name, key, side)}.npz" for key in hashes
+    ]
+    missing = {file: path for file, path in zip(files, pictures, strict=True) if not file.exists()}
+    with progress.task(f"looking at {lens.axis}", len(files), len(files) - len(missing)) as advance:
+        waiting = list(missing.items())
+        for start in range(0, len(waiting), _BATCH):
+            batch = waiting[start : start + _BATCH]
+            found = lens.describe([read_square(path, profile) for _, path in batch])
+            for row, (file, _) in enumerate(batch):
+                with writing(file) as temporary:
+                    np.savez(temporary, **{name: values[row] for name, values in found.items()})
+            advance(len(batch))
+    rows: dict[str, list[np.ndarray]] = {component.name: [] for component in lens.components}
+    for file in files:
+        with np.load(file, allow_pickle=False) as arrays:
+            for name, values in rows.items():
+                values.append(arrays[name])
+    return {name: np.stack(values) for name, values in rows.items()}

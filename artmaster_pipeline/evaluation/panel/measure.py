@@ -1,0 +1,319 @@
+"""The panel of an adapter: is it the painter's hand, is it consistent, does it drift, does it copy. In panel.json.
+
+All of it is measured against works that were held out of the training. `sets.py` says how sets of pictures are
+compared and where intervals come from.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from artmaster_pipeline.evaluation.axes import sets
+from artmaster_pipeline.evaluation.axes.autoencoding import autoencoded
+from artmaster_pipeline.evaluation.axes.distances import Looks, lenses, look_at, read_square
+from artmaster_pipeline.evaluation.panel import drift, memorisation
+from artmaster_pipeline.evaluation.panel.reading import reading
+from artmaster_pipeline.files import inside, write_text
+from artmaster_pipeline.progress import SILENT, Progress
+from artmaster_pipeline.records import MANIFEST, Adapter, Sample, TrainingImage, identity, read_manifest
+from artmaster_pipeline.settings import CROP_SIZES, Home, Profile
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PANEL = "panel.json"
+_VERSION = 6  # part of the panel's id: raise it when something is measured otherwise
+_MOST_WORKS = 100  # of each part; more change the figures by little and the time by much
+_MOST_OTHERS, _MOST_OF_ANOTHER = 8, 30  # other painters, and works of each
+MIN_HELD_OUT = 2  # works: with one there is no variety to compare with
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """The pictures that a panel compares, in the order of the matrices' rows."""
+
+    paths: tuple[Path, ...]
+    members: sets.Members
+    others: "dict[str, np.ndarray]"  # other painters of the house -> rows
+
+    @property
+    def works(self) -> "np.ndarray":
+        """The rows of all works, this painter's and others'."""
+        import numpy as np
+
+        return np.concatenate([self.members.train, self.members.held_out, *self.others.values()])
+
+
+def write_panel(
+    home: Home,
+    adapter: Adapter,
+    profile: Profile,
+    images: Sequence[TrainingImage],
+    samples: Sequence[Sample],
+    progress: Progress = SILENT,
+) -> dict[str, Any]:
+    """Measure the samples, write panel.json beside the grid and give its content; what is there is not measured again.
+
+    `axes` is empty where fewer than two works were held out, and `reading` says so.
+    """
+    works = {part: one_per_work(image for image in images if image.split == part) for part in ("train", "held_out")}
+    others = _other_painters(home, adapter.painter)
+    identifier = _identity(adapter, profile, images, samples, others)
+    file = home.evaluation(adapter.painter) / adapter.id / PANEL
+    if (old := read_panel(file)).get("id") == identifier:
+        return old
+    panel: dict[str, Any] = {
+        "id": identifier,
+        "adapter_id": adapter.id,
+        "base_model": adapter.base_model,
+        "base_revision": adapter.base_revision,
+        "counts": _counts(images, samples),
+        "measured_at": f"{min(profile.size(*CROP_SIZES[0]))} pixels, one square picture of each work",
+        "axes": {},
+        "sources": {lens.axis: {c.name: c.source for c in lens.components} for lens in lenses(profile)},
+    }
+    if len(works["held_out"]) >= MIN_HELD_OUT and len(works["train"]) >= MIN_HELD_OUT:
+        sitting = seat(home, adapter.painter, works, others, samples)
+        looks = look_at(
+            home,
+            profile,
+            sitting.paths,
+            sitting.members.train,
+            progress,
+            works=sitting.works,
+            revision=adapter.base_revision,
+        )
+        panel |= _hand(looks, sitting)
+        panel["autoencoder"] = _taken_away(home, adapter, profile, sitting, progress)
+    panel["memorisation"] = _copies(home, adapter, profile, images, works["held_out"], samples)
+    panel["drift"] = drift.measure(home, adapter, profile, works["held_out"][:_MOST_WORKS], samples, progress)
+    panel["reading"] = reading(panel)
+    text = json.dumps(panel, ensure_ascii=False, indent=2, sort_keys=True)
+    write_text(file, text + "\n")
+    return dict(json.loads(text))
+
+
+def seat(
+    home: Home,
+    painter: str,
+    works: dict[str, list[TrainingImage]],
+    others: dict[str, list[TrainingImage]],
+    samples: Sequence[Sample],
+) -> Sitting:
+    """All pictures of a panel in one row: training works, held-out works, base, adapter, other painters."""
+    root = home.evaluation(painter)
+    drawn = {
+        column: [inside(root, s.path) for s in samples if s.role == "panel" and s.column == column]
+        for column in ("base", "adapter")
+    }
+    parts: dict[str, list[Path]] = {
+        "train": [inside(home.training_set(painter), image.path) for image in works["train"][:_MOST_WORKS]],
+        "held_out": [inside(home.training_set(painter), image.path) for image in works["held_out"][:_MOST_WORKS]],
+        **drawn,
+        **{f"of {name}": [inside(home.training_set(name), i.path) for i in of] for name, of in others.items()},
+    }
+    paths, rows = in_one_row(parts)
+    members = sets.Members(**{name: rows[name] for name in ("train", "held_out", "base", "adapter")})
+    return Sitting(paths, members, {name: rows[f"of {name}"] for name in others})
+
+
+def in_one_row(parts: dict[str, list[Path]]) -> "tuple[tuple[Path, ...], dict[str, np.ndarray]]":
+    """All pictures one after the other, and by part where they stand."""
+    import numpy as np
+
+    ends = np.cumsum([len(paths) for paths in parts.values()])
+    rows = {name: np.arange(end - len(paths), end) for (name, paths), end in zip(parts.items(), ends, strict=True)}
+    return tuple(path for paths in parts.values() for path in paths), rows
+
+
+def one_per_work(images: Iterable[TrainingImage]) -> list[TrainingImage]:
+    """One picture of each work, the squarest, so that a work with many crops does not count more."""
+    works: dict[str, TrainingImage] = {}
+    for image in sorted(images, key=lambda image: (abs(image.height - image.width), image.id)):
+        works.setdefault(image.work, image)
+    return [works[key] for key in sorted(works)]
+
+
+def read_panel(file: Path) -> dict[str, Any]:
+    """The content of a panel.json; empty where there is none."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def flat_figures(panel: dict[str, Any]) -> dict[str, Any]:
+    """The panel's main figures under names for a table."""
+    flat: dict[str, Any] = {f"{name.replace('_', ' ')} in the panel": n for name, n in panel["counts"].items()}
+    for axis, figures in panel["axes"].items():
+        flat[f"{axis}: score"] = "none" if figures["score"] is None else figures["score"]
+        flat[f"{axis}: gain over the base"] = figures["gain"]
+    if "consistency" in panel:
+        flat |= {"consistency": panel["consistency"]["ratio"], "diversity": panel["diversity"]["samples"]}
+    flat |= {"loss of adherence": panel["drift"]["loss"], "suspects": panel["memorisation"]["suspects"]}
+    return flat | {"reading": panel["reading"]}
+
+
+def _hand(looks: Looks, sitting: Sitting) -> dict[str, Any]:
+    """The four axes, consistency and diversity."""
+    import numpy as np
+
+    members = sitting.members
+    works = np.concatenate([members.train, members.held_out])
+    axes = {}
+    for axis, matrix in looks.axes.items():
+        parts = {component.name: m for component, m in looks.matrices[axis].items()}
+        axes[axis] = {
+            **sets.compare(matrix, members).as_json(),
+            "components": {name: sets.compare(m, members).as_json() for name, m in parts.items()},
+        }
+    whole = np.mean(list(looks.axes.values()), axis=0)
+    style = looks.axes["style"]
+    ratio = sets.spread_ratio(whole, members.adapter, works)
+    return {
+        "axes": axes,
+        "consistency": {
+            **ratio.named("ratio"),
+            "base": round(sets.spread_ratio(whole, members.base, works).value, 5),
+            "axes": {
+                axis: round(sets.spread_ratio(m, members.adapter, works).value, 5) for axis, m in looks.axes.items()
+            },
+            **_margin(style, sitting),
+        },
+        "diversity": _diversity(style, {"samples": members.adapter, "base": members.base, "works": works}),
+    }
+
+
+def _taken_away(
+    home: Home, adapter: Adapter, profile: Profile, sitting: Sitting, progress: Progress
+) -> dict[str, float]:
+    """By component of whole style, how far the autoencoder alone takes the training works from the held-out ones."""
+    import numpy as np
+
+    train, held_out = sitting.members.train, sitting.members.held_out
+    raw = [sitting.paths[row] for row in (*train, *held_out)]
+    squares = [read_square(sitting.paths[row], profile) for row in train]
+    through = autoencoded(home, profile, squares, adapter.base_revision, progress)
+    trained = np.arange(len(train))
+    looks = look_at(home, profile, [*raw, *through], trained, progress, axes=("style",))
+    held = np.arange(len(train), len(raw))
+    ours = np.arange(len(raw), len(raw) + len(through))
+    return {c.name: round(sets.energy(matrix, ours, held), 5) for c, matrix in looks.matrices["style"].items()}
+
+
+def _diversity(style: "np.ndarray", sets_of_rows: "dict[str, np.ndarray]") -> dict[str, float | int]:
+    """Vendi scores of equally many pictures of each set (the score grows with their number), the mean over draws."""
+    import numpy as np
+
+    size = min(len(rows) for rows in sets_of_rows.values())
+    found: dict[str, float | int] = {"pictures": size}
+    for name, rows in sets_of_rows.items():
+        dice = np.random.default_rng(0)
+        drawn = [sets.vendi_score(style, dice.permutation(rows)[:size]) for _ in range(20)]
+        found[name] = round(float(np.mean(drawn)), 3)
+    return found
+
+
+def _margin(style: "np.ndarray", sitting: Sitting) -> dict[str, Any]:
+    """How much nearer the samples are to this painter's held-out works than to any other painter's works."""
+    members = sitting.members
+    own = sets.energy(style, members.adapter, members.held_out)
+    far = {name: sets.energy(style, members.adapter, rows) for name, rows in sitting.others.items()}
+    nearest = min(far, key=lambda name: far[name], default=None)
+    return {
+        "own": round(own, 5),
+        "others": {name: round(distance, 5) for name, distance in far.items()},
+        "nearest_other": nearest,
+        "margin": round(far[nearest] - own, 5) if nearest is not None else None,
+    }
+
+
+def _copies(
+    home: Home,
+    adapter: Adapter,
+    profile: Profile,
+    images: Sequence[TrainingImage],
+    held_out: Sequence[TrainingImage],
+    samples: Sequence[Sample],
+) -> dict[str, Any]:
+    """Each of the adapter's samples with its nearest training crop, suspects first."""
+    drawn = [sample for sample in samples if sample.column == "adapter" and sample.strength == 1.0]
+    crops = sorted((image for image in images if image.split == "train"), key=lambda image: image.id)
+    folder = home.training_set(adapter.painter)
+    found = memorisation.nearest(
+        [_whole(home.evaluation(adapter.painter), sample.path, profile, sample) for sample in drawn],
+        [_whole(folder, crop.path, profile, crop) for crop in crops],
+        [crop.work for crop in crops],
+        [read_square(inside(folder, image.path), profile) for image in held_out[:_MOST_WORKS]],
+        profile.device,
+    )
+    rows = [
+        {
+            "sample": sample.path,
+            "prompt": sample.prompt,
+            "seed": sample.seed,
+            "crop": crops[near.crop].path,
+            "scan_sha256": crops[near.crop].scan_sha256,
+            "mirrored": near.mirrored,
+            "phash": near.phash,
+            "lpips": round(near.lpips, 4),
+            "correlation": round(near.correlation, 4),
+            "suspect": near.suspect,
+        }
+        for sample, near in zip(drawn, found, strict=bool(found))
+    ]
+    rows.sort(key=lambda row: (not row["suspect"], row["lpips"], row["sample"]))
+    limits = vars(found[0].limits) if found else {}
+    return {
+        "pictures": len(drawn),
+        "suspects": sum(row["suspect"] for row in rows),
+        "limits": {name: round(value, 4) for name, value in limits.items()},
+        "nearest": rows,
+    }
+
+
+def _whole(root: Path, path: str, profile: Profile, record: Sample | TrainingImage) -> "np.ndarray":
+    """A picture in its own shape at the model's size."""
+    import numpy as np
+    from PIL import Image
+
+    size = (record.width, record.height) if isinstance(record, Sample) else profile.size(record.width, record.height)
+    with Image.open(inside(root, path)) as file:
+        return np.asarray(file.convert("RGB").resize(size, Image.Resampling.LANCZOS))
+
+
+def _other_painters(home: Home, painter: str) -> dict[str, list[TrainingImage]]:
+    """The works of the house's other painters that have a training set, a few of each."""
+    found = {}
+    for name in home.painters():
+        images = read_manifest(home.training_set(name) / MANIFEST, TrainingImage) if name != painter else ()
+        works = [image for image in one_per_work(images) if inside(home.training_set(name), image.path).is_file()]
+        if len(works) >= MIN_HELD_OUT:
+            found[name] = works[:_MOST_OF_ANOTHER]
+    return dict(list(found.items())[:_MOST_OTHERS])
+
+
+def _counts(images: Sequence[TrainingImage], samples: Sequence[Sample]) -> dict[str, int]:
+    works = {part: len({i.work for i in images if i.split == part}) for part in ("train", "validate", "held_out")}
+    return {
+        "prompts": sum(s.role == "panel" and s.column == "adapter" for s in samples),
+        "far_prompts": len({s.prompt for s in samples if s.role == "far"}),
+        **{f"{part}_works": count for part, count in works.items()},
+    }
+
+
+def _identity(
+    adapter: Adapter,
+    profile: Profile,
+    images: Sequence[TrainingImage],
+    samples: Sequence[Sample],
+    others: dict[str, list[TrainingImage]],
+) -> str:
+    """Made from every picture and setting that the panel's figures follow from."""
+    sources = [[image.id, image.sha256, image.split] for image in images] + [[s.id, s.sha256] for s in samples]
+    other = {name: [image.sha256 for image in of] for name, of in others.items()}
+    how = profile.evaluation.model_dump(mode="json")
+    return identity("panel", _VERSION, adapter.id, profile.size_divisor, how, sources, other)

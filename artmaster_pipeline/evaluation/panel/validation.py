@@ -1,0 +1,139 @@
+"""The panel in small, asked while an adapter is trained: which of its states is nearest to the painter's hand?
+
+It sees the validation works only, so the held-out ones, which judge the adapter in the end, choose nothing. The score
+is minus the mean over the axes of the energy distance between pictures drawn and the works, in units of the painter's
+own variety. A state that loses more of the base's prompt adherence than the gate allows cannot win against one that
+does not: what is above the limit is taken off the score a hundredfold.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from artmaster_pipeline.evaluation.axes import sets
+from artmaster_pipeline.evaluation.axes.distances import look_at
+from artmaster_pipeline.evaluation.panel.adherence import (
+    Fits,
+    adherence,
+    denoising_fits,
+    other_prompts,
+    without_trigger,
+)
+from artmaster_pipeline.evaluation.panel.measure import MIN_HELD_OUT, in_one_row, one_per_work
+from artmaster_pipeline.files import inside
+from artmaster_pipeline.records import TrainingImage
+from artmaster_pipeline.settings import Home, Profile, load_painter
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from artmaster_pipeline.base_models.flux.velocity import TextEmbedding
+
+_PANEL_SEED, _FAR_SEED = 4_000, 5_000  # after the profile's evaluation seed: other pictures than the final evaluation's
+_MOST_WORKS = 40  # of each part
+_BEYOND = 100.0
+
+
+class Draws(Protocol):
+    """An adapter in training: it draws, and lends its pipeline as the base's."""
+
+    @property
+    def pipe(self) -> Any: ...
+
+    @property
+    def texts(self) -> "Mapping[str, TextEmbedding]": ...
+
+    def draw(self, prompts: Sequence[str], seeds: Sequence[int], *, adapted: bool = True) -> "list[np.ndarray]": ...
+
+    def base(self) -> Any: ...
+
+
+class ValidationPanel:
+    """Measures an adapter in training against the validation works; `score` is what the choice goes by."""
+
+    def __init__(self, home: Home, painter: str, profile: Profile, images: Sequence[TrainingImage]) -> None:
+        how, folder = profile.training.validation, home.training_set(painter)
+        trigger, seed = load_painter(home, painter).trigger, profile.evaluation.seed
+        works = {part: one_per_work(i for i in images if i.split == part) for part in ("train", "validate")}
+        self._home, self._profile, self._trigger = home, profile, trigger
+        self._works = {part: [inside(folder, i.path) for i in of[:_MOST_WORKS]] for part, of in works.items()}
+        captions = sorted({image.caption for image in works["validate"]})
+        self._prompts = [captions[n % len(captions)] for n in range(how.panel_samples)]
+        self._seeds = [seed + _PANEL_SEED + n for n in range(how.panel_samples)]
+        self._near = [without_trigger(caption, trigger) for caption in captions]
+        self._far = list(how.far_prompts)
+        self._far_seeds = [seed + _FAR_SEED + n for n in range(len(self._far))]
+        self._base_reading: float | None = None
+        triggered = [f"{trigger}, {prompt}" for prompt in self._far]
+        others = {other for prompt in self._far for other in other_prompts(prompt, self._near, self._far)}
+        self.texts = tuple(sorted({*captions, *self._far, *triggered, *others}))
+
+    def __call__(self, model: Draws) -> dict[str, float]:
+        """By axis the distance to the validation works, the loss of adherence, and the score."""
+        from artmaster_pipeline.base_models import base_revision
+
+        with tempfile.TemporaryDirectory() as folder:
+            drawn = _write(Path(folder), model.draw(self._prompts, self._seeds))
+            paths, rows = in_one_row({**self._works, "drawn": drawn})
+            works = [row for part in self._works for row in rows[part]]
+            looks = look_at(
+                self._home,
+                self._profile,
+                paths,
+                rows["train"],
+                works=_array(works),
+                revision=base_revision(self._profile),
+            )
+        axes = {str(axis): sets.energy(m, rows["drawn"], rows["validate"]) for axis, m in looks.axes.items()}
+        if self._base_reading is None:
+            self._base_reading = self._reading(model, adapted=False)
+        lost = self._base_reading - self._reading(model, adapted=True) if self._far else 0.0
+        beyond = max(0.0, lost - self._profile.gate.max_drift)
+        score = -sum(axes.values()) / len(axes) - _BEYOND * beyond
+        figures = {**axes, "loss of adherence": lost, "score": score}
+        return {name: round(float(value), 6) for name, value in figures.items()}
+
+    def _reading(self, model: Draws, *, adapted: bool) -> float:
+        """The mean adherence of pictures of the far prompts, read by CLIP or by the base."""
+        if not self._far:
+            return 1.0
+        prompts = [f"{self._trigger}, {prompt}" for prompt in self._far]
+        pictures = model.draw(prompts, self._far_seeds, adapted=adapted)
+        with model.base():
+            fits = self._fits(model)
+            found = [
+                adherence(fits, picture, prompt, other_prompts(prompt, self._near, self._far))
+                for picture, prompt in zip(pictures, self._far, strict=True)
+            ]
+        return sum(found) / len(found)
+
+    def _fits(self, model: Draws) -> Fits:
+        if self._profile.evaluation.adherence == "clip":
+            from artmaster_pipeline.evaluation.axes.hub_features import clip_fits
+
+            return clip_fits(self._profile)
+        return denoising_fits(model.pipe, self._profile, model.texts.__getitem__)
+
+
+def validation_panel(
+    home: Home, painter: str, profile: Profile, images: Sequence[TrainingImage]
+) -> ValidationPanel | None:
+    """The panel for a painter's training; None where fewer than two works are kept for validation."""
+    works = {part: len({i.work for i in images if i.split == part}) for part in ("train", "validate")}
+    return ValidationPanel(home, painter, profile, images) if min(works.values()) >= MIN_HELD_OUT else None
+
+
+def _write(folder: Path, pictures: "Sequence[np.ndarray]") -> list[Path]:
+    from PIL import Image
+
+    paths = [folder / f"{number:03d}.png" for number in range(len(pictures))]
+    for path, picture in zip(paths, pictures, strict=True):
+        Image.fromarray(picture).save(path)
+    return paths
+
+
+def _array(rows: Sequence[int]) -> "np.ndarray":
+    import numpy as np
+
+    return np.array(rows)

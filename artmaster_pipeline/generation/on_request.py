@@ -1,0 +1,185 @@
+"""Pictures on request: a prompt drawn with one of a painter's adapters, into files that say how they were made."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from artmaster_pipeline.errors import ArtMasterError, WrongUse
+from artmaster_pipeline.files import inside
+from artmaster_pipeline.pictures import AI_GENERATED, is_whole, write_png
+from artmaster_pipeline.progress import SILENT, Progress
+from artmaster_pipeline.records import MANIFEST, Adapter, identity, read_manifest
+from artmaster_pipeline.settings import CROP_SIZES, Home, Profile, load_painter
+
+_ID = re.compile(r"[0-9a-f]{16}")
+_LONGEST_NAME = 48  # characters of the prompt in a file's name
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A picture to draw and the file it goes to."""
+
+    id: str
+    seed: int
+    file: Path
+
+
+def generate(
+    home: Home,
+    painter: str,
+    profile: Profile,
+    prompt: str,
+    count: int = 1,
+    seed: int = 0,
+    adapter_id: str | None = None,
+    *,
+    out: Path = Path(),
+    enlarge: bool = False,
+    size: tuple[int, int] = (512, 512),
+    progress: Progress = SILENT,
+) -> list[Path]:
+    """Draw `count` pictures of `prompt` with the seeds `seed`, `seed + 1`, ...; gives their files below `out`.
+
+    The trigger word is put before a prompt that lacks it. `size` is one of the two training shapes, (512, 512) or
+    (512, 768), at the profile's scale. The same request gives the same files: those that are there are not drawn
+    again. Raises WrongUse for an unknown adapter, a size or a count that cannot be, and where a file of that name holds
+    something else; ArtMasterError where the painter has no adapter yet.
+    """
+    if count < 1:
+        raise WrongUse(f"{count} pictures cannot be drawn: ask for one or more.")
+    if size not in CROP_SIZES:
+        shapes = " or ".join(f"{width}x{height}" for width, height in CROP_SIZES)
+        raise WrongUse(f"{size[0]}x{size[1]} is not a size that adapters are trained for: choose {shapes}.")
+    adapter = choose_adapter(home, painter, profile, adapter_id)
+    said = _with_trigger(prompt, adapter.trigger)
+    network = _network(profile) if enlarge else None
+    wanted = _wanted(adapter, profile, said, range(seed, seed + count), size, network, out)
+    missing = [picture for picture in wanted if not _is_there(picture)]
+    with progress.task(f"drawing for {painter}", count, count - len(missing)) as advance:
+        if missing:
+            draw_one = _artist(home, adapter, profile, said, profile.size(*size), network)
+            for picture in missing:
+                facts = _facts(adapter, profile, said, picture) | ({"enlarged_by": network.name} if network else {})
+                write_png(picture.file, draw_one(picture.seed), facts)
+                advance(note=picture.file.name)
+    return [picture.file for picture in wanted]
+
+
+def choose_adapter(home: Home, painter: str, profile: Profile, adapter_id: str | None = None) -> Adapter:
+    """The painter's current adapter, or the one with that id.
+
+    Raises WrongUse where the id is not one of the painter's (the message lists them) or the adapter belongs to another
+    base model than the profile's, ArtMasterError where the painter has none yet.
+    """
+    load_painter(home, painter)  # says who is known where the name is wrong
+    known = sorted(file.parent.name for file in home.adapters(painter).glob("*/adapter.json"))
+    if adapter_id is None:
+        current = read_manifest(home.adapters(painter) / MANIFEST, Adapter)
+        if not current:
+            raise ArtMasterError(f"{painter} has no adapter yet. Make one with: artmaster run {painter}")
+        adapter = current[0]
+    elif not _ID.fullmatch(adapter_id) or adapter_id not in known:
+        listed = ", ".join(known) or f"none yet; make one with: artmaster run {painter}"
+        raise WrongUse(f"{painter} has no adapter {adapter_id!r}. Known adapters: {listed}.")
+    else:
+        file = inside(home.adapters(painter), f"{adapter_id}/adapter.json")
+        adapter = Adapter.model_validate_json(file.read_text(encoding="utf-8"))
+    if adapter.base_model != profile.base_model:
+        raise WrongUse(
+            f"The adapter {adapter.id} was trained on {adapter.base_model}, but the profile {profile.name} uses "
+            f"{profile.base_model}: choose the profile {adapter.profile} or another adapter."
+        )
+    return adapter
+
+
+def _with_trigger(prompt: str, trigger: str) -> str:
+    prompt = " ".join(prompt.split())
+    if trigger.casefold() in prompt.casefold():
+        return prompt
+    return f"{trigger}, {prompt}" if prompt else trigger
+
+
+def _network(profile: Profile) -> Any:
+    from artmaster_pipeline.superres import load_network
+
+    return load_network(profile.super_resolution, profile.device)
+
+
+def _wanted(
+    adapter: Adapter,
+    profile: Profile,
+    prompt: str,
+    seeds: Sequence[int],
+    size: tuple[int, int],
+    network: Any,
+    out: Path,
+) -> list[_Wanted]:
+    settings = profile.evaluation
+    how = (
+        profile.size(*size),
+        settings.num_inference_steps,
+        settings.guidance_scale,
+        profile.max_sequence_length,
+        (profile.dtype, profile.quantization),
+        network.identity if network else "",
+    )
+    name = file_name(prompt.removeprefix(adapter.trigger), adapter.painter)
+    wanted = []
+    for seed in seeds:
+        key = identity("generated", adapter.id, adapter.sha256, prompt, seed, *how)
+        wanted.append(_Wanted(key, seed, inside(out, f"{name}-{seed}-{key[:8]}.png")))
+    return wanted
+
+
+def file_name(prompt: str, otherwise: str) -> str:
+    """The letters and digits of a prompt (of any script) joined by hyphens; `otherwise` where it has none."""
+    words = re.findall(r"[^\W_]+", unicodedata.normalize("NFC", prompt).lower())
+    return "-".join(words)[:_LONGEST_NAME].strip("-") or otherwise
+
+
+def _is_there(picture: _Wanted) -> bool:
+    if not picture.file.exists():
+        return False
+    if picture.file.is_file() and is_whole(picture.file, picture.id):
+        return True
+    raise WrongUse(f"{picture.file} exists and is not the picture asked for: move it away or choose another --out.")
+
+
+def _artist(home: Home, adapter: Adapter, profile: Profile, prompt: str, size: tuple[int, int], network: Any) -> Any:
+    """A function that draws `prompt` for a seed, with the pipeline loaded once."""
+    from artmaster_pipeline.adapters import attach
+    from artmaster_pipeline.base_models import base_revision, load_pipeline
+    from artmaster_pipeline.generation.sampling import Embedder, draw_embedded
+
+    if base_revision(profile) != adapter.base_revision:
+        raise WrongUse(
+            f"The base model {adapter.base_model} is no longer the one that the adapter {adapter.id} was trained on "
+            f"(revision {adapter.base_revision}): run `artmaster run {adapter.painter}` to train on the present one."
+        )
+    pipe = load_pipeline(profile)
+    attach(pipe, inside(home.root, adapter.path))
+
+    text, how = Embedder(pipe)(prompt, profile.max_sequence_length), profile.evaluation
+
+    def draw_one(seed: int) -> Any:
+        (pixels,) = draw_embedded(pipe, [text], [seed], *size, how.num_inference_steps, how.guidance_scale)
+        return network.enlarge(pixels) if network else pixels
+
+    return draw_one
+
+
+def _facts(adapter: Adapter, profile: Profile, prompt: str, picture: _Wanted) -> dict[str, Any]:
+    return {
+        "id": picture.id,
+        "notice": AI_GENERATED,
+        "prompt": prompt,
+        "seed": picture.seed,
+        "adapter": adapter.id,
+        "base_model": adapter.base_model,
+        "base_revision": adapter.base_revision,
+        "num_inference_steps": profile.evaluation.num_inference_steps,
+        "guidance_scale": profile.evaluation.guidance_scale,
+    }

@@ -1,0 +1,181 @@
+"""Drawing pictures with a pipeline, in batches; each has its own seed, which means the same noise on every device.
+
+Texts are embedded once each, and pictures can be drawn from embeddings alone, without text encoders on the pipeline.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from artmaster_pipeline.base_models.flux.velocity import TextEmbedding, embed_text
+from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.progress import SILENT, Progress
+
+_WORTH_COMPILING = (
+    32  # pictures: an estimate, since compiling takes as long as drawing a dozen and saves a part of each
+)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One picture to be drawn, in diffusers' words; width and height are the model's own pixels."""
+
+    prompt: str
+    seed: int
+    width: int
+    height: int
+    num_inference_steps: int
+    guidance_scale: float
+    max_sequence_length: int
+
+    @property
+    def how(self) -> tuple[int, int, int, float]:
+        """What pictures of one batch share."""
+        return self.width, self.height, self.num_inference_steps, self.guidance_scale
+
+
+def draw(
+    pipe: Any,
+    prompt: str,
+    seed: int,
+    width: int,
+    height: int,
+    num_inference_steps: int,
+    guidance_scale: float,
+    max_sequence_length: int,
+) -> np.ndarray:
+    """One picture, uint8 (height, width, 3), sRGB.
+
+    A prompt beyond `max_sequence_length` is cut there. Raises WrongUse for a size that the latents do not divide.
+    """
+    _check_size(pipe, width, height)
+    how = (width, height, num_inference_steps, guidance_scale)
+    return draw_embedded(pipe, [Embedder(pipe)(prompt, max_sequence_length)], [seed], *how)[0]
+
+
+def draw_all(
+    pipe: Any,
+    drawings: Iterable[Drawing],
+    progress: Progress = SILENT,
+    description: str = "Drawing",
+    batch_size: int = 1,
+) -> Iterator[np.ndarray]:
+    """The pictures of `drawings` in order, each given as soon as its batch is drawn.
+
+    A batch holds up to `batch_size` neighbours of equal size, steps and guidance. What a picture is batched with may
+    change its last digits, so the same list gives the same pictures. Raises WrongUse, before anything is drawn, for a
+    size that the latents do not divide.
+    """
+    wanted, embedded = list(drawings), Embedder(pipe)
+    for drawing in wanted:
+        _check_size(pipe, drawing.width, drawing.height)
+    with progress.task(description, len(wanted)) as advance:
+        for batch in batches_of(wanted, batch_size):
+            texts = [embedded(drawing.prompt, drawing.max_sequence_length) for drawing in batch]
+            pictures = draw_embedded(pipe, texts, [drawing.seed for drawing in batch], *batch[0].how)
+            for drawing, pixels in zip(batch, pictures, strict=True):
+                advance(note=drawing.prompt[:40])
+                yield pixels
+
+
+def batches_of(drawings: Sequence[Drawing], batch_size: int) -> Iterator[list[Drawing]]:
+    """Neighbours that can be drawn together, `batch_size` at most."""
+    batch: list[Drawing] = []
+    for drawing in drawings:
+        if batch and (len(batch) == batch_size or drawing.how != batch[0].how):
+            yield batch
+            batch = []
+        batch.append(drawing)
+    if batch:
+        yield batch
+
+
+def draw_embedded(
+    pipe: Any,
+    texts: Sequence[TextEmbedding],
+    seeds: Sequence[int],
+    width: int,
+    height: int,
+    num_inference_steps: int,
+    guidance_scale: float,
+) -> list[np.ndarray]:
+    """One batch of pictures from embeddings: uint8 (height, width, 3), sRGB.
+
+    The noise comes from a CPU generator of each picture alone, so a seed means the same noise on CPU and CUDA, whatever
+    is drawn beside it. Raises WrongUse for a size that the latents do not divide.
+    """
+    import torch
+
+    _check_size(pipe, width, height)
+    transformer = pipe.transformer
+    place = {"device": transformer.device, "dtype": transformer.dtype}
+    with torch.inference_mode():
+        pictures = pipe(
+            prompt_embeds=torch.stack([text.prompt_embeds for text in texts]).to(**place),
+            pooled_prompt_embeds=torch.stack([text.pooled_prompt_embeds for text in texts]).to(**place),
+            width=width,
+            height=height,
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+            output_type="np",
+        ).images
+    return [np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8) for pixels in pictures]
+
+
+def _check_size(pipe: Any, width: int, height: int) -> None:
+    grid = pipe.vae_scale_factor * 2
+    if width % grid or height % grid or min(width, height) < grid:
+        raise WrongUse(f"{width}x{height} cannot be drawn: this model's pictures are multiples of {grid} pixels.")
+
+
+def worth_compiling(pipe: Any, pictures: int) -> bool:
+    """Whether so many pictures of one size, with the same adapter at one strength, pay for compiling.
+
+    On CUDA alone. A quantised base is left as it is: bitsandbytes asks for settings of its own to be compiled
+    (https://huggingface.co/docs/diffusers/quantization/bitsandbytes).
+    """
+    quantised = getattr(pipe.transformer, "hf_quantizer", None) is not None
+    return pictures >= _WORTH_COMPILING and pipe.transformer.device.type == "cuda" and not quantised
+
+
+def compile_blocks(pipe: Any, backend: str = "inductor") -> None:
+    """Have the transformer's blocks compiled when they are first called, once for all blocks of a kind.
+
+    Each size and batch has its own compiled form, since forms for any size need several variants for strides. The
+    base and the adapters have their own, too; `attach(..., alike=True)` lets all blocks, adapters and strengths of one
+    rank share one. Attached otherwise, nearly every block would be compiled alone. Draw what is not worth it within
+    `uncompiled()`.
+    """
+    # FLUX's single blocks need two forms, for two strides: two sizes with and without an adapter are PyTorch's limit, 8
+    pipe.transformer.compile_repeated_blocks(fullgraph=True, dynamic=False, recompile_limit=64, backend=backend)
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """Compiled blocks run as if they were not, as long as this lasts."""
+    import torch
+
+    with torch.compiler.set_stance("force_eager"):
+        yield
+
+
+class Embedder:
+    """Embeds each text once with the pipeline's encoders."""
+
+    def __init__(self, pipe: Any) -> None:
+        self._pipe = pipe
+        self._known: dict[tuple[str, int], TextEmbedding] = {}
+
+    def __call__(self, prompt: str, max_sequence_length: int) -> TextEmbedding:
+        """The embedding of a prompt, cut at `max_sequence_length` tokens of T5."""
+        import torch
+
+        key = (prompt, max_sequence_length)
+        if key not in self._known:
+            with torch.inference_mode():
+                self._known[key] = embed_text(self._pipe, prompt, self._pipe.transformer.device, max_sequence_length)
+        return self._known[key]

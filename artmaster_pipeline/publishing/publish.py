@@ -1,0 +1,260 @@
+"""The stage sample_gallery: the current adapter's evaluated samples, enlarged, signed and published in one step.
+
+Nothing is published that was not judged fit. Every version of the site is kept (versions.py), so that a person can put
+an older one back.
+"""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from pydantic import ValidationError
+
+from artmaster_pipeline.errors import ArtMasterError, NotPublished
+from artmaster_pipeline.files import check_slug, clear_partials, inside, sha256_of, write_text
+from artmaster_pipeline.gallery.enlarging import enlarge_samples, waiting_room
+from artmaster_pipeline.gallery.judgement import VERDICT
+from artmaster_pipeline.gallery.pages import PAGE, Contents, painters_pages, published_cells, site_contents
+from artmaster_pipeline.gallery.provenance import read_provenance
+from artmaster_pipeline.progress import SILENT, Progress
+from artmaster_pipeline.publishing.credentials import House
+from artmaster_pipeline.publishing.signing import Site, hash_of, signed, signer_of, unsigned
+from artmaster_pipeline.publishing.versions import Entry, Shelf, Version, files_of, now
+from artmaster_pipeline.records import (
+    MANIFEST,
+    Adapter,
+    Outcome,
+    Sample,
+    Verdict,
+    identity,
+    read_manifest,
+    write_manifest,
+)
+from artmaster_pipeline.settings import Home, Profile
+
+
+def publish_gallery(home: Home, painter: str, profile: Profile, progress: Progress = SILENT) -> Outcome[Sample]:
+    """Publish gallery/<painter>/ and the page over all painters; gives the records of every picture in the site.
+
+    Records with `enlarged_by` are the gallery's pictures; the others are the cells of the comparison, originals
+    included. The site is built aside and takes the old one's place whole; one that would not change is left alone.
+    Raises ArtMasterError where the current adapter has not been evaluated yet, NotPublished where it was not judged
+    fit or a person put an older adapter's site back; what is published then stays as it is.
+    """
+    adapter, cells = _evaluated(home, painter)
+    check_verdict(home, painter, adapter.id)
+    _check_held_back(home, painter, adapter.id)
+    provenance = read_provenance(home, adapter)
+    drawn = [cell for cell in cells if cell.column == "adapter"]
+    enlarged, made = enlarge_samples(home, painter, profile, drawn, progress)
+    enlarged = tuple(unsigned(home, painter, picture) for picture in enlarged)
+    records = (*(picture.record for picture in enlarged), *published_cells(home, provenance, cells))
+    site = Site(provenance, site_contents(home, provenance, enlarged, cells), records)
+    with _one_publisher(home):
+        version = _kept(home, painter, site, signer_of(home, progress), progress)
+        _put_in_place(home, painter, version, "published")
+    shutil.rmtree(waiting_room(home, painter), ignore_errors=True)
+    progress.say(f"The gallery is at {home.gallery(painter) / PAGE}")
+    figures = {"pictures": len(enlarged), "artworks behind them": len(provenance.trained_on), "version": version.id}
+    manifest = home.gallery(painter) / MANIFEST
+    return Outcome(read_manifest(manifest, Sample), manifest, made, len(enlarged) - made, figures=figures)
+
+
+def put_back(home: Home, painter: str, version_id: str) -> Version:
+    """Put an older version in place again; the ledger notes it, and the stage does not undo it (see `allow_again`).
+
+    Raises WrongUse, with the known versions, where there is none of that id; NotPublished where its adapter has been
+    judged unfit since; ArtMasterError where its files are no longer whole.
+    """
+    version = _shelf(home, painter).version(version_id)
+    check_verdict(home, painter, version.adapter_id, needed=False)
+    with _one_publisher(home):
+        _put_in_place(home, painter, version, "put back")
+    return version
+
+
+def allow_again(home: Home, painter: str) -> None:
+    """Let the stage publish the current adapter after all, though a person put an older one's site back."""
+    shelf = _shelf(home, painter)
+    ledger = [entry for entry in shelf.ledger() if entry.action != "copied"]
+    if ledger and ledger[-1].action == "put back":
+        with _one_publisher(home):
+            shelf.note(ledger[-1].model_copy(update={"when": now(), "action": "allowed again"}))
+
+
+def published_version(home: Home, painter: str) -> Version:
+    """The version that is in place. A site that DVC brought here without its kept versions is taken as it is.
+
+    Raises ArtMasterError where nothing is published, or the site in place is not as it was published.
+    """
+    shelf = _shelf(home, painter)
+    if (version := shelf.in_place()) is not None:
+        return version
+    records = _records_in_place(shelf)
+    if not records:
+        raise ArtMasterError(f"Nothing of {painter} is published yet: artmaster publish {painter}")
+    files = files_of(shelf.site)
+    changed = [record.path for record in records if files.get(record.path) != record.sha256]
+    if changed or shelf.versions():
+        raise ArtMasterError(
+            f"{shelf.site} is not as it was published{': ' if changed else ''}{', '.join(sorted(changed)[:5])}. "
+            f"Make it anew: artmaster publish {painter}"
+        )
+    made = {"painter": painter, "adapter_id": records[0].adapter_id, "made": now(), "files": files}
+    return Version(id=identity(sorted(files.items())), **made)
+
+
+def kept_versions(home: Home, painter: str) -> list[dict[str, str]]:
+    """The versions that are kept, oldest first, as rows of a table; `in place` says which of them visitors see."""
+    shelf = _shelf(home, painter)
+    current = shelf.in_place()
+    return [
+        {
+            "version": version.id,
+            "made": version.made,
+            "adapter": version.adapter_id,
+            "signed": "yes" if version.signed_by else "no",
+            "in place": "yes" if version == current else "",
+        }
+        for version in shelf.versions()
+    ]
+
+
+def check_verdict(home: Home, painter: str, adapter_id: str, *, needed: bool = True) -> None:
+    """Raise NotPublished unless the adapter's verdict lets its pictures be published.
+
+    `needed=False` lets an adapter pass that has no verdict: one that was published before.
+    """
+    file = home.evaluation(painter) / adapter_id / VERDICT
+    if not file.is_file():
+        if needed:
+            raise NotPublished(
+                f"The adapter {adapter_id} of {painter} has not been judged: run the stage evaluation_grid first "
+                f"(artmaster run {painter} --until evaluation_grid)."
+            )
+        return
+    try:
+        verdict = Verdict.model_validate_json(file.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise NotPublished(f"{file} cannot be read as a verdict: run the stage evaluation_grid again.") from error
+    if verdict.adapter_id != adapter_id:
+        raise NotPublished(f"{file} is about another adapter, {verdict.adapter_id}: run evaluation_grid again.")
+    if not verdict.publish:
+        judge = "a person" if verdict.by == "person" else "its figures"
+        raise NotPublished(
+            f"The adapter {adapter_id} of {painter} is not published, by the word of {judge}: "
+            f"{' '.join(verdict.reasons) or 'no reason was given.'} What is published stays as it is. To overrule: "
+            f"artmaster gate {painter} --adapter {adapter_id} --publish --reason TEXT"
+        )
+
+
+def renew_painters_page(home: Home) -> None:
+    """Write the pages over all painters of the data home, one per language, where they would change."""
+    galleries: dict[str, Sequence[Sample]] = {}
+    for manifest in sorted((home.root / "gallery").glob(f"*/{MANIFEST}")):
+        galleries[check_slug(manifest.parent.name)] = read_manifest(manifest, Sample)
+    for name, content in painters_pages(home, galleries).items():
+        page = home.root / "gallery" / name
+        if not page.exists() or page.read_bytes() != content:
+            write_text(page, content.decode())
+
+
+def _evaluated(home: Home, painter: str) -> tuple[Adapter, tuple[Sample, ...]]:
+    """The current adapter and the cells of its grid; further pictures that were only measured stay out."""
+    adapters = read_manifest(home.adapters(painter) / MANIFEST, Adapter)
+    samples = read_manifest(home.evaluation(painter) / MANIFEST, Sample)
+    if not adapters:
+        raise ArtMasterError(f"There is no adapter for {painter} yet: run the stage style_adapter first.")
+    if {sample.adapter_id for sample in samples} != {adapters[0].id}:
+        raise ArtMasterError(
+            f"The current adapter {adapters[0].id} of {painter} has not been evaluated: run the stage "
+            "evaluation_grid first."
+        )
+    cells = tuple(sample for sample in samples if sample.role == "row")
+    changed = [
+        cell.path
+        for cell in cells
+        if not (file := inside(home.evaluation(painter), cell.path)).is_file() or sha256_of(file) != cell.sha256
+    ]
+    if changed:
+        raise ArtMasterError(
+            f"{len(changed)} pictures of the evaluation are missing or changed ({', '.join(changed)}): run the stage "
+            "evaluation_grid again."
+        )
+    return adapters[0], cells
+
+
+def _check_held_back(home: Home, painter: str, adapter_id: str) -> None:
+    ledger = [entry for entry in _shelf(home, painter).ledger() if entry.action != "copied"]
+    if not ledger or ledger[-1].action != "put back":
+        return
+    last = ledger[-1]
+    if last.instead_of == adapter_id != last.adapter_id:
+        raise NotPublished(
+            f"On {last.when} a person put the version {last.version_id} of {painter}'s gallery back, in place of the "
+            f"adapter {adapter_id}'s, so this adapter is not published again by itself. To publish it after all: "
+            f"artmaster publish {painter}. A newer adapter is published as usual."
+        )
+
+
+def _kept(home: Home, painter: str, site: Site, house: House | None, progress: Progress) -> Version:
+    """The version that the site is; made, signed and kept where it is not there yet."""
+    shelf = _shelf(home, painter)
+    hashes = {name: hash_of(content) for name, content in _with_manifest(home, painter, site).items()}
+    version_id = identity(sorted(hashes.items()), house.fingerprint if house else "")
+    known = next((version for version in shelf.versions() if version.id == version_id), None)
+    if known and shelf.is_kept(known):
+        return known
+    contents = _with_manifest(home, painter, signed(home, site, house, hashes, progress) if house else site)
+    version = Version(
+        id=version_id,
+        painter=painter,
+        adapter_id=site.provenance.adapter.id,
+        made=known.made if known else now(),
+        signed_by=house.fingerprint if house else "",
+        files={name: hash_of(content) for name, content in contents.items()},
+    )
+    shelf.keep(version, contents)
+    return version
+
+
+def _put_in_place(home: Home, painter: str, version: Version, action: Any) -> None:
+    shelf = _shelf(home, painter)
+    if shelf.in_place() != version:
+        before = _records_in_place(shelf)
+        instead = before[0].adapter_id if before else ""
+        shelf.put_in_place(version)
+        said = {"version_id": version.id, "adapter_id": version.adapter_id, "instead_of": instead}
+        shelf.note(Entry(when=now(), action=action, **said))
+    renew_painters_page(home)
+
+
+def _records_in_place(shelf: Shelf) -> tuple[Sample, ...]:
+    try:
+        return read_manifest(shelf.site / MANIFEST, Sample)
+    except (ValidationError, UnicodeDecodeError):  # somebody wrote into it: whatever it says does not count
+        return ()
+
+
+def _with_manifest(home: Home, painter: str, site: Site) -> Contents:
+    file = waiting_room(home, painter) / MANIFEST
+    write_manifest(file, site.records)
+    return {**site.contents, MANIFEST: file.read_bytes()}
+
+
+@contextmanager
+def _one_publisher(home: Home) -> Iterator[None]:
+    """One process at a time, whatever the painter: the page over all painters is shared."""
+    from filelock import FileLock
+
+    gallery = home.root / "gallery"
+    gallery.mkdir(parents=True, exist_ok=True)
+    home.cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(home.cache / "gallery.lock"):
+        clear_partials(gallery)
+        yield
+
+
+def _shelf(home: Home, painter: str) -> Shelf:
+    return Shelf(home.root / "gallery", painter)

@@ -1,0 +1,122 @@
+"""A site that is put together but not yet published, and the content credentials its enlarged pictures are given.
+
+What is compared, and what a version's id is made from, are the pictures before signing: a signature holds chance, so a
+picture is signed once, and the signed file serves as long as the picture is the same.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from artmaster_pipeline.containers import has_credentials, without_credentials
+from artmaster_pipeline.files import inside, sha256_of, writing
+from artmaster_pipeline.gallery.enlarging import Picture, sample_facts, waiting_room
+from artmaster_pipeline.gallery.pages import Contents
+from artmaster_pipeline.gallery.provenance import Provenance, provenance_json
+from artmaster_pipeline.progress import Progress
+from artmaster_pipeline.publishing.credentials import (
+    CERTIFICATE,
+    EXTRA,
+    House,
+    check_credentials,
+    house_of,
+    is_installed,
+)
+from artmaster_pipeline.publishing.versions import Shelf
+from artmaster_pipeline.records import Sample
+from artmaster_pipeline.settings import Home
+
+_PICTURES = (".png", ".jpg", ".webp")
+
+
+@dataclass(frozen=True)
+class Site:
+    """A site that has been put together: its files before signing, and its records."""
+
+    provenance: Provenance
+    contents: Contents
+    records: tuple[Sample, ...]
+
+
+def hash_of(content: bytes | Path) -> str:
+    """sha256 of a file's content, given as bytes or by where it lies."""
+    return sha256_of(content) if isinstance(content, Path) else hashlib.sha256(content).hexdigest()
+
+
+def signer_of(home: Home, progress: Progress) -> House | None:
+    """The house that signs; none where no keys were made, or the extra is not installed, which is then said."""
+    house = house_of(home)
+    if house and not is_installed():
+        progress.say(f"The pictures carry metadata only, no content credentials: signing needs {EXTRA}")
+        return None
+    return house
+
+
+def unsigned(home: Home, painter: str, picture: Picture) -> Picture:
+    """A picture as it was before it was signed: what is published is compared, and signed, from there."""
+    content = picture.file.read_bytes()
+    if not has_credentials(content):
+        return picture
+    file = waiting_room(home, painter) / f"{picture.record.id}.png"
+    with writing(file) as temporary:
+        temporary.write_bytes(without_credentials(content))
+    return Picture(picture.record.model_copy(update={"sha256": sha256_of(file)}), file)
+
+
+def signed(home: Home, site: Site, house: House, hashes: dict[str, str], progress: Progress) -> Site:
+    """The site with its enlarged pictures signed; one that was signed before keeps that signature."""
+    painter = site.provenance.adapter.painter
+    by_path = {record.path: record for record in site.records if record.enlarged_by}
+    wanted = {
+        name: record
+        for path, record in by_path.items()
+        for name in (path.removesuffix(".png") + suffix for suffix in _PICTURES)
+        if name in site.contents
+    }
+    contents = dict(site.contents)
+    with progress.task("content credentials", len(wanted)) as advance:
+        for name, record in wanted.items():
+            content = _signed_before(home, painter, name, hashes[name])
+            if content is None:
+                statement = _statement(record, site.provenance)
+                content = house.sign(_bytes_of(contents[name]), name, statement)
+            contents[name] = content
+            advance(note=name)
+    records = tuple(
+        record.model_copy(update={"sha256": hash_of(contents[record.path])}) if record.path in by_path else record
+        for record in site.records
+    )
+    contents["provenance.json"] = provenance_json(site.provenance, records).encode()
+    contents[CERTIFICATE] = house.certificate
+    return replace(site, contents=contents, records=records)
+
+
+def _signed_before(home: Home, painter: str, name: str, unsigned_sha256: str) -> bytes | None:
+    """The same picture as this house has signed it for an earlier version, or for the site in place."""
+    shelf = Shelf(home.root / "gallery", painter)
+    for folder in (shelf.site, *(shelf.folder / version.id for version in reversed(shelf.versions()))):
+        file = inside(folder, name)
+        content = file.read_bytes() if file.is_file() else b""
+        plain = without_credentials(content)
+        same = plain != content and hashlib.sha256(plain).hexdigest() == unsigned_sha256
+        if same and check_credentials(content, home).state == "house":
+            return content
+    return None
+
+
+def _statement(record: Sample, provenance: Provenance) -> dict[str, Any]:
+    """What a picture's manifest states; the scans by one hash of their sorted sha256, as in provenance.json."""
+    adapter = provenance.adapter
+    facts = {name: str(value) for name, value in sample_facts(record).items()}
+    scans = "".join(f"{sha256}\n" for sha256 in sorted(adapter.scan_sha256s))
+    return facts | {
+        "adapter_sha256": adapter.sha256,
+        "enlarged_by": record.enlarged_by,
+        "scans": str(len(adapter.scan_sha256s)),
+        "scans_sha256": hashlib.sha256(scans.encode()).hexdigest(),
+    }
+
+
+def _bytes_of(content: bytes | Path) -> bytes:
+    return content.read_bytes() if isinstance(content, Path) else content

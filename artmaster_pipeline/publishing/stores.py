@@ -1,0 +1,186 @@
+"""Object stores (S3 and what speaks like it, Google Cloud Storage, Azure Blob Storage) through fsspec.
+
+A store has no folders to rename. So a version is sent whole to a prefix of its own, checked there, and only then small
+pages are written over that lead to it:
+
+    URL/<painter>/versions/<id>/...   the site; never written over, never removed
+    URL/<painter>/index.html ...      one small page for each page of the site, leading to the current version
+    URL/<painter>/current.json        which version that is
+    URL/<painter>/versions/index.html leads to the page over all painters
+    URL/index.html                    the page over all painters there
+"""
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from artmaster_pipeline.errors import ArtMasterError
+from artmaster_pipeline.files import check_slug, sha256_of
+from artmaster_pipeline.gallery.pages import PAGE
+from artmaster_pipeline.progress import Progress
+from artmaster_pipeline.publishing.targets import Copied, Published, is_ours, pages_over, refusals
+from artmaster_pipeline.records import MANIFEST, Sample
+
+CURRENT = "current.json"
+
+_MISSING = "Object stores need the extra `cloud`: pip install 'artmaster-pipeline[cloud]'"
+_REMEDY = (
+    "Check the bucket's name, the network, and that your credentials for it may write, then run the command again."
+)
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".jsonl": "application/jsonl",
+    ".txt": "text/plain; charset=utf-8",
+    ".md": "text/markdown; charset=utf-8",
+    ".pem": "application/x-pem-file",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".webp": "image/webp",
+    ".svg": "image/svg+xml",
+}
+_FOR_EVER, _ASK_FIRST = "public, max-age=31536000, immutable", "no-cache"
+_LEADING = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{title}</title>
+<meta name="generator" content="ArtMaster">
+<meta http-equiv="refresh" content="0; url={target}">
+<link rel="canonical" href="{target}">
+</head>
+<body><p><a href="{target}">{title}</a></p></body>
+</html>
+"""
+
+
+@dataclass(frozen=True)
+class Store:
+    """A prefix of a bucket."""
+
+    url: str
+
+    def put(self, site: Published, progress: Progress) -> Copied:
+        """Send what is not there yet, check all of it, then let the pages lead to it."""
+        with refusals(self.url, _REMEDY, _MISSING):
+            import fsspec
+
+            store, root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
+            root = root.rstrip("/")
+            sent = self._send(store, f"{root}/{_place(site)}", site, progress)
+            self._switch(store, f"{root}/{site.painter}", site)
+            self._renew_pages(store, root, site, progress)
+        return Copied(f"{self.url}/{site.painter}/{PAGE}", site.version, sent, len(site.files) - sent)
+
+    def _send(self, store: Any, place: str, site: Published, progress: Progress) -> int:
+        """Send the files of a version that are not there whole; gives how many that were."""
+        there = {name: info["size"] for name, info in store.find(place, detail=True).items()}
+        missing = [
+            (name, file)
+            for name, file in site.files.items()
+            if there.get(f"{place}/{name}") != file.stat().st_size or not _is_same(store, f"{place}/{name}", file)
+        ]
+        total = len(site.files)
+        with progress.task(f"copying to {self.url}", total, total - len(missing)) as advance:
+            for name, file in missing:
+                store.put_file(str(file), f"{place}/{name}", **_said(self.url, name, _FOR_EVER))
+                if not _is_same(store, f"{place}/{name}", file):
+                    raise ArtMasterError(
+                        f"{self.url}: {site.painter}/{name} did not arrive as it was sent. The site there is "
+                        "unchanged; run the command again."
+                    )
+                advance(note=name)
+        return len(missing)
+
+    def _switch(self, store: Any, folder: str, site: Published) -> None:
+        current = {"version": site.version.id, "adapter": site.version.adapter_id, "made": site.version.made}
+        text = json.dumps(current, indent=2, sort_keys=True) + "\n"
+        self._write(store, f"{folder}/{CURRENT}", text.encode())
+        pages = [name for name in site.files if name.endswith(".html")]  # the first page is the last of them
+        for name in pages:
+            page = _leading(site.painter, f"{'../' * name.count('/')}versions/{site.version.id}/{name}")
+            self._write(store, f"{folder}/{name}", page)
+
+    def _renew_pages(self, store: Any, root: str, site: Published, progress: Progress) -> None:
+        galleries: dict[str, Sequence[Sample]] = {}
+        folders: dict[str, str] = {}
+        for file in sorted(store.glob(f"{root}/*/{CURRENT}")):
+            painter = check_slug(file.split("/")[-2])
+            version = str(json.loads(store.cat_file(file))["version"])
+            folders[painter] = f"{painter}/versions/{version}"
+            lines = store.cat_file(f"{root}/{folders[painter]}/{MANIFEST}").decode().splitlines()
+            galleries[painter] = [Sample.model_validate_json(line) for line in lines]
+        for name, page in pages_over(site.home, galleries, folders).items():
+            there = store.cat_file(f"{root}/{name}") if store.exists(f"{root}/{name}") else b""
+            if there and not is_ours(there.decode(errors="replace")):
+                progress.say(f"{self.url}/{name} is not a page of ArtMaster: it is left as it is.")
+            elif there != page:
+                self._write(store, f"{root}/{name}", page)
+            up = _leading("All painters", f"../../{name}")  # a site's link to the folder above it ends here
+            self._write(store, f"{root}/{site.painter}/versions/{name}", up)
+
+    def _write(self, store: Any, path: str, content: bytes) -> None:
+        store.pipe_file(path, content, **_said(self.url, path, _ASK_FIRST))
+
+
+def _place(site: Published) -> str:
+    return f"{site.painter}/versions/{site.version.id}"
+
+
+def _leading(title: str, target: str) -> bytes:
+    """A page that leads to another one, with and without scripts."""
+    return _LEADING.format(title=html.escape(title), target=html.escape(quote(target))).encode()
+
+
+def _said(url: str, name: str, caching: str) -> Mapping[str, Any]:
+    """What is to be said with a file, in the words of each store: its content type, and how long it may be cached."""
+    kind = _TYPES.get(Path(name).suffix.lower(), "application/octet-stream")
+    scheme = url.split("://", maxsplit=1)[0]
+    if scheme == "s3":
+        return {"ContentType": kind, "CacheControl": caching}
+    if scheme == "gs":
+        return {"content_type": kind, "fixed_key_metadata": {"cache_control": caching}}
+    if scheme == "az":
+        from azure.storage.blob import ContentSettings
+
+        return {"content_settings": ContentSettings(content_type=kind, cache_control=caching)}
+    return {}
+
+
+def _is_same(store: Any, path: str, file: Path) -> bool:
+    """Whether the object has the file's content: by the md5 that the store tells, else by reading it back."""
+    info = store.info(path)
+    if info["size"] != file.stat().st_size:
+        return False
+    with file.open("rb") as content:
+        md5 = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).digest()
+    told = (info.get("ETag"), info.get("md5Hash"), (info.get("content_settings") or {}).get("content_md5"))
+    if any(said and _md5(said) == md5 for said in told):
+        return True
+    return _sha256_there(store, path) == sha256_of(file)  # an ETag of many parts or of an encrypted object is no md5
+
+
+def _md5(said: str | bytes | bytearray) -> bytes:
+    """An md5 as stores write it: hexadecimal in quotes (S3), base64 (Google), bytes (Azure)."""
+    if not isinstance(said, str):
+        return bytes(said)
+    try:
+        return bytes.fromhex(said.strip('"')) if len(said.strip('"')) == 32 else base64.b64decode(said)
+    except ValueError:
+        return b""
+
+
+def _sha256_there(store: Any, path: str) -> str:
+    with store.open(path, "rb") as content:
+        digest = hashlib.sha256()
+        while block := content.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

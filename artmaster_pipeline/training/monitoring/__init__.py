@@ -1,0 +1,1 @@
+"""What is watched while an adapter is trained: validation, curves, pictures for TensorBoard."""
