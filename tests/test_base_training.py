@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from artmaster_pipeline.base_models.miniature import train_base
 from artmaster_pipeline.base_models.miniature.first_weights import (
     begin_as_block_transform,
     principal_components,
 )
+from artmaster_pipeline.base_models.miniature.train import train_base
 from artmaster_pipeline.base_models.miniature.training_pictures import (
     UNTAUGHT_STYLE,
     crop_shards,
