@@ -154,7 +154,7 @@ def test_the_model_is_asked_for_noise_minus_latent():
     from artmaster_pipeline.base_models.flux.velocity import TextEmbedding, predict_velocity
     from artmaster_pipeline.training.losses.flow_matching import (
         add_noise,
-        clean_of,
+        clean_latents,
         step_generator,
         velocity_loss,
     )
@@ -173,7 +173,7 @@ def test_the_model_is_asked_for_noise_minus_latent():
     noised = add_noise(latents, torch.tensor([0.3, 0.8]), step_generator(0, 1))
     predicted = predict_velocity(KnowsTheLatents(), noised.noisy, noised.sigmas, text, 1.0, torch.float32)
     assert velocity_loss(predicted, noised).item() < 1e-9
-    assert torch.allclose(clean_of(noised, predicted), latents, atol=1e-5)
+    assert torch.allclose(clean_latents(noised, predicted), latents, atol=1e-5)
 
 
 # --- what comes of it

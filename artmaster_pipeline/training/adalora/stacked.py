@@ -3,8 +3,8 @@
 An adapter has thousands of small matrices. Kept one by one, the upkeep of AdaLoRA (orthogonality, importance, masks,
 the optimizer) is tens of thousands of small operations a step; kept in stacks it is a few dozen. PEFT's modules still
 own their parameters, which become views of the stacks, so names, saving and switching off stay PEFT's. What the layers
-compute with are working copies in the model's dtype, with E and the scale multiplied in; their gradients are turned
-into those of A, B and E stack by stack (the chain rule, nothing more).
+compute with are working copies in the model's dtype, with E and the scale multiplied in; their gradients are summed in
+fp32 over all backward passes of a step, and turned into those of A, B and E stack by stack (the chain rule, no more).
 """
 
 import re
@@ -35,7 +35,8 @@ def is_of(layer: str, kinds: Iterable[str]) -> bool:
 class LayerGroup:
     """Layers of one shape that learn in the same stages: A is (layers, r, in), B (layers, out, r), E (layers, r, 1).
 
-    Plain LoRA has no E. `down` and `up` are the working copies of E A and B, with gradients.
+    Plain LoRA has no E. `down` and `up` are the working copies of E A and B. Their gradients, `down_grad` and
+    `up_grad`, are in fp32 at least: summed in bf16, a step would depend on how many backward passes it is made in.
     """
 
     layers: tuple[str, ...]
@@ -184,36 +185,49 @@ def _group(
     e = stack("E") if f"{layers[0]}.lora_E" in named else None
     down, up = torch.zeros_like(a, dtype=dtype), torch.zeros_like(b, dtype=dtype)
     down, up = down.detach(), up.detach()
-    return LayerGroup(tuple(layers), learns, a, b, e, down, up, torch.zeros_like(down), torch.zeros_like(up))
+    wide = torch.promote_types(dtype, torch.float32)
+    grads = torch.zeros_like(down, dtype=wide), torch.zeros_like(up, dtype=wide)
+    return LayerGroup(tuple(layers), learns, a, b, e, down, up, *grads)
 
 
 def _use(group: LayerGroup, modules: dict[str, Any]) -> "list[torch.Tensor]":
-    """Let the group's layers compute with the working copies; gives those as leaves, two for each layer."""
+    """Let the group's layers compute with the working copies; gives the leaves of their gradients, two for each layer.
+
+    A working copy in bf16 could only have a gradient in bf16. So a leaf of its own stands for it in the graph: fp32 and
+    of the same shape, but a single number spread over it (stride 0), which takes no memory and is never computed with.
+    """
     leaves = []
     for number, layer in enumerate(group.layers):
-        down, up = group.down[number], group.up[number]
-        for leaf, grad in ((down, group.down_grad[number]), (up, group.up_grad[number])):
-            leaf.requires_grad_(True)
-            leaf.grad = grad
-            leaves.append(leaf)
-        modules[layer].forward = _forward(modules[layer], down, up)
+        pair = _leaf(group.down_grad[number]), _leaf(group.up_grad[number])
+        modules[layer].forward = _forward(modules[layer], group.down[number], group.up[number], *pair)
+        leaves += pair
     return leaves
 
 
-def _forward(module: Any, down: "torch.Tensor", up: "torch.Tensor") -> "Callable[[torch.Tensor], torch.Tensor]":
+def _leaf(grad: "torch.Tensor") -> "torch.Tensor":
+    import torch
+
+    leaf = torch.zeros((), dtype=grad.dtype, device=grad.device).expand(grad.shape).requires_grad_(True)
+    leaf.grad = grad
+    return leaf
+
+
+def _forward(
+    module: Any, down: "torch.Tensor", up: "torch.Tensor", down_leaf: "torch.Tensor", up_leaf: "torch.Tensor"
+) -> "Callable[[torch.Tensor], torch.Tensor]":
     import torch
 
     plain = type(module.base_layer) is torch.nn.Linear
-    linear = _linear()
+    linear, change = _linear(), _change()
 
     def forward(x: "torch.Tensor") -> "torch.Tensor":
         if module.disable_adapters:
             return module.base_layer(x)
+        adapter = (down, up, down_leaf, up_leaf)
         if plain:
-            return linear(x.to(down.dtype), module.base_layer.weight, module.base_layer.bias, down, up)
+            return linear(x.to(down.dtype), module.base_layer.weight, module.base_layer.bias, *adapter)
         result = module.base_layer(x)
-        small = x.to(down.dtype) @ down.T
-        return result + (small @ up.T).to(result.dtype)
+        return result + change(x.to(down.dtype), *adapter).to(result.dtype)
 
     return forward
 
@@ -229,7 +243,7 @@ def _linear() -> Any:
 
     class Linear(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: Any, x: Any, weight: Any, bias: Any, down: Any, up: Any) -> Any:
+        def forward(ctx: Any, x: Any, weight: Any, bias: Any, down: Any, up: Any, *leaves: Any) -> Any:
             flat = x.flatten(0, -2)
             small = flat @ down.T
             result = torch.nn.functional.linear(flat, weight, bias)
@@ -245,8 +259,47 @@ def _linear() -> Any:
             by_x = by_down = by_up = None
             if ctx.needs_input_grad[0]:
                 by_x = (rows @ weight).addmm_(back, down).view(*grad.shape[:-1], weight.shape[1])
-            if ctx.needs_input_grad[3]:
-                by_down, by_up = back.T @ flat, rows.T @ small
-            return by_x, None, None, by_down, by_up
+            if ctx.needs_input_grad[5]:
+                by_down, by_up = _in_fp32(back.T, flat), _in_fp32(rows.T, small)
+            return by_x, None, None, None, None, by_down, by_up
 
     return Linear.apply
+
+
+@cache
+def _change() -> Any:
+    """The term up (down x) alone, beside a base layer that does its product itself, such as one of 4-bit weights."""
+    import torch
+
+    class Change(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any, down: Any, up: Any, *leaves: Any) -> Any:
+            flat = x.flatten(0, -2)
+            small = flat @ down.T
+            ctx.save_for_backward(flat, small, down, up)
+            return (small @ up.T).view(*x.shape[:-1], len(up))
+
+        @staticmethod
+        def backward(ctx: Any, grad: Any) -> Any:
+            flat, small, down, up = ctx.saved_tensors
+            rows = grad.reshape(-1, grad.shape[-1])
+            back = rows @ up
+            by_x = by_down = by_up = None
+            if ctx.needs_input_grad[0]:
+                by_x = (back @ down).view(*grad.shape[:-1], down.shape[1])
+            if ctx.needs_input_grad[3]:
+                by_down, by_up = _in_fp32(back.T, flat), _in_fp32(rows.T, small)
+            return by_x, None, None, by_down, by_up
+
+    return Change.apply
+
+
+def _in_fp32(a: "torch.Tensor", b: "torch.Tensor") -> "torch.Tensor":
+    """The matrix product, not rounded to less than fp32: the kernels add up in fp32 anyhow, whatever they are given."""
+    import torch
+
+    if a.dtype not in (torch.bfloat16, torch.float16):
+        return a @ b
+    if a.device.type == "cpu":  # has no product of another dtype than its factors'
+        return a.float() @ b.float()
+    return torch.mm(a, b, out_dtype=torch.float32)

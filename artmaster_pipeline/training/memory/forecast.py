@@ -74,7 +74,7 @@ import artmaster_pipeline.training.trainer
 x = torch.rand(4, 8, 64, 64, requires_grad=True)
 y = torch.nn.functional.scaled_dot_product_attention(x, x, x) @ x
 torch.nn.functional.conv2d(y, x[:, :, :3, :3]).sum().backward()
-from artmaster_pipeline.training.memory import peak_of_this_process
+from artmaster_pipeline.training.memory.forecast import peak_of_this_process
 print(peak_of_this_process())
 """  # some arithmetic, because kernels become resident when they first run
 
@@ -261,7 +261,7 @@ def _resident(profile: Profile) -> dict[str, float]:
     importance = 8.0 if settings.adapter == "adalora" else 0.0
     return {
         "base model": counted.linear * linear + counted.other * each,
-        "adapter and its gradients": trained * (8.0 + 2 * each),  # fp32, and working copies in the model's dtype
+        "adapter and its gradients": trained * (12.0 + each),  # fp32; the working copies alone in the model's dtype
         f"optimizer ({settings.optimizer})": trained * _MOMENTS[settings.optimizer],
         "AdaLoRA's importance": trained * importance,
         "running mean (ema_decay)": trained * 4.0 if settings.ema_decay else 0.0,
