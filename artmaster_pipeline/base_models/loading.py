@@ -6,6 +6,7 @@ from typing import Any
 
 from artmaster_pipeline.base_models.hub import Source, find_source, hub_refusals
 from artmaster_pipeline.base_models.miniature.model import quiet_libraries
+from artmaster_pipeline.base_models.precision import settle_precision
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement, WrongUse
 from artmaster_pipeline.settings import Profile
 
@@ -23,6 +24,7 @@ def load_pipeline(profile: Profile, parts: Iterable[str] = PARTS) -> Any:
     if unknown := sorted(set(wanted) - set(PARTS)):
         raise WrongUse(f"A FLUX pipeline has no part {', '.join(unknown)}: choose from {', '.join(PARTS)}.")
     check_device(profile)
+    settle_precision()
     quiet_libraries()
     pipe = _read(profile, find_source(profile), wanted)
     pipe.set_progress_bar_config(disable=True)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from artmaster_pipeline.base_models.compiling import compile_repeated_blocks
 from artmaster_pipeline.base_models.flux.velocity import TextEmbedding, predict_velocity
 from artmaster_pipeline.settings import TrainingSettings
 from artmaster_pipeline.training.adalora import injecting as adalora
@@ -84,8 +85,7 @@ class Learner:
         self.averages = [t.detach().clone() for t in self.stacks.tensors] if settings.ema_decay else []
         self._stage = 0
         if settings.compile_blocks:
-            # a form for every size, batch and kind of pass; PyTorch gives up at 8 unless told otherwise
-            transformer.compile_repeated_blocks(fullgraph=True, dynamic=False, recompile_limit=64)
+            compile_repeated_blocks(transformer)
 
     @property
     def total_rank(self) -> int:
