@@ -4,12 +4,11 @@ import os
 import sys
 
 import typer
-from rich.markup import escape
 
 from artmaster_pipeline.cli import drawing, evaluating, lineage, machine, painters, publishing, running
 from artmaster_pipeline.cli.options import HomeOption
-from artmaster_pipeline.cli.printing import err
 from artmaster_pipeline.errors import ArtMasterError
+from artmaster_pipeline.terminal import err, guard_streams
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -55,8 +54,9 @@ def _everywhere(home: HomeOption = None) -> None:
 
 def main() -> None:
     """Run the command line; our own errors become one message and their exit code."""
+    guard_streams()
     try:
         app(standalone_mode=True)
     except ArtMasterError as error:
-        err.print(f"[bold red]artmaster:[/bold red] {escape(str(error))}")
+        err.line(("artmaster:", "bold red"), f" {error}")
         sys.exit(error.exit_code)
