@@ -26,14 +26,20 @@ _FULL = re.compile(r"no space left on device|disk quota exceeded|database or dis
 _REASONS: dict[int, tuple[str, str]] = {
     errno.EACCES: ("this user may not read or write it", "Allow it, or work as the user who owns it, {again}"),
     errno.EPERM: ("the system does not allow this here", "Allow it, or work as the user who owns it, {again}"),
-    errno.EROFS: ("its disk can only be read", "Choose a folder on another disk, or mount this one for writing, {again}"),
-    errno.ENOENT: ("it is not there; was it moved or removed meanwhile?", "Put it back, or choose another, {again}"),
+    errno.EROFS: (
+        "its disk can only be read",
+        "Choose a folder on another disk, or mount this one for writing, {again}",
+    ),
+    errno.ENOENT: ("it is not there, or no longer", "Put it back, or choose another, {again}"),
     errno.EEXIST: ("it is already there", "Move it away, or choose another name, {again}"),
     errno.ENOTDIR: ("a part of this path is a file, where a folder is needed", "Choose another place, {again}"),
     errno.EISDIR: ("it is a folder, where a file is needed", "Move it away, or choose another name, {again}"),
     errno.ENOTEMPTY: ("it is a folder that is not empty", "Move it away, or choose another name, {again}"),
     errno.ENAMETOOLONG: ("its name is too long for this disk", "Shorten the name, or a folder's above it, {again}"),
-    errno.EINVAL: ("this disk does not take such a name or such a file", "Choose another name or another disk, {again}"),
+    errno.EINVAL: (
+        "this disk does not take such a name or such a file",
+        "Choose another name or another disk, {again}",
+    ),
     errno.EILSEQ: ("this disk does not take such a name", "Rename it with plain characters, {again}"),
     errno.EIO: ("the disk or the network drive failed", "Check it, or move the files to a sound one, {again}"),
     errno.ELOOP: ("it is a link that leads to itself", "Put the file itself in its place, {again}"),
@@ -86,7 +92,7 @@ def in_words(error: BaseException, root: Path | None = None) -> ArtMasterError |
 
 
 @contextmanager
-def in_product_words(root: Callable[[], Path] | None = None) -> Iterator[None]:
+def in_product_words(root: Callable[[], Path | None] | None = None) -> Iterator[None]:
     """What goes wrong inside leaves as an ArtMasterError where the world outside the code caused it."""
     try:
         yield
@@ -116,7 +122,9 @@ def report_fault(error: BaseException, folder: Path) -> str:
     """Write a fault of the product itself down in `folder` (else in the system's temporary one); what to tell."""
     text = "".join(traceback.format_exception(error))
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
-    said = f"This is a fault of ArtMaster, not of your files or settings ({type(error).__name__}: {_first_line(error)})."
+    said = (
+        f"This is a fault of ArtMaster, not of your files or settings ({type(error).__name__}: {_first_line(error)})."
+    )
     for place in (folder, Path(tempfile.gettempdir()) / "artmaster-faults"):
         try:
             place.mkdir(parents=True, exist_ok=True)
@@ -153,18 +161,20 @@ def _of_files(error: BaseException, _root: Path | None) -> ArtMasterError | None
     if error.errno in _WITHOUT_FILE:
         return ArtMasterError(_WITHOUT_FILE[error.errno].format(again=_AGAIN))
     file = _file_of(error)
-    reason, way_out = _REASONS.get(
-        error.errno or 0, (error.strerror or _first_line(error), "Mend that, {again}")
-    )
-    return ArtMasterError(f"{file or 'A file'}: {reason}. {way_out.format(again=_AGAIN)}.")
+    reason, way_out = _REASONS.get(error.errno or 0, (error.strerror or _first_line(error), "Mend that, {again}"))
+    return ArtMasterError(f"{file or _nameless()}: {reason}. {way_out.format(again=_AGAIN)}.")
 
 
 def _of_text(error: BaseException, _root: Path | None) -> ArtMasterError | None:
     """A file that is not what it should be: text in another encoding, broken YAML or JSON."""
     file = _file_of(error)
     if _is_from(error, ("yaml",)):
-        return ArtMasterError(f"{file or 'A settings file'} cannot be read as YAML: {_first_line(error)}. Mend it there.")
-    damaged = isinstance(error, UnicodeDecodeError) or _is(error, "JSONDecodeError", "ValidationError", "SafetensorError")
+        return ArtMasterError(
+            f"{file or 'A settings file'} cannot be read as YAML: {_first_line(error)}. Mend it there."
+        )
+    damaged = isinstance(error, UnicodeDecodeError) or _is(
+        error, "JSONDecodeError", "ValidationError", "SafetensorError"
+    )
     if not damaged or file is None:
         return None
     return ArtMasterError(
@@ -188,8 +198,8 @@ def _of_connections(error: BaseException, _root: Path | None) -> ArtMasterError 
     if not (isinstance(error, ConnectionError) or _is_from(error, _CONNECTION)):
         return None
     return ArtMasterError(
-        f"The other side of a connection did not do as asked ({_first_line(error)}). Check the network, the address and "
-        f"the credentials, {_AGAIN}."
+        f"The other side of a connection did not do as asked ({_first_line(error)}). Check the network, the address "
+        f"and the credentials, {_AGAIN}."
     )
 
 
@@ -207,8 +217,8 @@ def _of_databases(error: BaseException, root: Path | None) -> ArtMasterError | N
             "of runs is in it, and it is begun anew."
         )
     return ArtMasterError(
-        f"{place}: Dagster's record of runs cannot be written or read ({text}). See that the folder is there, that this "
-        f"user may write in it, and that its disk is sound, {_AGAIN}."
+        f"{place}: Dagster's record of runs cannot be written or read ({text}). See that the folder is there, that "
+        f"this user may write in it, and that its disk is sound, {_AGAIN}."
     )
 
 
@@ -221,7 +231,9 @@ def _of_versioning(error: BaseException, root: Path | None) -> ArtMasterError | 
 
 
 def _of_dagster(error: BaseException, _root: Path | None) -> ArtMasterError | None:
-    if not _is_from(error, ("dagster",)) or _is(error, "DagsterExecutionStepExecutionError", "DagsterInvariantViolationError"):
+    if not _is_from(error, ("dagster",)) or _is(
+        error, "DagsterExecutionStepExecutionError", "DagsterInvariantViolationError"
+    ):
         return None
     text = _first_line(error)
     if "partition" in text.lower():
@@ -236,8 +248,8 @@ def _of_pictures(error: BaseException, _root: Path | None) -> ArtMasterError | N
     if not _is_from(error, ("pyvips",)):
         return None
     return ArtMasterError(
-        f"{_file_of(error) or 'A picture'} could not be read or written ({_first_line(error)}). Put a sound file in its "
-        f"place, or mend the disk, {_AGAIN}."
+        f"{_file_of(error) or 'A picture'} could not be read or written ({_first_line(error)}). Put a sound file in "
+        f"its place, or mend the disk, {_AGAIN}."
     )
 
 
@@ -257,6 +269,14 @@ def _file_of(error: BaseException) -> Path | None:
             if isinstance(name, (str, bytes, os.PathLike)) and os.fspath(name):
                 return Path(os.fsdecode(name))
     return _in_hand(error.__traceback__)
+
+
+def _nameless() -> str:
+    try:
+        Path.cwd()
+    except OSError:
+        return "The working folder"
+    return "A file"
 
 
 def _in_hand(trace: TracebackType | None) -> Path | None:

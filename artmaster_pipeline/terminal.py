@@ -23,6 +23,8 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
+from artmaster_pipeline.errors import ArtMasterError
+
 # What a terminal obeys instead of showing it, or what has no shape: controls, formats (bidi, zero width), surrogates,
 # private and unassigned code points, line and paragraph separators. Spaces of other widths are text.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -45,6 +47,10 @@ def plain_json(value: Any, encoding: str = "utf-8") -> str:
     return "".join(c if c == "\n" or (_is_safe(c) and _holds(encoding, c)) else json.dumps(c)[1:-1] for c in text)
 
 
+class ReaderGone(Exception):
+    """Whoever read the output has stopped reading (`artmaster painters list | head -1`): there is nothing to tell."""
+
+
 class Screen(Console):
     """rich's console for the product's own output: strings are words, not markup, and one string is one line."""
 
@@ -64,8 +70,18 @@ class Screen(Console):
         return Text(plain(text, self.encoding))
 
     def print(self, *objects: Any, **how: Any) -> None:
-        """As rich prints, but a string is one line of plain words."""
-        super().print(*(self.words(each) if isinstance(each, str) else each for each in objects), **how)
+        """As rich prints, but a string is one line of plain words.
+
+        Raises ReaderGone where nobody reads any more, ArtMasterError where the output cannot be written.
+        """
+        with self._writing():
+            super().print(*(self.words(each) if isinstance(each, str) else each for each in objects), **how)
+
+    def json(self, value: Any) -> None:
+        """Print `value` as JSON and nothing else; raises as `print` does."""
+        with self._writing():
+            self.file.write(f"{plain_json(value, self.encoding)}\n")
+            self.file.flush()
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """As rich renders; the last word on every piece of text, tables' and progress bars' included."""
@@ -74,8 +90,17 @@ class Screen(Console):
 
     def on_broken_pipe(self) -> None:
         """Whoever reads the output has gone: the caller ends the command."""
-        self.quiet = True
-        raise BrokenPipeError
+        raise ReaderGone
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError as error:
+            raise ReaderGone from error
+        except OSError as error:
+            name = "stderr" if self.stderr else "stdout"
+            raise ArtMasterError(f"{name} cannot be written to ({error.strerror}): choose another place.") from error
 
     def _tamed(self, segment: Segment) -> Segment:
         return segment._replace(text=_by_line(segment.text, self.encoding))

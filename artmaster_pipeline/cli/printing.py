@@ -5,12 +5,12 @@ from typing import Any
 
 from rich.table import Table
 
-from artmaster_pipeline.terminal import out, plain_json
+from artmaster_pipeline.terminal import out
 
 
 def print_json(value: Any) -> None:
     """Print a value as JSON on stdout."""
-    out.file.write(f"{plain_json(value, out.encoding)}\n")
+    out.json(value)
 
 
 def print_table(title: str, rows: list[dict[str, Any]]) -> None:
