@@ -26,9 +26,10 @@ class Progress:
         self._every = every_seconds
 
     def say(self, message: str) -> None:
-        """One line for the log, with nothing in it that could steer a terminal that shows the log."""
-        if self._log:
-            self._log(plain(message))
+        """One line for the log and, where there are bars, above them; nothing in it steers a terminal."""
+        self._note(message)
+        if self._bar:
+            print(plain(message), file=sys.stderr, flush=True)  # noqa: T201 - rich puts it above a bar
 
     @contextmanager
     def task(self, description: str, total: int, done: int = 0) -> Iterator[Advance]:
@@ -44,10 +45,14 @@ class Progress:
                 if now - spoke >= self._every:
                     spoke = now
                     left = (now - began) / max(count - done, 1) * (total - count)
-                    self.say(f"{description}: {count} of {total}, about {left:.0f} s left. {note}".strip())
+                    self._note(f"{description}: {count} of {total}, about {left:.0f} s left. {note}".strip())
 
             yield advance
-            self.say(f"{description}: {count} of {total} in {time.monotonic() - began:.1f} s")
+            self._note(f"{description}: {count} of {total} in {time.monotonic() - began:.1f} s")
+
+    def _note(self, message: str) -> None:
+        if self._log:
+            self._log(plain(message))
 
     @contextmanager
     def _open_bar(self, description: str, total: int, done: int) -> Iterator[Advance]:
@@ -78,7 +83,7 @@ def terminal_progress(log: Callable[[str], None] | None = None) -> Progress:
     def told(message: str) -> None:
         if log:
             log(message)
-        err.line(message)
+        err.say(message)
 
     return Progress(told)
 

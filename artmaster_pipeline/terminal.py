@@ -57,7 +57,7 @@ class Screen(Console):
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, soft_wrap=True, markup=False, emoji=False, highlight=False)
 
-    def line(self, *parts: str | tuple[str, str], style: str = "", end: str = "\n") -> None:
+    def say(self, *parts: str | tuple[str, str], style: str = "", end: str = "\n") -> None:
         """Print one line; a part may come with its style, as ("not published", "bold")."""
         line = Text(style=style, end="")
         for part in parts:

@@ -71,7 +71,7 @@ def test_tables_and_lines_hold_hostile_names_in_every_encoding(monkeypatch: pyte
     screen, raw = printed(monkeypatch, encoding)
     monkeypatch.setattr(printing, "out", screen)
     for name in (*STEERING, "黄山 é [red]x[/red] :smile:"):
-        screen.line(name, (name, "bold"), style="dim")
+        screen.say(name, (name, "bold"), style="dim")
         screen.print(name)
         printing.print_table(name, [{name: name, "b": name}])
         printing.print_json({name: name})

@@ -108,14 +108,14 @@ def _answered() -> int:
 
 def _say(message: object, code: int) -> int:
     with suppress(ReaderGone, ArtMasterError):  # stderr may be what is broken
-        err.line(("artmaster:", "bold red"), f" {message}")
+        err.say(("artmaster:", "bold red"), f" {message}")
     return code
 
 
 def _say_usage(error: Any) -> int:
     context = getattr(error, "ctx", None)
     name = context.command_path if context else "artmaster"
-    if type(error).__name__ == "NoArgsIsHelpError":
+    if context and type(error).__name__ == "NoArgsIsHelpError":
         context.get_help()  # rich prints it
         return int(error.exit_code)
     return _say(f"{error.format_message()} (see: {name} --help)", int(error.exit_code))

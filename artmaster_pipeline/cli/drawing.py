@@ -42,7 +42,7 @@ def generate(
         progress=terminal_progress(),
     )
     for path in paths:
-        out.line(str(path))
+        out.say(str(path))
 
 
 def export(
@@ -62,11 +62,11 @@ def export(
     from artmaster_pipeline.adapters.exporting import export_adapter
 
     done = export_adapter(Home.find(home), painter, file_format, adapter, destination)
-    out.line(f"{short(done.file)} ({done.file.stat().st_size / 1e6:.1f} MB)")
-    out.line(f"Adapter {done.adapter.id} of {painter}, for {done.adapter.base_model}.")
-    out.line("Trigger word, to be said in the prompt: ", (done.adapter.trigger, "bold"))
+    out.say(f"{short(done.file)} ({done.file.stat().st_size / 1e6:.1f} MB)")
+    out.say(f"Adapter {done.adapter.id} of {painter}, for {done.adapter.base_model}.")
+    out.say("Trigger word, to be said in the prompt: ", (done.adapter.trigger, "bold"))
     for hint in done.hints:
-        out.line(f"  {hint}")
+        out.say(f"  {hint}")
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -51,12 +51,12 @@ def evaluate(
         title = f"Nearer to the held-out works than adapter {done.contest.champion_id} by"
         _print_axes(title, done.contest.axes, "gain")
         if done.contest.why_not:
-            out.line(f"Not compared with {done.contest.champion_id}: {done.contest.why_not}.")
-    out.line(done.panel["reading"])
+            out.say(f"Not compared with {done.contest.champion_id}: {done.contest.why_not}.")
+    out.say(done.panel["reading"])
     print_verdict(done.verdict)
     for grid in done.grids:
-        out.line(f"Grid: {short(grid)}")
-    out.line(f"Report: {short(done.report)}")
+        out.say(f"Grid: {short(grid)}")
+    out.say(f"Report: {short(done.report)}")
 
 
 def gate(
@@ -88,16 +88,16 @@ def gate(
         return
     print_verdict(verdict)
     if publish:
-        out.line(f"Next: artmaster run {painter}")
+        out.say(f"Next: artmaster run {painter}")
 
 
 def print_verdict(verdict: "Verdict") -> None:
     """Say whether an adapter's pictures may be published, who decided, and why."""
     said = "may be published" if verdict.publish else "not published"
     by = ", by a person's decision" if verdict.by == "person" else ""
-    out.line(f"Adapter {verdict.adapter_id}: ", (said, "bold"), f"{by}.")
+    out.say(f"Adapter {verdict.adapter_id}: ", (said, "bold"), f"{by}.")
     for reason in verdict.reasons:
-        out.line(f"  - {reason}")
+        out.say(f"  - {reason}")
 
 
 @contextmanager

@@ -22,14 +22,14 @@ def lineage_adapter(
     if json:
         print_json(answer.model_dump(mode="json"))
         return
-    out.line(
+    out.say(
         f"Adapter {answer.adapter.id} of {answer.adapter.painter}: trained on {len(answer.artworks)} artworks "
         f"({len(answer.crops)} crops, {len(answer.training_images)} pictures); "
         f"{len(answer.validation)} artworks for validation; "
         f"judged by {len(answer.held_out)} held-out artworks; {len(answer.samples)} pictures drawn with it."
     )
     for scan in answer.artworks:
-        out.line(f"{scan.sha256}  {scan.path}  {scan.title}")
+        out.say(f"{scan.sha256}  {scan.path}  {scan.title}")
 
 
 def lineage_artwork(
@@ -47,8 +47,8 @@ def lineage_artwork(
         print_json(answer.model_dump(mode="json"))
         return
     for scan in answer.scans:
-        out.line(f"{scan.sha256}  {scan.painter}/{scan.path}  {scan.title}")
+        out.say(f"{scan.sha256}  {scan.painter}/{scan.path}  {scan.title}")
     print_table("Adapters", [use.model_dump() for use in answer.adapters])
     print_table("Published pictures", [{"picture": s.path, "prompt": s.prompt} for s in answer.published])
     if not answer.adapters:
-        out.line("It is in no adapter.")
+        out.say("It is in no adapter.")

@@ -25,14 +25,14 @@ def painters_add(
 
     place = Home.find(home)
     added = add_scans(place, slug, scans_dir, name=name, trigger=trigger, rights=rights, progress=terminal_progress())
-    out.line(
+    out.say(
         f"{slug}: {len(added.added)} added, {len(added.changed)} changed, {len(added.already_there)} already there, "
         f"{len(added.refused)} refused."
     )
     print_table("Refused", [{"file": q.path, "reason": q.reason, "way out": q.remedy} for q in added.refused])
     for line in added.ignored_summary():
-        out.line(line, style="dim")
-    out.line(f"Next: artmaster run {slug}")
+        out.say(line, style="dim")
+    out.say(f"Next: artmaster run {slug}")
 
 
 def painters_list(home: HomeOption = None, json: JsonOption = False) -> None:
@@ -60,4 +60,4 @@ def painters_list(home: HomeOption = None, json: JsonOption = False) -> None:
     elif rows:
         print_table(f"Painters in {place.root}", rows)
     else:
-        out.line(f"No painters in {place.root} yet. Add one: artmaster painters add SLUG FOLDER_OF_SCANS")
+        out.say(f"No painters in {place.root} yet. Add one: artmaster painters add SLUG FOLDER_OF_SCANS")

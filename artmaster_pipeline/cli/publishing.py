@@ -42,7 +42,7 @@ def publish(
         _publish_here(place, painter)
     if to:
         copied = targets.copy_gallery(place, painter, to, terminal_progress())
-        out.line(
+        out.say(
             f"{painter}: version {copied.version.id} is at {copied.where} "
             f"({copied.sent} files sent, {copied.there} were there)."
         )
@@ -63,7 +63,7 @@ def verify(
     else:
         for answer in answers:
             for line in answer.lines():
-                out.line(line)
+                out.say(line)
     if any(answer.state != "intact" for answer in answers):
         raise typer.Exit(1)
 
@@ -75,7 +75,7 @@ def _publish_here(home: Home, painter: str) -> None:
 
     allow_again(home, painter)
     run_painter(home, painter, only="sample_gallery")
-    out.line(f"Gallery: {home.gallery(painter) / 'index.html'}")
+    out.say(f"Gallery: {home.gallery(painter) / 'index.html'}")
 
 
 def _put_back(home: Home, painter: str, version_id: str) -> None:
@@ -85,5 +85,5 @@ def _put_back(home: Home, painter: str, version_id: str) -> None:
     version = put_back(home, painter, version_id)
     if versioning.find_root(home):
         versioning.commit_stage(home, "sample_gallery", painter)
-    out.line(f"{painter}: version {version.id} of {version.made} (adapter {version.adapter_id}) is in place again.")
-    out.line(f"The stage does not undo this. To publish the current adapter's: artmaster publish {painter}")
+    out.say(f"{painter}: version {version.id} of {version.made} (adapter {version.adapter_id}) is in place again.")
+    out.say(f"The stage does not undo this. To publish the current adapter's: artmaster publish {painter}")

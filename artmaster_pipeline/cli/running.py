@@ -26,13 +26,13 @@ def demo(home: HomeOption = None) -> None:
     flag = f"--home {short(place.root)}"
     if not shutil.which("artmaster"):
         activate = Path(sys.executable).with_name("activate")
-        out.line()
-        out.line(("First", "bold"), f"         source {short(activate)}", end="")
-    out.line()
-    out.line(("See it", "bold"), f"        {place.gallery(painter) / 'index.html'}  (open it in a browser)")
-    out.line(("Dagster UI", "bold"), f"    artmaster ui {flag}")
-    out.line(("Try next", "bold"), f'      artmaster generate {painter} "a pavilion above the mist" {flag}')
-    out.line("              artmaster painters add my-painter FOLDER_OF_SCANS && artmaster run my-painter")
+        out.say()
+        out.say(("First", "bold"), f"         source {short(activate)}", end="")
+    out.say()
+    out.say(("See it", "bold"), f"        {place.gallery(painter) / 'index.html'}  (open it in a browser)")
+    out.say(("Dagster UI", "bold"), f"    artmaster ui {flag}")
+    out.say(("Try next", "bold"), f'      artmaster generate {painter} "a pavilion above the mist" {flag}')
+    out.say("              artmaster painters add my-painter FOLDER_OF_SCANS && artmaster run my-painter")
 
 
 def run(
@@ -61,9 +61,9 @@ def train(painter: PainterArgument, home: HomeOption = None, json: JsonOption = 
         print_json(adapter.model_dump(mode="json"))
         return
     said = "trained" if done.made else "already there"
-    out.line(f"Adapter {adapter.id} of {painter}: {said}, {adapter.steps} steps, weights of step {adapter.step}.")
-    out.line(short(place.root / adapter.path))
-    out.line(f"Next: artmaster run {painter}")
+    out.say(f"Adapter {adapter.id} of {painter}: {said}, {adapter.steps} steps, weights of step {adapter.step}.")
+    out.say(short(place.root / adapter.path))
+    out.say(f"Next: artmaster run {painter}")
 
 
 def run_and_report(
@@ -77,27 +77,27 @@ def run_and_report(
 
     report = run_painter(home, painter, profile=profile, until=until, only=only)
     if not report.made and not report.refused:
-        out.line(f"{painter}: everything is up to date, nothing was made.")
+        out.say(f"{painter}: everything is up to date, nothing was made.")
         return
     if report.made:
-        out.line(f"{painter}: made {', '.join(report.made)}.")
+        out.say(f"{painter}: made {', '.join(report.made)}.")
     if report.current and not only:
-        out.line(f"Already current: {', '.join(report.current)}.")
+        out.say(f"Already current: {', '.join(report.current)}.")
     _print_quarantine(home, painter)
     page = home.gallery(painter) / "index.html"
     if "evaluation_grid" in report.made and not report.refused:
         from artmaster_pipeline.evaluation import current_verdict
 
-        out.line(f"Report: {short(current_verdict(home, painter)[1])}")
+        out.say(f"Report: {short(current_verdict(home, painter)[1])}")
     if "sample_gallery" in report.made:
-        out.line(f"Gallery: {page}")
+        out.say(f"Gallery: {page}")
     if report.refused:
         verdict, where = report.refused
         print_verdict(verdict)
-        out.line(f"Report: {short(where)}")
+        out.say(f"Report: {short(where)}")
         stays = f"The gallery of the adapter before stays: {page}" if page.exists() else "No gallery was published."
-        out.line(stays)
-        out.line(f"To overrule: artmaster gate {painter} --adapter {verdict.adapter_id} --publish --reason TEXT")
+        out.say(stays)
+        out.say(f"To overrule: artmaster gate {painter} --adapter {verdict.adapter_id} --publish --reason TEXT")
 
 
 def _print_quarantine(home: Home, painter: str) -> None:
