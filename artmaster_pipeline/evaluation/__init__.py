@@ -1,12 +1,12 @@
 """From an adapter and held-out works to a grid original | base | adapter, a panel of figures, a verdict."""
 
+from artmaster_pipeline.adapters.finding import find_adapter
 from artmaster_pipeline.evaluation.evaluate import (
     Asked,
     Evaluation,
     current_verdict,
     evaluate,
     evaluate_adapter,
-    find_adapter,
     verdict_on,
 )
 from artmaster_pipeline.evaluation.gate import decide

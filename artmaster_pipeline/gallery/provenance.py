@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from artmaster_pipeline.adapters.finding import any_adapter, folder_of, read_snapshot
 from artmaster_pipeline.errors import ArtMasterError
-from artmaster_pipeline.files import inside
 from artmaster_pipeline.pictures import AI_GENERATED
-from artmaster_pipeline.records import MANIFEST, Adapter, AdapterSnapshot, Sample, Scan, read_manifest
+from artmaster_pipeline.records import MANIFEST, SNAPSHOT, Adapter, Sample, Scan, read_manifest
 from artmaster_pipeline.settings import Home
 
 
@@ -31,10 +31,7 @@ def read_provenance(home: Home, adapter: Adapter) -> Provenance:
 
     Raises ArtMasterError where the snapshot does not describe every scan that the adapter names.
     """
-    file = inside(home.root, adapter.path) / "lineage.json"
-    if not file.is_file():
-        raise ArtMasterError(f"{file} is missing, so nobody can say what is in the adapter: run style_adapter again.")
-    snapshot = AdapterSnapshot.model_validate_json(file.read_text(encoding="utf-8"))
+    snapshot = read_snapshot(home, adapter)
     scans = {scan.sha256: scan for scan in snapshot.scans}
     scans |= {
         scan.sha256: scan
@@ -44,7 +41,7 @@ def read_provenance(home: Home, adapter: Adapter) -> Provenance:
     unknown = [sha256 for sha256 in adapter.scan_sha256s if sha256 not in scans]
     if unknown:
         raise ArtMasterError(
-            f"{file} does not describe {len(unknown)} of the adapter's scans ({', '.join(unknown)}): "
+            f"{folder_of(home, adapter) / SNAPSHOT} does not describe {len(unknown)} of the adapter's scans ({', '.join(unknown)}): "
             "run style_adapter again."
         )
     trained = set(adapter.scan_sha256s)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from artmaster_pipeline.adapters.folder import LIVE_CONFIG, LIVE_STATE, live_state
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.settings import TrainingSettings
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
 ADAPTER_NAME = "style"  # must not be a part of a module's path, PEFT matches by substring
-STATE, CONFIG = "state.safetensors", "config.json"
 
 _DOUBLE = r"attn\.(?:to_[qkv]|to_out\.0|add_[qkv]_proj|to_add_out)|ff(?:_context)?\.net\.(?:0\.proj|2)"
 _SINGLE = r"attn\.to_[qkv]|proj_mlp|proj_out"
@@ -93,27 +93,28 @@ def final_scale(settings: TrainingSettings) -> float:
 
 
 def live_scale(folder: Path) -> float:
-    """The scale of a live adapter that `save_live` wrote."""
+    """The scale of the live adapter that `save_live` wrote into an adapter's folder."""
     return float(_read_config(folder)["scale"])
 
 
 def save_live(
     live: "dict[str, torch.Tensor]", folder: Path, settings: TrainingSettings, schedule: RankSchedule
 ) -> None:
-    """Write a live adapter: all of A, B, E as they are, and what rebuilds it at the strength that is kept."""
+    """Write a live adapter into an adapter's folder: all of A, B, E, and what rebuilds it at the kept strength."""
     from safetensors.torch import save_file
 
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: p.detach().cpu().contiguous() for name, p in live.items()}, folder / STATE)
-    (folder / STATE).chmod(0o644)  # safetensors writes for its owner alone
+    state = folder / LIVE_STATE
+    state.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: p.detach().cpu().contiguous() for name, p in live.items()}, state)
+    state.chmod(0o644)  # safetensors writes for its owner alone
     names = ("adapter", "init_r", "target_r", "lora_alpha", "beta1", "beta2", "allocate_every", "orth_reg_weight")
     content = settings.model_dump(mode="json", include=set(names))
     content |= vars(schedule) | {"scale": final_scale(settings), "layers": sorted(_layers(live))}
-    write_text(folder / CONFIG, json.dumps(content, indent=1, sort_keys=True) + "\n")
+    write_text(folder / LIVE_CONFIG, json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
 def load_live(transformer: Any, folder: Path) -> "PeftModel":
-    """Wrap a transformer with the live adapter that `save_live` wrote. Raises ArtMasterError where it does not fit."""
+    """Wrap a transformer with the live adapter that `save_live` wrote into `folder`. Raises ArtMasterError where it does not fit."""
     import torch
     from peft import get_peft_model
     from safetensors.torch import load_file
@@ -130,7 +131,7 @@ def load_live(transformer: Any, folder: Path) -> "PeftModel":
             f"{len(there.intersection(layers))} of them here): use the profile it was trained with."
         )
     model = get_peft_model(transformer, config, adapter_name=ADAPTER_NAME)
-    saved = load_file(folder / STATE)
+    saved = load_file(live_state(folder))
     with torch.no_grad():
         for name, p in parameters(model).items():
             p.copy_(saved[name])
@@ -151,4 +152,4 @@ def _layers(names: Iterable[str]) -> set[str]:
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
-    return dict(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
+    return dict(json.loads((folder / LIVE_CONFIG).read_text(encoding="utf-8")))
