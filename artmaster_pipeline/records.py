@@ -178,6 +178,11 @@ class Sample(Record):
     strength: float = 1.0  # of the adapter, `adapter` column only
     checkpoint: int = 0  # the training step whose weights were used; 0 for the finished adapter
 
+    @property
+    def drawn_by(self) -> str:
+        """`adapter_ids` in the words of a picture's file: one as it is, several with commas between them."""
+        return ", ".join(self.adapter_ids)
+
     @model_validator(mode="before")
     @classmethod
     def _of_one_adapter(cls, row: Any) -> Any:

@@ -1,8 +1,9 @@
 """What lies in an adapter's folder: the names of its files, its record, log, lineage and model card.
 
-One file there is meant for other programs, the folded LoRA. They look for weights by the ends of names, below the folder
-too (diffusers on the hub, ComfyUI, Forge), and take the first that they find. So whatever else holds tensors, the live
-AdaLoRA and the states of earlier steps, has an ending that none of them takes, though its bytes are safetensors.
+One file there is meant for other programs, the folded LoRA. They look for weights by the ends of names, below the
+folder too (diffusers on the hub, ComfyUI, Forge), and take the first that they find. So whatever else holds tensors,
+the live AdaLoRA and the states of earlier steps, has an ending that none of them takes, though its bytes are
+safetensors.
 """
 
 import json

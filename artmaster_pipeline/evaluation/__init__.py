@@ -1,6 +1,5 @@
 """From an adapter and held-out works to a grid original | base | adapter, a panel of figures, a verdict."""
 
-from artmaster_pipeline.adapters.finding import find_adapter
 from artmaster_pipeline.evaluation.evaluate import (
     Asked,
     Evaluation,
@@ -19,7 +18,6 @@ __all__ = [
     "decide",
     "evaluate",
     "evaluate_adapter",
-    "find_adapter",
     "validation_panel",
     "verdict_on",
 ]

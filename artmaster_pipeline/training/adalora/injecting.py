@@ -114,7 +114,10 @@ def save_live(
 
 
 def load_live(transformer: Any, folder: Path) -> "PeftModel":
-    """Wrap a transformer with the live adapter that `save_live` wrote into `folder`. Raises ArtMasterError where it does not fit."""
+    """Wrap a transformer with the live adapter that `save_live` wrote into an adapter's folder.
+
+    Raises ArtMasterError where it does not fit.
+    """
     import torch
     from peft import get_peft_model
     from safetensors.torch import load_file
