@@ -32,12 +32,12 @@ from artmaster_pipeline.settings import Home, load_painter
 LORA = "adapter.safetensors"
 OWN = ".tensors"  # ends the names of safetensors that are not for other programs
 LIVE = "adalora"  # folder of the live AdaLoRA
-LIVE_STATE, LIVE_CONFIG = f"{LIVE}/state{OWN}", f"{LIVE}/config.json"
+STATE, CONFIG = f"state{OWN}", "config.json"  # in it: the tensors, and what rebuilds it from them
 KEPT = "checkpoints"  # folder of folded adapters of earlier steps
 LOG, WATCH = "log.jsonl", "watch.jsonl"
 LOSS_PLOT, RANK_PLOT, WATCH_PLOT, SAMPLES_SHEET = "loss.png", "ranks.png", "watch.png", "samples.png"
 CARD = "README.md"
-_FOREIGN = ".safetensors"  # how LIVE_STATE and the files of KEPT ended once, where other programs took them
+_FOREIGN = ".safetensors"  # how STATE and the files of KEPT ended once, where other programs took them
 _CARD_TEMPLATE = Path(__file__).parent / "model_card.md.jinja"
 
 
@@ -65,14 +65,14 @@ def weights_file(folder: Path, step: int = 0) -> Path:
     return _there(folder / kept_name(step)) if step else folder / LORA
 
 
-def live_state(folder: Path) -> Path:
-    """The tensors of the live AdaLoRA."""
-    return _there(folder / LIVE_STATE)
+def live_state(live_folder: Path) -> Path:
+    """The tensors of a live AdaLoRA, in the adapter's folder LIVE."""
+    return _there(live_folder / STATE)
 
 
 def hide_own_tensors(folder: Path) -> None:
     """Rename what an older version left where other programs take it for the adapter."""
-    for old in (folder / LIVE_STATE).with_suffix(_FOREIGN), *(folder / KEPT).glob(f"step-*{_FOREIGN}"):
+    for old in (folder / LIVE / STATE).with_suffix(_FOREIGN), *(folder / KEPT).glob(f"step-*{_FOREIGN}"):
         if old.is_file():
             old.replace(old.with_suffix(OWN))
 

@@ -55,7 +55,7 @@ def live_and_folded(pipe: Any, folder: Path, profile: Profile) -> dict[str, floa
     pipe.load_lora_weights(str(folder), weight_name=LORA, adapter_name=ADAPTER_NAME)
     folded = _predict(pipe.transformer, profile)
     pipe.unload_lora_weights()
-    load_live(pipe.transformer, folder)
+    load_live(pipe.transformer, folder / LIVE)
     live = _predict(pipe.transformer, profile)
     return {
         "folded_difference": (live - folded).abs().max().item(),
@@ -72,8 +72,8 @@ def weights_difference(folder: Path) -> float:
     import torch
     from safetensors.torch import load_file
 
-    live, folded = load_file(live_state(folder)), load_file(folder / LORA)
-    factor = live_scale(folder)
+    live, folded = load_file(live_state(folder / LIVE)), load_file(folder / LORA)
+    factor = live_scale(folder / LIVE)
     worst = 0.0
     for name in sorted(name for name in live if name.endswith(".lora_E")):
         a, b, e = (live[f"{name[:-1]}{part}"] for part in "ABE")

@@ -6,13 +6,14 @@ from typing import Any
 
 from artmaster_pipeline.adapters.finding import known_adapters
 from artmaster_pipeline.adapters.folder import (
-    LIVE_CONFIG,
-    LIVE_STATE,
+    CONFIG,
+    LIVE,
     LOG,
     LORA,
     LOSS_PLOT,
     RANK_PLOT,
     SAMPLES_SHEET,
+    STATE,
     WATCH,
     WATCH_PLOT,
     hide_own_tensors,
@@ -44,7 +45,7 @@ from artmaster_pipeline.training.schedule import rank_schedule
 from artmaster_pipeline.training.trainer import Job, Trained, run
 
 _TRAINER = 3  # raise when the same pictures and settings would give another adapter
-_FILES = (LORA, LOG, WATCH, LOSS_PLOT, RANK_PLOT, WATCH_PLOT, LIVE_STATE, LIVE_CONFIG)
+_FILES = (LORA, LOG, WATCH, LOSS_PLOT, RANK_PLOT, WATCH_PLOT, f"{LIVE}/{STATE}", f"{LIVE}/{CONFIG}")
 # What decides nothing about the weights; how the validation works are asked counts only where the panel chooses.
 _WATCHING = {"loss_every", "sigmas", "samples_every", "samples"}
 
@@ -175,7 +176,7 @@ def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tup
     live, settings, history = trained.live, job.profile.training, trained.history
     scale = adalora.final_scale(settings)
     save_folded(live, scale, folder / LORA)
-    adalora.save_live(live, folder, settings, rank_schedule(job.steps, settings))
+    adalora.save_live(live, folder / LIVE, settings, rank_schedule(job.steps, settings))
     for file in sorted(job.kept_folder.glob("step-*.safetensors")):
         if file != job.kept(trained.step):
             state = folder / kept_name(int(file.stem.removeprefix("step-")))

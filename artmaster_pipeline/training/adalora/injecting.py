@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from artmaster_pipeline.adapters.folder import LIVE_CONFIG, LIVE_STATE, live_state
+from artmaster_pipeline.adapters.folder import CONFIG, STATE, live_state
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.settings import TrainingSettings
@@ -93,31 +93,27 @@ def final_scale(settings: TrainingSettings) -> float:
 
 
 def live_scale(folder: Path) -> float:
-    """The scale of the live adapter that `save_live` wrote into an adapter's folder."""
+    """The scale of a live adapter that `save_live` wrote."""
     return float(_read_config(folder)["scale"])
 
 
 def save_live(
     live: "dict[str, torch.Tensor]", folder: Path, settings: TrainingSettings, schedule: RankSchedule
 ) -> None:
-    """Write a live adapter into an adapter's folder: all of A, B, E, and what rebuilds it at the kept strength."""
+    """Write a live adapter: all of A, B, E as they are, and what rebuilds it at the strength that is kept."""
     from safetensors.torch import save_file
 
-    state = folder / LIVE_STATE
-    state.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: p.detach().cpu().contiguous() for name, p in live.items()}, state)
-    state.chmod(0o644)  # safetensors writes for its owner alone
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: p.detach().cpu().contiguous() for name, p in live.items()}, folder / STATE)
+    (folder / STATE).chmod(0o644)  # safetensors writes for its owner alone
     names = ("adapter", "init_r", "target_r", "lora_alpha", "beta1", "beta2", "allocate_every", "orth_reg_weight")
     content = settings.model_dump(mode="json", include=set(names))
     content |= vars(schedule) | {"scale": final_scale(settings), "layers": sorted(_layers(live))}
-    write_text(folder / LIVE_CONFIG, json.dumps(content, indent=1, sort_keys=True) + "\n")
+    write_text(folder / CONFIG, json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
 def load_live(transformer: Any, folder: Path) -> "PeftModel":
-    """Wrap a transformer with the live adapter that `save_live` wrote into an adapter's folder.
-
-    Raises ArtMasterError where it does not fit.
-    """
+    """Wrap a transformer with the live adapter that `save_live` wrote. Raises ArtMasterError where it does not fit."""
     import torch
     from peft import get_peft_model
     from safetensors.torch import load_file
@@ -155,4 +151,4 @@ def _layers(names: Iterable[str]) -> set[str]:
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
-    return dict(json.loads((folder / LIVE_CONFIG).read_text(encoding="utf-8")))
+    return dict(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
