@@ -97,7 +97,7 @@ def test_a_training_that_begins_anew_shows_nothing_of_the_attempt_before_and_tou
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from artmaster_pipeline.training.tensorboard import EventWriter
+from artmaster_pipeline.training.monitoring.tensorboard import EventWriter
 journal = EventWriter(Path(sys.argv[1]), 0)
 for step in range(1, 9):
     journal.scalars(step, {"loss": 1.0})
