@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -289,7 +288,8 @@ def _weights(batches: Sequence[Sequence[Example]]) -> list[float]:
     Pictures of one size weigh as their places do; sizes as many as they have pictures.
     """
     pictures = sum(len(batch) for batch in batches)
-    counts, places = Counter[Any](), Counter[Any]()
+    shapes = {example.latent.shape for batch in batches for example in batch}
+    counts, places = dict.fromkeys(shapes, 0), dict.fromkeys(shapes, 0.0)
     for batch in batches:
         for example in batch:
             counts[example.latent.shape] += 1

@@ -196,7 +196,7 @@ def _use(group: LayerGroup, modules: dict[str, Any]) -> "list[torch.Tensor]":
     A working copy in bf16 could only have a gradient in bf16. So a leaf of its own stands for it in the graph: fp32 and
     of the same shape, but a single number spread over it (stride 0), which takes no memory and is never computed with.
     """
-    leaves = []
+    leaves: list[torch.Tensor] = []
     for number, layer in enumerate(group.layers):
         pair = _leaf(group.down_grad[number]), _leaf(group.up_grad[number])
         modules[layer].forward = _forward(modules[layer], group.down[number], group.up[number], *pair)
