@@ -9,7 +9,7 @@ from typing import Any
 
 from artmaster_pipeline.adapters.finding import find_adapter, folder_of
 from artmaster_pipeline.errors import WrongUse
-from artmaster_pipeline.files import inside
+from artmaster_pipeline.files import check_folder, inside
 from artmaster_pipeline.pictures import AI_GENERATED, is_whole, write_png
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import Adapter, identity
@@ -54,6 +54,7 @@ def generate(
         shapes = " or ".join(f"{width}x{height}" for width, height in CROP_SIZES)
         raise WrongUse(f"{size[0]}x{size[1]} is not a size that adapters are trained for: choose {shapes}.")
     adapter = find_adapter(home, painter, profile, adapter_id)
+    check_folder(out)
     said = _with_trigger(prompt, adapter.trigger)
     network = _network(profile) if enlarge else None
     wanted = _wanted(adapter, profile, said, range(seed, seed + count), size, network, out)
