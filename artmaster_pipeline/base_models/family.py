@@ -153,7 +153,7 @@ class Family(ABC):
     def shift(self, scheduler: Any, tokens: int) -> float:
         """By what factor the noise schedule favours high noise for so many image tokens; 1 is not at all."""
 
-    def negative_prompt(self, pipe: Any, guidance_scale: float) -> str | None:
+    def negative_prompt(self, guidance_scale: float) -> str | None:
         """The prompt that drawing takes away from, where this guidance asks for one; None where it does not."""
         return None
 

@@ -34,6 +34,7 @@ from artmaster_pipeline.records import (
     read_manifest,
     write_manifest,
 )
+from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import Home, Profile, load_painter
 from artmaster_pipeline.training.adalora import injecting as adalora
 from artmaster_pipeline.training.monitoring.watch import Judge, JudgeFor
@@ -47,6 +48,7 @@ _FILES = (LORA, LOG, WATCH, LOSS_PLOT, RANK_PLOT, WATCH_PLOT, f"{LIVE}/{adalora.
 _WATCHING = {"loss_every", "sigmas", "samples_every", "samples"}
 
 
+@session()
 def train_adapter(
     home: Home, painter: str, profile: Profile, progress: Progress = SILENT, judge_for: JudgeFor | None = None
 ) -> Outcome[Adapter]:
@@ -61,7 +63,7 @@ def train_adapter(
     from artmaster_pipeline.base_models import base_revision
 
     rows = _training_rows(home, painter)
-    revision, group = base_revision(profile), processes(profile)
+    revision, group = base_revision(profile, home), processes(profile)
     judge = _judge(home, painter, profile, rows, judge_for, progress)
     adapter_id = _adapter_id(painter, profile, revision, rows, judge)
     folder = home.adapters(painter) / adapter_id
@@ -146,7 +148,7 @@ def _adapter_id(
         settings.pop("validation")
         settings.pop("checkpoints")
     else:
-        choice = [profile.evaluation.model_dump(mode="json"), profile.gate.max_drift]
+        choice = [profile.evaluation.deciding(), profile.gate.max_drift]
     base = [revision, profile.device, profile.dtype, profile.quantization]
     sizes = [profile.size_divisor, profile.max_sequence_length]
     return identity("adapter", _TRAINER, painter, base, sizes, settings, pictures, choice)

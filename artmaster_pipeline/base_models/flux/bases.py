@@ -43,7 +43,7 @@ FLUX_DEV = Base(
 MINIATURE = Base(
     name="miniature",
     title="the miniature FLUX of ArtMaster",
-    licence=Licence("mit"),
+    licence=Licence("apache-2.0"),
     architecture="miniature",
     public=False,
 )

@@ -6,7 +6,7 @@ x_t = (1 - sigma) z + sigma eps with z = (vae latent - shift) * scale; the model
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from artmaster_pipeline.base_models.family import Family, KohyaNames, TextEmbedding
 from artmaster_pipeline.base_models.flux.bases import FLUX_DEV, MINIATURE
@@ -33,7 +33,7 @@ class Flux1(Family):
     quantized = ("text_encoder_2", "transformer")
     # All attention and MLP linears of both kinds of blocks; neither embedders nor modulations nor the last layer.
     adapted_layers = rf"transformer_blocks\.\d+\.(?:{_DOUBLE})|single_transformer_blocks\.\d+\.(?:{_SINGLE})"
-    layer_kinds = {
+    layer_kinds: ClassVar = {
         "double": r"transformer_blocks\.",
         "single": r"single_transformer_blocks\.",
         "attention": r".*\.attn\.",
@@ -42,7 +42,7 @@ class Flux1(Family):
     pixels_per_token = _VAE * _PACKED
     scripts = ("Latn",)  # T5's vocabulary has no character of another; CLIP falls to bytes that it never learnt
     tags = ("flux",)
-    bases = {base.name: base for base in (FLUX_DEV, MINIATURE)}
+    bases: ClassVar = {base.name: base for base in (FLUX_DEV, MINIATURE)}
     # as sd-scripts' networks/convert_flux_lora.py and ComfyUI's flux_to_diffusers have them
     kohya = KohyaNames(
         prefix="lora_unet_",

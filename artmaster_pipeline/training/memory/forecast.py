@@ -312,16 +312,15 @@ def _go_through(profile: Profile, transformer: Any, config: dict[str, Any], stac
     """A step forward, backward and through AdaLoRA's upkeep; gives the bytes that are kept between the first two."""
     import torch
 
-    from artmaster_pipeline.base_models.flux.velocity import TextEmbedding, predict_velocity
+    from artmaster_pipeline.base_models.family import TextEmbedding, family_for
 
     settings, dtype = profile.training, getattr(torch, profile.dtype)
     rows, (width, height) = _rows(settings), profile.size(*CROP_SIZES[1])
-    text = TextEmbedding(
-        torch.empty(profile.max_sequence_length, config["joint_attention_dim"], dtype=dtype),
-        torch.empty(config["pooled_projection_dim"], dtype=dtype),
-    )
-    latents = torch.empty(rows, config["in_channels"] // 4, height // 8, width // 8)
-    predicted = predict_velocity(transformer, latents, torch.empty(rows), [text] * rows, 1.0, dtype).float()
+    family = family_for(transformer)
+    shapes = family.text_shapes(config, profile.max_sequence_length)
+    text = TextEmbedding({name: torch.empty(shape, dtype=dtype) for name, shape in shapes.items()})
+    latents = torch.empty(rows, *family.latent_shape(config, width, height))
+    predicted = family.predict_velocity(transformer, latents, torch.empty(rows), [text] * rows, 1.0, dtype).float()
     loss = (predicted - latents).square().mean()
     if settings.style_constraint.weight > 0:
         loss = loss + _constraint_loss(profile, predicted, latents)
@@ -339,9 +338,10 @@ def _go_through(profile: Profile, transformer: Any, config: dict[str, Any], stac
 def _constraint_loss(profile: Profile, predicted: Any, latents: Any) -> Any:
     import torch
 
+    from artmaster_pipeline.base_models.hub import family_of
     from artmaster_pipeline.training.losses.style_constraint import StyleConstraint
 
-    constraint = StyleConstraint(_vae(profile), 1.0)
+    constraint = StyleConstraint(_vae(profile), family_of(profile), 1.0)
     return constraint(predicted, latents, torch.zeros(len(latents), device="cpu"))
 
 
