@@ -83,6 +83,7 @@ class Family(ABC):
     pixels_per_token: ClassVar[int]  # along one side: the autoencoder's factor times the packing's
     scripts: ClassVar[tuple[str, ...]]  # ISO 15924 codes of the scripts that the text encoders read
     tags: ClassVar[tuple[str, ...]]  # of a model card
+    alphas: ClassVar[bool] = True  # whether diffusers reads a scale per layer from LoRA files of this family
     bases: ClassVar[Mapping[str, Base]]
     kohya: ClassVar[KohyaNames | None] = None
 

@@ -83,9 +83,9 @@ def weights_difference(folder: Path) -> float:
         wanted = factor * (b @ (e.flatten() * (a @ probe)))
         layer = f"{PREFIX}{name.removesuffix('.lora_E')}"
         given = torch.zeros_like(wanted)
-        if f"{layer}.alpha" in folded:
+        if f"{layer}.lora_A.weight" in folded:
             down, up = folded[f"{layer}.lora_A.weight"], folded[f"{layer}.lora_B.weight"]
-            given = (folded[f"{layer}.alpha"] / len(down)) * (up @ (down @ probe))
+            given = (folded.get(f"{layer}.alpha", len(down)) / len(down)) * (up @ (down @ probe))
         largest = max(wanted.abs().max().item(), given.abs().max().item())
         if largest > 0:
             worst = max(worst, (wanted - given).abs().max().item() / largest)

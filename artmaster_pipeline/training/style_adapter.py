@@ -167,16 +167,18 @@ def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tup
     from safetensors.torch import load_file
 
     from artmaster_pipeline.adapters.folding import ranks, save_folded
+    from artmaster_pipeline.base_models import family_of
     from artmaster_pipeline.training.monitoring import plots
 
     live, settings, history = trained.live, job.profile.training, trained.history
     scale = adalora.final_scale(settings)
-    save_folded(live, scale, folder / LORA)
+    alphas = family_of(job.profile, job.home).alphas
+    save_folded(live, scale, folder / LORA, alphas)
     adalora.save_live(live, folder / LIVE, settings, rank_schedule(job.steps, settings))
     for file in sorted(job.kept_folder.glob("step-*.safetensors")):
         if file != job.kept(trained.step):
             (folder / KEPT).mkdir(exist_ok=True)
-            save_folded(load_file(file), scale, folder / KEPT / file.name)
+            save_folded(load_file(file), scale, folder / KEPT / file.name, alphas)
     write_log(folder / LOG, history.log)
     write_watch(folder / WATCH, history.losses, history.readings)
     kept = ranks(live)

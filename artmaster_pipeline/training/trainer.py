@@ -324,7 +324,8 @@ def _last_good(job: Job, trend: Trend, newest: int) -> str:
         return f"The last checkpoint is that of step {newest}." if newest else "There is no checkpoint before it."
     target = job.checkpoints / "last-good" / "adapter.safetensors"
     with writing(target) as temporary:
-        save_folded(load_file(usable[-1]), adalora.final_scale(job.profile.training), temporary)
+        alphas = family_of(job.profile, job.home).alphas
+        save_folded(load_file(usable[-1]), adalora.final_scale(job.profile.training), temporary, alphas)
     step = int(usable[-1].stem.removeprefix("step-"))
     return f"The adapter as it was after step {step}, the last good one that was kept, is {target}."
 

@@ -7,7 +7,7 @@ compute with are working copies in the model's dtype, with E and the scale multi
 into those of A, B and E stack by stack (the chain rule, nothing more).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -186,26 +186,36 @@ def _use(group: LayerGroup, modules: dict[str, Any]) -> "list[torch.Tensor]":
             leaf.requires_grad_(True)
             leaf.grad = grad
             leaves.append(leaf)
-        modules[layer].forward = _forward(modules[layer], down, up)
+        module = modules[layer]
+        module.__class__ = _stacked_kind(type(module))
+        module.stacked_down, module.stacked_up = down, up
     return leaves
 
 
-def _forward(module: Any, down: "torch.Tensor", up: "torch.Tensor") -> "Callable[[torch.Tensor], torch.Tensor]":
+@cache
+def _stacked_kind(kind: type) -> type:
+    """A kind of PEFT's layers whose forward adds the change by the working copies.
+
+    A class and no function that each layer is given: such a function would hold its layer, and with it the base's
+    weights, in a circle.
+    """
     import torch
 
-    plain = type(module.base_layer) is torch.nn.Linear
     linear = _linear()
 
-    def forward(x: "torch.Tensor") -> "torch.Tensor":
-        if module.disable_adapters:
-            return module.base_layer(x)
-        if plain:
-            return linear(x.to(down.dtype), module.base_layer.weight, module.base_layer.bias, down, up)
-        result = module.base_layer(x)
-        small = x.to(down.dtype) @ down.T
-        return result + (small @ up.T).to(result.dtype)
+    class Stacked(kind):  # type: ignore[valid-type, misc]
+        def forward(self, x: "torch.Tensor") -> "torch.Tensor":
+            if self.disable_adapters:
+                return self.base_layer(x)
+            down, up = self.stacked_down, self.stacked_up
+            if type(self.base_layer) is torch.nn.Linear:
+                return linear(x.to(down.dtype), self.base_layer.weight, self.base_layer.bias, down, up)
+            result = self.base_layer(x)
+            small = x.to(down.dtype) @ down.T
+            return result + (small @ up.T).to(result.dtype)
 
-    return forward
+    Stacked.__name__ = f"Stacked{kind.__name__}"
+    return Stacked
 
 
 @cache
