@@ -20,7 +20,7 @@ from typing import Any
 from artmaster_pipeline.base_models import pins
 from artmaster_pipeline.base_models.family import INDEX
 from artmaster_pipeline.base_models.hub import Source, fetched, find_source, hub_refusals
-from artmaster_pipeline.errors import ArtMasterError, MissingRequirement
+from artmaster_pipeline.errors import ArtMasterError, BadInput, MissingRequirement
 from artmaster_pipeline.files import sha256_of, write_text
 from artmaster_pipeline.records import identity
 from artmaster_pipeline.settings import Home, Profile
@@ -63,9 +63,15 @@ def base_commit(profile: Profile, home: Home | None = None) -> str:
 
 def hash_of_base(source: Source, home: Home | None = None) -> str:
     """The hash of a base's weights and of what decides how they are used."""
-    if source.local:
-        return _hash_of_files(_files_of_folder(source.folder), home)
-    return _hash_on_hub(source.name, source.commit)
+    try:
+        if source.local:
+            return _hash_of_files(_files_of_folder(source.folder), home)
+        return _hash_on_hub(source.name, source.commit)
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise BadInput(
+            f"The files of the base model {source.name} are not whole ({type(error).__name__}: {error})",
+            "Fetch or copy them again, or correct base_model in the profile.",
+        ) from error
 
 
 def hash_of_network(folder: Path, home: Home | None = None) -> str:

@@ -187,13 +187,13 @@ def _use(group: LayerGroup, modules: dict[str, Any]) -> "list[torch.Tensor]":
             leaf.grad = grad
             leaves.append(leaf)
         module = modules[layer]
-        module.__class__ = _stacked_kind(type(module))
+        module.__class__ = _stacked_kind(module.__class__)
         module.stacked_down, module.stacked_up = down, up
     return leaves
 
 
 @cache
-def _stacked_kind(kind: type) -> type:
+def _stacked_kind(kind: Any) -> Any:
     """A kind of PEFT's layers whose forward adds the change by the working copies.
 
     A class and no function that each layer is given: such a function would hold its layer, and with it the base's
@@ -203,7 +203,7 @@ def _stacked_kind(kind: type) -> type:
 
     linear = _linear()
 
-    class Stacked(kind):  # type: ignore[valid-type, misc]
+    class Stacked(kind):
         def forward(self, x: "torch.Tensor") -> "torch.Tensor":
             if self.disable_adapters:
                 return self.base_layer(x)
