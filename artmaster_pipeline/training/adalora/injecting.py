@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from artmaster_pipeline.adapters.folder import CONFIG, STATE, live_state
 from artmaster_pipeline.base_models.family import family_for
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import write_text
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
 ADAPTER_NAME = "style"  # must not be a part of a module's path, PEFT matches by substring
-STATE, CONFIG = "state.safetensors", "config.json"
 
 
 def wrap(transformer: Any, settings: TrainingSettings, schedule: RankSchedule) -> "PeftModel":
@@ -126,7 +126,7 @@ def load_live(transformer: Any, folder: Path) -> "PeftModel":
             f"{len(there.intersection(layers))} of them here): use the profile it was trained with."
         )
     model = get_peft_model(transformer, config, adapter_name=ADAPTER_NAME)
-    saved = load_file(folder / STATE)
+    saved = load_file(live_state(folder))
     with torch.no_grad():
         for name, p in parameters(model).items():
             p.copy_(saved[name])
