@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from fnmatch import fnmatch
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -187,7 +188,7 @@ class Hub:
         commit = str(revision if revision in self.commits else self.head)
         for file in self.commits[commit].rglob("*"):
             name = file.relative_to(self.commits[commit]).as_posix()
-            if file.is_file() and any(Path(name).match(pattern) for pattern in allow_patterns):
+            if file.is_file() and any(fnmatch(name, pattern) for pattern in allow_patterns):
                 self.download(repository, name, commit)
         return str(self.root / "snapshots" / commit)
 
