@@ -173,7 +173,7 @@ def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tup
     from safetensors.torch import load_file
 
     from artmaster_pipeline.adapters.folding import ranks, save_folded
-    from artmaster_pipeline.base_models import family_of
+    from artmaster_pipeline.base_models import base_commit, family_of
     from artmaster_pipeline.training.monitoring import plots
 
     live, settings, history = trained.live, job.profile.training, trained.history
@@ -200,6 +200,7 @@ def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tup
         "sha256": sha256_of(folder / LORA),
         "ranks": kept,
         "final_loss": sum(last) / len(last),
+        "base_commit": base_commit(job.profile, job.home),
         "steps": history.last_step,
         "chosen_step": trained.step if trained.step != history.last_step else 0,
     }
@@ -210,7 +211,7 @@ def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tup
 
 def _describe(job: Job, there: Adapter, rows: tuple[TrainingImage, ...]) -> Adapter:
     """The record of an adapter that need not be trained again, for the archive as it stands now."""
-    names = ("sha256", "ranks", "final_loss", "steps", "chosen_step")
+    names = ("sha256", "ranks", "final_loss", "steps", "chosen_step", "base_commit")
     return _record(job, there.id, rows, {name: getattr(there, name) for name in names})
 
 
