@@ -141,7 +141,6 @@ def test_no_room_asks_which_base_it_is_on() -> None:
         cwd=ROOT, capture_output=True, text=True, check=False,
     ).stdout.splitlines()  # fmt: skip
     assert {line.split(":")[0] for line in found if not line.startswith("artmaster_pipeline/base_models/")} <= {
-        "artmaster_pipeline/training/memory/forecast.py",
         "artmaster_pipeline/adapters/exporting.py",
     }
 

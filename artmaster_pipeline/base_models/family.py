@@ -66,6 +66,8 @@ class Base:
     public: bool = True  # whether other programs can have it
     # part -> its configuration, for machines that do not hold the base yet
     configurations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    # and how many numbers the text encoders hold, in what quantization packs and in the rest
+    encoder_numbers: tuple[float, float] = (0.0, 0.0)
 
 
 class Family(ABC):
