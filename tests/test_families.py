@@ -155,3 +155,15 @@ def test_what_is_not_known_of_a_base_is_not_invented() -> None:
     assert known.licence is not None and known.licence.name == "flux-1-dev-non-commercial-license"
     assert FLUX.base("/models/my-own").licence is None
     assert replace(FLUX.base("/models/my-own"), name="x").version == ""
+
+
+def test_letters_that_a_base_does_not_read_are_named() -> None:
+    from artmaster_pipeline.base_models.scripts import unread_message, unread_scripts
+
+    assert unread_scripts("Zürich, n\u0153ud 12 - \u2022 ﬁne ªº ｗｉｄｅ", FLUX) == ()
+    assert unread_scripts("山水, Волга and a boat", FLUX) == ("Chinese characters", "Cyrillic")
+    assert unread_scripts("山水, a boat", Flux2Klein()) == ()
+    said = unread_message(["山水", "a boat", "水墨 mist"], FLUX, "caption")
+    assert said.startswith("2 captions hold letters")
+    assert "subject" in said
+    assert unread_message(["a boat"], FLUX, "caption") == ""

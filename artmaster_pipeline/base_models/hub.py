@@ -64,11 +64,21 @@ def local_folder(base_model: str) -> Path | None:
 
 def family_of(profile: Profile, home: Home | None = None) -> Family:
     """The family of the profile's base model. Raises as `find_source` does, and WrongUse where it is of none."""
-    known = family_by_name(profile.base_model)
-    if known is not None:
+    if (known := family_here(profile.base_model)) is not None:
         return known
     source = find_source(profile, home)
     return family_of_folder(source.folder if source.local else fetched(source.name, source.commit, INDEX).parent)
+
+
+def family_here(base_model: str) -> Family | None:
+    """The family of a base that is known by name or lies in a local folder; None where the hub had to be asked.
+
+    Raises WrongUse for a folder whose pipeline is of no known family.
+    """
+    if (known := family_by_name(base_model)) is not None:
+        return known
+    folder = local_folder(base_model)
+    return family_of_folder(folder) if folder is not None and (folder / INDEX).is_file() else None
 
 
 def commit_of(repository: str, revision: str | None, home: Home | None) -> str:

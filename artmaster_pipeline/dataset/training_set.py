@@ -4,6 +4,8 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
+from artmaster_pipeline.base_models.hub import family_here
+from artmaster_pipeline.base_models.scripts import unread_message
 from artmaster_pipeline.dataset.captions import (
     FILE_NAME,
     Caption,
@@ -106,7 +108,10 @@ def build_training_set(
         folder / MANIFEST,
         made,
         len(rows) - made,
-        figures=_figures(records) | _left_out(left_out, progress) | _warnings(records, parts, scans, progress),
+        figures=_figures(records)
+        | _left_out(left_out, progress)
+        | _warnings(records, parts, scans, progress)
+        | _unread(records, profile, progress),
     )
 
 
@@ -263,6 +268,16 @@ def _figures(rows: tuple[TrainingImage, ...]) -> dict[str, Any]:
         "enlarged pictures": sum(bool(row.enlarged_by) for row in rows),
         "captions by source": {source: sum(row.caption_source == source for row in rows) for source in sources},
     }
+
+
+def _unread(rows: tuple[TrainingImage, ...], profile: Profile, told: Progress) -> dict[str, Any]:
+    """Captions in scripts that the base does not read, as a figure and in the log; empty where there are none."""
+    family = family_here(profile.base_model)
+    message = unread_message(sorted({row.caption for row in rows}), family, "caption") if family else ""
+    if not message:
+        return {}
+    told.say(message)
+    return {"captions the base does not read": message}
 
 
 def _warnings(

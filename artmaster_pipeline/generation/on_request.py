@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from artmaster_pipeline.adapters.finding import find_adapter, folder_of
+from artmaster_pipeline.base_models.hub import family_here
+from artmaster_pipeline.base_models.scripts import unread_message
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import inside
 from artmaster_pipeline.pictures import AI_GENERATED, is_whole, write_png
@@ -58,12 +60,15 @@ def generate(
         raise WrongUse(f"{size[0]}x{size[1]} is not a size that adapters are trained for: choose {shapes}.")
     adapter = find_adapter(home, painter, profile, adapter_id)
     said = _with_trigger(prompt, adapter.trigger)
+    family = family_here(profile.base_model)
+    if family is not None and (unread := unread_message([prompt], family, "prompt")):
+        progress.say(unread)
     network = _network(profile) if enlarge else None
     wanted = _wanted(adapter, profile, said, range(seed, seed + count), size, network, out)
     missing = [picture for picture in wanted if not _is_there(picture)]
     with progress.task(f"drawing for {painter}", count, count - len(missing)) as advance:
         if missing:
-            with _artist(home, adapter, profile, said, profile.size(*size), network) as draw_one:
+            with _open_drawing(home, adapter, profile, said, profile.size(*size), network) as draw_one:
                 for picture in missing:
                     facts = _facts(adapter, profile, said, picture) | ({"enlarged_by": network.name} if network else {})
                     write_png(picture.file, draw_one(picture.seed), facts)
@@ -125,7 +130,7 @@ def _is_there(picture: _Wanted) -> bool:
 
 
 @contextmanager
-def _artist(
+def _open_drawing(
     home: Home, adapter: Adapter, profile: Profile, prompt: str, size: tuple[int, int], network: Any
 ) -> Iterator[Callable[[int], Any]]:
     """A function that draws `prompt` for a seed, with the pipeline loaded once."""
