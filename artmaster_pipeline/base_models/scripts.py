@@ -42,5 +42,5 @@ def unread_message(texts: Iterable[str], family: Family, what: str) -> str:
     count = "1 " + what if len(unread) == 1 else f"{len(unread)} {what}s"
     return (
         f"{count} {'holds' if len(unread) == 1 else 'hold'} letters that the base model ({family.name}) does not read "
-        f"({named}): for it they say nothing. Say it in English, for works in the column `subject` of artworks.csv."
+        f"({named}): for it they say nothing. Say it in English."
     )

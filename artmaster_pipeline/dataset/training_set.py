@@ -110,8 +110,8 @@ def build_training_set(
         len(rows) - made,
         figures=_figures(records)
         | _left_out(left_out, progress)
-        | _warnings(records, parts, scans, progress)
-        | _unread(records, profile, progress),
+        | _unread(records, profile, progress)
+        | _warnings(records, parts, scans, progress),
     )
 
 
@@ -276,7 +276,7 @@ def _unread(rows: tuple[TrainingImage, ...], profile: Profile, told: Progress) -
     message = unread_message(sorted({row.caption for row in rows}), family, "caption") if family else ""
     if not message:
         return {}
-    told.say(message)
+    told.say(f"{message} For works, say it in the column `subject` of artworks.csv.")
     return {"captions the base does not read": message}
 
 
