@@ -1,6 +1,7 @@
 """Where things are (the data home), how big they are (profiles), and what a painter's folder says (painter.yaml)."""
 
 import os
+import unicodedata
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import check_slug, write_text
@@ -346,6 +347,22 @@ class Profile(_Settings):
         return width // self.size_divisor, height // self.size_divisor
 
 
+_LONGEST_NAME = 200  # characters
+_LONGEST_NOTICE = 2000  # characters, as of a caption
+
+
+_JOINERS = "\u200c\u200d"  # Persian and Indic names need them
+
+
+def _one_line(text: str) -> str:
+    """`text`, refused where it holds what no name holds: line breaks, control characters, marks of direction."""
+    kinds = ("Cc", "Cf", "Cs", "Zl", "Zp")
+    steering = sorted({c for c in text if unicodedata.category(c) in kinds and c not in _JOINERS})
+    if steering:
+        raise ValueError(f"it holds a line break or a control character ({', '.join(map(ascii, steering[:3]))})")
+    return text
+
+
 class PainterSettings(_Settings):
     """painter.yaml: what the archive says about a painter, and the profile that painter is worked on with."""
 
@@ -354,6 +371,22 @@ class PainterSettings(_Settings):
     rights: str = ""
     profile: str = DEFAULT_PROFILE
     show_works: Literal["all", "open", "none"] = "all"  # which artworks the gallery may show as pictures, not only name
+
+    @field_validator("name", "trigger")
+    @classmethod
+    def _is_said_in_words(cls, text: str) -> str:
+        if not any(character.isalnum() for character in text):
+            raise ValueError("give at least one letter or digit")
+        if len(text) > _LONGEST_NAME:
+            raise ValueError(f"it has {len(text):,} characters; at most {_LONGEST_NAME} are read in a prompt")
+        return _one_line(text)
+
+    @field_validator("rights")
+    @classmethod
+    def _is_a_notice(cls, text: str) -> str:
+        if len(text) > _LONGEST_NOTICE:
+            raise ValueError(f"it has {len(text):,} characters; at most {_LONGEST_NOTICE:,} go with a picture")
+        return text
 
 
 PAINTER_FILE = "painter.yaml"
@@ -395,6 +428,14 @@ def load_painter(home: Home, painter: str) -> PainterSettings:
     if not file.exists():
         return default_painter(painter)
     return _read(file, PainterSettings, default_painter(painter).model_dump())
+
+
+def checked_painter(content: dict[str, Any]) -> PainterSettings:
+    """A painter's settings from values that options gave. Raises WrongUse, naming the options, for wrong ones."""
+    try:
+        return PainterSettings.model_validate(content)
+    except ValidationError as error:
+        raise WrongUse("; ".join(f"--{fault}" for fault in _faults(PainterSettings, error))) from error
 
 
 def default_painter(painter: str) -> PainterSettings:
@@ -464,16 +505,20 @@ def _read(file: Path, kind: type[S], defaults: dict[str, Any]) -> S:
             raise WrongUse(f"{file}: expected settings as 'name: value' lines.")
         return kind.model_validate(defaults | content)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise WrongUse(f"{file} cannot be read as YAML: {error}") from error
+        raise WrongUse(f"{file} cannot be read as YAML: {' '.join(str(error).split())}. Mend it there.") from error
     except ValidationError as error:
-        faults = "; ".join(_fault(kind, fault["loc"], fault["type"], fault["msg"]) for fault in error.errors())
-        raise WrongUse(f"{file}: {faults}") from error
+        raise WrongUse(f"{file}: {'; '.join(_faults(kind, error))}") from error
+
+
+def _faults(kind: type[BaseModel], error: ValidationError) -> list[str]:
+    return [_fault(kind, fault["loc"], fault["type"], fault["msg"]) for fault in error.errors()]
 
 
 def _fault(kind: type[BaseModel], where: tuple[int | str, ...], what: str, message: str) -> str:
     """One fault of a settings file in words; an unknown name comes with the nearest valid one."""
     name = ".".join(str(part) for part in where)
     if what != "extra_forbidden":
+        message = message.removeprefix("Value error, ")
         return f"{name}: {message}" if name else message
     known = _names_at(kind, where[:-1])
     nearest = get_close_matches(str(where[-1]), known, n=1, cutoff=0.5)
