@@ -258,6 +258,13 @@ FAR_PROMPTS = (
 )
 
 
+_FIRST_PINS = {
+    "clip": "32bd64288804d66eefd0ccbe215aa642df71cc41",
+    "dinov2": "f9e44c814b77203eaa57a6bdbbd535f21ede1415",
+    "csd": None,
+}
+
+
 class EvaluationSettings(_Settings):
     """How the evaluation's pictures are drawn, which networks look at them, and how the gallery's samples are drawn."""
 
@@ -272,9 +279,28 @@ class EvaluationSettings(_Settings):
     strengths: tuple[float, ...] = (0.5,)  # of the adapter, at which far prompts are drawn besides 0 and 1
     style_features: Literal["vgg16", "hub"] = "vgg16"  # hub: CSD, CLIP and DINOv2
     adherence: Literal["denoising", "clip"] = "denoising"  # what tells whether a picture shows what its prompt says
+    # Networks of the hub, each with the commit of its repository; where none is named, the first use in a home pins it.
     clip: str = "openai/clip-vit-large-patch14"
+    clip_revision: str | None = None
     dinov2: str = "facebook/dinov2-base"
+    dinov2_revision: str | None = None
     csd: str | None = "yuxi-liu-wired/CSD"  # the weights of tomg-group-umd/CSD-ViT-L as safetensors
+    csd_revision: str | None = None
+
+    def deciding(self) -> dict[str, Any]:
+        """All settings that decide a figure, as adapters and panels are identified by them.
+
+        A commit counts once it is another than the one that a name stood for before commits were named, so that what
+        was made then is still known.
+        """
+        plain = self.model_dump(mode="json", exclude={f"{network}_revision" for network in _FIRST_PINS})
+        pins = self.other_pins()
+        return plain | ({"revisions": pins} if pins else {})
+
+    def other_pins(self) -> list[str]:
+        """The commits of networks that are not those that their names stood for before commits were named."""
+        named = ((network, getattr(self, f"{network}_revision")) for network in _FIRST_PINS)
+        return [f"{network}@{commit}" for network, commit in named if commit not in (None, _FIRST_PINS[network])]
 
 
 class GateSettings(_Settings):
@@ -291,7 +317,7 @@ class Profile(_Settings):
 
     name: str
     base_model: str  # "miniature" or a hub repository
-    revision: str | None = None  # a hub revision
+    revision: str | None = None  # the commit of a hub repository; where none is named, the first use in a home pins it
     device: Literal["cpu", "cuda"]
     dtype: Literal["float32", "bfloat16"]
     quantization: Literal["nf4"] | None = None  # of the transformer and the T5 encoder, through bitsandbytes
@@ -299,6 +325,7 @@ class Profile(_Settings):
     max_sequence_length: int = Field(512, gt=0)  # T5 tokens
     super_resolution: str = "realesrgan-x4plus"  # a network of the wheel, or a path to .pth/.safetensors
     captioner: str | None = None  # a hub repository, or none: captions then say what the archive knows
+    captioner_revision: str | None = None  # its commit, as `revision`
     # Of the works. Every figure's interval follows from the number of held-out works, so a fifth of them judges;
     # a tenth chooses a checkpoint, which asks for an order only.
     held_out_share: float = Field(0.2, gt=0, lt=0.5)
