@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from artmaster_pipeline.base_models.compiling import compile_repeated_blocks
-from artmaster_pipeline.base_models.flux.velocity import TextEmbedding, predict_velocity
+from artmaster_pipeline.base_models.family import TextEmbedding, family_for
 from artmaster_pipeline.settings import TrainingSettings
 from artmaster_pipeline.training.adalora import injecting as adalora
 from artmaster_pipeline.training.adalora.rank_allocation import StackedAllocator
@@ -70,6 +70,7 @@ class Learner:
         """Wrap `transformer` (frozen, on its device, in `dtype`); `processes` share the work of a step."""
         self.transformer, self.settings, self.total_step = transformer, settings, total_step
         self._scheduler, self._dtype, self._device = scheduler, dtype, transformer.device
+        self._family = family_for(transformer)
         self._constraint, self._guidance = constraint, guidance
         self._processes = processes or Processes()
         if settings.gradient_checkpointing:
@@ -212,8 +213,8 @@ class Learner:
         noise: list[torch.Tensor] = []
         shapes = (example.latent.shape for batch in batches for example in batch)
         for shape, neighbours in itertools.groupby(shapes):
-            count, tokens = len(list(neighbours)), (shape[1] // 2) * (shape[2] // 2)
-            sigmas += sigmas_for(count, tokens, self._scheduler, sampling, generator, band).unbind()
+            count, shift = len(list(neighbours)), self._family.shift(self._scheduler, self._family.tokens(*shape[1:]))
+            sigmas += sigmas_for(count, shift, sampling, generator, band).unbind()
             noise += torch.randn((count, *shape), generator=generator).unbind()
         return sigmas, noise
 
@@ -251,7 +252,8 @@ class Learner:
         return torch.stack([example.latent for example in batch]).to(self._device)
 
     def _predict(self, noisy: Any, sigmas: Any, texts: list[TextEmbedding]) -> Any:
-        return predict_velocity(self.transformer, noisy, sigmas, texts, self.settings.guidance_scale, self._dtype)
+        scale = self.settings.guidance_scale
+        return self._family.predict_velocity(self.transformer, noisy, sigmas, texts, scale, self._dtype)
 
     def _average(self) -> None:
         import torch

@@ -7,28 +7,16 @@ compute with are working copies in the model's dtype, with E and the scale multi
 fp32 over all backward passes of a step, and turned into those of A, B and E stack by stack (the chain rule, no more).
 """
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from artmaster_pipeline.base_models.family import family_for
+
 if TYPE_CHECKING:
     import torch
-
-_KINDS = {
-    "double": re.compile(r"transformer_blocks\."),
-    "single": re.compile(r"single_transformer_blocks\."),
-    "attention": re.compile(r".*\.attn\."),
-    "feed_forward": re.compile(r".*\.(?:ff|ff_context)\.|single_transformer_blocks\.\d+\.proj_(?:mlp|out)$"),
-}
-
-
-def is_of(layer: str, kinds: Iterable[str]) -> bool:
-    """Whether a layer (its path in the transformer) is of any of these kinds; of none, every layer is."""
-    wanted = tuple(kinds)
-    return not wanted or any(_KINDS[kind].match(layer) for kind in wanted)
 
 
 @dataclass(frozen=True)
@@ -69,11 +57,12 @@ class Stacks:
         stages: Sequence[Sequence[str]] = ((),),
     ) -> None:
         """Move the parameters (`adalora.parameters`) into stacks; `stages` are the kinds of layers of each stage."""
+        family = family_for(model.base_model.model)
         members: dict[Any, list[str]] = {}
         for name, p in named.items():
             if name.endswith(".lora_A"):
                 layer = name.removesuffix(".lora_A")
-                learns = tuple(is_of(layer, kinds) for kinds in stages)
+                learns = tuple(family.is_of(layer, kinds) for kinds in stages)
                 members.setdefault((tuple(p.shape), tuple(named[f"{layer}.lora_B"].shape), learns), []).append(layer)
         modules = dict(model.base_model.model.named_modules())
         self.groups = tuple(_group(named, layers, learns, dtype) for (_, _, learns), layers in members.items())
@@ -143,8 +132,9 @@ class Stacks:
     def add_orthogonal_loss(self, weight: float) -> "torch.Tensor":
         """Add to the gradients what `weight` times the orthogonal loss has; gives the loss, without a graph.
 
-        The loss is PEFT's (which never runs on FLUX): the mean over all A and B of ||P P^T - I||_F
-        (https://arxiv.org/abs/2303.10512, equation 4). Its derivative by P is 2 (P P^T - I) P / ||P P^T - I||_F.
+        The loss is PEFT's (which never runs on a diffusers model, whose output has no `.loss`): the mean over all A and
+        B of ||P P^T - I||_F (https://arxiv.org/abs/2303.10512, equation 4). Its derivative by P is
+        2 (P P^T - I) P / ||P P^T - I||_F.
         """
         import torch
 
@@ -198,9 +188,11 @@ def _use(group: LayerGroup, modules: dict[str, Any]) -> "list[torch.Tensor]":
     """
     leaves: list[torch.Tensor] = []
     for number, layer in enumerate(group.layers):
-        pair = _leaf(group.down_grad[number]), _leaf(group.up_grad[number])
-        modules[layer].forward = _forward(modules[layer], group.down[number], group.up[number], *pair)
-        leaves += pair
+        module = modules[layer]
+        module.__class__ = _stacked_kind(module.__class__)
+        module.stacked = group.down[number], group.up[number]
+        module.stacked_leaves = _leaf(group.down_grad[number]), _leaf(group.up_grad[number])
+        leaves += module.stacked_leaves
     return leaves
 
 
@@ -212,24 +204,30 @@ def _leaf(grad: "torch.Tensor") -> "torch.Tensor":
     return leaf
 
 
-def _forward(
-    module: Any, down: "torch.Tensor", up: "torch.Tensor", down_leaf: "torch.Tensor", up_leaf: "torch.Tensor"
-) -> "Callable[[torch.Tensor], torch.Tensor]":
+@cache
+def _stacked_kind(kind: Any) -> Any:
+    """A kind of PEFT's layers whose forward adds the change by the working copies.
+
+    A class and no function that each layer is given: such a function would hold its layer, and with it the base's
+    weights, in a circle.
+    """
     import torch
 
-    plain = type(module.base_layer) is torch.nn.Linear
     linear, change = _linear(), _change()
 
-    def forward(x: "torch.Tensor") -> "torch.Tensor":
-        if module.disable_adapters:
-            return module.base_layer(x)
-        adapter = (down, up, down_leaf, up_leaf)
-        if plain:
-            return linear(x.to(down.dtype), module.base_layer.weight, module.base_layer.bias, *adapter)
-        result = module.base_layer(x)
-        return result + change(x.to(down.dtype), *adapter).to(result.dtype)
+    class Stacked(kind):
+        def forward(self, x: "torch.Tensor") -> "torch.Tensor":
+            if self.disable_adapters:
+                return self.base_layer(x)
+            adapter = (*self.stacked, *self.stacked_leaves)
+            x_there = x.to(adapter[0].dtype)
+            if type(self.base_layer) is torch.nn.Linear:
+                return linear(x_there, self.base_layer.weight, self.base_layer.bias, *adapter)
+            result = self.base_layer(x)
+            return result + change(x_there, *adapter).to(result.dtype)
 
-    return forward
+    Stacked.__name__ = f"Stacked{kind.__name__}"
+    return Stacked
 
 
 @cache
