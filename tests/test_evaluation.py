@@ -255,8 +255,8 @@ import sys, time
 from pathlib import Path
 import pytest
 from small_archive import FAR_PROMPTS, PAINTER, quick_drawing, small_profile
-from artmaster_pipeline.base_models import sampling
 from artmaster_pipeline.evaluation import evaluate_adapter
+from artmaster_pipeline.generation import sampling
 from artmaster_pipeline.settings import Home
 patch = pytest.MonkeyPatch()
 quick_drawing(patch)

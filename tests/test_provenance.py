@@ -29,7 +29,7 @@ from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.publishing import credentials, publish_gallery
 from artmaster_pipeline.publishing.credentials import check_credentials, house_of, make_keys
 from artmaster_pipeline.publishing.verify import Verified, verify_picture
-from artmaster_pipeline.publishing.versions import Shelf, files_of
+from artmaster_pipeline.publishing.versions import SiteVersions, files_of
 from artmaster_pipeline.records import MANIFEST, Adapter, Sample, read_manifest
 from artmaster_pipeline.settings import Home, load_painter, load_profile, save_painter
 
@@ -368,7 +368,9 @@ def test_keys_made_later_sign_what_was_published(home: Home) -> None:
     make_keys(home)
     outcome = publish_gallery(home, PAINTER, PROFILE)
     assert (outcome.made, check_credentials(published(home, ".png").read_bytes(), home).state) == (0, "house")
-    assert [bool(version.signed_by) for version in Shelf(home.root / "gallery", PAINTER).versions()].count(True) == 1
+    assert [bool(version.signed_by) for version in SiteVersions(home.root / "gallery", PAINTER).versions()].count(
+        True
+    ) == 1
 
 
 def test_private_keys_are_their_owners_alone_and_in_no_site(signed_once: Home) -> None:

@@ -20,7 +20,7 @@ from artmaster_pipeline.gallery.provenance import read_provenance
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.publishing.credentials import House
 from artmaster_pipeline.publishing.signing import Site, hash_of, signed, signer_of, unsigned
-from artmaster_pipeline.publishing.versions import Entry, Shelf, Version, files_of, now
+from artmaster_pipeline.publishing.versions import Entry, SiteVersions, Version, files_of, now
 from artmaster_pipeline.records import (
     MANIFEST,
     Adapter,
@@ -67,7 +67,7 @@ def put_back(home: Home, painter: str, version_id: str) -> Version:
     Raises WrongUse, with the known versions, where there is none of that id; NotPublished where its adapter has been
     judged unfit since; ArtMasterError where its files are no longer whole.
     """
-    version = _shelf(home, painter).version(version_id)
+    version = _site_versions(home, painter).version(version_id)
     check_verdict(home, painter, version.adapter_id, needed=False)
     with _one_publisher(home):
         _put_in_place(home, painter, version, "put back")
@@ -76,11 +76,11 @@ def put_back(home: Home, painter: str, version_id: str) -> Version:
 
 def allow_again(home: Home, painter: str) -> None:
     """Let the stage publish the current adapter after all, though a person put an older one's site back."""
-    shelf = _shelf(home, painter)
-    ledger = [entry for entry in shelf.ledger() if entry.action != "copied"]
+    site_versions = _site_versions(home, painter)
+    ledger = [entry for entry in site_versions.ledger() if entry.action != "copied"]
     if ledger and ledger[-1].action == "put back":
         with _one_publisher(home):
-            shelf.note(ledger[-1].model_copy(update={"when": now(), "action": "allowed again"}))
+            site_versions.note(ledger[-1].model_copy(update={"when": now(), "action": "allowed again"}))
 
 
 def published_version(home: Home, painter: str) -> Version:
@@ -88,18 +88,18 @@ def published_version(home: Home, painter: str) -> Version:
 
     Raises ArtMasterError where nothing is published, or the site in place is not as it was published.
     """
-    shelf = _shelf(home, painter)
-    if (version := shelf.in_place()) is not None:
+    site_versions = _site_versions(home, painter)
+    if (version := site_versions.in_place()) is not None:
         return version
-    records = _records_in_place(shelf)
+    records = _records_in_place(site_versions)
     if not records:
         raise ArtMasterError(f"Nothing of {painter} is published yet: artmaster publish {painter}")
-    files = files_of(shelf.site)
+    files = files_of(site_versions.site)
     changed = [record.path for record in records if files.get(record.path) != record.sha256]
-    if changed or shelf.versions():
+    if changed or site_versions.versions():
         raise ArtMasterError(
-            f"{shelf.site} is not as it was published{': ' if changed else ''}{', '.join(sorted(changed)[:5])}. "
-            f"Make it anew: artmaster publish {painter}"
+            f"{site_versions.site} is not as it was published{': ' if changed else ''}"
+            f"{', '.join(sorted(changed)[:5])}. Make it anew: artmaster publish {painter}"
         )
     made = {"painter": painter, "adapter_id": records[0].adapter_id, "made": now(), "files": files}
     return Version(id=identity(sorted(files.items())), **made)
@@ -107,8 +107,8 @@ def published_version(home: Home, painter: str) -> Version:
 
 def kept_versions(home: Home, painter: str) -> list[dict[str, str]]:
     """The versions that are kept, oldest first, as rows of a table; `in place` says which of them visitors see."""
-    shelf = _shelf(home, painter)
-    current = shelf.in_place()
+    site_versions = _site_versions(home, painter)
+    current = site_versions.in_place()
     return [
         {
             "version": version.id,
@@ -117,7 +117,7 @@ def kept_versions(home: Home, painter: str) -> list[dict[str, str]]:
             "signed": "yes" if version.signed_by else "no",
             "in place": "yes" if version == current else "",
         }
-        for version in shelf.versions()
+        for version in site_versions.versions()
     ]
 
 
@@ -186,7 +186,7 @@ def _evaluated(home: Home, painter: str) -> tuple[Adapter, tuple[Sample, ...]]:
 
 
 def _check_held_back(home: Home, painter: str, adapter_id: str) -> None:
-    ledger = [entry for entry in _shelf(home, painter).ledger() if entry.action != "copied"]
+    ledger = [entry for entry in _site_versions(home, painter).ledger() if entry.action != "copied"]
     if not ledger or ledger[-1].action != "put back":
         return
     last = ledger[-1]
@@ -200,11 +200,11 @@ def _check_held_back(home: Home, painter: str, adapter_id: str) -> None:
 
 def _kept(home: Home, painter: str, site: Site, house: House | None, progress: Progress) -> Version:
     """The version that the site is; made, signed and kept where it is not there yet."""
-    shelf = _shelf(home, painter)
+    site_versions = _site_versions(home, painter)
     hashes = {name: hash_of(content) for name, content in _with_manifest(home, painter, site).items()}
     version_id = identity(sorted(hashes.items()), house.fingerprint if house else "")
-    known = next((version for version in shelf.versions() if version.id == version_id), None)
-    if known and shelf.is_kept(known):
+    known = next((version for version in site_versions.versions() if version.id == version_id), None)
+    if known and site_versions.is_kept(known):
         return known
     contents = _with_manifest(home, painter, signed(home, site, house, hashes, progress) if house else site)
     version = Version(
@@ -215,24 +215,24 @@ def _kept(home: Home, painter: str, site: Site, house: House | None, progress: P
         signed_by=house.fingerprint if house else "",
         files={name: hash_of(content) for name, content in contents.items()},
     )
-    shelf.keep(version, contents)
+    site_versions.keep(version, contents)
     return version
 
 
 def _put_in_place(home: Home, painter: str, version: Version, action: Any) -> None:
-    shelf = _shelf(home, painter)
-    if shelf.in_place() != version:
-        before = _records_in_place(shelf)
+    site_versions = _site_versions(home, painter)
+    if site_versions.in_place() != version:
+        before = _records_in_place(site_versions)
         instead = before[0].adapter_id if before else ""
-        shelf.put_in_place(version)
+        site_versions.put_in_place(version)
         said = {"version_id": version.id, "adapter_id": version.adapter_id, "instead_of": instead}
-        shelf.note(Entry(when=now(), action=action, **said))
+        site_versions.note(Entry(when=now(), action=action, **said))
     renew_painters_page(home)
 
 
-def _records_in_place(shelf: Shelf) -> tuple[Sample, ...]:
+def _records_in_place(site_versions: SiteVersions) -> tuple[Sample, ...]:
     try:
-        return read_manifest(shelf.site / MANIFEST, Sample)
+        return read_manifest(site_versions.site / MANIFEST, Sample)
     except (ValidationError, UnicodeDecodeError):  # somebody wrote into it: whatever it says does not count
         return ()
 
@@ -256,5 +256,5 @@ def _one_publisher(home: Home) -> Iterator[None]:
         yield
 
 
-def _shelf(home: Home, painter: str) -> Shelf:
-    return Shelf(home.root / "gallery", painter)
+def _site_versions(home: Home, painter: str) -> SiteVersions:
+    return SiteVersions(home.root / "gallery", painter)

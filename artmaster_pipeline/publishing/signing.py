@@ -23,7 +23,7 @@ from artmaster_pipeline.publishing.credentials import (
     house_of,
     is_installed,
 )
-from artmaster_pipeline.publishing.versions import Shelf
+from artmaster_pipeline.publishing.versions import SiteVersions
 from artmaster_pipeline.records import Sample
 from artmaster_pipeline.settings import Home
 
@@ -94,8 +94,9 @@ def signed(home: Home, site: Site, house: House, hashes: dict[str, str], progres
 
 def _signed_before(home: Home, painter: str, name: str, unsigned_sha256: str) -> bytes | None:
     """The same picture as this house has signed it for an earlier version, or for the site in place."""
-    shelf = Shelf(home.root / "gallery", painter)
-    for folder in (shelf.site, *(shelf.folder / version.id for version in reversed(shelf.versions()))):
+    site_versions = SiteVersions(home.root / "gallery", painter)
+    kept = (site_versions.folder / version.id for version in reversed(site_versions.versions()))
+    for folder in (site_versions.site, *kept):
         file = inside(folder, name)
         content = file.read_bytes() if file.is_file() else b""
         plain = without_credentials(content)

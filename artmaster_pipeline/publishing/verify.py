@@ -16,7 +16,7 @@ from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.gallery.provenance import read_provenance
 from artmaster_pipeline.pictures import AI_GENERATED, changes, read_facts
 from artmaster_pipeline.publishing.credentials import EXTRA, Credentials, check_credentials
-from artmaster_pipeline.publishing.versions import SHELF, Shelf
+from artmaster_pipeline.publishing.versions import VERSIONS_FOLDER, SiteVersions
 from artmaster_pipeline.records import Adapter
 from artmaster_pipeline.settings import Home
 
@@ -142,12 +142,12 @@ def _published(home: Home, content: bytes, facts: dict[str, Any]) -> tuple[tuple
     sha256, plain = hashlib.sha256(content).hexdigest(), without_credentials(content)
     found, others = [], False
     name = str(facts.get("id", ""))
-    for folder in sorted((home.root / "gallery" / SHELF).glob("*/")):
-        shelf = Shelf(home.root / "gallery", folder.name)
-        for version in shelf.versions():
+    for folder in sorted((home.root / "gallery" / VERSIONS_FOLDER).glob("*/")):
+        site_versions = SiteVersions(home.root / "gallery", folder.name)
+        for version in site_versions.versions():
             for path, kept in version.files.items():
                 named = bool(name) and Path(path).stem.startswith(name)
-                if kept == sha256 or (named and _without(shelf.folder / version.id / path) == plain):
+                if kept == sha256 or (named and _without(site_versions.folder / version.id / path) == plain):
                     found.append(f"{folder.name}/{path}, version {version.id}")
                 others = others or named
     return tuple(found), others and not found
