@@ -8,11 +8,10 @@ is its members' slugs, sorted, with two hyphens between them, which no slug hold
 `Step`; steps form a graph, and a run makes those that are not current and all that lie below them.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
-from types import MappingProxyType
 from typing import Any, Literal
 
 from artmaster_pipeline.errors import WrongUse
@@ -44,7 +43,7 @@ class Stage:
     sources: tuple[str, ...] = ()  # folders that it reads and no stage makes, one per painter in each
     painter: tuple[str, ...] = ()  # the lines of painter.yaml that decide its bytes
     profile: tuple[str, ...] = ()  # the settings of the profile that do: dotted names; "-name" takes one out again
-    lends: Mapping[str, str] = MappingProxyType({})  # further arguments: name -> "module:object" of a room above it
+    lends: tuple[tuple[str, str], ...] = ()  # further arguments: a name, and "module:object" of a room above it
     kind: Kind = "painter"
     group: str = "pictures"
     tools: tuple[str, ...] = ("python",)  # what it is made with, shown in Dagster's UI
@@ -57,7 +56,7 @@ class Stage:
 
     def lent(self) -> dict[str, Any]:
         """The further arguments of the stage function; their rooms are loaded now."""
-        return {name: _resolve(path) for name, path in self.lends.items()}
+        return {name: _resolve(path) for name, path in self.lends}
 
 
 TABLE: tuple[Stage, ...] = (
@@ -99,7 +98,7 @@ TABLE: tuple[Stage, ...] = (
             *("name", *_BASE, "training", "gate.max_drift"),
             *("evaluation", *(f"-evaluation.{name}" for name in FINAL_EVALUATION)),
         ),
-        lends=MappingProxyType({"judge_for": "artmaster_pipeline.evaluation:validation_panel"}),
+        lends=(("judge_for", "artmaster_pipeline.evaluation:validation_panel"),),
         group="training",
         tools=("pytorch", "huggingface"),
         pool="gpu",
@@ -107,7 +106,7 @@ TABLE: tuple[Stage, ...] = (
     ),
     Stage(
         name="evaluation_grid",
-        says="Original | base | adapter, the same prompts and seeds; the panel, the verdict, the report of the adapter.",
+        says="Original | base | adapter, the same prompts and seeds; the panel, the verdict and the report on it.",
         folder="evaluation",
         makes="artmaster_pipeline.evaluation:evaluate_adapter",
         after=("training_set", "style_adapter"),
@@ -155,13 +154,15 @@ def stage_named(name: str) -> Stage:
 def in_order(kind: Kind | None = None) -> tuple[Stage, ...]:
     """The stages whose partitions are of that kind (none: all), each after those that it reads.
 
-    Raises ValueError where the table names a stage that it lacks, or goes in a circle.
+    Raises ValueError where the table names a stage that it lacks, goes in a circle, or leads from sets to a painter.
     """
     entries = {stage.name: stage for stage in TABLE}
     if len(entries) < len(TABLE):
         raise ValueError("two stages of the table share a name")
     if unknown := sorted({name for stage in TABLE for name in stage.after} - set(entries)):
         raise ValueError(f"the table names stages that it lacks: {', '.join(unknown)}")
+    if any(stage.kind == "painter" and entries[name].kind != "painter" for stage in TABLE for name in stage.after):
+        raise ValueError("a stage of single painters reads one over sets: which set would it be?")
     ranks = {name: rank for rank, name in enumerate(entries)}
     sorter = TopologicalSorter({stage.name: stage.after for stage in TABLE})
     try:

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from artmaster_pipeline import versioning
-from artmaster_pipeline.settings import STAGES, Home, default_painter, save_painter
+from artmaster_pipeline.settings import Home, default_painter, save_painter
+from artmaster_pipeline.stages import STAGES
 
 ROOT = Path(__file__).parent.parent
 DVC = str(Path(sys.executable).with_name("dvc"))

@@ -6,7 +6,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from artmaster_pipeline.cli import drawing, evaluating, lineage, machine, painters, publishing, running
+from artmaster_pipeline.cli import drawing, evaluating, keeping, lineage, machine, painters, publishing, running
 from artmaster_pipeline.cli.options import HomeOption
 from artmaster_pipeline.cli.printing import err
 from artmaster_pipeline.errors import ArtMasterError
@@ -35,6 +35,7 @@ for _command in (
 _painters = typer.Typer(no_args_is_help=True, help="The painters of the data home.")
 _painters.command("add")(painters.painters_add)
 _painters.command("list")(painters.painters_list)
+_painters.command("settings")(keeping.painters_settings)
 app.add_typer(_painters, name="painters")
 
 _lineage = typer.Typer(no_args_is_help=True, help="Which artworks fed which adapter, and where an artwork has gone.")

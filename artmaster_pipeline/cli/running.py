@@ -3,16 +3,19 @@
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
 from artmaster_pipeline.cli.evaluating import print_verdict
 from artmaster_pipeline.cli.options import HomeOption, JsonOption, PainterArgument
-from artmaster_pipeline.cli.printing import out, print_json, print_table, short, terminal_progress
-from artmaster_pipeline.errors import WrongUse
-from artmaster_pipeline.settings import STAGES, Home, Stage, load_painter, load_profile, painter_profile
+from artmaster_pipeline.cli.printing import out, print_json, print_table, printable, short, terminal_progress
+from artmaster_pipeline.settings import Home, load_painter, load_profile, painter_profile
+from artmaster_pipeline.stages import STAGES, members, stage_named
+
+if TYPE_CHECKING:
+    from artmaster_pipeline.records import Verdict
 
 
 def demo(home: HomeOption = None) -> None:
@@ -65,15 +68,18 @@ def train(painter: PainterArgument, home: HomeOption = None, json: JsonOption = 
 
 
 def run_and_report(
-    home: Home, painter: str, *, profile: str | None = None, until: Stage | None = None, only: Stage | None = None
+    home: Home, painter: str, *, profile: str | None = None, until: str | None = None, only: str | None = None
 ) -> None:
     """Run the painter's stages, then say what was made, what was left out, and what the gate decided."""
     if profile:
         load_profile(profile, home)
-    load_painter(home, painter)
+    for member in members(painter):
+        load_painter(home, member)
     from artmaster_pipeline.orchestration.run import run_painter
 
     report = run_painter(home, painter, profile=profile, until=until, only=only)
+    for note in report.notes:
+        out.print(escape(printable(note)))
     if not report.made and not report.refused:
         out.print(f"{painter}: everything is up to date, nothing was made.")
         return
@@ -81,8 +87,9 @@ def run_and_report(
         out.print(f"{painter}: made {', '.join(report.made)}.")
     if report.current and not only:
         out.print(f"Already current: {', '.join(report.current)}.")
-    _print_quarantine(home, painter)
-    page = home.gallery(painter) / "index.html"
+    for member in members(painter):
+        _print_quarantine(home, member)
+    page = home.stage_folder("sample_gallery", painter) / "index.html"
     if "evaluation_grid" in report.made and not report.refused:
         from artmaster_pipeline.evaluation import current_verdict
 
@@ -90,12 +97,15 @@ def run_and_report(
     if "sample_gallery" in report.made:
         out.print(f"Gallery: {escape(str(page))}")
     if report.refused:
-        verdict, where = report.refused
-        print_verdict(verdict)
-        out.print(f"Report: {escape(short(where))}")
-        stays = f"The gallery of the adapter before stays: {page}" if page.exists() else "No gallery was published."
-        out.print(escape(stays))
-        out.print(f"To overrule: artmaster gate {painter} --adapter {verdict.adapter_id} --publish --reason TEXT")
+        _print_refusal(painter, *report.refused, page)
+
+
+def _print_refusal(painter: str, verdict: "Verdict", report: Path, page: Path) -> None:
+    print_verdict(verdict)
+    out.print(f"Report: {escape(short(report))}")
+    stays = f"The gallery of the adapter before stays: {page}" if page.exists() else "No gallery was published."
+    out.print(escape(stays))
+    out.print(f"To overrule: artmaster gate {painter} --adapter {verdict.adapter_id} --publish --reason TEXT")
 
 
 def _print_quarantine(home: Home, painter: str) -> None:
@@ -110,10 +120,5 @@ def _print_quarantine(home: Home, painter: str) -> None:
     print_table(f"Left out: {len(rows)} files", rows)
 
 
-def _stage(name: str | None) -> Stage | None:
-    for stage in STAGES:
-        if name == stage:
-            return stage
-    if name is None:
-        return None
-    raise WrongUse(f"There is no stage {name!r}. The stages are: {', '.join(STAGES)}.")
+def _stage(name: str | None) -> str | None:
+    return stage_named(name).name if name else None
