@@ -13,14 +13,14 @@ from pydantic import ValidationError
 
 from artmaster_pipeline.errors import ArtMasterError, NotPublished
 from artmaster_pipeline.files import check_slug, clear_partials, inside, sha256_of, write_text
-from artmaster_pipeline.gallery.enlarging import enlarge_samples, waiting_room
+from artmaster_pipeline.gallery.enlarging import enlarge_samples, unpublished_pictures
 from artmaster_pipeline.gallery.judgement import VERDICT
 from artmaster_pipeline.gallery.pages import PAGE, Contents, painters_pages, published_cells, site_contents
 from artmaster_pipeline.gallery.provenance import read_provenance
 from artmaster_pipeline.progress import SILENT, Progress
-from artmaster_pipeline.publishing.credentials import House
+from artmaster_pipeline.publishing.credentials import Signer
 from artmaster_pipeline.publishing.signing import Site, hash_of, signed, signer_of, unsigned
-from artmaster_pipeline.publishing.versions import Entry, SiteVersions, Version, files_of, now
+from artmaster_pipeline.publishing.versions import LedgerEntry, SiteVersions, Version, files_of, now
 from artmaster_pipeline.records import (
     MANIFEST,
     Adapter,
@@ -54,7 +54,7 @@ def publish_gallery(home: Home, painter: str, profile: Profile, progress: Progre
     with _one_publisher(home):
         version = _kept(home, painter, site, signer_of(home, progress), progress)
         _put_in_place(home, painter, version, "published")
-    shutil.rmtree(waiting_room(home, painter), ignore_errors=True)
+    shutil.rmtree(unpublished_pictures(home, painter), ignore_errors=True)
     progress.say(f"The gallery is at {home.gallery(painter) / PAGE}")
     figures = {"pictures": len(enlarged), "artworks behind them": len(provenance.trained_on), "version": version.id}
     manifest = home.gallery(painter) / MANIFEST
@@ -198,21 +198,21 @@ def _check_held_back(home: Home, painter: str, adapter_id: str) -> None:
         )
 
 
-def _kept(home: Home, painter: str, site: Site, house: House | None, progress: Progress) -> Version:
+def _kept(home: Home, painter: str, site: Site, signer: Signer | None, progress: Progress) -> Version:
     """The version that the site is; made, signed and kept where it is not there yet."""
     site_versions = _site_versions(home, painter)
     hashes = {name: hash_of(content) for name, content in _with_manifest(home, painter, site).items()}
-    version_id = identity(sorted(hashes.items()), house.fingerprint if house else "")
+    version_id = identity(sorted(hashes.items()), signer.fingerprint if signer else "")
     known = next((version for version in site_versions.versions() if version.id == version_id), None)
     if known and site_versions.is_kept(known):
         return known
-    contents = _with_manifest(home, painter, signed(home, site, house, hashes, progress) if house else site)
+    contents = _with_manifest(home, painter, signed(home, site, signer, hashes, progress) if signer else site)
     version = Version(
         id=version_id,
         painter=painter,
         adapter_id=site.provenance.adapter.id,
         made=known.made if known else now(),
-        signed_by=house.fingerprint if house else "",
+        signed_by=signer.fingerprint if signer else "",
         files={name: hash_of(content) for name, content in contents.items()},
     )
     site_versions.keep(version, contents)
@@ -226,7 +226,7 @@ def _put_in_place(home: Home, painter: str, version: Version, action: Any) -> No
         instead = before[0].adapter_id if before else ""
         site_versions.put_in_place(version)
         said = {"version_id": version.id, "adapter_id": version.adapter_id, "instead_of": instead}
-        site_versions.note(Entry(when=now(), action=action, **said))
+        site_versions.note(LedgerEntry(when=now(), action=action, **said))
     renew_painters_page(home)
 
 
@@ -238,7 +238,7 @@ def _records_in_place(site_versions: SiteVersions) -> tuple[Sample, ...]:
 
 
 def _with_manifest(home: Home, painter: str, site: Site) -> Contents:
-    file = waiting_room(home, painter) / MANIFEST
+    file = unpublished_pictures(home, painter) / MANIFEST
     write_manifest(file, site.records)
     return {**site.contents, MANIFEST: file.read_bytes()}
 

@@ -11,16 +11,16 @@ from typing import Any
 
 from artmaster_pipeline.containers import has_credentials, without_credentials
 from artmaster_pipeline.files import inside, sha256_of, writing
-from artmaster_pipeline.gallery.enlarging import Picture, sample_facts, waiting_room
+from artmaster_pipeline.gallery.enlarging import Picture, sample_facts, unpublished_pictures
 from artmaster_pipeline.gallery.pages import Contents
 from artmaster_pipeline.gallery.provenance import Provenance, provenance_json
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.publishing.credentials import (
     CERTIFICATE,
     EXTRA,
-    House,
+    Signer,
     check_credentials,
-    house_of,
+    find_signer,
     is_installed,
 )
 from artmaster_pipeline.publishing.versions import SiteVersions
@@ -44,13 +44,13 @@ def hash_of(content: bytes | Path) -> str:
     return sha256_of(content) if isinstance(content, Path) else hashlib.sha256(content).hexdigest()
 
 
-def signer_of(home: Home, progress: Progress) -> House | None:
-    """The house that signs; none where no keys were made, or the extra is not installed, which is then said."""
-    house = house_of(home)
-    if house and not is_installed():
+def signer_of(home: Home, progress: Progress) -> Signer | None:
+    """The signer of a data home; none where no keys were made, or the extra is not installed, which is then said."""
+    signer = find_signer(home)
+    if signer and not is_installed():
         progress.say(f"The pictures carry metadata only, no content credentials: signing needs {EXTRA}")
         return None
-    return house
+    return signer
 
 
 def unsigned(home: Home, painter: str, picture: Picture) -> Picture:
@@ -58,13 +58,13 @@ def unsigned(home: Home, painter: str, picture: Picture) -> Picture:
     content = picture.file.read_bytes()
     if not has_credentials(content):
         return picture
-    file = waiting_room(home, painter) / f"{picture.record.id}.png"
+    file = unpublished_pictures(home, painter) / f"{picture.record.id}.png"
     with writing(file) as temporary:
         temporary.write_bytes(without_credentials(content))
     return Picture(picture.record.model_copy(update={"sha256": sha256_of(file)}), file)
 
 
-def signed(home: Home, site: Site, house: House, hashes: dict[str, str], progress: Progress) -> Site:
+def signed(home: Home, site: Site, signer: Signer, hashes: dict[str, str], progress: Progress) -> Site:
     """The site with its enlarged pictures signed; one that was signed before keeps that signature."""
     painter = site.provenance.adapter.painter
     by_path = {record.path: record for record in site.records if record.enlarged_by}
@@ -80,7 +80,7 @@ def signed(home: Home, site: Site, house: House, hashes: dict[str, str], progres
             content = _signed_before(home, painter, name, hashes[name])
             if content is None:
                 statement = _statement(record, site.provenance)
-                content = house.sign(_bytes_of(contents[name]), name, statement)
+                content = signer.sign(_bytes_of(contents[name]), name, statement)
             contents[name] = content
             advance(note=name)
     records = tuple(
@@ -88,7 +88,7 @@ def signed(home: Home, site: Site, house: House, hashes: dict[str, str], progres
         for record in site.records
     )
     contents["provenance.json"] = provenance_json(site.provenance, records).encode()
-    contents[CERTIFICATE] = house.certificate
+    contents[CERTIFICATE] = signer.certificate
     return replace(site, contents=contents, records=records)
 
 

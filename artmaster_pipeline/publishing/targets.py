@@ -15,7 +15,7 @@ from artmaster_pipeline.gallery.pages import PAGE, painters_pages
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.publishing.copies import Copied, Published, Target, is_ours
 from artmaster_pipeline.publishing.publish import check_verdict, published_version
-from artmaster_pipeline.publishing.versions import Entry, SiteVersions, now
+from artmaster_pipeline.publishing.versions import LedgerEntry, SiteVersions, now
 from artmaster_pipeline.records import MANIFEST, Sample, read_manifest
 from artmaster_pipeline.settings import Home
 
@@ -35,7 +35,7 @@ def copy_gallery(home: Home, painter: str, url: str, progress: Progress = SILENT
     check_verdict(home, painter, version.adapter_id, needed=False)
     copied = target.put(Published(home, version), progress)
     said = {"version_id": version.id, "adapter_id": version.adapter_id, "to": url}
-    SiteVersions(home.root / "gallery", painter).note(Entry(when=now(), action="copied", **said))
+    SiteVersions(home.root / "gallery", painter).note(LedgerEntry(when=now(), action="copied", **said))
     return copied
 
 
@@ -77,7 +77,7 @@ class Folder:
             site_versions.put_in_place(site.version)
             if before != site.version:
                 said = {"version_id": site.version.id, "adapter_id": site.version.adapter_id}
-                site_versions.note(Entry(when=now(), action="published", **said))
+                site_versions.note(LedgerEntry(when=now(), action="published", **said))
             self._renew_pages(site.home, progress)
             advance(note=site.version.id)
         sent = 0 if kept else len(site.files)

@@ -39,7 +39,7 @@ class Version(Record):
     files: dict[str, str]  # POSIX path below the site -> sha256
 
 
-class Entry(BaseModel):
+class LedgerEntry(BaseModel):
     """A line of the ledger."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -135,14 +135,14 @@ class SiteVersions:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(self.folder / version.id / name, file)
 
-    def ledger(self) -> tuple[Entry, ...]:
+    def ledger(self) -> tuple[LedgerEntry, ...]:
         """What was put in place or copied, oldest first."""
         file = self.folder / _LEDGER
         if not file.exists():
             return ()
-        return tuple(Entry.model_validate_json(line) for line in file.read_text(encoding="utf-8").splitlines())
+        return tuple(LedgerEntry.model_validate_json(line) for line in file.read_text(encoding="utf-8").splitlines())
 
-    def note(self, entry: Entry) -> None:
+    def note(self, entry: LedgerEntry) -> None:
         """Add a line to the ledger."""
         lines = [line.model_dump_json() for line in (*self.ledger(), entry)]
         write_text(self.folder / _LEDGER, "".join(f"{line}\n" for line in lines))
