@@ -87,8 +87,7 @@ def run_and_report(
         out.print(f"{painter}: made {', '.join(report.made)}.")
     if report.current and not only:
         out.print(f"Already current: {', '.join(report.current)}.")
-    for member in members(painter):
-        _print_quarantine(home, member)
+    _print_quarantine(home, painter)
     page = home.stage_folder("sample_gallery", painter) / "index.html"
     if "evaluation_grid" in report.made and not report.refused:
         from artmaster_pipeline.evaluation import current_verdict
@@ -113,7 +112,8 @@ def _print_quarantine(home: Home, painter: str) -> None:
 
     left_out = [
         entry
-        for folder in (home.register(painter), home.crops(painter))
+        for member in members(painter)
+        for folder in (home.register(member), home.crops(member))
         for entry in read_manifest(folder / QUARANTINE, Quarantined)
     ]
     rows = [{"file": entry.path, "reason": entry.reason, "way out": entry.remedy} for entry in left_out]

@@ -26,13 +26,17 @@ GATE = "fit_to_publish"
 _QUARANTINE_SHARE = 0.1  # of the files; more than this deserves a look
 
 
-# A check's verdict belongs to one painter, so checks are partitioned as assets are; Dagster calls that a preview.
-warnings.filterwarnings("ignore", message=".*partitions_def on an AssetCheckSpec", category=dg.PreviewWarning)
-
-
 def _check(asset: str, *, blocking: bool = False, pool: str | None = None, name: str | None = None) -> Callable:
     partitions = PARTITIONS[stage_named(asset).kind]
-    return dg.asset_check(asset=asset, name=name, blocking=blocking, pool=pool, partitions_def=partitions)
+
+    def checked(function: Callable) -> dg.AssetChecksDefinition:
+        with warnings.catch_warnings():
+            # A check's verdict belongs to one partition, as its asset does; Dagster calls that a preview.
+            warnings.filterwarnings("ignore", message=".*partitions_def on an AssetCheckSpec")
+            found = dg.asset_check(asset=asset, name=name, blocking=blocking, pool=pool, partitions_def=partitions)
+            return found(function)
+
+    return checked
 
 
 @_check("raw_scans", blocking=True)

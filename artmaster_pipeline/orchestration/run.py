@@ -60,7 +60,7 @@ def run_painter(
     _settle_profile(home, partition, profile)
     versioning.prepare(home, partition)
     notes = versioning.said_of(home, partition)
-    with open_instance(home) as instance, _told(instance, partition):
+    with _told(home), open_instance(home) as instance:
         end_killed_runs(home, instance)
         steps = (Step(only, partition),) if only else steps_to_make(home, instance, wanted)
         if [step.stage for step in steps] == [_GUARDED] and not only and (refused := _refusal(home, partition)):
@@ -165,29 +165,33 @@ def _execute(home: Home, instance: dg.DagsterInstance, partition: str, stages: S
         return run_id, False
     except DagsterExecutionInterruptedError as error:
         raise ArtMasterError("Stopped. What was finished is kept; run the same command again to go on.") from error
+    except dg.DagsterError as error:
+        if instance.has_dynamic_partition(str(PARTITIONS[kind].name), partition):
+            raise
+        raise ArtMasterError(
+            f"{partition} was deleted from Dagster's partitions while its run was at work. What was finished is kept; "
+            f"to go on: artmaster run {partition}"
+        ) from error
     return run_id, True
 
 
 @contextmanager
-def _told(instance: dg.DagsterInstance, partition: str) -> Iterator[None]:
+def _told(home: Home) -> Iterator[None]:
     """What Dagster and its storage raise, as one sentence."""
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
     except dg.DagsterError as error:
-        if not instance.has_dynamic_partition(str(PARTITIONS[kind_of(partition)].name), partition):
-            raise ArtMasterError(
-                f"{partition} was deleted from Dagster's partitions while its run was at work. What was finished is "
-                f"kept; to go on: artmaster run {partition}"
-            ) from error
-        said = " ".join(str(error).split())
-        raise ArtMasterError(f"Dagster stopped the run of {partition}: {said}. Run it again to go on.") from error
+        if isinstance(error.__cause__, ArtMasterError):
+            raise error.__cause__ from error
+        said = " ".join(f"{error}: {error.__cause__ or ''}".split()).rstrip(": ")
+        raise ArtMasterError(f"Dagster stopped the run ({said}). What was finished is kept; run it again.") from error
     except SQLAlchemyError as error:
         said = " ".join(str(error.__cause__ or error).split())
         raise ArtMasterError(
-            f"Dagster's storage {instance.root_directory} cannot be used ({said}). Where the disk is not full, move "
-            "that folder away: the list of earlier runs goes with it, pictures and adapters do not."
+            f"Dagster's storage {home.dagster} cannot be used ({said}). Where the disk is not full, move that folder "
+            "away: the list of earlier runs goes with it, pictures and adapters do not."
         ) from error
 
 
