@@ -161,9 +161,10 @@ def quick_drawing(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, bool]
         ink = (60, 70, 60) if pipe.adapter else (200, 60, 160)
         return [painted(seed + 1, width, height, ink) for seed in seeds]
 
-    def attach(pipe: Pipe, adapter_folder: Path, strength: float = 1.0, alike: bool = False) -> None:
-        assert (adapter_folder / "adapter.safetensors").is_file()
-        pipe.adapter = adapter_folder
+    def attach(pipe: Pipe, folder_or_file: Path, strength: float = 1.0, alike: bool = False) -> None:
+        folder = folder_or_file if folder_or_file.is_dir() else folder_or_file.parent
+        assert (folder / "adapter.safetensors").is_file()
+        pipe.adapter = folder
 
     answers: dict[str, Callable[..., Any]] = {
         "load_pipeline": lambda profile, home=None: Pipe(),
@@ -203,7 +204,8 @@ def _sample(
         id=key,
         painter=PAINTER,
         column=column,
-        adapter_id=adapter.id,
+        adapter_ids=(adapter.id,) if column == "adapter" else (),
+        evaluated_adapter_id=adapter.id,
         base_model=adapter.base_model,
         base_revision=adapter.base_revision,
         prompt=prompt,

@@ -176,7 +176,7 @@ def test_a_refused_adapter_is_no_crash_and_a_person_may_overrule(copied: Home) -
     artmaster(copied, "gate", PAINTER, "--adapter", adapter.id, "--publish", "--reason", "Shown to the estate")
     assert "made sample_gallery" in artmaster(copied, "run", PAINTER).stdout
     gallery = read_manifest(copied.gallery(PAINTER) / MANIFEST, Sample)
-    assert {sample.adapter_id for sample in gallery} == {adapter.id}
+    assert {sample.evaluated_adapter_id for sample in gallery} == {adapter.id}
     kept = json.loads(artmaster(copied, "gate", PAINTER, "--json").stdout)
     assert kept["by"] == "person"
     assert "Shown to the estate" in kept["reasons"][0]

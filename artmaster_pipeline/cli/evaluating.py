@@ -32,7 +32,8 @@ def evaluate(
     json: JsonOption = False,
 ) -> None:
     """Measure an adapter against its base, the held-out works and, if asked, another adapter; writes a report."""
-    from artmaster_pipeline.evaluation import Asked, find_adapter
+    from artmaster_pipeline.adapters import find_adapter
+    from artmaster_pipeline.evaluation import Asked
     from artmaster_pipeline.evaluation import evaluate as measure
 
     place = Home.find(home)
@@ -68,7 +69,8 @@ def gate(
     json: JsonOption = False,
 ) -> None:
     """The verdict on an adapter; with --publish or --reject a person's decision in its place, with its reason."""
-    from artmaster_pipeline.evaluation import Asked, decide, find_adapter, verdict_on
+    from artmaster_pipeline.adapters import find_adapter
+    from artmaster_pipeline.evaluation import Asked, decide, verdict_on
     from artmaster_pipeline.evaluation import evaluate as measure
 
     if publish and reject:

@@ -60,7 +60,7 @@ def sample_facts(sample: Sample) -> dict[str, Any]:
         "notice": AI_GENERATED,
         "prompt": sample.prompt,
         "seed": sample.seed,
-        "adapter": sample.adapter_id if sample.column == "adapter" else "",
+        "adapter": sample.drawn_by,
         "base_model": sample.base_model,
         "base_revision": sample.base_revision,
         "num_inference_steps": sample.num_inference_steps,

@@ -135,7 +135,7 @@ def _adapter(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, Any]:
 
 
 def _evaluation(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, Any]:
-    folder = home.evaluation(painter) / outcome.records[0].adapter_id
+    folder = home.evaluation(painter) / outcome.records[0].evaluated_adapter_id
     return {
         "grid": picture(folder / "grid.png", 900),
         "report": dg.MetadataValue.path(str(folder / "report.html")),
