@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import write_text
-from artmaster_pipeline.progress import Progress
+from artmaster_pipeline.progress import Progress, terminal_progress
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.stages import members
 
@@ -75,7 +75,7 @@ def _held(home: Home, painter: str, progress: Progress | None, *, wait: bool) ->
         said = f"{painter} is being worked on by {_holder(note)}"
         if not wait:
             raise ArtMasterError(f"{said}. Wait for it to end, then run the same command again.") from error
-        (progress or _TERMINAL).say(f"{said}; this one waits for it.")
+        (progress or terminal_progress()).say(f"{said}; this one waits for it.")
         lock.acquire()
     try:
         if not again:
@@ -105,6 +105,3 @@ def _holder(note: Path) -> str:
         return f"another process ({said['command']}, process {said['process']}{where}, since {said['since']})"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"
-
-
-_TERMINAL = Progress(lambda message: print(message, file=sys.stderr, flush=True))  # noqa: T201 - it waits: say so

@@ -273,7 +273,7 @@ cli.main()
 def test_an_interrupt_is_told_in_one_message_and_the_next_run_goes_on(copied: Home, finished: Home) -> None:
     shutil.rmtree(copied.stage_folder("style_adapter", PAINTER))
     stopped = run_and_kill(copied, "style_adapter", "SIGINT")
-    assert stopped.returncode == 1
+    assert stopped.returncode == 130
     assert "What was finished is kept" in stopped.stderr
     assert "Traceback" not in stopped.stderr
     artmaster(copied, "run", PAINTER)

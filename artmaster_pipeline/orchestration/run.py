@@ -15,7 +15,7 @@ from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as CheckStatus
 
 from artmaster_pipeline import versioning
-from artmaster_pipeline.errors import ArtMasterError
+from artmaster_pipeline.errors import ArtMasterError, Interrupted
 from artmaster_pipeline.evaluation import current_verdict
 from artmaster_pipeline.orchestration.assets import PARTITIONS, SETTINGS_TAG
 from artmaster_pipeline.orchestration.build import build_defs
@@ -164,7 +164,7 @@ def _execute(home: Home, instance: dg.DagsterInstance, partition: str, stages: S
             raise ArtMasterError(_told_of(failed, partition)) from error
         return run_id, False
     except DagsterExecutionInterruptedError as error:
-        raise ArtMasterError("Stopped. What was finished is kept; run the same command again to go on.") from error
+        raise Interrupted from error
     except dg.DagsterError as error:
         if instance.has_dynamic_partition(str(PARTITIONS[kind].name), partition):
             raise
