@@ -4,8 +4,7 @@ It is the same job, the same assets and the same records as a materialisation st
 """
 
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +59,7 @@ def run_painter(
     _settle_profile(home, partition, profile)
     versioning.prepare(home, partition)
     notes = versioning.said_of(home, partition)
-    with _told(home), open_instance(home) as instance:
+    with open_instance(home) as instance:
         end_killed_runs(home, instance)
         steps = (Step(only, partition),) if only else steps_to_make(home, instance, wanted)
         if [step.stage for step in steps] == [_GUARDED] and not only and (refused := _refusal(home, partition)):
@@ -161,38 +160,11 @@ def _execute(home: Home, instance: dg.DagsterInstance, partition: str, stages: S
     except DagsterAssetCheckFailedError as error:
         failed = _failed_checks(instance, run_id)
         if [evaluation.asset_check_key.name for evaluation in failed] != [GATE]:
-            raise ArtMasterError(_told_of(failed, partition)) from error
+            raise ArtMasterError(_told(failed, partition)) from error
         return run_id, False
     except DagsterExecutionInterruptedError as error:
         raise Interrupted from error
-    except dg.DagsterError as error:
-        if instance.has_dynamic_partition(str(PARTITIONS[kind].name), partition):
-            raise
-        raise ArtMasterError(
-            f"{partition} was deleted from Dagster's partitions while its run was at work. What was finished is kept; "
-            f"to go on: artmaster run {partition}"
-        ) from error
     return run_id, True
-
-
-@contextmanager
-def _told(home: Home) -> Iterator[None]:
-    """What Dagster and its storage raise, as one sentence."""
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except dg.DagsterError as error:
-        if isinstance(error.__cause__, ArtMasterError):
-            raise error.__cause__ from error
-        said = " ".join(f"{error}: {error.__cause__ or ''}".split()).rstrip(": ")
-        raise ArtMasterError(f"Dagster stopped the run ({said}). What was finished is kept; run it again.") from error
-    except SQLAlchemyError as error:
-        said = " ".join(str(error.__cause__ or error).split())
-        raise ArtMasterError(
-            f"Dagster's storage {home.dagster} cannot be used ({said}). Where the disk is not full, move that folder "
-            "away: the list of earlier runs goes with it, pictures and adapters do not."
-        ) from error
 
 
 def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[dg.AssetCheckEvaluation]:
@@ -202,7 +174,7 @@ def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[dg.AssetCh
     return [e for e in evaluations if not e.passed and e.severity == dg.AssetCheckSeverity.ERROR]
 
 
-def _told_of(failed: Sequence[dg.AssetCheckEvaluation], painter: str) -> str:
+def _told(failed: Sequence[dg.AssetCheckEvaluation], painter: str) -> str:
     """Failed checks as a person should read them."""
     found = "; ".join(
         f"{e.asset_check_key.name} of {e.asset_check_key.asset_key.to_user_string()} ("
