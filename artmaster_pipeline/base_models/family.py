@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from artmaster_pipeline.errors import WrongUse
@@ -95,9 +95,10 @@ class Family(ABC):
         return ("vae", *self.text_encoders, "transformer")
 
     def base(self, name: str) -> Base:
-        """What is known of the base of that name; for one that is not known here, what the family says."""
-        known = self.bases.get(name)
-        return known or Base(name, Path(name).name, None, self.name)
+        """What is known of the base of that name, or of a folder called as it is; else its name and its family."""
+        own = PurePath(name).name
+        known = self.bases.get(name) or next((b for b in self.bases.values() if PurePath(b.name).name == own), None)
+        return known or Base(name if _is_repository(name) else own, own, None, self.name)
 
     def is_of(self, layer: str, kinds: Iterable[str]) -> bool:
         """Whether a layer (its path in the transformer) is of any of these kinds; of none, every layer is.
@@ -217,6 +218,10 @@ def family_of_folder(folder: Path) -> Family:
 def family_by_name(base_model: str) -> Family | None:
     """The family of a base that is known by its name, without looking at any file."""
     return next((family for family in families() if base_model in family.bases), None)
+
+
+def _is_repository(name: str) -> bool:
+    return len(PurePath(name).parts) == 2 and not PurePath(name).is_absolute()
 
 
 @cache

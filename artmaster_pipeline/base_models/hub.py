@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from artmaster_pipeline.base_models import pins
-from artmaster_pipeline.base_models.family import INDEX, Family, family_by_name, family_of_folder
+from artmaster_pipeline.base_models.family import INDEX, Base, Family, families, family_by_name, family_of_folder
 from artmaster_pipeline.base_models.miniature.model import miniature_folder
 from artmaster_pipeline.errors import MissingRequirement, WrongUse
 from artmaster_pipeline.settings import Home, Profile
@@ -79,6 +79,18 @@ def family_here(base_model: str) -> Family | None:
         return known
     folder = local_folder(base_model)
     return family_of_folder(folder) if folder is not None and (folder / INDEX).is_file() else None
+
+
+def describe_base(base_model: str) -> Base:
+    """What is known of the base that an adapter's record names, without the hub: also of a folder that is gone."""
+    try:
+        family = family_here(base_model)
+    except WrongUse:
+        family = None
+    by_last = (f for f in families() if f.base(base_model).name in f.bases)
+    family = family or next(by_last, None)
+    own = PurePath(base_model).name
+    return family.base(base_model) if family else Base(own, own, None, own)
 
 
 def commit_of(repository: str, revision: str | None, home: Home | None) -> str:
