@@ -156,6 +156,7 @@ def test_what_is_not_known_of_a_base_is_not_invented() -> None:
     assert describe_base("/gone/FLUX.1-dev") == describe_base("black-forest-labs/FLUX.1-dev") == known
     assert describe_base("miniature").public is False
     assert describe_base("someone/their-model").licence is None
+    assert describe_base("someone/their-model").name == "someone/their-model"
     assert describe_base("/models/my-own").name == "my-own"  # no path of this machine
     assert FLUX.base("/models/my-own").licence is None
     assert replace(FLUX.base("/models/my-own"), name="x").version == ""

@@ -98,7 +98,7 @@ class Family(ABC):
         """What is known of the base of that name, or of a folder called as it is; else its name and its family."""
         own = PurePath(name).name
         known = self.bases.get(name) or next((b for b in self.bases.values() if PurePath(b.name).name == own), None)
-        return known or Base(name if _is_repository(name) else own, own, None, self.name)
+        return known or unknown_base(name, self.name)
 
     def is_of(self, layer: str, kinds: Iterable[str]) -> bool:
         """Whether a layer (its path in the transformer) is of any of these kinds; of none, every layer is.
@@ -176,6 +176,13 @@ class Family(ABC):
         return given
 
 
+def unknown_base(name: str, architecture: str = "") -> Base:
+    """A base of which the name alone is known: a hub repository, or a folder, whose path is nobody's business."""
+    path = PurePath(name)
+    repository = len(path.parts) == 2 and not path.is_absolute()
+    return Base(name if repository else path.name, path.name, None, architecture or path.name)
+
+
 _registered: dict[str, Family] = {}
 
 
@@ -218,10 +225,6 @@ def family_of_folder(folder: Path) -> Family:
 def family_by_name(base_model: str) -> Family | None:
     """The family of a base that is known by its name, without looking at any file."""
     return next((family for family in families() if base_model in family.bases), None)
-
-
-def _is_repository(name: str) -> bool:
-    return len(PurePath(name).parts) == 2 and not PurePath(name).is_absolute()
 
 
 @cache

@@ -9,10 +9,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from artmaster_pipeline.base_models import pins
-from artmaster_pipeline.base_models.family import INDEX, Base, Family, families, family_by_name, family_of_folder
+from artmaster_pipeline.base_models.family import (
+    INDEX,
+    Base,
+    Family,
+    families,
+    family_by_name,
+    family_of_folder,
+    unknown_base,
+)
 from artmaster_pipeline.base_models.miniature.model import miniature_folder
 from artmaster_pipeline.errors import MissingRequirement, WrongUse
 from artmaster_pipeline.settings import Home, Profile
@@ -89,8 +97,7 @@ def describe_base(base_model: str) -> Base:
         family = None
     by_last = (f for f in families() if f.base(base_model).name in f.bases)
     family = family or next(by_last, None)
-    own = PurePath(base_model).name
-    return family.base(base_model) if family else Base(own, own, None, own)
+    return family.base(base_model) if family else unknown_base(base_model)
 
 
 def commit_of(repository: str, revision: str | None, home: Home | None) -> str:
