@@ -162,7 +162,7 @@ def hub_refusals(repository: str) -> Iterator[None]:
         raise MissingRequirement(
             f"{repository} is not (wholly) in this machine's cache, and the hub (huggingface.co) cannot be reached. "
             f"Connect to the network (unset HF_HUB_OFFLINE if it is set), or fetch it once with "
-            f"`hf download {repository}` where there is one and copy the cache."
+            f"`hf download {repository}` where there is one and copy the cache.{_what_is_cached(repository)}"
         ) from error
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else None
@@ -172,6 +172,21 @@ def hub_refusals(repository: str) -> Iterator[None]:
             f"The hub answered {status or 'with an error'} for {repository}: try again later, or use a cached copy "
             "with HF_HUB_OFFLINE=1."
         ) from error
+
+
+def _what_is_cached(repository: str) -> str:
+    """A sentence on the commits of a repository that this machine's cache holds; empty where it holds none."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+    from huggingface_hub.file_download import repo_folder_name
+
+    folder = Path(HF_HUB_CACHE) / repo_folder_name(repo_id=repository, repo_type="model") / "snapshots"
+    commits = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+    if not commits:
+        return ""
+    return (
+        f" The cache holds files of the commit {' and '.join(commits)}: a profile of your own that names it as the "
+        "model's revision uses those."
+    )
 
 
 def licence_remedy(repository: str) -> str:
