@@ -12,7 +12,7 @@ from artmaster_pipeline.adapters.finding import find_adapter, folder_of
 from artmaster_pipeline.base_models.hub import family_here
 from artmaster_pipeline.base_models.scripts import unread_message
 from artmaster_pipeline.errors import WrongUse
-from artmaster_pipeline.files import inside
+from artmaster_pipeline.files import check_folder, inside
 from artmaster_pipeline.pictures import AI_GENERATED, is_whole, write_png
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import Adapter, identity
@@ -59,6 +59,7 @@ def generate(
         shapes = " or ".join(f"{width}x{height}" for width, height in CROP_SIZES)
         raise WrongUse(f"{size[0]}x{size[1]} is not a size that adapters are trained for: choose {shapes}.")
     adapter = find_adapter(home, painter, profile, adapter_id)
+    check_folder(out)
     said = _with_trigger(prompt, adapter.trigger)
     family = family_here(profile.base_model)
     if family is not None and (unread := unread_message([prompt], family, "prompt")):
