@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -161,24 +162,28 @@ def quick_drawing(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, bool]
         ink = (60, 70, 60) if pipe.adapter else (200, 60, 160)
         return [painted(seed + 1, width, height, ink) for seed in seeds]
 
-    def attach(pipe: Pipe, adapter_folder: Path, strength: float = 1.0, alike: bool = False) -> None:
-        assert (adapter_folder / "adapter.safetensors").is_file()
-        pipe.adapter = adapter_folder
+    def attach(pipe: Pipe, folder_or_file: Path, strength: float = 1.0, alike: bool = False) -> None:
+        folder = folder_or_file if folder_or_file.is_dir() else folder_or_file.parent
+        assert (folder / "adapter.safetensors").is_file()
+        pipe.adapter = folder
 
     answers: dict[str, Callable[..., Any]] = {
-        "load_pipeline": lambda profile, home=None: Pipe(),
+        "open_pipeline": lambda profile, parts=None, home=None: nullcontext(Pipe()),
         "base_revision": lambda profile, home=None: "b" * 16,
     }
     for name, answer in answers.items():
         monkeypatch.setattr(base_models, name, answer)
     monkeypatch.setattr(adapters, "attach", attach)
     # A text stands for its own embedding.
-    monkeypatch.setattr(sampling, "Embedder", lambda pipe: lambda prompt, max_sequence_length: prompt)
+    monkeypatch.setattr(sampling, "embed_texts", lambda profile, texts, home=None: {text: text for text in texts})
+    monkeypatch.setattr(sampling, "negative_of", lambda *_: None)
     monkeypatch.setattr(sampling, "draw_embedded", draw)
-    monkeypatch.setattr(autoencoding, "load_round_trip", lambda profile: lambda pixels: pixels)
+    monkeypatch.setattr(autoencoding, "open_round_trip", lambda profile, home: nullcontext(lambda pixels: pixels))
     # Every picture shows what its prompt says, as far as anyone can tell.
     monkeypatch.setattr(
-        drift, "_load_readers", lambda *_: lambda strength: lambda picture, prompts: -np.arange(len(prompts))
+        drift,
+        "_open_readers",
+        lambda *_: nullcontext(lambda strength: lambda picture, prompts: -np.arange(len(prompts))),
     )
     return drawn
 
@@ -203,7 +208,8 @@ def _sample(
         id=key,
         painter=PAINTER,
         column=column,
-        adapter_id=adapter.id,
+        adapter_ids=(adapter.id,) if column == "adapter" else (),
+        evaluated_adapter_id=adapter.id,
         base_model=adapter.base_model,
         base_revision=adapter.base_revision,
         prompt=prompt,

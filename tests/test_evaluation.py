@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ def test_a_row_is_the_work_then_base_and_adapter_with_its_caption_and_one_seed(e
         assert row["base"].prompt in captions
         assert row["base"].prompt.startswith(TRIGGER)
         assert row["base"].width == 512 // PROFILE.size_divisor
-    assert {sample.adapter_id for sample in samples_of(evaluated_once)} == {adapter_of(evaluated_once).id}
+    assert {sample.evaluated_adapter_id for sample in samples_of(evaluated_once)} == {adapter_of(evaluated_once).id}
 
 
 def test_only_the_third_column_is_drawn_with_the_adapter(home: Home, drawn: list) -> None:
@@ -461,11 +462,12 @@ def test_a_prompt_is_told_apart_from_others_that_say_something_else() -> None:
 def test_the_base_reads_its_own_pictures_and_sees_a_wrong_prompt() -> None:
     from artmaster_pipeline.base_models import load_pipeline
     from artmaster_pipeline.generation import draw
+    from artmaster_pipeline.generation.sampling import embed_texts
 
     profile = load_profile("miniature")
     pipe = load_pipeline(profile)
     subjects = ["bamboo", "a vase of flowers on a terrace", "tall clouds over the sea", "a pagoda on a hill"]
-    fits = denoising_fits(pipe, profile)
+    fits = denoising_fits(pipe, profile, embed_texts(profile, subjects))
     right, wrong = [], []
     for seed, subject in enumerate(subjects):
         picture = draw(pipe, subject, seed, 128, 128, 12, 3.5, 48)
@@ -489,7 +491,7 @@ def test_drift_is_the_loss_of_adherence_with_its_slope(evaluated: Home, monkeypa
 
         return fits
 
-    monkeypatch.setattr(drift, "_load_readers", lambda *_: readers)
+    monkeypatch.setattr(drift, "_open_readers", lambda *_: nullcontext(readers))
     shutil.rmtree(evaluated.cache / "adherence")
     stronger = small_profile(strengths=(0.5,))
     evaluate_adapter(evaluated, PAINTER, stronger)

@@ -71,7 +71,7 @@ def shelf_of(home: Home) -> SiteVersions:
 
 
 def adapter_in_place(home: Home) -> str:
-    return read_manifest(home.gallery(PAINTER) / MANIFEST, Sample)[0].adapter_id
+    return read_manifest(home.gallery(PAINTER) / MANIFEST, Sample)[0].evaluated_adapter_id
 
 
 def rename_painter(home: Home, name: str) -> None:

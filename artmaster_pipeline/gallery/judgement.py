@@ -8,10 +8,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from artmaster_pipeline.errors import ArtMasterError
-from artmaster_pipeline.records import Verdict
+from artmaster_pipeline.records import PANEL, VERDICT, Verdict
 
 AXES = ("tone", "brushwork", "composition", "style")  # in the order of the page; the words for them are the site's
-PANEL, VERDICT = "panel.json", "verdict.json"
 _LEFT, _RIGHT = -0.25, 1.25  # the ends of the scale that scores are drawn on
 
 

@@ -19,7 +19,7 @@ from artmaster_pipeline.gallery.provenance import Provenance, provenance_json
 from artmaster_pipeline.gallery.rights import may_show
 from artmaster_pipeline.gallery.words import LANGUAGES, Words
 from artmaster_pipeline.pictures import AI_GENERATED
-from artmaster_pipeline.records import Sample, Scan
+from artmaster_pipeline.records import PROVENANCE, Sample, Scan
 from artmaster_pipeline.settings import Home, load_painter
 
 PAGE = "index.html"
@@ -79,7 +79,7 @@ def site_contents(home: Home, provenance: Provenance, enlarged: Sequence[Picture
     with_grid = len(shown) == len(cells)  # the grid shows every original
     if with_grid:
         contents["grid.png"] = evaluated / "grid.png"
-    contents["provenance.json"] = provenance_json(provenance, [*records, *shown]).encode()
+    contents[PROVENANCE] = provenance_json(provenance, [*records, *shown]).encode()
     facts = _facts(home, provenance, records, shown) | {
         "judgement": read_judgement(evaluated),
         "thumbnails": {Path(name).stem: f"works/{name}" for name in works},

@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from artmaster_pipeline.adapters.finding import current_adapter
 from artmaster_pipeline.errors import ArtMasterError, NotPublished
 from artmaster_pipeline.files import check_slug, clear_partials, inside, sha256_of, write_text
 from artmaster_pipeline.gallery.enlarging import enlarge_samples, unpublished_pictures
-from artmaster_pipeline.gallery.judgement import VERDICT
 from artmaster_pipeline.gallery.pages import PAGE, Contents, painters_pages, published_cells, site_contents
 from artmaster_pipeline.gallery.provenance import read_provenance
 from artmaster_pipeline.progress import SILENT, Progress
@@ -23,6 +23,7 @@ from artmaster_pipeline.publishing.signing import Site, hash_of, signed, signer_
 from artmaster_pipeline.publishing.versions import LedgerEntry, SiteVersions, Version, files_of, now
 from artmaster_pipeline.records import (
     MANIFEST,
+    VERDICT,
     Adapter,
     Outcome,
     Sample,
@@ -45,8 +46,8 @@ def publish_gallery(home: Home, painter: str, profile: Profile, progress: Progre
     adapter, cells = _evaluated(home, painter)
     check_verdict(home, painter, adapter.id)
     _check_held_back(home, painter, adapter.id)
-    provenance = read_provenance(home, adapter)
     drawn = [cell for cell in cells if cell.column == "adapter"]
+    provenance = read_provenance(home, adapter, drawn)
     enlarged, made = enlarge_samples(home, painter, profile, drawn, progress)
     enlarged = tuple(unsigned(home, painter, picture) for picture in enlarged)
     records = (*(picture.record for picture in enlarged), *published_cells(home, provenance, cells))
@@ -101,7 +102,7 @@ def published_version(home: Home, painter: str) -> Version:
             f"{site_versions.site} is not as it was published{': ' if changed else ''}"
             f"{', '.join(sorted(changed)[:5])}. Make it anew: artmaster publish {painter}"
         )
-    made = {"painter": painter, "adapter_id": records[0].adapter_id, "made": now(), "files": files}
+    made = {"painter": painter, "adapter_id": records[0].evaluated_adapter_id, "made": now(), "files": files}
     return Version(id=identity(sorted(files.items())), **made)
 
 
@@ -162,13 +163,13 @@ def renew_painters_page(home: Home) -> None:
 
 def _evaluated(home: Home, painter: str) -> tuple[Adapter, tuple[Sample, ...]]:
     """The current adapter and the cells of its grid; further pictures that were only measured stay out."""
-    adapters = read_manifest(home.adapters(painter) / MANIFEST, Adapter)
+    adapter = current_adapter(home, painter)
     samples = read_manifest(home.evaluation(painter) / MANIFEST, Sample)
-    if not adapters:
+    if adapter is None:
         raise ArtMasterError(f"There is no adapter for {painter} yet: run the stage style_adapter first.")
-    if {sample.adapter_id for sample in samples} != {adapters[0].id}:
+    if {sample.evaluated_adapter_id for sample in samples} != {adapter.id}:
         raise ArtMasterError(
-            f"The current adapter {adapters[0].id} of {painter} has not been evaluated: run the stage "
+            f"The current adapter {adapter.id} of {painter} has not been evaluated: run the stage "
             "evaluation_grid first."
         )
     cells = tuple(sample for sample in samples if sample.role == "row")
@@ -182,7 +183,7 @@ def _evaluated(home: Home, painter: str) -> tuple[Adapter, tuple[Sample, ...]]:
             f"{len(changed)} pictures of the evaluation are missing or changed ({', '.join(changed)}): run the stage "
             "evaluation_grid again."
         )
-    return adapters[0], cells
+    return adapter, cells
 
 
 def _check_held_back(home: Home, painter: str, adapter_id: str) -> None:
@@ -223,7 +224,7 @@ def _put_in_place(home: Home, painter: str, version: Version, action: Any) -> No
     site_versions = _site_versions(home, painter)
     if site_versions.in_place() != version:
         before = _records_in_place(site_versions)
-        instead = before[0].adapter_id if before else ""
+        instead = before[0].evaluated_adapter_id if before else ""
         site_versions.put_in_place(version)
         said = {"version_id": version.id, "adapter_id": version.adapter_id, "instead_of": instead}
         site_versions.note(LedgerEntry(when=now(), action=action, **said))

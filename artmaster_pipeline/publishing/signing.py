@@ -13,7 +13,7 @@ from artmaster_pipeline.containers import has_credentials, without_credentials
 from artmaster_pipeline.files import inside, sha256_of, writing
 from artmaster_pipeline.gallery.enlarging import Picture, sample_facts, unpublished_pictures
 from artmaster_pipeline.gallery.pages import Contents
-from artmaster_pipeline.gallery.provenance import Provenance, provenance_json
+from artmaster_pipeline.gallery.provenance import Provenance, provenance_json, scans_behind
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.publishing.credentials import (
     CERTIFICATE,
@@ -24,7 +24,7 @@ from artmaster_pipeline.publishing.credentials import (
     is_installed,
 )
 from artmaster_pipeline.publishing.versions import SiteVersions
-from artmaster_pipeline.records import Sample
+from artmaster_pipeline.records import PROVENANCE, Sample
 from artmaster_pipeline.settings import Home
 
 _PICTURES = (".png", ".jpg", ".webp")
@@ -87,7 +87,7 @@ def signed(home: Home, site: Site, signer: Signer, hashes: dict[str, str], progr
         record.model_copy(update={"sha256": hash_of(contents[record.path])}) if record.path in by_path else record
         for record in site.records
     )
-    contents["provenance.json"] = provenance_json(site.provenance, records).encode()
+    contents[PROVENANCE] = provenance_json(site.provenance, records).encode()
     contents[CERTIFICATE] = signer.certificate
     return replace(site, contents=contents, records=records)
 
@@ -108,14 +108,13 @@ def _signed_before(home: Home, painter: str, name: str, unsigned_sha256: str) ->
 
 def _statement(record: Sample, provenance: Provenance) -> dict[str, Any]:
     """What a picture's manifest states; the scans by one hash of their sorted sha256, as in provenance.json."""
-    adapter = provenance.adapter
     facts = {name: str(value) for name, value in sample_facts(record).items()}
-    scans = "".join(f"{sha256}\n" for sha256 in sorted(adapter.scan_sha256s))
+    scans = scans_behind(record, provenance)
     return facts | {
-        "adapter_sha256": adapter.sha256,
+        "adapter_sha256": ", ".join(each.adapter.sha256 for each in provenance.of(record)),
         "enlarged_by": record.enlarged_by,
-        "scans": str(len(adapter.scan_sha256s)),
-        "scans_sha256": hashlib.sha256(scans.encode()).hexdigest(),
+        "scans": str(len(scans)),
+        "scans_sha256": hashlib.sha256("".join(f"{sha256}\n" for sha256 in scans).encode()).hexdigest(),
     }
 
 

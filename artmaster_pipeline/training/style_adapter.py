@@ -4,17 +4,20 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from artmaster_pipeline.adapters.finding import known_adapters
 from artmaster_pipeline.adapters.folder import (
-    KEPT,
+    CONFIG,
     LIVE,
     LOG,
     LORA,
     LOSS_PLOT,
     RANK_PLOT,
-    RECORD,
     SAMPLES_SHEET,
+    STATE,
     WATCH,
     WATCH_PLOT,
+    hide_own_tensors,
+    kept_name,
     read_record,
     read_watch,
     write_log,
@@ -34,6 +37,7 @@ from artmaster_pipeline.records import (
     read_manifest,
     write_manifest,
 )
+from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import Home, Profile, load_painter
 from artmaster_pipeline.training.adalora import injecting as adalora
 from artmaster_pipeline.training.monitoring.watch import Judge, JudgeFor
@@ -42,11 +46,12 @@ from artmaster_pipeline.training.schedule import rank_schedule
 from artmaster_pipeline.training.trainer import Job, Trained, run
 
 _TRAINER = 3  # raise when the same pictures and settings would give another adapter
-_FILES = (LORA, LOG, WATCH, LOSS_PLOT, RANK_PLOT, WATCH_PLOT, f"{LIVE}/{adalora.STATE}", f"{LIVE}/{adalora.CONFIG}")
+_FILES = (LORA, LOG, WATCH, LOSS_PLOT, RANK_PLOT, WATCH_PLOT, f"{LIVE}/{STATE}", f"{LIVE}/{CONFIG}")
 # What decides nothing about the weights; how the validation works are asked counts only where the panel chooses.
 _WATCHING = {"loss_every", "sigmas", "samples_every", "samples"}
 
 
+@session()
 def train_adapter(
     home: Home, painter: str, profile: Profile, progress: Progress = SILENT, judge_for: JudgeFor | None = None
 ) -> Outcome[Adapter]:
@@ -61,12 +66,15 @@ def train_adapter(
     from artmaster_pipeline.base_models import base_revision
 
     rows = _training_rows(home, painter)
-    revision, group = base_revision(profile), processes(profile)
+    revision, group = base_revision(profile, home), processes(profile)
     judge = _judge(home, painter, profile, rows, judge_for, progress)
     adapter_id = _adapter_id(painter, profile, revision, rows, judge)
     folder = home.adapters(painter) / adapter_id
     if group.writes:
         clear_partials(home.adapters(painter))
+        for known in known_adapters(home, painter):
+            hide_own_tensors(home.adapters(painter) / known)
+    group.wait()
     there = _whole_record(folder, adapter_id)
     job = Job(
         home,
@@ -146,7 +154,7 @@ def _adapter_id(
         settings.pop("validation")
         settings.pop("checkpoints")
     else:
-        choice = [profile.evaluation.model_dump(mode="json"), profile.gate.max_drift]
+        choice = [profile.evaluation.deciding(), profile.gate.max_drift]
     base = [revision, profile.device, profile.dtype, profile.quantization]
     sizes = [profile.size_divisor, profile.max_sequence_length]
     return identity("adapter", _TRAINER, painter, base, sizes, settings, pictures, choice)
@@ -154,7 +162,7 @@ def _adapter_id(
 
 def _whole_record(folder: Path, adapter_id: str) -> Adapter | None:
     """The record of an adapter that is there with all its files and the weights that it names."""
-    record = read_record(folder / RECORD)
+    record = read_record(folder)
     if record is None or record.id != adapter_id or not all((folder / name).is_file() for name in _FILES):
         return None
     return record if sha256_of(folder / LORA) == record.sha256 else None
@@ -165,16 +173,19 @@ def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tup
     from safetensors.torch import load_file
 
     from artmaster_pipeline.adapters.folding import ranks, save_folded
+    from artmaster_pipeline.base_models import base_commit, family_of
     from artmaster_pipeline.training.monitoring import plots
 
     live, settings, history = trained.live, job.profile.training, trained.history
     scale = adalora.final_scale(settings)
-    save_folded(live, scale, folder / LORA)
+    alphas = family_of(job.profile, job.home).alphas
+    save_folded(live, scale, folder / LORA, alphas)
     adalora.save_live(live, folder / LIVE, settings, rank_schedule(job.steps, settings))
     for file in sorted(job.kept_folder.glob("step-*.safetensors")):
         if file != job.kept(trained.step):
-            (folder / KEPT).mkdir(exist_ok=True)
-            save_folded(load_file(file), scale, folder / KEPT / file.name)
+            state = folder / kept_name(int(file.stem.removeprefix("step-")))
+            state.parent.mkdir(exist_ok=True)
+            save_folded(load_file(file), scale, state, alphas)
     write_log(folder / LOG, history.log)
     write_watch(folder / WATCH, history.losses, history.readings)
     kept = ranks(live)
@@ -189,6 +200,7 @@ def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tup
         "sha256": sha256_of(folder / LORA),
         "ranks": kept,
         "final_loss": sum(last) / len(last),
+        "base_commit": base_commit(job.profile, job.home),
         "steps": history.last_step,
         "chosen_step": trained.step if trained.step != history.last_step else 0,
     }
@@ -199,7 +211,7 @@ def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tup
 
 def _describe(job: Job, there: Adapter, rows: tuple[TrainingImage, ...]) -> Adapter:
     """The record of an adapter that need not be trained again, for the archive as it stands now."""
-    names = ("sha256", "ranks", "final_loss", "steps", "chosen_step")
+    names = ("sha256", "ranks", "final_loss", "steps", "chosen_step", "base_commit")
     return _record(job, there.id, rows, {name: getattr(there, name) for name in names})
 
 

@@ -17,13 +17,13 @@ from artmaster_pipeline.evaluation.panel import drift, memorisation
 from artmaster_pipeline.evaluation.panel.reading import reading
 from artmaster_pipeline.files import inside, write_text
 from artmaster_pipeline.progress import SILENT, Progress
-from artmaster_pipeline.records import MANIFEST, Adapter, Sample, TrainingImage, identity, read_manifest
+from artmaster_pipeline.records import MANIFEST, PANEL, Adapter, Sample, TrainingImage, identity, read_manifest
+from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import CROP_SIZES, Home, Profile
 
 if TYPE_CHECKING:
     import numpy as np
 
-PANEL = "panel.json"
 _VERSION = 6  # part of the panel's id: raise it when something is measured otherwise
 _MOST_WORKS = 100  # of each part; more change the figures by little and the time by much
 _MOST_OTHERS, _MOST_OF_ANOTHER = 8, 30  # other painters, and works of each
@@ -46,6 +46,7 @@ class Sitting:
         return np.concatenate([self.members.train, self.members.held_out, *self.others.values()])
 
 
+@session()
 def write_panel(
     home: Home,
     adapter: Adapter,
@@ -315,5 +316,5 @@ def _identity(
     """Made from every picture and setting that the panel's figures follow from."""
     sources = [[image.id, image.sha256, image.split] for image in images] + [[s.id, s.sha256] for s in samples]
     other = {name: [image.sha256 for image in of] for name, of in others.items()}
-    how = profile.evaluation.model_dump(mode="json")
+    how = profile.evaluation.deciding()
     return identity("panel", _VERSION, adapter.id, profile.size_divisor, how, sources, other)
