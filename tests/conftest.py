@@ -73,6 +73,15 @@ def trained(shared: Shared, tiny_flux: Path) -> tuple[Home, Profile, Adapter]:
     return home, profile, adapter
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what is marked `cuda` where there is no GPU."""
+    if item.get_closest_marker("cuda"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA GPU")
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     """An empty data home."""
