@@ -1,25 +1,22 @@
 """What a training takes of the memory: forecast before, measured on a process of its own, and what to do about it."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from tiny_flux import save_tiny_flux, transformer_config
+from tiny_flux import transformer_config
 from training_home import PAINTER, fill_home, tiny_profile
 
 from artmaster_pipeline.base_models import requirements
 from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.settings import Home, Profile, load_profile
 from artmaster_pipeline.training import train_adapter
-from artmaster_pipeline.training.memory.forecast import (
-    forecast_lines,
-    is_out_of_memory,
-    out_of_memory_message,
-    peak_of_this_process,
-    predict,
-)
+from artmaster_pipeline.training.memory.forecast import forecast_lines, predict
+from artmaster_pipeline.training.memory.process import peak_of_this_process
+from artmaster_pipeline.training.memory.running_out import is_out_of_memory, out_of_memory_message
 
 GIB = 2**30
 
@@ -73,9 +70,11 @@ def test_a_panel_that_looks_at_pictures_on_the_way_is_in_the_forecast(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("size", "checkpointing"), [(1, False), (4, False), (4, True)])
-def test_a_larger_models_peak_is_within_15_percent_with_and_without_checkpointing(tmp_path, size, checkpointing):
+def test_a_larger_models_peak_is_within_15_percent_with_and_without_checkpointing(
+    tmp_path, larger_flux, size, checkpointing
+):
     """A random FLUX of 79 M parameters, large enough for its activations to weigh as much as the libraries."""
-    flux = larger_flux(tmp_path / "flux")
+    flux = larger_flux
     training = {
         **tiny_profile(flux).training.model_dump(),
         "epochs": 1, "max_steps": 3, "batch_size": size, "init_r": 16, "target_r": 8,
@@ -87,11 +86,13 @@ def test_a_larger_models_peak_is_within_15_percent_with_and_without_checkpointin
     assert predict(profile).total == pytest.approx(measured(home.root, profile), rel=0.15)
 
 
-def larger_flux(folder: Path) -> Path:
+@pytest.fixture(scope="module")
+def larger_flux(tiny_flux: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from diffusers import FluxTransformer2DModel
 
-    save_tiny_flux(folder)
+    folder = tmp_path_factory.mktemp("larger") / "flux"
+    shutil.copytree(tiny_flux, folder)
     torch.manual_seed(0)
     config = transformer_config(
         attention_head_dim=64, num_attention_heads=8, num_layers=4, num_single_layers=10, joint_attention_dim=32,
@@ -123,7 +124,7 @@ def test_advice_saves_what_it_says_and_the_largest_comes_first():
 
 def test_a_processs_peak_is_its_own_and_not_that_of_the_one_that_started_it():
     ballast = b"1" * 500_000_000
-    code = "from artmaster_pipeline.training.memory.forecast import peak_of_this_process as p; print(p())"
+    code = "from artmaster_pipeline.training.memory.process import peak_of_this_process as p; print(p())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 10_000_000 < int(done.stdout) < len(ballast) / 2
 
@@ -154,19 +155,19 @@ def test_the_message_says_where_to_ask_where_memory_is_too_short_to_count(monkey
     def no_memory(_):
         raise MemoryError
 
-    monkeypatch.setattr("artmaster_pipeline.training.memory.forecast.predict", no_memory)
+    monkeypatch.setattr("artmaster_pipeline.training.memory.running_out.predict", no_memory)
     said = out_of_memory_message(load_profile("flux-dev"), MemoryError())
     assert "`artmaster doctor --profile flux-dev`" in said
 
 
-def test_a_training_without_memory_ends_with_that_message(tmp_path, monkeypatch):
+def test_a_training_without_memory_ends_with_that_message(tmp_path, tiny_flux, monkeypatch):
     from artmaster_pipeline.errors import ArtMasterError
     from artmaster_pipeline.training.learner import Learner
 
     def no_memory(*_):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 GiB")
 
-    profile = tiny_profile(save_tiny_flux(tmp_path / "flux"))
+    profile = tiny_profile(tiny_flux)
     home = Home(tmp_path / "home")
     build_training_set(fill_home(home), PAINTER, profile)
     monkeypatch.setattr(Learner, "step", no_memory)

@@ -17,11 +17,8 @@ from artmaster_pipeline.training.checkpoints import newest_step, restore_checkpo
 from artmaster_pipeline.training.learner import Example, Learner, TrainingDiverged
 from artmaster_pipeline.training.losses.masks import weights_of
 from artmaster_pipeline.training.losses.semantic_guidance import GuidanceTexts, guidance_texts
-from artmaster_pipeline.training.memory.forecast import (
-    give_memory_back,
-    is_out_of_memory,
-    out_of_memory_message,
-)
+from artmaster_pipeline.training.memory.process import give_memory_back
+from artmaster_pipeline.training.memory.running_out import is_out_of_memory, out_of_memory_message
 from artmaster_pipeline.training.monitoring.tensorboard import EventWriter
 from artmaster_pipeline.training.monitoring.watch import (
     HeldOutLoss,
