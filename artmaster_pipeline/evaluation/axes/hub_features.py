@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from artmaster_pipeline.base_models.hub import snapshot
 from artmaster_pipeline.base_models.miniature.model import quiet_libraries
+from artmaster_pipeline.base_models.precision import settle_precision
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement
 from artmaster_pipeline.evaluation.axes.components import Component
 from artmaster_pipeline.evaluation.axes.style import kernel_distance
@@ -130,6 +131,7 @@ class _Loaded:
     """A model on its device, the preparation of its pictures, and its tokenizer where it reads words."""
 
     def __init__(self, model: Any, processor: Any, device: str, tokenizer: Any = None) -> None:
+        settle_precision()
         self.model = model.eval().requires_grad_(False).to(device)
         self.processor = processor
         self.tokenizer = tokenizer

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from artmaster_pipeline.base_models.precision import settle_precision
 from artmaster_pipeline.errors import MissingRequirement
 from artmaster_pipeline.sessions import kept
 
@@ -57,6 +58,7 @@ class Vgg:
     def __init__(self, arrays: dict[str, Any], device: str) -> None:
         import torch
 
+        settle_precision()
         self.device = device
         self._layers = []
         for number in range(13):

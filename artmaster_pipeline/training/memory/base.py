@@ -1,11 +1,9 @@
-"""A base model's parts without their weights: configurations, sizes, the autoencoder on `meta`."""
+"""A base model's parts without their weights: sizes, the autoencoder on `meta`."""
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from artmaster_pipeline.base_models.hub import family_of, local_folder
-from artmaster_pipeline.errors import ArtMasterError
+from artmaster_pipeline.base_models.configuration import config_of, folder_of
+from artmaster_pipeline.base_models.hub import family_of
 from artmaster_pipeline.settings import Profile
 
 if TYPE_CHECKING:
@@ -14,30 +12,6 @@ if TYPE_CHECKING:
 GIB = 2**30
 BYTES = {"float32": 4, "bfloat16": 2}
 NF4 = 0.5 + 4 / 64  # bytes a weight: 4 bits, and an fp32 scale for every 64 of them (https://arxiv.org/abs/2305.14314)
-
-
-def config_of(profile: Profile, part: str) -> dict[str, Any]:
-    """The configuration of the base's `transformer` or `vae`."""
-    folder = folder_of(profile)
-    file = folder / part / "config.json" if folder else None
-    if file is not None and file.is_file():
-        return {k: v for k, v in json.loads(file.read_text(encoding="utf-8")).items() if not k.startswith("_")}
-    if known := family_of(profile).base(profile.base_model).configurations:
-        return dict(known[part])
-    raise ArtMasterError(
-        f"The configuration of {profile.base_model} is not on this machine, so its memory cannot be forecast: "
-        "fetch the model first (any training does), then ask again."
-    )
-
-
-def folder_of(profile: Profile) -> Path | None:
-    """Where the base model's files are on this machine; None if they are not."""
-    from huggingface_hub import try_to_load_from_cache
-
-    if (folder := local_folder(profile.base_model)) is not None:
-        return folder
-    index = try_to_load_from_cache(profile.base_model, "model_index.json", revision=profile.revision)
-    return Path(index).parent if isinstance(index, str) else None
 
 
 def encoders_size(profile: Profile) -> float:

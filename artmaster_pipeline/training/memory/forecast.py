@@ -41,6 +41,11 @@ class Forecast:
         """All parts together."""
         return sum(self.parts.values())
 
+    def row(self) -> dict[str, str]:
+        """One row of a table of stages."""
+        where = "GPU" if self.device == "cuda" else "memory"
+        return {"stage": self.stage, "takes": f"{self.total / GIB:.2f} GiB of {where}", "while": self.moment}
+
     def lines(self) -> list[tuple[str, str]]:
         """(part, GiB) from the largest on."""
         ordered = sorted(self.parts.items(), key=lambda part: -part[1])
