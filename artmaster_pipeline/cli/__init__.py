@@ -1,6 +1,6 @@
 """`artmaster`: the terminal's front door. Each command calls one room and prints what came of it.
 
-Exit codes: 0 done, 1 the work failed, 2 wrong use. With `--json`, stdout holds JSON and nothing else; progress and
+Exit codes: 0 done, 1 the work failed, 2 wrong use, 130 stopped, 141 nobody reads the output. With `--json`, stdout holds JSON and nothing else; progress and
 messages go to stderr.
 """
 
