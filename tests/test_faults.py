@@ -74,7 +74,7 @@ def test_a_full_disk_names_the_disk_and_what_is_free_on_it_whoever_says_so(tmp_p
         assert told.startswith("No space left on device: the disk that holds /")
         assert " free" in told
         assert "Make room there" in told
-    assert "1 GB are needed" in str(disk_full(tmp_path, needed=1_234_567_890))
+    assert "free, and 1 GB are needed" in str(disk_full(tmp_path, needed=1_234_567_890))
     assert in_words(disk_full(tmp_path, needed=5)).args == disk_full(tmp_path, needed=5).args  # type: ignore[union-attr]
 
 
