@@ -22,7 +22,7 @@ ENVIRONMENT = {
     "MKL_CBWR": "AUTO,STRICT",  # oneMKL, "Conditional Numerical Reproducibility": one result for any number of threads
     "GOMP_SPINCOUNT": "20000",  # libgomp: turns instead of 300,000; the next operation mostly comes sooner than that
     "KMP_BLOCKTIME": "1",  # LLVM's and Intel's OpenMP: milliseconds, instead of 200
-    "OPENBLAS_THREAD_TIMEOUT": "14",  # OpenBLAS: 2^14 cycles instead of 2^26
+    "OPENBLAS_THREAD_TIMEOUT": "20",  # OpenBLAS: 2^20 cycles instead of 2^26; with fewer, small matrices are slow
 }
 _SAID_BY_USER = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_THREAD_LIMIT")
 _BUSY = ("user", "nice", "system", "irq", "softirq", "steal")  # in psutil's words; `steal` is another guest's

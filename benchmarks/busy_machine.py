@@ -57,9 +57,8 @@ def main() -> None:
             print(f"round {number}, {way}: {times[-1]:.1f} s (load before it {load:.1f})", flush=True)
     alone, busy = (statistics.median(times) for times in found.values())
     print(f"\n{len(os.sched_getaffinity(0))} CPUs, {options.stage}, medians of {options.rounds}\n")
-    print(
-        f"| alone, s | beside a busy process, s | ratio |\n|---|---|---|\n| {alone:.1f} | {busy:.1f} | {busy / alone:.2f} |"
-    )
+    print("| alone, s | beside a busy process, s | ratio |\n|---|---|---|")
+    print(f"| {alone:.1f} | {busy:.1f} | {busy / alone:.2f} |")
 
 
 @contextmanager
