@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from artmaster_pipeline.base_models.compiling import compile_repeated_blocks
 from artmaster_pipeline.base_models.family import TextEmbedding, family_for
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.progress import SILENT, Progress
@@ -152,8 +153,7 @@ def compile_blocks(pipe: Any, backend: str = "inductor") -> None:
     rank share one. Attached otherwise, nearly every block would be compiled alone. Draw what is not worth it within
     `uncompiled()`.
     """
-    # FLUX's single blocks need two forms, for two strides: two sizes with and without an adapter are PyTorch's limit, 8
-    pipe.transformer.compile_repeated_blocks(fullgraph=True, dynamic=False, recompile_limit=64, backend=backend)
+    compile_repeated_blocks(pipe.transformer, backend)
 
 
 @contextmanager

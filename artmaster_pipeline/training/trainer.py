@@ -14,7 +14,7 @@ from artmaster_pipeline.sessions import free_memory
 from artmaster_pipeline.settings import Home, Profile
 from artmaster_pipeline.training.caches import latents_of, texts_of
 from artmaster_pipeline.training.checkpoints import newest_step, restore_checkpoint, save_checkpoint
-from artmaster_pipeline.training.learner import BlewUp, Example, Learner
+from artmaster_pipeline.training.learner import Example, Learner, TrainingDiverged
 from artmaster_pipeline.training.losses.masks import weights_of
 from artmaster_pipeline.training.losses.semantic_guidance import GuidanceTexts, guidance_texts
 from artmaster_pipeline.training.memory.forecast import (
@@ -206,7 +206,7 @@ class _Loop:
         batches = [[self._example(step, image, place) for place, image in enumerate(b)] for b in step.batches]
         try:
             row = self._learner.step(step.number, step.stage, batches)
-        except BlewUp as error:
+        except TrainingDiverged as error:
             raise self._fault(step, "its loss is no longer a number") from error
         if self._trend.diverges(step.number, step.stage, row["loss"]):
             raise self._fault(step, f"its loss has grown to {Trend.FACTOR:g} times what it was and keeps growing")
@@ -228,7 +228,7 @@ class _Loop:
             if kept:
                 self._keep(number)
         if kept:
-            self._history = History(**self._group.tell(vars(self._history)))
+            self._history = History(**self._group.broadcast(vars(self._history)))
         if kept or number % settings.checkpoint_every == 0:
             if self._journal is not None:
                 self._journal.flush()  # so that no curve has a gap before the step that a resume begins at
