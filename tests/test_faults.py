@@ -348,6 +348,13 @@ def test_the_ui_ends_where_its_port_is_taken_and_names_a_free_one(tmp_path: Path
     assert not (tmp_path / "home").exists()
 
 
+def test_a_data_home_is_a_folder_with_a_plain_path(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for place, why in ((tmp_path / "file", "is a file"), (tmp_path / "a\nb", "control character")):
+        with pytest.raises(WrongUse, match=why):
+            Home.find(place)
+
+
 def test_a_second_ui_of_a_home_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".cache").mkdir()
     with FileLock(tmp_path / ".cache" / "ui.lock"):
