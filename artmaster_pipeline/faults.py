@@ -20,7 +20,11 @@ from types import TracebackType
 from artmaster_pipeline.errors import ArtMasterError, Interrupted
 
 _AGAIN = "then run the same command again: what is finished is kept"
-_FULL = re.compile(r"no space left on device|disk quota exceeded|database or disk is full|not enough space", re.I)
+_FULL = re.compile(
+    r"no space left on device|disk quota exceeded|database or disk is full|not enough space"
+    r"|requested and \d+ written|failed writing file",  # numpy's and torch's words for it
+    re.IGNORECASE,
+)
 
 # By errno: what is wrong with the file, and the way out. {again} ends most of them.
 _REASONS: dict[int, tuple[str, str]] = {
