@@ -37,11 +37,13 @@ class AddedScans:
     refused: tuple[Quarantined, ...]
     sidecars: tuple[str, ...]  # .txt and artworks.csv files that were new or changed
     ignored: tuple[str, ...]  # files that are neither pictures nor sidecars
+    passed_over: tuple[str, ...] = ()  # lines on what systems keep for themselves
 
     def ignored_summary(self) -> tuple[str, ...]:
         """One line for each kind of file that was passed over, for people to see that nothing vanished silently."""
         kinds = Counter(Path(name).suffix.lower() or Path(name).name for name in self.ignored)
-        return tuple(f"ignored: {count} x {kind}" for kind, count in sorted(kinds.items()))
+        lines = (f"ignored: {count} x {kind}" for kind, count in sorted(kinds.items()))
+        return (*lines, *self.passed_over)
 
 
 def add_scans(
@@ -85,6 +87,7 @@ def add_scans(
         tuple(_quarantined(painter, refusal) for refusal in sorted(refusals, key=lambda refusal: refusal.relative)),
         tuple(sidecars),
         tuple(listing.ignored),
+        listing.passed_over_summary(),
     )
     _tell(result, progress)
     return result
