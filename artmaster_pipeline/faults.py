@@ -113,8 +113,8 @@ def disk_full(path: Path | None = None, root: Path | None = None, needed: int | 
     if entries and entries.f_files and not entries.f_favail:
         wanted = ", but it can hold no more files"
     return ArtMasterError(
-        f"The disk that holds {place} is full: {_size(usage.free)} of {_size(usage.total)} are free{wanted}. Make room "
-        f"there, or choose a place on another disk, {_AGAIN}, and nothing half-written is left."
+        f"No space left on device: the disk that holds {place} has {_size(usage.free)} of {_size(usage.total)} "
+        f"free{wanted}. Make room there, or choose a place on another disk, {_AGAIN}, and nothing half-written is left."
     )
 
 

@@ -1,6 +1,7 @@
 """Files on disk: names that are safe, writes that are whole, contents that have one name (sha256)."""
 
 import ctypes
+import errno
 import hashlib
 import os
 import re
@@ -103,6 +104,26 @@ def exchange(one: Path, other: Path) -> bool:
     if hasattr(system, "renamex_np"):
         return bool(system.renamex_np(*names, 2) == 0)
     return False
+
+
+def check_folder(path: Path, option: str = "--out") -> None:
+    """Make the folder `path` where there is none, and see that files can be written in it, before long work begins.
+
+    Raises WrongUse, naming `option`, where it is a file, a link to nothing, or a place that cannot be written in.
+    """
+    way_out = f"name another folder with {option}."
+    taken = next((each for each in (path, *path.parents) if os.path.lexists(each)), path)
+    if os.path.lexists(taken) and not taken.is_dir():
+        what = "a link to something that is not there" if taken.is_symlink() and not taken.exists() else "a file"
+        raise WrongUse(f"{taken} is {what}, and a folder is needed there: {way_out}")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise WrongUse(f"{path} cannot be written in ({error.strerror}): {way_out}") from error
 
 
 def write_text(path: Path, text: str) -> None:

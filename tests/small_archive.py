@@ -9,6 +9,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -167,19 +168,22 @@ def quick_drawing(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, bool]
         pipe.adapter = folder
 
     answers: dict[str, Callable[..., Any]] = {
-        "load_pipeline": lambda profile, home=None: Pipe(),
+        "open_pipeline": lambda profile, parts=None, home=None: nullcontext(Pipe()),
         "base_revision": lambda profile, home=None: "b" * 16,
     }
     for name, answer in answers.items():
         monkeypatch.setattr(base_models, name, answer)
     monkeypatch.setattr(adapters, "attach", attach)
     # A text stands for its own embedding.
-    monkeypatch.setattr(sampling, "Embedder", lambda pipe: lambda prompt, max_sequence_length: prompt)
+    monkeypatch.setattr(sampling, "embed_texts", lambda profile, texts, home=None: {text: text for text in texts})
+    monkeypatch.setattr(sampling, "negative_of", lambda *_: None)
     monkeypatch.setattr(sampling, "draw_embedded", draw)
-    monkeypatch.setattr(autoencoding, "load_round_trip", lambda profile: lambda pixels: pixels)
+    monkeypatch.setattr(autoencoding, "open_round_trip", lambda profile, home: nullcontext(lambda pixels: pixels))
     # Every picture shows what its prompt says, as far as anyone can tell.
     monkeypatch.setattr(
-        drift, "_load_readers", lambda *_: lambda strength: lambda picture, prompts: -np.arange(len(prompts))
+        drift,
+        "_open_readers",
+        lambda *_: nullcontext(lambda strength: lambda picture, prompts: -np.arange(len(prompts))),
     )
     return drawn
 

@@ -54,7 +54,10 @@ def held(home: Home, profile: Profile, images, progress: Progress = SILENT) -> d
     latents = latents_of(home, PAINTER, profile, "revision", images, progress)
     texts = texts_of(home, profile, "revision", [image.caption for image in images], progress)
     return {
-        image.id: (latents[image.id], texts[image.caption].prompt_embeds, texts[image.caption].pooled_prompt_embeds)
+        image.id: (
+            latents[image.id],
+            *(texts[image.caption].tensors[f"{name}prompt_embeds"] for name in ("", "pooled_")),
+        )
         for image in images
     }
 
@@ -83,8 +86,7 @@ def test_whatever_captions_the_pictures_have_each_meets_its_own(home, profile, i
     import torch
     from PIL import Image
 
-    from artmaster_pipeline.base_models import load_pipeline
-    from artmaster_pipeline.base_models.flux.velocity import clean_latent, embed_text
+    from artmaster_pipeline.base_models import family_for, load_pipeline
 
     pipe = load_pipeline(profile, parts=("vae", "text_encoder", "text_encoder_2"))
     chance = random.Random(0)
@@ -96,11 +98,11 @@ def test_whatever_captions_the_pictures_have_each_meets_its_own(home, profile, i
         pairs = held(home, profile, told)
         for image in told:
             with torch.inference_mode(), Image.open(home.training_set(PAINTER) / image.path) as picture:
-                latent = clean_latent(pipe, picture, *profile.size(image.width, image.height))
-                text = embed_text(pipe, image.caption, "cpu", profile.max_sequence_length)
+                latent = family_for(pipe).encode_picture(pipe, picture, *profile.size(image.width, image.height))
+                text = family_for(pipe).encode_text(pipe, image.caption, "cpu", profile.max_sequence_length)
             assert torch.equal(pairs[image.id][0], latent)
-            assert torch.equal(pairs[image.id][1], text.prompt_embeds)
-            assert torch.equal(pairs[image.id][2], text.pooled_prompt_embeds)
+            assert torch.equal(pairs[image.id][1], text.tensors["prompt_embeds"])
+            assert torch.equal(pairs[image.id][2], text.tensors["pooled_prompt_embeds"])
     different = {tuple(tensor.sum().item() for tensor in tensors) for tensors in pairs.values()}
     assert len(different) == len(images)  # else any pairing would have passed
 

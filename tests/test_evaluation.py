@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -459,11 +460,12 @@ def test_a_prompt_is_told_apart_from_others_that_say_something_else() -> None:
 def test_the_base_reads_its_own_pictures_and_sees_a_wrong_prompt() -> None:
     from artmaster_pipeline.base_models import load_pipeline
     from artmaster_pipeline.generation import draw
+    from artmaster_pipeline.generation.sampling import embed_texts
 
     profile = load_profile("miniature")
     pipe = load_pipeline(profile)
     subjects = ["bamboo", "a vase of flowers on a terrace", "tall clouds over the sea", "a pagoda on a hill"]
-    fits = denoising_fits(pipe, profile)
+    fits = denoising_fits(pipe, profile, embed_texts(profile, subjects))
     right, wrong = [], []
     for seed, subject in enumerate(subjects):
         picture = draw(pipe, subject, seed, 128, 128, 12, 3.5, 48)
@@ -487,7 +489,7 @@ def test_drift_is_the_loss_of_adherence_with_its_slope(evaluated: Home, monkeypa
 
         return fits
 
-    monkeypatch.setattr(drift, "_load_readers", lambda *_: readers)
+    monkeypatch.setattr(drift, "_open_readers", lambda *_: nullcontext(readers))
     shutil.rmtree(evaluated.cache / "adherence")
     stronger = small_profile(strengths=(0.5,))
     evaluate_adapter(evaluated, PAINTER, stronger)

@@ -9,6 +9,7 @@ from training_home import PAINTER, fill_home, tiny_profile
 from typer.testing import CliRunner
 
 from artmaster_pipeline.adapters.exporting import export_adapter, to_kohya
+from artmaster_pipeline.base_models.flux.descriptor import FAMILY
 from artmaster_pipeline.cli import app
 from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.errors import ArtMasterError, BadInput, WrongUse
@@ -16,7 +17,6 @@ from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.records import MANIFEST, write_manifest
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.training import train_adapter
-from artmaster_pipeline.training.adalora.injecting import TARGETS
 
 # What ComfyUI and sd-scripts call a linear of Black Forest Labs' FLUX, with the layers of diffusers' FLUX whose output
 # rows follow each other in it. Written out a second time: the package's own table is what is under test.
@@ -34,7 +34,7 @@ SINGLE = {"linear1": ["attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"], "linea
 
 
 def targets(transformer) -> dict:
-    return {name: module for name, module in transformer.named_modules() if re.fullmatch(TARGETS, name)}
+    return {name: module for name, module in transformer.named_modules() if re.fullmatch(FAMILY.adapted_layers, name)}
 
 
 def random_folded(transformer, *, kind: str = "", without: tuple[str, ...] = (), seed: int = 0) -> dict:

@@ -104,9 +104,10 @@ class _Vae:
 
 
 def constraint(max_sigma: float = 1.0):
+    from artmaster_pipeline.base_models.flux.descriptor import FAMILY
     from artmaster_pipeline.training.losses.style_constraint import StyleConstraint
 
-    return StyleConstraint(_Vae().whole, max_sigma)
+    return StyleConstraint(_Vae().whole, FAMILY, max_sigma)
 
 
 def test_the_constraint_is_zero_for_the_same_statistics_and_grows_with_the_difference():

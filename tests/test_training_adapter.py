@@ -14,6 +14,7 @@ import pytest
 from tiny_flux import save_tiny_flux, transformer_config
 from training_home import PAINTER, TRAINING, fill_home, tiny_profile
 
+from artmaster_pipeline.base_models.flux.descriptor import FAMILY
 from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement
 from artmaster_pipeline.files import sha256_of
@@ -29,7 +30,6 @@ from artmaster_pipeline.records import (
 )
 from artmaster_pipeline.settings import Home, TrainingSettings
 from artmaster_pipeline.training import check_adapter, train_adapter
-from artmaster_pipeline.training.adalora.injecting import TARGETS
 from artmaster_pipeline.training.schedule import kept_steps
 
 
@@ -109,7 +109,7 @@ def flux_dev_linears() -> list[str]:
 
 def test_all_418_attention_and_mlp_linears_of_flux_dev_are_trained_and_nothing_else(flux_dev_linears):
     in_blocks = {name for name in flux_dev_linears if "transformer_blocks." in name and ".norm" not in name}
-    assert {name for name in flux_dev_linears if re.fullmatch(TARGETS, name)} == in_blocks
+    assert {name for name in flux_dev_linears if re.fullmatch(FAMILY.adapted_layers, name)} == in_blocks
     assert len(in_blocks) == 418
 
 
@@ -122,8 +122,8 @@ def test_flux_dev_trains_on_its_own_resolution_dependent_sigmas():
 
     scheduler = FlowMatchEulerDiscreteScheduler(**SCHEDULER)
     for tokens, shift in ((1024, 1.88), (1536, 2.05)):
-        plain = sigmas_for(1000, tokens, scheduler, "logit_normal", torch.Generator().manual_seed(0))
-        moved = sigmas_for(1000, tokens, scheduler, "shifted", torch.Generator().manual_seed(0))
+        plain = sigmas_for(1000, FAMILY.shift(scheduler, tokens), "logit_normal", torch.Generator().manual_seed(0))
+        moved = sigmas_for(1000, FAMILY.shift(scheduler, tokens), "shifted", torch.Generator().manual_seed(0))
         assert torch.allclose(moved, shift * plain / (1 + (shift - 1) * plain), atol=1e-3)
         assert 0 < moved.min() < moved.max() < 1
 
@@ -138,9 +138,9 @@ def test_a_band_of_sigmas_is_the_same_distribution_cut(sampling):
     from artmaster_pipeline.training.losses.flow_matching import sigmas_for
 
     scheduler = FlowMatchEulerDiscreteScheduler(**SCHEDULER)
-    whole = sigmas_for(200_000, 1024, scheduler, sampling, torch.Generator().manual_seed(0))
+    whole = sigmas_for(200_000, FAMILY.shift(scheduler, 1024), sampling, torch.Generator().manual_seed(0))
     kept = whole[(whole >= 0.3) & (whole <= 0.7)]
-    band = sigmas_for(50_000, 1024, scheduler, sampling, torch.Generator().manual_seed(1), (0.3, 0.7))
+    band = sigmas_for(50_000, FAMILY.shift(scheduler, 1024), sampling, torch.Generator().manual_seed(1), (0.3, 0.7))
     assert 0.3 <= band.min() < band.max() <= 0.7
     for quantile in (0.1, 0.5, 0.9):
         assert band.quantile(quantile).item() == pytest.approx(kept.quantile(quantile).item(), abs=0.01)
@@ -151,10 +151,10 @@ def test_the_model_is_asked_for_noise_minus_latent():
     import torch
     from diffusers import FluxPipeline
 
-    from artmaster_pipeline.base_models.flux.velocity import TextEmbedding, predict_velocity
+    from artmaster_pipeline.base_models import TextEmbedding
     from artmaster_pipeline.training.losses.flow_matching import (
         add_noise,
-        clean_of,
+        clean_latents,
         step_generator,
         velocity_loss,
     )
@@ -169,11 +169,11 @@ def test_the_model_is_asked_for_noise_minus_latent():
             assert guidance.tolist() == [1.0, 1.0]
             return ((hidden_states - packed) / timestep.view(-1, 1, 1),)  # x_t - z = sigma (eps - z)
 
-    text = [TextEmbedding(torch.zeros(4, 8), torch.zeros(8))] * 2
+    text = [TextEmbedding({"prompt_embeds": torch.zeros(4, 8), "pooled_prompt_embeds": torch.zeros(8)})] * 2
     noised = add_noise(latents, torch.tensor([0.3, 0.8]), step_generator(0, 1))
-    predicted = predict_velocity(KnowsTheLatents(), noised.noisy, noised.sigmas, text, 1.0, torch.float32)
+    predicted = FAMILY.predict_velocity(KnowsTheLatents(), noised.noisy, noised.sigmas, text, 1.0, torch.float32)
     assert velocity_loss(predicted, noised).item() < 1e-9
-    assert torch.allclose(clean_of(noised, predicted), latents, atol=1e-5)
+    assert torch.allclose(clean_latents(noised, predicted), latents, atol=1e-5)
 
 
 # --- what comes of it
@@ -528,7 +528,7 @@ def test_the_rank_plot_is_drawn_for_all_418_layers_of_flux_dev(tmp_path, flux_de
 
     from artmaster_pipeline.training.monitoring.plots import draw_ranks
 
-    names = [name for name in flux_dev_linears if re.fullmatch(TARGETS, name)]
+    names = [name for name in flux_dev_linears if re.fullmatch(FAMILY.adapted_layers, name)]
     log = [{"step": n, "rank": 6688 - n} for n in range(1, 50)]
     for file in ("a.png", "b.png"):
         draw_ranks(log, {name: n % 17 for n, name in enumerate(names)}, 16, tmp_path / file)

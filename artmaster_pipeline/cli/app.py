@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from artmaster_pipeline.cli import drawing, evaluating, lineage, machine, painters, publishing, running
+from artmaster_pipeline.cli import drawing, evaluating, lineage, machine, painters, publishing, running, serving
 from artmaster_pipeline.cli.options import HomeOption
 from artmaster_pipeline.errors import ArtMasterError, Interrupted
 from artmaster_pipeline.faults import in_product_words, report_fault
@@ -53,7 +53,7 @@ for _command in (
     publishing.publish,
     publishing.verify,
     machine.doctor,
-    machine.ui,
+    serving.ui,
 ):
     app.command()(_command)
 

@@ -28,6 +28,7 @@ from artmaster_pipeline.records import (
     read_manifest,
     write_manifest,
 )
+from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import Home, Profile, load_painter
 
 STRENGTHS_GRID, CHECKPOINTS_GRID, CONTEST_GRID = "grid-strengths.png", "grid-checkpoints.png", "grid-against-{}.png"
@@ -73,6 +74,7 @@ def evaluate_adapter(home: Home, painter: str, profile: Profile, progress: Progr
     return Outcome(records, folder / MANIFEST, done.made, len(records) - done.made, figures=figures)
 
 
+@session()
 def evaluate(home: Home, adapter: Adapter, profile: Profile, asked: Asked, progress: Progress = SILENT) -> Evaluation:
     """Draw, measure and judge one adapter, current or not, and what else was `asked` for; writes all its files."""
     painter = adapter.painter

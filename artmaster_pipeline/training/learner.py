@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from artmaster_pipeline.base_models.flux.velocity import TextEmbedding, predict_velocity
+from artmaster_pipeline.base_models.family import TextEmbedding, family_for
 from artmaster_pipeline.settings import TrainingSettings
 from artmaster_pipeline.training.adalora import injecting as adalora
 from artmaster_pipeline.training.adalora.rank_allocation import StackedAllocator
 from artmaster_pipeline.training.adalora.stacked import Stacks
 from artmaster_pipeline.training.losses.flow_matching import (
     add_noise,
-    clean_of,
+    clean_latents,
     sigmas_for,
     step_generator,
     velocity_loss,
@@ -60,6 +60,7 @@ class Learner:
         """Wrap `transformer` (frozen, on its device, in `dtype`); `processes` share the work of a step."""
         self.transformer, self.settings, self.total_step = transformer, settings, total_step
         self._scheduler, self._dtype, self._device = scheduler, dtype, transformer.device
+        self._family = family_for(transformer)
         self._constraint, self._guidance = constraint, guidance
         self._processes = processes or Processes()
         if settings.gradient_checkpointing:
@@ -194,19 +195,17 @@ class Learner:
         import torch
 
         latents = self._latents(batch)
-        tokens = (latents.shape[2] // 2) * (latents.shape[3] // 2)
+        shift = self._family.shift(self._scheduler, self._family.tokens(*latents.shape[2:]))
         band = stages_of(self.settings)[stage].sigmas
         sampling = self.settings.timestep_sampling
-        noised = add_noise(
-            latents, sigmas_for(len(batch), tokens, self._scheduler, sampling, generator, band), generator
-        )
+        noised = add_noise(latents, sigmas_for(len(batch), shift, sampling, generator, band), generator)
         predicted = self._predict(noised.noisy, noised.sigmas, [example.text for example in batch])
         weighed = [example.weights for example in batch if example.weights is not None]
         weights = torch.stack(weighed).to(latents.device) if len(weighed) == len(batch) else None
         loss = velocity_loss(predicted, noised, weights)
         if self._constraint is None:
             return loss, None
-        return loss, self._constraint(clean_of(noised, predicted.float()), latents, noised.sigmas)
+        return loss, self._constraint(clean_latents(noised, predicted.float()), latents, noised.sigmas)
 
     def _guidance_loss(self, example: Example, generator: "torch.Generator") -> "torch.Tensor":
         if self._guidance is None:
@@ -227,7 +226,8 @@ class Learner:
         return torch.stack([example.latent for example in batch]).to(self._device)
 
     def _predict(self, noisy: Any, sigmas: Any, texts: list[TextEmbedding]) -> Any:
-        return predict_velocity(self.transformer, noisy, sigmas, texts, self.settings.guidance_scale, self._dtype)
+        scale = self.settings.guidance_scale
+        return self._family.predict_velocity(self.transformer, noisy, sigmas, texts, scale, self._dtype)
 
     def _average(self) -> None:
         import torch

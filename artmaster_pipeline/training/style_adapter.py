@@ -37,6 +37,7 @@ from artmaster_pipeline.records import (
     read_manifest,
     write_manifest,
 )
+from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import Home, Profile, load_painter
 from artmaster_pipeline.training.adalora import injecting as adalora
 from artmaster_pipeline.training.monitoring.watch import Judge, JudgeFor
@@ -50,6 +51,7 @@ _FILES = (LORA, LOG, WATCH, LOSS_PLOT, RANK_PLOT, WATCH_PLOT, f"{LIVE}/{STATE}",
 _WATCHING = {"loss_every", "sigmas", "samples_every", "samples"}
 
 
+@session()
 def train_adapter(
     home: Home, painter: str, profile: Profile, progress: Progress = SILENT, judge_for: JudgeFor | None = None
 ) -> Outcome[Adapter]:
@@ -64,7 +66,7 @@ def train_adapter(
     from artmaster_pipeline.base_models import base_revision
 
     rows = _training_rows(home, painter)
-    revision, group = base_revision(profile), processes(profile)
+    revision, group = base_revision(profile, home), processes(profile)
     judge = _judge(home, painter, profile, rows, judge_for, progress)
     adapter_id = _adapter_id(painter, profile, revision, rows, judge)
     folder = home.adapters(painter) / adapter_id
@@ -152,7 +154,7 @@ def _adapter_id(
         settings.pop("validation")
         settings.pop("checkpoints")
     else:
-        choice = [profile.evaluation.model_dump(mode="json"), profile.gate.max_drift]
+        choice = [profile.evaluation.deciding(), profile.gate.max_drift]
     base = [revision, profile.device, profile.dtype, profile.quantization]
     sizes = [profile.size_divisor, profile.max_sequence_length]
     return identity("adapter", _TRAINER, painter, base, sizes, settings, pictures, choice)
@@ -171,17 +173,19 @@ def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tup
     from safetensors.torch import load_file
 
     from artmaster_pipeline.adapters.folding import ranks, save_folded
+    from artmaster_pipeline.base_models import base_commit, family_of
     from artmaster_pipeline.training.monitoring import plots
 
     live, settings, history = trained.live, job.profile.training, trained.history
     scale = adalora.final_scale(settings)
-    save_folded(live, scale, folder / LORA)
+    alphas = family_of(job.profile, job.home).alphas
+    save_folded(live, scale, folder / LORA, alphas)
     adalora.save_live(live, folder / LIVE, settings, rank_schedule(job.steps, settings))
     for file in sorted(job.kept_folder.glob("step-*.safetensors")):
         if file != job.kept(trained.step):
             state = folder / kept_name(int(file.stem.removeprefix("step-")))
             state.parent.mkdir(exist_ok=True)
-            save_folded(load_file(file), scale, state)
+            save_folded(load_file(file), scale, state, alphas)
     write_log(folder / LOG, history.log)
     write_watch(folder / WATCH, history.losses, history.readings)
     kept = ranks(live)
@@ -196,6 +200,7 @@ def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tup
         "sha256": sha256_of(folder / LORA),
         "ranks": kept,
         "final_loss": sum(last) / len(last),
+        "base_commit": base_commit(job.profile, job.home),
         "steps": history.last_step,
         "chosen_step": trained.step if trained.step != history.last_step else 0,
     }
@@ -206,7 +211,7 @@ def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tup
 
 def _describe(job: Job, there: Adapter, rows: tuple[TrainingImage, ...]) -> Adapter:
     """The record of an adapter that need not be trained again, for the archive as it stands now."""
-    names = ("sha256", "ranks", "final_loss", "steps", "chosen_step")
+    names = ("sha256", "ranks", "final_loss", "steps", "chosen_step", "base_commit")
     return _record(job, there.id, rows, {name: getattr(there, name) for name in names})
 
 

@@ -7,28 +7,16 @@ compute with are working copies in the model's dtype, with E and the scale multi
 into those of A, B and E stack by stack (the chain rule, nothing more).
 """
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from artmaster_pipeline.base_models.family import family_for
+
 if TYPE_CHECKING:
     import torch
-
-_KINDS = {
-    "double": re.compile(r"transformer_blocks\."),
-    "single": re.compile(r"single_transformer_blocks\."),
-    "attention": re.compile(r".*\.attn\."),
-    "feed_forward": re.compile(r".*\.(?:ff|ff_context)\.|single_transformer_blocks\.\d+\.proj_(?:mlp|out)$"),
-}
-
-
-def is_of(layer: str, kinds: Iterable[str]) -> bool:
-    """Whether a layer (its path in the transformer) is of any of these kinds; of none, every layer is."""
-    wanted = tuple(kinds)
-    return not wanted or any(_KINDS[kind].match(layer) for kind in wanted)
 
 
 @dataclass(frozen=True)
@@ -68,11 +56,12 @@ class Stacks:
         stages: Sequence[Sequence[str]] = ((),),
     ) -> None:
         """Move the parameters (`adalora.parameters`) into stacks; `stages` are the kinds of layers of each stage."""
+        family = family_for(model.base_model.model)
         members: dict[Any, list[str]] = {}
         for name, p in named.items():
             if name.endswith(".lora_A"):
                 layer = name.removesuffix(".lora_A")
-                learns = tuple(is_of(layer, kinds) for kinds in stages)
+                learns = tuple(family.is_of(layer, kinds) for kinds in stages)
                 members.setdefault((tuple(p.shape), tuple(named[f"{layer}.lora_B"].shape), learns), []).append(layer)
         modules = dict(model.base_model.model.named_modules())
         self.groups = tuple(_group(named, layers, learns, dtype) for (_, _, learns), layers in members.items())
@@ -142,8 +131,9 @@ class Stacks:
     def add_orthogonal_loss(self, weight: float) -> "torch.Tensor":
         """Add to the gradients what `weight` times the orthogonal loss has; gives the loss, without a graph.
 
-        The loss is PEFT's (which never runs on FLUX): the mean over all A and B of ||P P^T - I||_F
-        (https://arxiv.org/abs/2303.10512, equation 4). Its derivative by P is 2 (P P^T - I) P / ||P P^T - I||_F.
+        The loss is PEFT's (which never runs on a diffusers model, whose output has no `.loss`): the mean over all A and
+        B of ||P P^T - I||_F (https://arxiv.org/abs/2303.10512, equation 4). Its derivative by P is
+        2 (P P^T - I) P / ||P P^T - I||_F.
         """
         import torch
 
@@ -196,26 +186,36 @@ def _use(group: LayerGroup, modules: dict[str, Any]) -> "list[torch.Tensor]":
             leaf.requires_grad_(True)
             leaf.grad = grad
             leaves.append(leaf)
-        modules[layer].forward = _forward(modules[layer], down, up)
+        module = modules[layer]
+        module.__class__ = _stacked_kind(module.__class__)
+        module.stacked_down, module.stacked_up = down, up
     return leaves
 
 
-def _forward(module: Any, down: "torch.Tensor", up: "torch.Tensor") -> "Callable[[torch.Tensor], torch.Tensor]":
+@cache
+def _stacked_kind(kind: Any) -> Any:
+    """A kind of PEFT's layers whose forward adds the change by the working copies.
+
+    A class and no function that each layer is given: such a function would hold its layer, and with it the base's
+    weights, in a circle.
+    """
     import torch
 
-    plain = type(module.base_layer) is torch.nn.Linear
     linear = _linear()
 
-    def forward(x: "torch.Tensor") -> "torch.Tensor":
-        if module.disable_adapters:
-            return module.base_layer(x)
-        if plain:
-            return linear(x.to(down.dtype), module.base_layer.weight, module.base_layer.bias, down, up)
-        result = module.base_layer(x)
-        small = x.to(down.dtype) @ down.T
-        return result + (small @ up.T).to(result.dtype)
+    class Stacked(kind):
+        def forward(self, x: "torch.Tensor") -> "torch.Tensor":
+            if self.disable_adapters:
+                return self.base_layer(x)
+            down, up = self.stacked_down, self.stacked_up
+            if type(self.base_layer) is torch.nn.Linear:
+                return linear(x.to(down.dtype), self.base_layer.weight, self.base_layer.bias, down, up)
+            result = self.base_layer(x)
+            small = x.to(down.dtype) @ down.T
+            return result + (small @ up.T).to(result.dtype)
 
-    return forward
+    Stacked.__name__ = f"Stacked{kind.__name__}"
+    return Stacked
 
 
 @cache
