@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from artmaster_pipeline.cli import drawing, evaluating, lineage, machine, painters, publishing, running, serving
-from artmaster_pipeline.cli.options import HomeOption
+from artmaster_pipeline.cli.options import HomeOption, given
 from artmaster_pipeline.errors import ArtMasterError, Interrupted
 from artmaster_pipeline.faults import in_product_words, report_fault
 from artmaster_pipeline.settings import Home
@@ -23,6 +23,7 @@ class _Commands(TyperGroup):
     """The commands, whose errors leave in the product's words."""
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override] # typer's own context, by its public name
+        given.home = None
         with in_product_words(_root):
             return super().invoke(ctx)
 
@@ -30,7 +31,7 @@ class _Commands(TyperGroup):
 def _root() -> Path | None:
     """The data home, where one can be told."""
     try:
-        return Home.find().root
+        return Home.find(given.home).root
     except OSError:  # the working folder is gone
         return None
 
