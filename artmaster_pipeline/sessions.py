@@ -6,7 +6,8 @@
 
 import gc
 import sys
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
@@ -54,12 +55,14 @@ def kept(load: Callable[P, R]) -> Callable[P, R]:
     return get
 
 
-def free_memory() -> None:
+def free_memory(let_go: "Sequence[weakref.ref[Any]] | None" = None) -> None:
     """Give back what models held that nobody names any more, on the GPU too.
 
-    Networks hold themselves by circles of references, so Python's collector is sent for them.
+    Networks may hold themselves by circles of references, so Python's collector is sent for them: half a second, which
+    is spared where all that was `let_go` is gone already.
     """
-    gc.collect()
+    if let_go is None or any(model() is not None for model in let_go):
+        gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         torch.cuda.empty_cache()

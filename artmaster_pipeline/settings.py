@@ -4,7 +4,6 @@ import os
 import unicodedata
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -13,25 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import check_slug, write_text
+from artmaster_pipeline.stages import check_partition, stage_named
 
 DEFAULT_HOME = Path("assets_data")
 DEFAULT_PROFILE = "miniature"
 CROP_SIZES = ((512, 512), (512, 768))  # width, height: the two shapes that every profile's pictures stand for
 
-Stage = Literal["raw_scans", "curated_crops", "training_set", "style_adapter", "evaluation_grid", "sample_gallery"]
-STAGES: tuple[Stage, ...] = (
-    "raw_scans",
-    "curated_crops",
-    "training_set",
-    "style_adapter",
-    "evaluation_grid",
-    "sample_gallery",
-)
-
 
 @dataclass(frozen=True)
 class Home:
-    """The data home: the folders of the stages, one folder per painter in each."""
+    """The data home: the folders of the stages, one folder per painter (or set of painters) in each."""
 
     root: Path
 
@@ -45,34 +35,37 @@ class Home:
         """What the user put there, with painter.yaml, sidecar .txt files and an optional artworks.csv."""
         return self.root / "scans" / check_slug(painter)
 
+    def stage_folder(self, stage: str, partition: str) -> Path:
+        """The folder that a stage writes for one painter, or for one set of painters."""
+        return self.root / stage_named(stage).folder / check_partition(partition)
+
     def register(self, painter: str) -> Path:
         """The stage raw_scans: the manifest of usable scans, the quarantine, thumbnails."""
-        return self.root / "register" / check_slug(painter)
+        return self.stage_folder("raw_scans", painter)
 
     def crops(self, painter: str) -> Path:
         """The stage curated_crops."""
-        return self.root / "crops" / check_slug(painter)
+        return self.stage_folder("curated_crops", painter)
 
     def training_set(self, painter: str) -> Path:
         """The stage training_set."""
-        return self.root / "training_set" / check_slug(painter)
+        return self.stage_folder("training_set", painter)
 
     def adapters(self, painter: str) -> Path:
         """The stage style_adapter: one folder per adapter; manifest.jsonl names the current one."""
-        return self.root / "adapters" / check_slug(painter)
+        return self.stage_folder("style_adapter", painter)
 
     def evaluation(self, painter: str) -> Path:
         """The stage evaluation_grid: one folder per adapter; manifest.jsonl lists the current one's samples."""
-        return self.root / "evaluation" / check_slug(painter)
+        return self.stage_folder("evaluation_grid", painter)
 
     def gallery(self, painter: str) -> Path:
         """The stage sample_gallery: a static site."""
-        return self.root / "gallery" / check_slug(painter)
+        return self.stage_folder("sample_gallery", painter)
 
-    def stage_folder(self, stage: Stage, painter: str) -> Path:
-        """The folder a stage writes for one painter."""
-        folders = (self.register, self.crops, self.training_set, self.adapters, self.evaluation, self.gallery)
-        return folders[STAGES.index(stage)](painter)
+    def resolved_settings(self, partition: str) -> Path:
+        """What each stage of a painter (or of a set) uses of painter.yaml and of the profile, as a file for DVC."""
+        return self.root / "settings" / f"{check_partition(partition)}.yaml"
 
     @property
     def cache(self) -> Path:
@@ -399,7 +392,6 @@ def profile_names(home: Home | None = None) -> tuple[str, ...]:
     return tuple(sorted({file.stem for folder in _profile_folders(home) for file in folder.glob("*.yaml")}))
 
 
-@cache
 def load_profile(name: str, home: Home | None = None) -> Profile:
     """The profile `name`: `profiles/<name>.yaml` of the data home, else the one that ships with the product.
 

@@ -16,7 +16,8 @@ from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.lineage import adapter_lineage, artwork_lineage
 from artmaster_pipeline.records import MANIFEST, Adapter, Quarantined, Sample, Scan, manifest_hash, read_manifest
 from artmaster_pipeline.sample_painters import write_scans
-from artmaster_pipeline.settings import STAGES, Home
+from artmaster_pipeline.settings import Home
+from artmaster_pipeline.stages import STAGES
 
 BIN = Path(sys.executable).parent
 PAINTER = "test-painter"

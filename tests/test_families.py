@@ -14,7 +14,7 @@ from training_home import PAINTER, fill_home, tiny_profile
 
 from artmaster_pipeline.adapters import attach, detach
 from artmaster_pipeline.adapters.exporting import export_adapter
-from artmaster_pipeline.base_models import family, family_for, family_of, open_pipeline
+from artmaster_pipeline.base_models import describe_base, family, family_for, family_of, open_pipeline
 from artmaster_pipeline.base_models.flux.descriptor import FAMILY as FLUX
 from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.errors import BadInput, WrongUse
@@ -153,6 +153,11 @@ def test_a_kind_of_layers_that_a_family_has_not_is_named() -> None:
 def test_what_is_not_known_of_a_base_is_not_invented() -> None:
     known = FLUX.base("black-forest-labs/FLUX.1-dev")
     assert known.licence is not None and known.licence.name == "flux-1-dev-non-commercial-license"
+    assert describe_base("/gone/FLUX.1-dev") == describe_base("black-forest-labs/FLUX.1-dev") == known
+    assert describe_base("miniature").public is False
+    assert describe_base("someone/their-model").licence is None
+    assert describe_base("someone/their-model").name == "someone/their-model"
+    assert describe_base("/models/my-own").name == "my-own"  # no path of this machine
     assert FLUX.base("/models/my-own").licence is None
     assert replace(FLUX.base("/models/my-own"), name="x").version == ""
 

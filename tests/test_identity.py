@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tempfile
 from fnmatch import fnmatch
 from pathlib import Path
 from types import SimpleNamespace
@@ -289,6 +290,26 @@ def test_what_is_only_half_in_the_cache_cannot_be_told_apart_offline(a_hub: Hub,
     a_hub.online = False
     with pytest.raises(ArtMasterError, match="not all are in the cache"):
         base_revision(on(REPOSITORY), home)
+
+
+def test_offline_the_commits_that_the_cache_holds_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models--some-owner--some-flux" / "snapshots" / FIRST).mkdir(parents=True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    said = rf"holds files of the commit {FIRST}.*revision"
+    with pytest.raises(MissingRequirement, match=said), hub.hub_refusals(REPOSITORY):
+        raise ConnectionError
+
+
+def test_an_adapters_record_names_the_commit_of_a_hub_base_and_is_else_as_before() -> None:
+    from small_archive import small_archive
+
+    from artmaster_pipeline.records import Adapter
+
+    with tempfile.TemporaryDirectory() as folder:
+        adapter = small_archive(Home(Path(folder)))
+    assert "base_commit" not in adapter.model_dump_json()
+    named = adapter.model_copy(update={"base_commit": FIRST})
+    assert Adapter.model_validate_json(named.model_dump_json()).base_commit == FIRST
 
 
 def test_a_network_is_pinned_by_its_first_use_in_a_home(a_hub: Hub, tmp_path: Path, home: Home) -> None:

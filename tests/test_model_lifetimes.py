@@ -18,7 +18,9 @@ from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.evaluation import evaluate_adapter, validation_panel
 from artmaster_pipeline.evaluation.axes import vgg
 from artmaster_pipeline.gallery.enlarging import enlarge_samples
+from artmaster_pipeline.generation import draw
 from artmaster_pipeline.generation.on_request import generate
+from artmaster_pipeline.generation.sampling import compile_blocks
 from artmaster_pipeline.progress import SILENT
 from artmaster_pipeline.sessions import kept, session
 from artmaster_pipeline.settings import EvaluationSettings, Home, Profile
@@ -110,6 +112,13 @@ def test_a_pipeline_is_empty_after_its_block_even_where_it_fails(born: Born, flu
         assert {"FluxTransformer2DModel", "AutoencoderKL", "CLIPTextModel", "T5EncoderModel"} <= born.kinds
         _ = 1 / 0
     assert pipe.transformer is pipe.vae is pipe.text_encoder is pipe.text_encoder_2 is None
+    assert not born.kinds
+
+
+def test_compiled_blocks_hold_no_model(born: Born, flux: Path) -> None:
+    with open_pipeline(tiny_profile(flux)) as pipe:
+        compile_blocks(pipe, backend="eager")
+        draw(pipe, "a boat", 0, 64, 64, 1, 1.0, 24)
     assert not born.kinds
 
 

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from artmaster_pipeline.errors import WrongUse
@@ -95,9 +95,10 @@ class Family(ABC):
         return ("vae", *self.text_encoders, "transformer")
 
     def base(self, name: str) -> Base:
-        """What is known of the base of that name; for one that is not known here, what the family says."""
-        known = self.bases.get(name)
-        return known or Base(name, Path(name).name, None, self.name)
+        """What is known of the base of that name, or of a folder called as it is; else its name and its family."""
+        own = PurePath(name).name
+        known = self.bases.get(name) or next((b for b in self.bases.values() if PurePath(b.name).name == own), None)
+        return known or unknown_base(name, self.name)
 
     def is_of(self, layer: str, kinds: Iterable[str]) -> bool:
         """Whether a layer (its path in the transformer) is of any of these kinds; of none, every layer is.
@@ -173,6 +174,13 @@ class Family(ABC):
         if negative is not None:
             given |= {f"negative_{name}": stacked([negative] * len(texts), name) for name in negative.tensors}
         return given
+
+
+def unknown_base(name: str, architecture: str = "") -> Base:
+    """A base of which the name alone is known: a hub repository, or a folder, whose path is nobody's business."""
+    path = PurePath(name)
+    repository = len(path.parts) == 2 and not path.is_absolute()
+    return Base(name if repository else path.name, path.name, None, architecture or path.name)
 
 
 _registered: dict[str, Family] = {}

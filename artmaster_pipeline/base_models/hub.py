@@ -12,7 +12,15 @@ from functools import cache
 from pathlib import Path
 
 from artmaster_pipeline.base_models import pins
-from artmaster_pipeline.base_models.family import INDEX, Family, family_by_name, family_of_folder
+from artmaster_pipeline.base_models.family import (
+    INDEX,
+    Base,
+    Family,
+    families,
+    family_by_name,
+    family_of_folder,
+    unknown_base,
+)
 from artmaster_pipeline.base_models.miniature.model import miniature_folder
 from artmaster_pipeline.errors import MissingRequirement, WrongUse
 from artmaster_pipeline.settings import Home, Profile
@@ -81,6 +89,17 @@ def family_here(base_model: str) -> Family | None:
     return family_of_folder(folder) if folder is not None and (folder / INDEX).is_file() else None
 
 
+def describe_base(base_model: str) -> Base:
+    """What is known of the base that an adapter's record names, without the hub: also of a folder that is gone."""
+    try:
+        family = family_here(base_model)
+    except WrongUse:
+        family = None
+    by_last = (f for f in families() if f.base(base_model).name in f.bases)
+    family = family or next(by_last, None)
+    return family.base(base_model) if family else unknown_base(base_model)
+
+
 def commit_of(repository: str, revision: str | None, home: Home | None) -> str:
     """The commit at which a hub repository is used: the one that is named, or the one that this home began with."""
     if revision and _COMMIT.fullmatch(revision):
@@ -143,7 +162,7 @@ def hub_refusals(repository: str) -> Iterator[None]:
         raise MissingRequirement(
             f"{repository} is not (wholly) in this machine's cache, and the hub (huggingface.co) cannot be reached. "
             f"Connect to the network (unset HF_HUB_OFFLINE if it is set), or fetch it once with "
-            f"`hf download {repository}` where there is one and copy the cache."
+            f"`hf download {repository}` where there is one and copy the cache.{_what_is_cached(repository)}"
         ) from error
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else None
@@ -153,6 +172,21 @@ def hub_refusals(repository: str) -> Iterator[None]:
             f"The hub answered {status or 'with an error'} for {repository}: try again later, or use a cached copy "
             "with HF_HUB_OFFLINE=1."
         ) from error
+
+
+def _what_is_cached(repository: str) -> str:
+    """A sentence on the commits of a repository that this machine's cache holds; empty where it holds none."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+    from huggingface_hub.file_download import repo_folder_name
+
+    folder = Path(HF_HUB_CACHE) / repo_folder_name(repo_id=repository, repo_type="model") / "snapshots"
+    commits = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+    if not commits:
+        return ""
+    return (
+        f" The cache holds files of the commit {' and '.join(commits)}: a profile of your own that names it as the "
+        "model's revision uses those."
+    )
 
 
 def licence_remedy(repository: str) -> str:

@@ -1,6 +1,7 @@
 """A base model as a stock pipeline of diffusers on the profile's device, whole or only the parts that are asked for."""
 
 import importlib.util
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,9 +21,12 @@ def open_pipeline(profile: Profile, parts: Iterable[str] | None = None, home: Ho
     try:
         yield pipe
     finally:
+        parts_there = [part for part in pipe.components.values() if hasattr(part, "modules")]
+        modules = [weakref.ref(module) for part in parts_there for module in part.modules()]
+        parts_there.clear()
         for name in list(pipe.components):
             setattr(pipe, name, None)
-        free_memory()
+        free_memory(modules)
 
 
 def load_pipeline(profile: Profile, parts: Iterable[str] | None = None, home: Home | None = None) -> Any:

@@ -9,7 +9,17 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from artmaster_pipeline.cli import drawing, evaluating, lineage, machine, painters, publishing, running, serving
+from artmaster_pipeline.cli import (
+    drawing,
+    evaluating,
+    keeping,
+    lineage,
+    machine,
+    painters,
+    publishing,
+    running,
+    serving,
+)
 from artmaster_pipeline.cli.options import HomeOption, given
 from artmaster_pipeline.errors import ArtMasterError, Interrupted
 from artmaster_pipeline.faults import in_product_words, report_fault
@@ -61,6 +71,7 @@ for _command in (
 _painters = typer.Typer(no_args_is_help=True, help="The painters of the data home.")
 _painters.command("add")(painters.painters_add)
 _painters.command("list")(painters.painters_list)
+_painters.command("settings")(keeping.painters_settings)
 app.add_typer(_painters, name="painters")
 
 _lineage = typer.Typer(no_args_is_help=True, help="Which artworks fed which adapter, and where an artwork has gone.")

@@ -18,6 +18,7 @@ from artmaster_pipeline.dataset.near_duplicates import near_duplicates
 from artmaster_pipeline.dataset.split import Assignment, SplitTable, split_works, what_the_parts_mean
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import clear_partials, inside, sha256_of, writing
+from artmaster_pipeline.locks import one_at_a_time
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import (
     MANIFEST,
@@ -59,6 +60,7 @@ class _Picture:
     made: bool
 
 
+@one_at_a_time
 def build_training_set(
     home: Home, painter: str, profile: Profile, progress: Progress = SILENT
 ) -> Outcome[TrainingImage]:

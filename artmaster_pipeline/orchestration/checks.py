@@ -5,38 +5,73 @@ Each states what it found in figures; none repeats the work of a room.
 
 import warnings
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, get_args
 
 import dagster as dg
 
 from artmaster_pipeline import versioning
+from artmaster_pipeline.dataset.split import MIN_TRAIN_WORKS
 from artmaster_pipeline.evaluation import current_verdict
 from artmaster_pipeline.files import sha256_of
-from artmaster_pipeline.orchestration.assets import PAINTERS
+from artmaster_pipeline.orchestration import metadata
+from artmaster_pipeline.orchestration.assets import PARTITIONS
 from artmaster_pipeline.orchestration.resources import DataHome
 from artmaster_pipeline.records import MANIFEST, QUARANTINE, Crop, Quarantined, Sample, Scan, Split, TrainingImage
 from artmaster_pipeline.records import read_manifest as read
 from artmaster_pipeline.scans import unreadable_entries
-from artmaster_pipeline.settings import CROP_SIZES, STAGES, Home, Stage, load_painter
+from artmaster_pipeline.settings import CROP_SIZES, Home, load_painter
+from artmaster_pipeline.stages import Stage, in_order, stage_named
 from artmaster_pipeline.training import check_adapter
 
 GATE = "fit_to_publish"
+_NAMED = 5  # files in a message
 _QUARANTINE_SHARE = 0.1  # of the files; more than this deserves a look
 
 
-# A check's verdict belongs to one painter, so checks are partitioned as assets are; Dagster calls that a preview.
-warnings.filterwarnings("ignore", message=".*partitions_def on an AssetCheckSpec", category=dg.PreviewWarning)
-
-
 def _check(asset: str, *, blocking: bool = False, pool: str | None = None, name: str | None = None) -> Callable:
-    return dg.asset_check(asset=asset, name=name, blocking=blocking, pool=pool, partitions_def=PAINTERS)
+    partitions = PARTITIONS[stage_named(asset).kind]
+
+    def checked(function: Callable) -> dg.AssetChecksDefinition:
+        with warnings.catch_warnings():
+            # A check's verdict belongs to one partition, as its asset does; Dagster calls that a preview.
+            warnings.filterwarnings("ignore", message=".*partitions_def on an AssetCheckSpec")
+            found = dg.asset_check(asset=asset, name=name, blocking=blocking, pool=pool, partitions_def=partitions)
+            return found(function)
+
+    return checked
 
 
 @_check("raw_scans", blocking=True)
 def enough_works(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
     """There are at least two scans to train on; how many works they show is known after training_set."""
-    scans = read(data_home.home.register(context.partition_key) / MANIFEST, Scan)
-    return dg.AssetCheckResult(passed=len(scans) > 1, metadata={"scans": len(scans)})
+    painter = context.partition_key
+    register = data_home.home.register(painter)
+    scans, left_out = read(register / MANIFEST, Scan), read(register / QUARANTINE, Quarantined)
+    passed = len(scans) >= MIN_TRAIN_WORKS
+    return dg.AssetCheckResult(
+        passed=passed,
+        description=None if passed else _too_few(painter, scans, left_out),
+        metadata={
+            "scans": len(scans),
+            "least": MIN_TRAIN_WORKS,
+            "duplicates": sum(bool(entry.duplicate_of) for entry in left_out),
+            "unusable": sum(not entry.duplicate_of for entry in left_out),
+            **({"left out": metadata.quarantine_table(left_out)} if left_out else {}),
+        },
+    )
+
+
+def _too_few(painter: str, scans: tuple[Scan, ...], left_out: tuple[Quarantined, ...]) -> str:
+    """What there is, what a style needs, and why the other files do not count."""
+    named = "; ".join(f"{entry.path!r}: {entry.reason}" for entry in left_out[:_NAMED])
+    named += f"; and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
+    same = sum(bool(entry.duplicate_of) for entry in left_out)
+    counted = f"{same} more are duplicates, {len(left_out) - same} cannot be used ({named}). " if left_out else ""
+    return (
+        f"{len(scans)} scan can be used and a style needs those of at least {MIN_TRAIN_WORKS} works (20 or more do "
+        f"well). {counted}Add scans of other works: artmaster painters add {painter} FOLDER_OF_SCANS"
+    )
 
 
 @_check("raw_scans")
@@ -136,27 +171,28 @@ def pages_are_whole(context: dg.AssetCheckExecutionContext, data_home: DataHome)
     )
 
 
-def changed_files(home: Home, stage: Stage, painter: str, rows: tuple[Any, ...]) -> list[str]:
+def changed_files(home: Home, stage: str, painter: str, rows: tuple[Any, ...]) -> list[str]:
     """The paths of records whose file is missing or has other bytes than the record says."""
     folder = home.stage_folder(stage, painter)
     return [row.path for row in rows if not (folder / row.path).is_file() or sha256_of(folder / row.path) != row.sha256]
 
 
+@cache
 def _versioned(stage: Stage) -> dg.AssetChecksDefinition:
-    @_check(stage, blocking=True, pool="dvc", name=f"{stage}_versioned")
+    @_check(stage.name, blocking=True, pool="dvc", name=f"{stage.name}_versioned")
     def versioned(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
         """The stage is committed: dvc.lock names the bytes that this record describes."""
-        home, painter = data_home.home, context.partition_key
-        unreadable = unreadable_entries(home, painter) if stage == "raw_scans" else ()
-        hashes = versioning.commit_stage(home, stage, painter, unreadable)
-        stale = stage in versioning.stale_stages(home, painter) if hashes else False
+        home, partition = data_home.home, context.partition_key
+        unreadable = unreadable_entries(home, partition) if stage.sources else ()
+        hashes = versioning.commit_stage(home, stage.name, partition, unreadable)
+        stale = stage.name in versioning.stale_stages(home, partition) if hashes else False
         note = {} if hashes else {"note": "inside `dvc repro`: DVC commits this stage itself"}
         return dg.AssetCheckResult(passed=not stale, metadata={**hashes, **note})
 
     return versioned
 
 
-CHECKS = (
+_ROOMS_CHECKS = (
     enough_works,
     few_quarantined,
     every_scan_is_accounted_for,
@@ -164,5 +200,9 @@ CHECKS = (
     folds_exactly,
     fit_to_publish,
     pages_are_whole,
-    *(_versioned(stage) for stage in STAGES),
 )
+
+
+def checks() -> tuple[dg.AssetChecksDefinition, ...]:
+    """The rooms' own checks, and for every stage of the table that it is versioned."""
+    return (*_ROOMS_CHECKS, *(_versioned(stage) for stage in in_order()))

@@ -11,6 +11,7 @@ from typing import Any
 
 from artmaster_pipeline.errors import ArtMasterError, BadInput, WrongUse
 from artmaster_pipeline.files import clear_partials, inside, sha256_of, writing
+from artmaster_pipeline.locks import one_at_a_time
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import (
     MANIFEST,
@@ -62,6 +63,7 @@ class _File:
     in_table: bool
 
 
+@one_at_a_time
 def register_scans(home: Home, painter: str, progress: Progress = SILENT) -> Outcome[Scan]:
     """Write register/<painter>/: the manifest of usable scans, the quarantine, a thumbnail of each scan.
 

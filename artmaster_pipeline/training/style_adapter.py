@@ -26,6 +26,7 @@ from artmaster_pipeline.adapters.folder import (
 )
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import clear_partials, sha256_of, writing_folder
+from artmaster_pipeline.locks import one_at_a_time
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import (
     MANIFEST,
@@ -51,6 +52,7 @@ _FILES = (LORA, LOG, WATCH, LOSS_PLOT, RANK_PLOT, WATCH_PLOT, f"{LIVE}/{STATE}",
 _WATCHING = {"loss_every", "sigmas", "samples_every", "samples"}
 
 
+@one_at_a_time
 @session()
 def train_adapter(
     home: Home, painter: str, profile: Profile, progress: Progress = SILENT, judge_for: JudgeFor | None = None

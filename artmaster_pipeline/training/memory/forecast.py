@@ -47,7 +47,7 @@ import artmaster_pipeline.training.trainer
 x = torch.rand(4, 8, 64, 64, requires_grad=True)
 y = torch.nn.functional.scaled_dot_product_attention(x, x, x) @ x
 torch.nn.functional.conv2d(y, x[:, :, :3, :3]).sum().backward()
-from artmaster_pipeline.training.memory import peak_of_this_process
+from artmaster_pipeline.training.memory.forecast import peak_of_this_process
 print(peak_of_this_process())
 """  # some arithmetic, because kernels become resident when they first run
 
