@@ -249,8 +249,8 @@ def test_nothing_is_lost_silently(taken: SimpleNamespace) -> None:
     named = {os.fsencode(path.name).decode("utf-8", "backslashreplace") for path in taken.source.iterdir()}
     assert named - set(taken.scans) - set(taken.left_out) == {"Thumbs.db", ".hidden.jpg"}
     assert taken.added.passed_over == (
-        "left out, kept by a system or program for itself: 1 Thumbs.db",
-        "left out, kept by a system or program for itself: 1 hidden files",
+        "left out, kept by a system or program for itself: Thumbs.db (1 file)",
+        "left out, kept by a system or program for itself: hidden (1 file)",
     )
 
 

@@ -20,7 +20,7 @@ EXTENSIONS = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffix
 ARTWORKS = "artworks.csv"
 _SIDECAR = ".txt"
 _OF_TILES = ("info.json", "imageproperties.xml", "vips-properties.xml", "blank.png")
-_HIDDEN = "hidden files"
+_HIDDEN = "hidden"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Listing:
     def passed_over_summary(self) -> tuple[str, ...]:
         """One line for each place that systems and programs keep for themselves, for people to see what was left."""
         return tuple(
-            f"left out, kept by a system or program for itself: {count} {name}"
+            f"left out, kept by a system or program for itself: {name} ({count} file{'' if count == 1 else 's'})"
             for name, count in sorted(self.passed_over.items())
         )
 
@@ -155,7 +155,7 @@ def _passed_over(entry: os.DirEntry[str], relative: str, listing: Listing) -> bo
         if not is_own_folder(entry.name):
             return False
         if count := sum(len(files) for _, _, files in os.walk(entry.path)):
-            listing.passed_over[f"files in {relative}"] += count
+            listing.passed_over[f"{relative}/"] += count
         return True
     if not is_own_file(entry.name):
         return False
