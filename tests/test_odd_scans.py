@@ -125,7 +125,7 @@ class Told:
     def say(self, message: str) -> None:
         self._said.append(message)
 
-    def task(self, *arguments: object):  # noqa: ANN201 - SILENT's own
+    def task(self, *arguments: object):
         from artmaster_pipeline.progress import SILENT
 
         return SILENT.task(*arguments)
@@ -156,7 +156,7 @@ def test_a_pyramid_is_one_picture_wherever_its_levels_stand(tmp_path: Path) -> N
 
 def test_a_page_that_says_it_is_reduced_or_a_mask_is_not_the_scan(tmp_path: Path) -> None:
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:
-        file.write(np.zeros((2 * H, 2 * W), np.uint8), photometric="minisblack", subfiletype=4)
+        file.write(np.zeros((2 * H, 2 * W), bool), photometric="minisblack", subfiletype=4)
         file.write(PAINTED, photometric="rgb")
     assert difference(tmp_path / "a.tif") == 0
     assert "page 1 (240 x 320, a mask)" in read(tmp_path / "a.tif")[1]
