@@ -106,7 +106,7 @@ def add_scans(
     faults = [each for each in (*described.unread, *described.partial) if each.relative not in _paths(refusals)]
     _remember(target, source, [*refusals, *dropped])
     save_painter(home, painter, settings)
-    result = AddedScans(
+    return AddedScans(
         tuple(done["added"]),
         tuple(done["already there"]),
         tuple(done["changed"]),
@@ -117,8 +117,6 @@ def add_scans(
         tuple(notes),
         listing.passed_over_summary(),
     )
-    _tell(result, progress)
-    return result
 
 
 def not_copied(home: Home, painter: str) -> tuple[Quarantined, ...]:
@@ -158,7 +156,8 @@ def _check_room(listing: Listing, target: Path) -> None:
             size, place = picture.path.stat().st_size, target / picture.relative
             needed += 0 if place.is_file() and place.stat().st_size == size else size
     home = next(folder for folder in (target, *target.parents) if folder.is_dir())
-    if needed > shutil.disk_usage(home).free:
+    usage = shutil.disk_usage(home)
+    if needed > usage.free and usage.total:  # some network drives do not say how large they are
         raise disk_full(home, needed=needed)
 
 
@@ -300,12 +299,3 @@ def _is_mended(target: Path, relative: str) -> bool:
         return _is_whole(target / relative)
     except (OSError, ValueError):
         return False
-
-
-def _tell(result: AddedScans, progress: Progress) -> None:
-    for refusal in result.refused:
-        progress.say(f"{refusal.path}: {refusal.reason}. {refusal.remedy}.")
-    for fault in result.faults:
-        progress.say(f"{fault.path}: {fault.reason}.")
-    for line in (*result.notes, *result.ignored_summary()):
-        progress.say(line)
