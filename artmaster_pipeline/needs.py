@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from artmaster_pipeline.base_models.hub import family_of, local_folder
+from artmaster_pipeline.base_models.hub import describe_base, family_of, local_folder
 from artmaster_pipeline.base_models.needs import Need, existing, gpu, hub_licence, memory
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement
 from artmaster_pipeline.settings import CROP_SIZES, Home, Profile
@@ -25,9 +25,8 @@ _LEAST = 2**28  # bytes that are asked for whatever is small
 # MB with two crops of 512 pixels a scan.
 _OF_A_SCAN = 5e6
 _NOT_PICTURES = (".txt", ".csv", ".yaml", ".yml", ".json", ".xml", ".xmp")
-# Bytes of the repositories on the hub, for those that are known; one that is not counts as the largest network
+# Bytes of the networks on the hub, for those that are known; one that is not counts as the largest
 _SIZES = {
-    "black-forest-labs/FLUX.1-dev": 34e9,
     "openai/clip-vit-large-patch14": 1.8e9,
     "facebook/dinov2-base": 0.4e9,
     "yuxi-liu-wired/CSD": 1.3e9,
@@ -182,7 +181,9 @@ def _models(home: Home, profile: Profile, stages: tuple[str, ...], ask_hub: bool
     if wanted:
         from huggingface_hub.constants import HF_HUB_CACHE
 
-        size = sum(_SIZES.get(name, 1.9e9) for name, _ in wanted)
+        size = sum(
+            describe_base(name).disk if name == profile.base_model else _SIZES.get(name, 1.9e9) for name, _ in wanted
+        )
         free = shutil.disk_usage(existing(Path(HF_HUB_CACHE))).free
         label = f"{size / _GIB:.0f} GiB for {', '.join(name for name, _ in wanted)} ({free / _GIB:.0f} GiB free)"
         remedy = f"Free some space, or let HF_HOME name a folder on a larger disk (now {HF_HUB_CACHE})."
