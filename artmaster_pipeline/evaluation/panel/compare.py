@@ -68,13 +68,15 @@ def compare_adapters(
         "adapter": [inside(drawn, s.path) for s in ours if s.role == "panel"],
     }
     pictures, rows = in_one_row(parts)
-    members = sets.Members(**rows)
+    prompts = tuple(s.prompt for s in ours if s.role == "panel")
+    captions = tuple(image.caption for image in works["held_out"])
+    members = sets.Members(**rows, prompts=prompts, captions=captions)
     of_painter = np.concatenate([members.train, members.held_out])
     looks = look_at(
         home, profile, pictures, members.train, progress, works=of_painter, revision=challenger.base_revision
     )
     axes = {str(axis): sets.compare(matrix, members).as_json() for axis, matrix in looks.axes.items()}
-    return Contest(champion.id, challenger.id, len(parts["adapter"]), axes), theirs
+    return Contest(champion.id, challenger.id, len(set(prompts)), axes), theirs
 
 
 def _same_cells(champion: Adapter, profile: Profile, ours: Sequence[Sample]) -> list[Cell]:

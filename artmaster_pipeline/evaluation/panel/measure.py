@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 PANEL = "panel.json"
-_VERSION = 6  # part of the panel's id: raise it when something is measured otherwise
+_VERSION = 7  # part of the panel's id: raise it when something is measured otherwise
 _MOST_WORKS = 100  # of each part; more change the figures by little and the time by much
 _MOST_OTHERS, _MOST_OF_ANOTHER = 8, 30  # other painters, and works of each
 MIN_HELD_OUT = 2  # works: with one there is no variety to compare with
@@ -115,7 +115,11 @@ def seat(
         **{f"of {name}": [inside(home.training_set(name), i.path) for i in of] for name, of in others.items()},
     }
     paths, rows = in_one_row(parts)
-    members = sets.Members(**{name: rows[name] for name in ("train", "held_out", "base", "adapter")})
+    members = sets.Members(
+        **{name: rows[name] for name in ("train", "held_out", "base", "adapter")},
+        prompts=tuple(s.prompt for s in samples if s.role == "panel" and s.column == "adapter"),
+        captions=tuple(image.caption for image in works["held_out"][:_MOST_WORKS]),
+    )
     return Sitting(paths, members, {name: rows[f"of {name}"] for name in others})
 
 
@@ -172,14 +176,16 @@ def _hand(looks: Looks, sitting: Sitting) -> dict[str, Any]:
         }
     whole = np.mean(list(looks.axes.values()), axis=0)
     style = looks.axes["style"]
-    ratio = sets.spread_ratio(whole, members.adapter, works)
+    clusters = members.clusters(len(whole))
+    ratio = sets.spread_ratio(whole, members.adapter, works, clusters)
     return {
         "axes": axes,
         "consistency": {
             **ratio.named("ratio"),
-            "base": round(sets.spread_ratio(whole, members.base, works).value, 5),
+            "base": round(sets.spread_ratio(whole, members.base, works, clusters).value, 5),
             "axes": {
-                axis: round(sets.spread_ratio(m, members.adapter, works).value, 5) for axis, m in looks.axes.items()
+                axis: round(sets.spread_ratio(m, members.adapter, works, clusters).value, 5)
+                for axis, m in looks.axes.items()
             },
             **_margin(style, sitting),
         },
@@ -220,8 +226,9 @@ def _diversity(style: "np.ndarray", sets_of_rows: "dict[str, np.ndarray]") -> di
 def _margin(style: "np.ndarray", sitting: Sitting) -> dict[str, Any]:
     """How much nearer the samples are to this painter's held-out works than to any other painter's works."""
     members = sitting.members
-    own = sets.energy(style, members.adapter, members.held_out)
-    far = {name: sets.energy(style, members.adapter, rows) for name, rows in sitting.others.items()}
+    clusters = members.clusters(len(style))
+    own = sets.energy(style, members.adapter, members.held_out, clusters)
+    far = {name: sets.energy(style, members.adapter, rows, clusters) for name, rows in sitting.others.items()}
     nearest = min(far, key=lambda name: far[name], default=None)
     return {
         "own": round(own, 5),
@@ -297,9 +304,12 @@ def _other_painters(home: Home, painter: str) -> dict[str, list[TrainingImage]]:
 
 
 def _counts(images: Sequence[TrainingImage], samples: Sequence[Sample]) -> dict[str, int]:
+    """Distinct prompts and works, which the intervals go by, and the pictures drawn of them with the adapter."""
+    drawn = [s for s in samples if s.role == "panel" and s.column == "adapter"]
     works = {part: len({i.work for i in images if i.split == part}) for part in ("train", "validate", "held_out")}
     return {
-        "prompts": sum(s.role == "panel" and s.column == "adapter" for s in samples),
+        "prompts": len({s.prompt for s in drawn}),
+        "pictures": len(drawn),
         "far_prompts": len({s.prompt for s in samples if s.role == "far"}),
         **{f"{part}_works": count for part, count in works.items()},
     }

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from artmaster_pipeline.evaluation import intervals
 from artmaster_pipeline.evaluation.axes import sets
 from artmaster_pipeline.evaluation.axes.distances import look_at
 from artmaster_pipeline.evaluation.panel.adherence import (
@@ -71,6 +72,8 @@ class ValidationPanel:
 
     def __call__(self, model: Draws) -> dict[str, float]:
         """By axis the distance to the validation works, the loss of adherence, and the score."""
+        import numpy as np
+
         from artmaster_pipeline.base_models import base_revision
 
         with tempfile.TemporaryDirectory() as folder:
@@ -85,7 +88,9 @@ class ValidationPanel:
                 works=_array(works),
                 revision=base_revision(self._profile),
             )
-        axes = {str(axis): sets.energy(m, rows["drawn"], rows["validate"]) for axis, m in looks.axes.items()}
+        prompts = np.arange(len(paths))
+        prompts[rows["drawn"]] = len(paths) + intervals.labelled(self._prompts)  # pictures of one prompt are no pair
+        axes = {str(axis): sets.energy(m, rows["drawn"], rows["validate"], prompts) for axis, m in looks.axes.items()}
         if self._base_reading is None:
             self._base_reading = self._reading(model, adapted=False)
         lost = self._base_reading - self._reading(model, adapted=True) if self._far else 0.0
