@@ -13,13 +13,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import write_text
 
-MANIFEST = "manifest.jsonl"
-QUARANTINE = "quarantine.jsonl"
+# Where records are, whichever room writes them: each file's name stands here and nowhere else.
+MANIFEST = "manifest.jsonl"  # the records of one stage and painter
+QUARANTINE = "quarantine.jsonl"  # Quarantined, beside the register's manifest
+ADAPTER_RECORD = "adapter.json"  # an Adapter, in the adapter's folder
+SNAPSHOT = "lineage.json"  # an AdapterSnapshot, beside it
+PANEL, VERDICT = "panel.json", "verdict.json"  # an evaluated adapter's figures, and a Verdict
+DECISIONS = "decisions.jsonl"  # what persons decided about a painter's adapters
+PROVENANCE = "provenance.json"  # of a published site: every picture, its adapters, their scans
 
 Split = Literal["train", "validate", "held_out"]
 Column = Literal["original", "base", "adapter"]
@@ -153,7 +159,8 @@ class Sample(Record):
 
     painter: str
     column: Column
-    adapter_id: str  # the adapter under evaluation; the `base` column was drawn without it
+    adapter_ids: tuple[str, ...] = ()  # all adapters that drew it; none in the columns `base` and `original`
+    evaluated_adapter_id: str = ""  # the adapter whose evaluation shows it, in whatever column
     base_model: str
     base_revision: str
     prompt: str
@@ -170,6 +177,21 @@ class Sample(Record):
     role: Role = "row"  # in a row of the grid; measured in the panel; of a prompt far from the training; asked for
     strength: float = 1.0  # of the adapter, `adapter` column only
     checkpoint: int = 0  # the training step whose weights were used; 0 for the finished adapter
+
+    @property
+    def drawn_by(self) -> str:
+        """`adapter_ids` in the words of a picture's file: one as it is, several with commas between them."""
+        return ", ".join(self.adapter_ids)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_one_adapter(cls, row: Any) -> Any:
+        """A row of a manifest from when a picture named one adapter, the one under evaluation, in every column."""
+        if not isinstance(row, dict) or "adapter_id" not in row:
+            return row
+        new = {name: value for name, value in row.items() if name != "adapter_id"}
+        drew = (row["adapter_id"],) if row.get("column") == "adapter" else ()
+        return {"adapter_ids": drew, "evaluated_adapter_id": row["adapter_id"]} | new
 
 
 class Verdict(BaseModel):

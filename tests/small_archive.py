@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from artmaster_pipeline import base_models
+from artmaster_pipeline import adapters, base_models
 from artmaster_pipeline.evaluation.axes import autoencoding
 from artmaster_pipeline.evaluation.panel import drift
 from artmaster_pipeline.generation import sampling
@@ -148,7 +148,7 @@ def judged(home: Home, *, publish: bool = True, by: Any = "figures", reasons: tu
 
 
 def quick_drawing(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, bool]]:
-    """Let base_models answer at once; gives the list in which every picture drawn is noted (prompt, seed, adapter)."""
+    """Let base models and adapters answer at once; gives the list of what is drawn (prompt, seed, with an adapter?)."""
     drawn: list[tuple[str, int, bool]] = []
 
     class Pipe:
@@ -161,17 +161,18 @@ def quick_drawing(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, bool]
         ink = (60, 70, 60) if pipe.adapter else (200, 60, 160)
         return [painted(seed + 1, width, height, ink) for seed in seeds]
 
-    def attach(pipe: Pipe, adapter_folder: Path, strength: float = 1.0, alike: bool = False) -> None:
-        assert (adapter_folder / "adapter.safetensors").is_file()
-        pipe.adapter = adapter_folder
+    def attach(pipe: Pipe, folder_or_file: Path, strength: float = 1.0, alike: bool = False) -> None:
+        folder = folder_or_file if folder_or_file.is_dir() else folder_or_file.parent
+        assert (folder / "adapter.safetensors").is_file()
+        pipe.adapter = folder
 
     answers: dict[str, Callable[..., Any]] = {
         "load_pipeline": lambda profile, home=None: Pipe(),
-        "attach": attach,
         "base_revision": lambda profile, home=None: "b" * 16,
     }
     for name, answer in answers.items():
-        monkeypatch.setattr(base_models, name, answer, raising=False)
+        monkeypatch.setattr(base_models, name, answer)
+    monkeypatch.setattr(adapters, "attach", attach)
     # A text stands for its own embedding.
     monkeypatch.setattr(sampling, "Embedder", lambda pipe: lambda prompt, max_sequence_length: prompt)
     monkeypatch.setattr(sampling, "draw_embedded", draw)
@@ -203,7 +204,8 @@ def _sample(
         id=key,
         painter=PAINTER,
         column=column,
-        adapter_id=adapter.id,
+        adapter_ids=(adapter.id,) if column == "adapter" else (),
+        evaluated_adapter_id=adapter.id,
         base_model=adapter.base_model,
         base_revision=adapter.base_revision,
         prompt=prompt,

@@ -28,7 +28,7 @@ from artmaster_pipeline.sample_painters import paint
 def short() -> pytest.MonkeyPatch:
     """A training of a few steps on a few pictures."""
     with pytest.MonkeyPatch.context() as patch:
-        room = "artmaster_pipeline.base_models"
+        room = "artmaster_pipeline.base_models.miniature"
         patch.setattr(f"{room}.training_pictures.PER_SHARD", 6)
         patch.setattr(f"{room}.train_autoencoder.BATCH", 2)
         patch.setattr(f"{room}.train_transformer.BATCH", 2)

@@ -175,7 +175,7 @@ def test_a_refused_adapter_is_no_crash_and_a_person_may_overrule(copied: Home) -
     artmaster(copied, "gate", PAINTER, "--adapter", adapter.id, "--publish", "--reason", "Shown to the estate")
     assert "made sample_gallery" in artmaster(copied, "run", PAINTER).stdout
     gallery = read_manifest(copied.gallery(PAINTER) / MANIFEST, Sample)
-    assert {sample.adapter_id for sample in gallery} == {adapter.id}
+    assert {sample.evaluated_adapter_id for sample in gallery} == {adapter.id}
     kept = json.loads(artmaster(copied, "gate", PAINTER, "--json").stdout)
     assert kept["by"] == "person"
     assert "Shown to the estate" in kept["reasons"][0]
@@ -272,7 +272,7 @@ cli.main()
 def test_an_interrupt_is_told_in_one_message_and_the_next_run_goes_on(copied: Home, finished: Home) -> None:
     shutil.rmtree(copied.stage_folder("style_adapter", PAINTER))
     stopped = run_and_kill(copied, "style_adapter", "SIGINT")
-    assert stopped.returncode == 1
+    assert stopped.returncode == 130
     assert "What was finished is kept" in stopped.stderr
     assert "Traceback" not in stopped.stderr
     artmaster(copied, "run", PAINTER)

@@ -138,7 +138,7 @@ def test_a_row_is_the_work_then_base_and_adapter_with_its_caption_and_one_seed(e
         assert row["base"].prompt in captions
         assert row["base"].prompt.startswith(TRIGGER)
         assert row["base"].width == 512 // PROFILE.size_divisor
-    assert {sample.adapter_id for sample in samples_of(evaluated_once)} == {adapter_of(evaluated_once).id}
+    assert {sample.evaluated_adapter_id for sample in samples_of(evaluated_once)} == {adapter_of(evaluated_once).id}
 
 
 def test_only_the_third_column_is_drawn_with_the_adapter(home: Home, drawn: list) -> None:
@@ -255,8 +255,8 @@ import sys, time
 from pathlib import Path
 import pytest
 from small_archive import FAR_PROMPTS, PAINTER, quick_drawing, small_profile
-from artmaster_pipeline.base_models import sampling
 from artmaster_pipeline.evaluation import evaluate_adapter
+from artmaster_pipeline.generation import sampling
 from artmaster_pipeline.settings import Home
 patch = pytest.MonkeyPatch()
 quick_drawing(patch)

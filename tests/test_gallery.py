@@ -82,7 +82,7 @@ def test_every_adapter_sample_is_published_four_times_as_large(published_once: H
     for picture in enlarged:
         source = samples[picture.enlarged_from]
         assert (picture.width, picture.height) == (4 * source.width, 4 * source.height)
-        assert (picture.prompt, picture.seed, picture.adapter_id) == (source.prompt, source.seed, source.adapter_id)
+        assert (picture.prompt, picture.seed, picture.adapter_ids) == (source.prompt, source.seed, source.adapter_ids)
         assert picture.enlarged_by == "realesr-animevideov3-x4"
 
 
@@ -111,7 +111,7 @@ def test_pictures_carry_prompt_seed_and_adapter_as_png_and_as_jpeg(published_onc
             assert (facts["prompt"], facts["seed"], facts["adapter"]) == (
                 picture.prompt,
                 picture.seed,
-                picture.adapter_id,
+                picture.drawn_by,
             )
             assert facts["notice"] == pictures.AI_GENERATED
             assert b"trainedAlgorithmicMedia" in file.read_bytes()
@@ -471,7 +471,8 @@ def sample(width: int, height: int) -> Sample:
         id="a" * 16,
         painter=PAINTER,
         column="adapter",
-        adapter_id="c" * 16,
+        adapter_ids=("c" * 16,),
+        evaluated_adapter_id="c" * 16,
         base_model="miniature",
         base_revision="r",
         prompt="mist",

@@ -27,9 +27,9 @@ from artmaster_pipeline.containers import (
 from artmaster_pipeline.errors import MissingRequirement, WrongUse
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.publishing import credentials, publish_gallery
-from artmaster_pipeline.publishing.credentials import check_credentials, house_of, make_keys
+from artmaster_pipeline.publishing.credentials import check_credentials, find_signer, make_keys
 from artmaster_pipeline.publishing.verify import Verified, verify_picture
-from artmaster_pipeline.publishing.versions import Shelf, files_of
+from artmaster_pipeline.publishing.versions import SiteVersions, files_of
 from artmaster_pipeline.records import MANIFEST, Adapter, Sample, read_manifest
 from artmaster_pipeline.settings import Home, load_painter, load_profile, save_painter
 
@@ -262,7 +262,7 @@ def test_a_forgery_whose_hashes_fit_is_told_where_the_picture_is_known(signed_on
 
 
 def test_a_signature_beside_other_facts_is_told(signed_once: Home, tmp_path: Path) -> None:
-    house = house_of(signed_once)
+    house = find_signer(signed_once)
     assert house
     file = written(tmp_path, ".png")
     file.write_bytes(house.sign(file.read_bytes(), "picture", {"id": FACTS["id"], "seed": "8", "prompt": HOSTILE}))
@@ -351,7 +351,7 @@ def test_signing_leaves_the_picture_and_its_facts_as_they_were(signed_once: Home
 
 def test_publishing_again_signs_nothing_again(signed: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     before = files_of(signed.root / "gallery")
-    monkeypatch.setattr(credentials.House, "sign", lambda *_: pytest.fail("signed again"))
+    monkeypatch.setattr(credentials.Signer, "sign", lambda *_: pytest.fail("signed again"))
     publish_gallery(signed, PAINTER, PROFILE)
     assert files_of(signed.root / "gallery") == before
     save_painter(signed, PAINTER, load_painter(signed, PAINTER).model_copy(update={"name": "Renamed"}))
@@ -368,7 +368,9 @@ def test_keys_made_later_sign_what_was_published(home: Home) -> None:
     make_keys(home)
     outcome = publish_gallery(home, PAINTER, PROFILE)
     assert (outcome.made, check_credentials(published(home, ".png").read_bytes(), home).state) == (0, "house")
-    assert [bool(version.signed_by) for version in Shelf(home.root / "gallery", PAINTER).versions()].count(True) == 1
+    assert [bool(version.signed_by) for version in SiteVersions(home.root / "gallery", PAINTER).versions()].count(
+        True
+    ) == 1
 
 
 def test_private_keys_are_their_owners_alone_and_in_no_site(signed_once: Home) -> None:

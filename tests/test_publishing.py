@@ -20,7 +20,7 @@ from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.publishing import publish_gallery
 from artmaster_pipeline.publishing.publish import allow_again, kept_versions, published_version, put_back
 from artmaster_pipeline.publishing.targets import copy_gallery, find_target
-from artmaster_pipeline.publishing.versions import Shelf, files_of
+from artmaster_pipeline.publishing.versions import SiteVersions, files_of
 from artmaster_pipeline.records import MANIFEST, Adapter, AdapterSnapshot, Sample, read_manifest
 from artmaster_pipeline.settings import Home, load_painter, load_profile, save_painter
 
@@ -65,12 +65,12 @@ def current_adapter(home: Home) -> Adapter:
     return adapter
 
 
-def shelf_of(home: Home) -> Shelf:
-    return Shelf(home.root / "gallery", PAINTER)
+def shelf_of(home: Home) -> SiteVersions:
+    return SiteVersions(home.root / "gallery", PAINTER)
 
 
 def adapter_in_place(home: Home) -> str:
-    return read_manifest(home.gallery(PAINTER) / MANIFEST, Sample)[0].adapter_id
+    return read_manifest(home.gallery(PAINTER) / MANIFEST, Sample)[0].evaluated_adapter_id
 
 
 def rename_painter(home: Home, name: str) -> None:
@@ -243,7 +243,7 @@ def test_a_kill_between_the_steps_leaves_the_old_site(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(Shelf, step, kill)
+        patch.setattr(SiteVersions, step, kill)
         with pytest.raises(Killed):
             publish_gallery(published, PAINTER, PROFILE)
     if step == "note":
@@ -304,7 +304,7 @@ def test_a_folder_keeps_the_versions_that_were_copied_there(published: Home, tmp
     new_adapter(published)
     publish_gallery(published, PAINTER, PROFILE)
     copy_gallery(published, PAINTER, str(tmp_path / "web"))
-    there = Shelf(tmp_path / "web", PAINTER)
+    there = SiteVersions(tmp_path / "web", PAINTER)
     assert {version.id for version in there.versions()} == {v.id for v in shelf_of(published).versions()}
     assert files_of(there.site) == files_of(published.gallery(PAINTER))
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from artmaster_pipeline.dataset.split import Parts, split_works, what_the_parts_mean
+from artmaster_pipeline.dataset.split import SplitTable, split_works, what_the_parts_mean
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.settings import Profile, load_profile
 
@@ -34,7 +34,7 @@ def works_of(scans: list[str], alike: list[tuple[str, str]]) -> set[frozenset[st
     return set(works.values())
 
 
-def sizes(parts: Parts) -> dict[str, int]:
+def sizes(parts: SplitTable) -> dict[str, int]:
     """How many works each part has."""
     works = {place.work: place.part for place in parts.places.values()}
     return {part: list(works.values()).count(part) for part in ("train", "validate", "held_out")}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from artmaster_pipeline.training.monitoring.tensorboard import Journal
+from artmaster_pipeline.training.monitoring.tensorboard import EventWriter
 
 
 def read(folder: Path):
@@ -27,7 +27,7 @@ def curve(folder: Path, tag: str) -> dict[int, float]:
 
 def test_numbers_pictures_and_words_come_back(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
-    journal = Journal(tmp_path / "new" / "folder", 0)
+    journal = EventWriter(tmp_path / "new" / "folder", 0)
     journal.text("settings", "epochs: 3")
     for step in range(1, 6):
         journal.scalars(step, {"loss/velocity": 1 / step, "rank": 40 - step})
@@ -61,7 +61,7 @@ def words(folder: Path, tag: str) -> list[tuple[int, str]]:
 def test_after_resumes_no_step_is_there_twice_and_the_last_word_counts(tmp_path):
     black, white = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 255, np.uint8)
     for session, (done, last, pixels) in enumerate([(0, 9, black), (4, 7, black), (4, 12, white)], start=1):
-        journal = Journal(tmp_path, done)
+        journal = EventWriter(tmp_path, done)
         journal.text("session", str(session))
         for step in range(done + 1, last + 1):
             journal.scalars(step, {"loss": session})
@@ -76,7 +76,7 @@ def test_after_resumes_no_step_is_there_twice_and_the_last_word_counts(tmp_path)
 def test_a_resume_under_a_clock_that_goes_behind_still_comes_last(tmp_path, monkeypatch):
     for done, clock in ((0, 2_000_000_000.0), (2, 1_500_000_000.0), (3, 1_500_000_000.0), (1, 1_400_000_000.0)):
         monkeypatch.setattr("time.time", lambda clock=clock: clock)
-        journal = Journal(tmp_path, done)
+        journal = EventWriter(tmp_path, done)
         for step in range(done + 1, 6):
             journal.scalars(step, {"loss": clock})
         journal.close()
@@ -85,7 +85,7 @@ def test_a_resume_under_a_clock_that_goes_behind_still_comes_last(tmp_path, monk
 
 def test_a_training_that_begins_anew_shows_nothing_of_the_attempt_before_and_touches_no_other_file(tmp_path):
     for value in (1.0, 2.0):
-        journal = Journal(tmp_path, 0)
+        journal = EventWriter(tmp_path, 0)
         journal.scalars(0, {"before": value})
         journal.scalars(1, {"loss": value})
         journal.close()
@@ -97,8 +97,8 @@ def test_a_training_that_begins_anew_shows_nothing_of_the_attempt_before_and_tou
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from artmaster_pipeline.training.tensorboard import Journal
-journal = Journal(Path(sys.argv[1]), 0)
+from artmaster_pipeline.training.monitoring.tensorboard import EventWriter
+journal = EventWriter(Path(sys.argv[1]), 0)
 for step in range(1, 9):
     journal.scalars(step, {"loss": 1.0})
     if step == 6:
@@ -112,7 +112,7 @@ def test_what_was_flushed_survives_a_kill_and_a_torn_end_of_file_does_not_hide_w
     (file,) = tmp_path.glob("events.out.tfevents.*")
     assert set(range(1, 7)) <= set(curve(tmp_path, "loss"))
     os.truncate(file, file.stat().st_size - 5)
-    journal = Journal(tmp_path, 5)
+    journal = EventWriter(tmp_path, 5)
     for step in range(6, 11):
         journal.scalars(step, {"loss": 2.0})
     journal.close()

@@ -402,7 +402,7 @@ def test_earlier_states_are_kept_beside_the_adapter_evenly_spaced(trained):
     kept = sorted(file.name for file in folder.iterdir())
     steps = kept_steps(adapter.steps, profile.training)
     assert len(steps) == 3
-    assert kept == [f"step-{step:07d}.safetensors" for step in steps]
+    assert kept == [f"step-{step:07d}.tensors" for step in steps]
     assert len({sha256_of(file) for file in folder.iterdir()} | {adapter.sha256}) == 4
 
 

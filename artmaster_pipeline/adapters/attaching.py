@@ -4,12 +4,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from artmaster_pipeline.adapters.folder import LORA
 from artmaster_pipeline.errors import BadInput
 
 if TYPE_CHECKING:
     import torch
 
-ADAPTER_FILE = "adapter.safetensors"
 _PREFIX, _DOWN, _UP, _ALPHA = "transformer.", ".lora_A.weight", ".lora_B.weight", ".alpha"
 _BLOCK = re.compile(r"(\w+)\.\d+\.(.+)")  # a layer's path: the list of blocks, the block's number, the layer in it
 
@@ -24,7 +24,7 @@ def attach(pipe: Any, folder_or_file: Path, strength: float = 1.0, name: str = "
     another base model: diffusers skips layers that it does not find, and widens the base's own layers for a LoRA of
     other shapes, so every layer of the file must first be there and fit.
     """
-    file = folder_or_file / ADAPTER_FILE if folder_or_file.is_dir() else folder_or_file
+    file = folder_or_file / LORA if folder_or_file.is_dir() else folder_or_file
     layers = _layers_of(file)
     if misfits := [layer for layer, shape in layers.items() if _shape_on(pipe, layer) != shape]:
         raise BadInput(

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from artmaster_pipeline.adapters.folder import LORA, RECORD, read_record
+from artmaster_pipeline.adapters.finding import find_adapter, folder_of
+from artmaster_pipeline.adapters.folder import LORA
 from artmaster_pipeline.adapters.folding import PREFIX
-from artmaster_pipeline.errors import ArtMasterError, BadInput, WrongUse
-from artmaster_pipeline.files import inside, sha256_of, writing
-from artmaster_pipeline.records import MANIFEST, Adapter, read_manifest
+from artmaster_pipeline.errors import BadInput, WrongUse
+from artmaster_pipeline.files import sha256_of, writing
+from artmaster_pipeline.records import Adapter
 from artmaster_pipeline.settings import CROP_SIZES, Home, load_painter
 
 if TYPE_CHECKING:
@@ -85,9 +86,9 @@ def export_adapter(
     else; ArtMasterError where the painter has no adapter yet; BadInput where the adapter's weights are not there or not
     those of its record.
     """
-    adapter = _choose(home, painter, adapter_id)
+    adapter = find_adapter(home, painter, adapter_id=adapter_id)
     target = _target(out, f"{painter}-{adapter.id}-{file_format}{SUFFIX}")
-    folded = _read(inside(home.root, adapter.path) / LORA, adapter)
+    folded = _read(folder_of(home, adapter) / LORA, adapter)
     tensors = to_kohya(folded) if file_format == "kohya" else folded
     title = f"{load_painter(home, painter).name}, adapter {adapter.id}"
     with writing(target) as temporary:
@@ -159,23 +160,6 @@ def _fuse(
         downs.append(down)
         ups.append(up)
     return torch.cat(downs), torch.block_diag(*ups)
-
-
-def _choose(home: Home, painter: str, adapter_id: str | None) -> Adapter:
-    """The painter's adapter, whatever base model the painter's profile names today: a file needs no base model."""
-    load_painter(home, painter)  # says who is known where the name is wrong
-    folder = home.adapters(painter)
-    if adapter_id is None:
-        current = read_manifest(folder / MANIFEST, Adapter)
-        if not current:
-            raise ArtMasterError(f"{painter} has no adapter yet. Make one with: artmaster run {painter}")
-        return current[0]
-    known = sorted(file.parent.name for file in folder.glob(f"*/{RECORD}"))
-    adapter = read_record(folder / adapter_id / RECORD) if adapter_id in known else None
-    if adapter is None:
-        listed = ", ".join(known) or f"none yet; make one with: artmaster run {painter}"
-        raise WrongUse(f"{painter} has no adapter {adapter_id!r}. Known adapters: {listed}.")
-    return adapter
 
 
 def _target(out: Path | None, default: str) -> Path:

@@ -1,4 +1,10 @@
-"""What lies in an adapter's folder beside the weights: its record, log, lineage and model card."""
+"""What lies in an adapter's folder: the names of its files, its record, log, lineage and model card.
+
+One file there is meant for other programs, the folded LoRA. They look for weights by the ends of names, below the
+folder too (diffusers on the hub, ComfyUI, Forge), and take the first that they find. So whatever else holds tensors,
+the live AdaLoRA and the states of earlier steps, has an ending that none of them takes, though its bytes are
+safetensors.
+"""
 
 import json
 from collections import Counter
@@ -10,7 +16,9 @@ from pydantic import ValidationError
 
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.records import (
+    ADAPTER_RECORD,
     MANIFEST,
+    SNAPSHOT,
     Adapter,
     AdapterSnapshot,
     Crop,
@@ -22,20 +30,57 @@ from artmaster_pipeline.records import (
 from artmaster_pipeline.settings import Home, load_painter
 
 LORA = "adapter.safetensors"
-LIVE = "adalora"
-KEPT = "checkpoints"  # folded adapters of earlier steps
+OWN = ".tensors"  # ends the names of safetensors that are not for other programs
+LIVE = "adalora"  # folder of the live AdaLoRA
+STATE, CONFIG = f"state{OWN}", "config.json"  # in it: the tensors, and what rebuilds it from them
+KEPT = "checkpoints"  # folder of folded adapters of earlier steps
 LOG, WATCH = "log.jsonl", "watch.jsonl"
 LOSS_PLOT, RANK_PLOT, WATCH_PLOT, SAMPLES_SHEET = "loss.png", "ranks.png", "watch.png", "samples.png"
-RECORD, LINEAGE, CARD = "adapter.json", "lineage.json", "README.md"
+CARD = "README.md"
+_FOREIGN = ".safetensors"  # how STATE and the files of KEPT ended once, where other programs took them
 _CARD_TEMPLATE = Path(__file__).parent / "model_card.md.jinja"
 
 
-def read_record(file: Path) -> Adapter | None:
-    """The adapter that adapter.json describes; None where there is no such file or it is not one."""
+def read_record(folder: Path) -> Adapter | None:
+    """The adapter that adapter.json in `folder` describes; None where there is no such file or it is not one."""
     try:
-        return Adapter.model_validate_json(file.read_text(encoding="utf-8"))
+        return Adapter.model_validate_json((folder / ADAPTER_RECORD).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError):
         return None
+
+
+def kept_name(step: int) -> str:
+    """Where the folded adapter after an earlier step lies, below the adapter's folder."""
+    return f"{KEPT}/step-{step:07d}{OWN}"
+
+
+def kept_steps(folder: Path) -> tuple[int, ...]:
+    """The training steps whose weights are kept beside the adapter, in order."""
+    files = (file for file in (folder / KEPT).glob("step-*") if file.suffix in (OWN, _FOREIGN))
+    return tuple(sorted({int(file.stem.removeprefix("step-")) for file in files}))
+
+
+def weights_file(folder: Path, step: int = 0) -> Path:
+    """The folded LoRA, or what it was after an earlier step."""
+    return _there(folder / kept_name(step)) if step else folder / LORA
+
+
+def live_state(live_folder: Path) -> Path:
+    """The tensors of a live AdaLoRA, in the adapter's folder LIVE."""
+    return _there(live_folder / STATE)
+
+
+def hide_own_tensors(folder: Path) -> None:
+    """Rename what an older version left where other programs take it for the adapter."""
+    for old in (folder / LIVE / STATE).with_suffix(_FOREIGN), *(folder / KEPT).glob(f"step-*{_FOREIGN}"):
+        if old.is_file():
+            old.replace(old.with_suffix(OWN))
+
+
+def _there(file: Path) -> Path:
+    """`file`, or the name that an older version gave it where only that is there."""
+    old = file.with_suffix(_FOREIGN)
+    return old if old.is_file() and not file.is_file() else file
 
 
 def write_log(file: Path, log: Iterable[dict[str, Any]]) -> None:
@@ -62,9 +107,9 @@ def write_texts(folder: Path, home: Home, adapter: Adapter, rows: tuple[Training
     """Write lineage.json, the model card and, last, adapter.json; what says the same already is left alone."""
     snapshot = _snapshot(home, adapter.painter, rows)
     texts = {
-        LINEAGE: snapshot.model_dump_json(indent=1) + "\n",
+        SNAPSHOT: snapshot.model_dump_json(indent=1) + "\n",
         CARD: model_card(home, adapter, snapshot),
-        RECORD: adapter.model_dump_json(indent=1) + "\n",
+        ADAPTER_RECORD: adapter.model_dump_json(indent=1) + "\n",
     }
     for name, text in texts.items():
         file = folder / name

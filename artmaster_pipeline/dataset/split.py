@@ -15,7 +15,7 @@ MIN_WORKS_TO_VALIDATE = 10
 
 
 @dataclass(frozen=True)
-class Place:
+class Assignment:
     """Where a scan stands: its part, and its work, named by the sha256 of the work's first scan."""
 
     part: Split
@@ -23,20 +23,20 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Parts:
+class SplitTable:
     """The place of every scan by its sha256, and the sets of near-duplicates that earlier decisions hold apart."""
 
-    places: dict[str, Place]
+    places: dict[str, Assignment]
     apart: tuple[tuple[str, ...], ...] = ()
 
 
 def split_works(
     scan_sha256s: Iterable[str],
-    earlier: Mapping[str, Place],
+    earlier: Mapping[str, Assignment],
     held_out_share: float,
     validate_share: float,
     alike: Iterable[tuple[str, str]] = (),
-) -> Parts:
+) -> SplitTable:
     """The part and the work of every scan; scans that are `alike`, directly or over others, are one work.
 
     What was decided `earlier` stays: new scans never move an old one, and a new scan of an old work joins its part.
@@ -72,8 +72,8 @@ def split_works(
         free = free[missing:]
     parts |= dict.fromkeys((work for work in new if work not in parts), "train")
     _fill_train(parts, works)
-    places = {scan: Place(parts[work], work) for work, scans in works.items() for scan in scans}
-    return Parts({scan: places[scan] for scan in sorted(places)}, apart)
+    places = {scan: Assignment(parts[work], work) for work, scans in works.items() for scan in scans}
+    return SplitTable({scan: places[scan] for scan in sorted(places)}, apart)
 
 
 def what_the_parts_mean(held_out: int, validate: int) -> str:
@@ -95,7 +95,7 @@ def what_the_parts_mean(held_out: int, validate: int) -> str:
 
 
 def _works(
-    scans: Collection[str], earlier: Mapping[str, Place], alike: Iterable[tuple[str, str]]
+    scans: Collection[str], earlier: Mapping[str, Assignment], alike: Iterable[tuple[str, str]]
 ) -> tuple[dict[str, tuple[str, ...]], tuple[tuple[str, ...], ...]]:
     """The scans of every work by the work's name, no work in two parts; and the sets that earlier parts hold apart."""
     works: dict[str, tuple[str, ...]] = {}
@@ -117,11 +117,11 @@ def _works(
     return works, tuple(apart)
 
 
-def _old(scans: Sequence[str], earlier: Mapping[str, Place]) -> list[str]:
+def _old(scans: Sequence[str], earlier: Mapping[str, Assignment]) -> list[str]:
     return [scan for scan in scans if scan in earlier]
 
 
-def _earlier_pairs(scans: Collection[str], earlier: Mapping[str, Place]) -> list[tuple[str, str]]:
+def _earlier_pairs(scans: Collection[str], earlier: Mapping[str, Assignment]) -> list[tuple[str, str]]:
     """What belonged together stays together, even when the scan that showed it is gone."""
     first = {scan: scan for scan in scans}  # a work is named by a scan, which may have gone and come back
     old = sorted(scan for scan in scans if scan in earlier)

@@ -13,7 +13,7 @@ from artmaster_pipeline.dataset.captions import (
     with_trigger,
 )
 from artmaster_pipeline.dataset.near_duplicates import near_duplicates
-from artmaster_pipeline.dataset.split import Parts, Place, split_works, what_the_parts_mean
+from artmaster_pipeline.dataset.split import Assignment, SplitTable, split_works, what_the_parts_mean
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import clear_partials, inside, sha256_of, writing
 from artmaster_pipeline.progress import SILENT, Progress
@@ -131,12 +131,12 @@ def _parts(
     crops: tuple[Crop, ...],
     old: dict[str, TrainingImage],
     told: Progress,
-) -> Parts:
+) -> SplitTable:
     """The part and the work of every scan that has crops."""
     cropped = [scans[scan_id] for scan_id in sorted({crop.scan_id for crop in crops})]
     return split_works(
         (scan.sha256 for scan in cropped),
-        {row.scan_sha256: Place(row.split, row.work) for row in old.values()},
+        {row.scan_sha256: Assignment(row.split, row.work) for row in old.values()},
         profile.held_out_share,
         profile.validate_share,
         near_duplicates(home, painter, cropped, told),
@@ -262,7 +262,9 @@ def _figures(rows: tuple[TrainingImage, ...]) -> dict[str, Any]:
     }
 
 
-def _warnings(rows: tuple[TrainingImage, ...], parts: Parts, scans: dict[str, Scan], told: Progress) -> dict[str, Any]:
+def _warnings(
+    rows: tuple[TrainingImage, ...], parts: SplitTable, scans: dict[str, Scan], told: Progress
+) -> dict[str, Any]:
     """What a person should know of the split, as figures and in the log; empty where there is nothing to warn of."""
     works = {part: len({row.work for row in rows if row.split == part}) for part in ("held_out", "validate")}
     warnings: dict[str, Any] = {}

@@ -6,7 +6,6 @@ from artmaster_pipeline.evaluation.evaluate import (
     current_verdict,
     evaluate,
     evaluate_adapter,
-    find_adapter,
     verdict_on,
 )
 from artmaster_pipeline.evaluation.gate import decide
@@ -19,7 +18,6 @@ __all__ = [
     "decide",
     "evaluate",
     "evaluate_adapter",
-    "find_adapter",
     "validation_panel",
     "verdict_on",
 ]

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from artmaster_pipeline.adapters.finding import current_adapter, find_adapter, folder_of, read_adapter
+from artmaster_pipeline.adapters.folder import kept_steps
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.evaluation.cells import Cell, Maker, column_cells, far_cells, panel_cells, row_cells
 from artmaster_pipeline.evaluation.gate import judge, last_decision, read_verdict, write_verdict
@@ -13,13 +15,12 @@ from artmaster_pipeline.evaluation.panel.measure import flat_figures, one_per_wo
 from artmaster_pipeline.evaluation.report.grid import GRID, HEADINGS, Sheet, write_grid
 from artmaster_pipeline.evaluation.report.page import REPORT, write_report
 from artmaster_pipeline.evaluation.rows import Row, choose_rows
-from artmaster_pipeline.evaluation.samples import CHECKPOINTS, EXTRA, fill_cells
-from artmaster_pipeline.files import clear_partials, inside
+from artmaster_pipeline.evaluation.samples import EXTRA, fill_cells
+from artmaster_pipeline.files import clear_partials
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import (
     MANIFEST,
     Adapter,
-    AdapterSnapshot,
     Outcome,
     Sample,
     TrainingImage,
@@ -105,8 +106,8 @@ def current_verdict(home: Home, painter: str) -> tuple[Verdict, Path]:
 
     Raises ArtMasterError where the current adapter has not been evaluated.
     """
-    adapters = read_manifest(home.adapters(painter) / MANIFEST, Adapter)
-    verdict = read_verdict(home, painter, adapters[0].id) if adapters else None
+    adapter = current_adapter(home, painter)
+    verdict = read_verdict(home, painter, adapter.id) if adapter else None
     if verdict is None:
         raise ArtMasterError(f"The current adapter of {painter} has not been judged: run the stage evaluation_grid.")
     return verdict, home.evaluation(painter) / verdict.adapter_id / REPORT
@@ -123,36 +124,6 @@ def verdict_on(home: Home, painter: str, adapter_id: str) -> Verdict:
     return verdict
 
 
-def find_adapter(home: Home, painter: str, profile: Profile, adapter_id: str | None = None) -> Adapter:
-    """The painter's current adapter, or the one with that id.
-
-    Raises ArtMasterError where there is none yet, WrongUse where the id is not one of the painter's or the adapter is
-    of another base model than the profile's.
-    """
-    current = read_manifest(home.adapters(painter) / MANIFEST, Adapter)
-    if not current:
-        raise ArtMasterError(f"There is no adapter for {painter} yet: run the stage style_adapter first.")
-    adapter = current[0] if adapter_id is None else read_adapter(home, painter, adapter_id)
-    if adapter is None:
-        known = sorted(file.parent.name for file in home.adapters(painter).glob("*/adapter.json"))
-        raise WrongUse(f"{painter} has no adapter {adapter_id!r}. Known adapters: {', '.join(known)}.")
-    if adapter.base_model != profile.base_model:
-        raise WrongUse(
-            f"The adapter {adapter.id} of {painter} was trained on {adapter.base_model}, but the profile "
-            f"{profile.name} uses {profile.base_model}: train with this profile first, or evaluate with "
-            f"{adapter.profile}."
-        )
-    return adapter
-
-
-def read_adapter(home: Home, painter: str, adapter_id: str) -> Adapter | None:
-    """The record of an adapter that is still there, current or not."""
-    if not adapter_id.isalnum():
-        return None
-    file = home.adapters(painter) / adapter_id / "adapter.json"
-    return Adapter.model_validate_json(file.read_text(encoding="utf-8")) if file.is_file() else None
-
-
 def works_of(home: Home, adapter: Adapter) -> tuple[TrainingImage, ...]:
     """The pictures that judge an adapter: those of the training set as it stands.
 
@@ -160,16 +131,11 @@ def works_of(home: Home, adapter: Adapter) -> tuple[TrainingImage, ...]:
     """
     images = read_manifest(home.training_set(adapter.painter) / MANIFEST, TrainingImage)
     trained = set(adapter.scan_sha256s)
-    file = inside(home.root, adapter.path) / "lineage.json"
-    then: set[str] = set()
-    if file.is_file():
-        snapshot = AdapterSnapshot.model_validate_json(file.read_text(encoding="utf-8"))
-        then = {image.scan_sha256 for image in snapshot.training_images}
     return tuple(
         image.model_copy(update={"split": "train"})
         if image.scan_sha256 in trained
         else image.model_copy(update={"split": "validate"})
-        if image.split == "train" and then
+        if image.split == "train"
         else image
         for image in images
     )
@@ -201,7 +167,8 @@ def _contest(
     progress: Progress,
 ) -> Contest | None:
     """The comparison with the adapter whose gallery is published, where that is another one."""
-    published = {s.adapter_id for s in read_manifest(home.gallery(adapter.painter) / MANIFEST, Sample)} - {adapter.id}
+    gallery = read_manifest(home.gallery(adapter.painter) / MANIFEST, Sample)
+    published = {sample.evaluated_adapter_id for sample in gallery} - {adapter.id}
     if not published:
         return None
     champion_id = min(published)
@@ -239,7 +206,7 @@ def _asked_grids(
         ]
         draw(STRENGTHS_GRID, headings, column_cells(Maker(adapter, profile), rows, strengths=asked.strengths))
     if asked.checkpoints:
-        steps = checkpoints_of(home, adapter)
+        steps = kept_steps(folder_of(home, adapter))
         if not steps:
             raise WrongUse(f"The adapter {adapter.id} has no checkpoints: train with `checkpoints` above 0.")
         headings = ["Original", *(f"Step {step}" for step in steps), f"Step {adapter.step}"]
@@ -259,12 +226,6 @@ def _asked_grids(
             write_grid(file, folder, Sheet(name, "two adapters", named), rows, shown)
             grids.append(file)
     return tuple(grids), contest
-
-
-def checkpoints_of(home: Home, adapter: Adapter) -> tuple[int, ...]:
-    """The training steps whose weights are kept beside an adapter, in order."""
-    folder = inside(home.root, adapter.path) / CHECKPOINTS
-    return tuple(sorted(int(file.stem.removeprefix("step-")) for file in folder.glob("step-*.safetensors")))
 
 
 def _remove_orphans(home: Home, painter: str, current: Adapter) -> None:

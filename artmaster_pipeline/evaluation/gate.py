@@ -16,10 +16,9 @@ from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.evaluation.panel.compare import Contest
 from artmaster_pipeline.evaluation.panel.reading import excludes_zero
 from artmaster_pipeline.files import write_text
-from artmaster_pipeline.records import Verdict
+from artmaster_pipeline.records import DECISIONS, VERDICT, Verdict
 from artmaster_pipeline.settings import GateSettings, Home
 
-VERDICT, DECISIONS = "verdict.json", "decisions.jsonl"
 _NAMES = {"tone": "tone", "brushwork": "brushwork", "composition": "composition", "style": "whole style"}
 
 

@@ -8,6 +8,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from artmaster_pipeline.adapters.finding import folder_of
+from artmaster_pipeline.adapters.folder import weights_file
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.evaluation.cells import Cell
 from artmaster_pipeline.files import inside, sha256_of, writing
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 SAMPLES, EXTRA = "samples", "extra"  # folders below an adapter's evaluation
-CHECKPOINTS = "checkpoints"  # folder below an adapter: its weights after earlier steps
 
 
 def fill_cells(
@@ -115,7 +116,7 @@ def _draw(
         sizes = Counter((cell.width, cell.height) for cell in same)
         often = {size for size, pictures in sizes.items() if worth_compiling(pipe, pictures)}
         if adapted:
-            attach(pipe, weights_file(home, adapter, checkpoint), strength, alike=bool(often))
+            attach(pipe, weights_file(folder_of(home, adapter), checkpoint), strength, alike=bool(often))
         for batch in _batches(same, wanted, profile):
             full = len(batch) == profile.evaluation.batch_size  # the last batch, a smaller one, is not worth its form
             pictures = _pictures(pipe, embedded, batch, profile, full and (batch[0].width, batch[0].height) in often)
@@ -163,12 +164,6 @@ def _drawing(cell: Cell, profile: Profile) -> Drawing:
     )
 
 
-def weights_file(home: Home, adapter: Adapter, checkpoint: int) -> Path:
-    """The adapter's folder, or the file of its weights after an earlier step."""
-    folder = inside(home.root, adapter.path)
-    return folder / CHECKPOINTS / f"step-{checkpoint:07d}.safetensors" if checkpoint else folder
-
-
 def _facts(cell: Cell, adapter: Adapter, profile: Profile) -> dict[str, Any]:
     facts = {
         "id": cell.id,
@@ -193,7 +188,8 @@ def _record(cell: Cell, folder: Path, adapter: Adapter, profile: Profile) -> Sam
         id=cell.id,
         painter=adapter.painter,
         column=cell.column,
-        adapter_id=adapter.id,
+        adapter_ids=(adapter.id,) if cell.column == "adapter" else (),
+        evaluated_adapter_id=adapter.id,
         base_model=adapter.base_model,
         base_revision=adapter.base_revision,
         prompt=cell.prompt,

@@ -39,7 +39,7 @@ def enlarge_samples(
     with progress.task("sample gallery", len(wanted), len(found)) as advance:
         for sample, new_id in wanted:
             if new_id not in found:
-                found[new_id] = waiting_room(home, painter) / f"{new_id}.png"
+                found[new_id] = unpublished_pictures(home, painter) / f"{new_id}.png"
                 source = read_rgb(inside(home.evaluation(painter), sample.path))
                 facts = sample_facts(sample) | {"id": new_id, "enlarged_by": network.name, "enlarged_from": sample.id}
                 write_png(found[new_id], network.enlarge(source), facts)
@@ -60,7 +60,7 @@ def sample_facts(sample: Sample) -> dict[str, Any]:
         "notice": AI_GENERATED,
         "prompt": sample.prompt,
         "seed": sample.seed,
-        "adapter": sample.adapter_id if sample.column == "adapter" else "",
+        "adapter": sample.drawn_by,
         "base_model": sample.base_model,
         "base_revision": sample.base_revision,
         "num_inference_steps": sample.num_inference_steps,
@@ -68,7 +68,7 @@ def sample_facts(sample: Sample) -> dict[str, Any]:
     }
 
 
-def waiting_room(home: Home, painter: str) -> Path:
+def unpublished_pictures(home: Home, painter: str) -> Path:
     """Where enlarged pictures lie until the site they belong to is published."""
     return home.cache / "gallery" / painter
 
@@ -78,7 +78,7 @@ def _find(home: Home, painter: str, new_id: str, published: dict[str, Sample]) -
         file = inside(home.gallery(painter), row.path)
         if file.is_file() and sha256_of(file) == row.sha256:
             return file
-    file = waiting_room(home, painter) / f"{new_id}.png"
+    file = unpublished_pictures(home, painter) / f"{new_id}.png"
     return file if file.is_file() and is_whole(file, new_id) else None
 
 

@@ -8,10 +8,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from artmaster_pipeline.errors import ArtMasterError
-from artmaster_pipeline.records import Verdict
+from artmaster_pipeline.records import PANEL, VERDICT, Verdict
 
 AXES = ("tone", "brushwork", "composition", "style")  # in the order of the page; the words for them are the site's
-PANEL, VERDICT = "panel.json", "verdict.json"
 _LEFT, _RIGHT = -0.25, 1.25  # the ends of the scale that scores are drawn on
 
 
@@ -69,7 +68,7 @@ def read_judgement(evaluated: Path) -> Judgement:
     """
     panel = _read(evaluated / PANEL, _Panel)
     verdict = _read(evaluated / VERDICT, Verdict) if (evaluated / VERDICT).is_file() else None
-    axes = (_axis(name, panel.axes[name]) for name in sorted(panel.axes, key=_place))
+    axes = (_axis(name, panel.axes[name]) for name in sorted(panel.axes, key=_axis_order))
     copies = panel.memorisation
     prompts = panel.counts.get("prompts")
     return Judgement(tuple(axes), prompts, copies.suspects, copies.pictures, panel.reading, verdict)
@@ -80,7 +79,7 @@ def _axis(name: str, figures: _AxisFigures) -> Axis:
     return Axis(name, figures.score, (low, high) if low is not None and high is not None else None)
 
 
-def _place(name: str) -> tuple[int, str]:
+def _axis_order(name: str) -> tuple[int, str]:
     return (AXES.index(name) if name in AXES else len(AXES)), name
 
 

@@ -19,7 +19,7 @@ from artmaster_pipeline.gallery.provenance import Provenance, provenance_json
 from artmaster_pipeline.gallery.rights import may_show
 from artmaster_pipeline.gallery.words import LANGUAGES, Words
 from artmaster_pipeline.pictures import AI_GENERATED
-from artmaster_pipeline.records import Sample, Scan
+from artmaster_pipeline.records import PROVENANCE, Sample, Scan
 from artmaster_pipeline.settings import Home, load_painter
 
 PAGE = "index.html"
@@ -43,7 +43,7 @@ _SCRIPTS = (
 
 
 @dataclass(frozen=True)
-class Comparison:
+class GridRow:
     """A row of the evaluation grid on the page; `original` is None where its work may not be shown."""
 
     original: Sample | None
@@ -79,7 +79,7 @@ def site_contents(home: Home, provenance: Provenance, enlarged: Sequence[Picture
     with_grid = len(shown) == len(cells)  # the grid shows every original
     if with_grid:
         contents["grid.png"] = evaluated / "grid.png"
-    contents["provenance.json"] = provenance_json(provenance, [*records, *shown]).encode()
+    contents[PROVENANCE] = provenance_json(provenance, [*records, *shown]).encode()
     facts = _facts(home, provenance, records, shown) | {
         "judgement": read_judgement(evaluated),
         "thumbnails": {Path(name).stem: f"works/{name}" for name in works},
@@ -185,7 +185,7 @@ def _pages(facts: dict[str, Any], cells: Mapping[str, Sample]) -> dict[str, byte
 
 
 def _layers(
-    t: Words, pictures: Sequence[Sample], comparisons: Sequence[Comparison], cells: Mapping[str, Sample]
+    t: Words, pictures: Sequence[Sample], comparisons: Sequence[GridRow], cells: Mapping[str, Sample]
 ) -> dict[str, list[dict[str, Any]]]:
     """What the viewer lays over one another, by the id of the picture that it is opened from."""
 
@@ -212,14 +212,14 @@ def _detail(record: Sample, cells: Mapping[str, Sample]) -> dict[str, Any]:
     return {"record": record, "files": files, "width": width, "height": height, "scale": scale}
 
 
-def _comparisons(cells: Sequence[Sample], provenance: Provenance) -> list[Comparison]:
+def _comparisons(cells: Sequence[Sample], provenance: Provenance) -> list[GridRow]:
     """Cells by row: a row has one seed of its own, and one cell per column."""
     rows = []
     for _, row in groupby(in_order(cells), key=lambda cell: cell.seed):
         by_column = {cell.column: cell for cell in row}
         original = by_column.get("original")
         held_out = original is None or original.scan_sha256 not in provenance.adapter.scan_sha256s
-        rows.append(Comparison(original, by_column["base"], by_column["adapter"], held_out))
+        rows.append(GridRow(original, by_column["base"], by_column["adapter"], held_out))
     return rows
 
 

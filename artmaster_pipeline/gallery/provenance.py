@@ -2,39 +2,61 @@
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from artmaster_pipeline.adapters.finding import any_adapter, folder_of, read_snapshot
 from artmaster_pipeline.errors import ArtMasterError
-from artmaster_pipeline.files import inside
 from artmaster_pipeline.pictures import AI_GENERATED
-from artmaster_pipeline.records import MANIFEST, Adapter, AdapterSnapshot, Sample, Scan, read_manifest
+from artmaster_pipeline.records import MANIFEST, SNAPSHOT, Adapter, Sample, Scan, read_manifest
 from artmaster_pipeline.settings import Home
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """An adapter with the scans it was trained on, and those that were held out to judge it."""
+    """An adapter with the scans it was trained on, and those that were held out to judge it.
+
+    `others` are the same of further adapters that drew some of the pictures with it.
+    """
 
     adapter: Adapter
     trained_on: tuple[Scan, ...]
     held_out: tuple[Scan, ...]
+    others: tuple["Provenance", ...] = ()
+
+    def of(self, picture: Sample) -> "tuple[Provenance, ...]":
+        """That of every adapter that drew a picture, in the picture's order."""
+        known = {each.adapter.id: each for each in (self, *self.others)}
+        return tuple(known[adapter_id] for adapter_id in picture.adapter_ids)
 
     def scan(self, sha256: str) -> Scan | None:
         """The work that a file's sha256 belongs to, among those trained on and held out."""
         return next((scan for scan in (*self.trained_on, *self.held_out) if scan.sha256 == sha256), None)
 
 
-def read_provenance(home: Home, adapter: Adapter) -> Provenance:
+def read_provenance(home: Home, adapter: Adapter, pictures: Iterable[Sample] = ()) -> Provenance:
     """The adapter's works, by its own snapshot; titles and rights as the register has them today.
 
-    Raises ArtMasterError where the snapshot does not describe every scan that the adapter names.
+    With `pictures`, those of all other adapters that drew them, too. Raises ArtMasterError where an adapter is no
+    longer there, or its snapshot does not describe every scan that it names.
     """
-    file = inside(home.root, adapter.path) / "lineage.json"
-    if not file.is_file():
-        raise ArtMasterError(f"{file} is missing, so nobody can say what is in the adapter: run style_adapter again.")
-    snapshot = AdapterSnapshot.model_validate_json(file.read_text(encoding="utf-8"))
+    others = {name for picture in pictures for name in picture.adapter_ids} - {adapter.id}
+    return replace(_read(home, adapter), others=tuple(_read(home, _known(home, name)) for name in sorted(others)))
+
+
+def _known(home: Home, adapter_id: str) -> Adapter:
+    adapter = any_adapter(home, adapter_id)
+    if adapter is None:
+        raise ArtMasterError(
+            f"A picture was drawn with the adapter {adapter_id}, which is no longer in {home.root}, so nobody can say "
+            "what is in it: restore it with `dvc checkout`, or run the stage evaluation_grid again."
+        )
+    return adapter
+
+
+def _read(home: Home, adapter: Adapter) -> Provenance:
+    snapshot = read_snapshot(home, adapter)
     scans = {scan.sha256: scan for scan in snapshot.scans}
     scans |= {
         scan.sha256: scan
@@ -44,8 +66,8 @@ def read_provenance(home: Home, adapter: Adapter) -> Provenance:
     unknown = [sha256 for sha256 in adapter.scan_sha256s if sha256 not in scans]
     if unknown:
         raise ArtMasterError(
-            f"{file} does not describe {len(unknown)} of the adapter's scans ({', '.join(unknown)}): "
-            "run style_adapter again."
+            f"{folder_of(home, adapter) / SNAPSHOT} does not describe {len(unknown)} of the adapter's scans "
+            f"({', '.join(unknown)}): run style_adapter again."
         )
     trained = set(adapter.scan_sha256s)
     judged = {image.scan_sha256 for image in snapshot.training_images if image.split == "held_out"} - trained
@@ -57,8 +79,8 @@ def read_provenance(home: Home, adapter: Adapter) -> Provenance:
 
 
 def provenance_json(provenance: Provenance, pictures: Sequence[Sample]) -> str:
-    """provenance.json: every published picture -> adapter -> sha256 of the scans. Pictures no model made say so."""
-    adapter = provenance.adapter
+    """provenance.json: every published picture -> adapters -> sha256 of the scans. Pictures no model made say so."""
+    all_of_them = (provenance, *provenance.others)
     content = {
         "notice": AI_GENERATED,
         "adapters": {
@@ -68,13 +90,19 @@ def provenance_json(provenance: Provenance, pictures: Sequence[Sample]) -> str:
                 "base_model": adapter.base_model,
                 "base_revision": adapter.base_revision,
                 "trained_on": list(adapter.scan_sha256s),
-                "held_out": sorted(scan.sha256 for scan in provenance.held_out),
+                "held_out": sorted(scan.sha256 for scan in held_out),
             }
+            for adapter, held_out in ((each.adapter, each.held_out) for each in all_of_them)
         },
-        "scans": {scan.sha256: _described(scan) for scan in (*provenance.trained_on, *provenance.held_out)},
-        "pictures": {picture.path: _traced(picture, adapter) for picture in pictures},
+        "scans": {scan.sha256: _described(scan) for each in all_of_them for scan in (*each.trained_on, *each.held_out)},
+        "pictures": {picture.path: _traced(picture, provenance) for picture in pictures},
     }
     return json.dumps(content, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+
+
+def scans_behind(picture: Sample, provenance: Provenance) -> list[str]:
+    """sha256 of every scan that an adapter which drew the picture was trained on, sorted."""
+    return sorted({sha256 for each in provenance.of(picture) for sha256 in each.adapter.scan_sha256s})
 
 
 def _in_order(scans: Any) -> tuple[Scan, ...]:
@@ -92,11 +120,16 @@ def _described(scan: Scan) -> dict[str, str]:
     return {name: value for name in fields if (value := getattr(scan, name))}
 
 
-def _traced(picture: Sample, adapter: Adapter) -> dict[str, Any]:
+def _traced(picture: Sample, provenance: Provenance) -> dict[str, Any]:
     said = {"id": picture.id, "sha256": picture.sha256, "column": picture.column}
     if picture.column == "original":
         return said | {"ai_generated": False, "scan": picture.scan_sha256}
     said |= {"prompt": picture.prompt, "seed": str(picture.seed)}
     if picture.column == "base":
-        return said | {"ai_generated": True, "adapter": None, "scans": []}
-    return said | {"ai_generated": True, "adapter": adapter.id, "scans": list(adapter.scan_sha256s)}
+        return said | {"ai_generated": True, "adapter": None, "adapters": [], "scans": []}
+    return said | {
+        "ai_generated": True,
+        "adapter": picture.drawn_by,
+        "adapters": list(picture.adapter_ids),
+        "scans": scans_behind(picture, provenance),
+    }

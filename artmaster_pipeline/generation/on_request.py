@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from artmaster_pipeline.errors import ArtMasterError, WrongUse
+from artmaster_pipeline.adapters.finding import find_adapter, folder_of
+from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import inside
 from artmaster_pipeline.pictures import AI_GENERATED, is_whole, write_png
 from artmaster_pipeline.progress import SILENT, Progress
-from artmaster_pipeline.records import MANIFEST, Adapter, identity, read_manifest
-from artmaster_pipeline.settings import CROP_SIZES, Home, Profile, load_painter
+from artmaster_pipeline.records import Adapter, identity
+from artmaster_pipeline.settings import CROP_SIZES, Home, Profile
 
-_ID = re.compile(r"[0-9a-f]{16}")
 _LONGEST_NAME = 48  # characters of the prompt in a file's name
 
 
@@ -53,7 +53,7 @@ def generate(
     if size not in CROP_SIZES:
         shapes = " or ".join(f"{width}x{height}" for width, height in CROP_SIZES)
         raise WrongUse(f"{size[0]}x{size[1]} is not a size that adapters are trained for: choose {shapes}.")
-    adapter = choose_adapter(home, painter, profile, adapter_id)
+    adapter = find_adapter(home, painter, profile, adapter_id)
     said = _with_trigger(prompt, adapter.trigger)
     network = _network(profile) if enlarge else None
     wanted = _wanted(adapter, profile, said, range(seed, seed + count), size, network, out)
@@ -66,33 +66,6 @@ def generate(
                 write_png(picture.file, draw_one(picture.seed), facts)
                 advance(note=picture.file.name)
     return [picture.file for picture in wanted]
-
-
-def choose_adapter(home: Home, painter: str, profile: Profile, adapter_id: str | None = None) -> Adapter:
-    """The painter's current adapter, or the one with that id.
-
-    Raises WrongUse where the id is not one of the painter's (the message lists them) or the adapter belongs to another
-    base model than the profile's, ArtMasterError where the painter has none yet.
-    """
-    load_painter(home, painter)  # says who is known where the name is wrong
-    known = sorted(file.parent.name for file in home.adapters(painter).glob("*/adapter.json"))
-    if adapter_id is None:
-        current = read_manifest(home.adapters(painter) / MANIFEST, Adapter)
-        if not current:
-            raise ArtMasterError(f"{painter} has no adapter yet. Make one with: artmaster run {painter}")
-        adapter = current[0]
-    elif not _ID.fullmatch(adapter_id) or adapter_id not in known:
-        listed = ", ".join(known) or f"none yet; make one with: artmaster run {painter}"
-        raise WrongUse(f"{painter} has no adapter {adapter_id!r}. Known adapters: {listed}.")
-    else:
-        file = inside(home.adapters(painter), f"{adapter_id}/adapter.json")
-        adapter = Adapter.model_validate_json(file.read_text(encoding="utf-8"))
-    if adapter.base_model != profile.base_model:
-        raise WrongUse(
-            f"The adapter {adapter.id} was trained on {adapter.base_model}, but the profile {profile.name} uses "
-            f"{profile.base_model}: choose the profile {adapter.profile} or another adapter."
-        )
-    return adapter
 
 
 def _with_trigger(prompt: str, trigger: str) -> str:
@@ -160,7 +133,7 @@ def _artist(home: Home, adapter: Adapter, profile: Profile, prompt: str, size: t
             f"(revision {adapter.base_revision}): run `artmaster run {adapter.painter}` to train on the present one."
         )
     pipe = load_pipeline(profile)
-    attach(pipe, inside(home.root, adapter.path))
+    attach(pipe, folder_of(home, adapter))
 
     text, how = Embedder(pipe)(prompt, profile.max_sequence_length), profile.evaluation
 

@@ -1,10 +1,12 @@
 """The two questions: which artworks are in this adapter, and which adapters and pictures is this artwork in."""
 
 import re
-from pathlib import Path
+from collections.abc import Iterator
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from artmaster_pipeline.adapters.finding import all_adapters, current_adapter, read_snapshot
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.records import MANIFEST, Adapter, AdapterSnapshot, Crop, Sample, Scan, Split, TrainingImage
 from artmaster_pipeline.records import read_manifest as read
@@ -48,7 +50,7 @@ class ArtworkLineage(_Answer):
     sha256: str
     scans: tuple[Scan, ...]
     adapters: tuple[Use, ...]
-    published: tuple[Sample, ...]  # gallery pictures drawn with an adapter trained on it
+    published: tuple[Sample, ...]  # gallery pictures drawn with an adapter trained on it, alone or with others
 
 
 def adapter_lineage(home: Home, adapter_id: str) -> AdapterLineage:
@@ -72,7 +74,9 @@ def adapter_lineage(home: Home, adapter_id: str) -> AdapterLineage:
         crops=tuple(crop for crop in snapshot.crops if crop.id in crop_ids),
         training_images=used,
         samples=tuple(
-            s for s in _samples(home, adapter.painter) if s.adapter_id == adapter.id and s.column == "adapter"
+            sample
+            for sample in (*_samples(home, "evaluation"), *_samples(home, "gallery"))
+            if adapter.id in sample.adapter_ids
         ),
     )
 
@@ -92,7 +96,7 @@ def artwork_lineage(home: Home, artwork: str) -> ArtworkLineage:
             painter=adapter.painter,
             part=part,
             crops=sum(crop.scan_sha256 == sha256 for crop in snapshot.crops),
-            current=adapter.id in {a.id for a in read(home.adapters(adapter.painter) / MANIFEST, Adapter)},
+            current=_is_current(home, adapter),
         )
         for adapter, snapshot in snapshots.values()
         if (part := _part_of(sha256, adapter, snapshot))
@@ -103,12 +107,7 @@ def artwork_lineage(home: Home, artwork: str) -> ArtworkLineage:
         sha256=sha256,
         scans=tuple(unique[key] for key in sorted(unique)),
         adapters=uses,
-        published=tuple(
-            sample
-            for painter in sorted({use.painter for use in uses})
-            for sample in read(home.gallery(painter) / MANIFEST, Sample)
-            if sample.adapter_id in trained and sample.column == "adapter"
-        ),
+        published=tuple(sample for sample in _samples(home, "gallery") if not trained.isdisjoint(sample.adapter_ids)),
     )
 
 
@@ -138,17 +137,15 @@ def _part_of(sha256: str, adapter: Adapter, snapshot: AdapterSnapshot) -> Split 
 
 def _snapshots(home: Home) -> dict[str, tuple[Adapter, AdapterSnapshot]]:
     """Every finished adapter of the data home with its snapshot, by id."""
-    found: dict[str, tuple[Adapter, AdapterSnapshot]] = {}
-    for record in sorted((home.root / "adapters").glob("*/*/adapter.json")):
-        adapter = Adapter.model_validate_json(record.read_text(encoding="utf-8"))
-        snapshot = AdapterSnapshot.model_validate_json(_text(record.with_name("lineage.json")))
-        found[adapter.id] = (adapter, snapshot)
-    return found
+    return {adapter.id: (adapter, read_snapshot(home, adapter)) for adapter in all_adapters(home)}
 
 
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
+def _is_current(home: Home, adapter: Adapter) -> bool:
+    current = current_adapter(home, adapter.painter)
+    return current is not None and current.id == adapter.id
 
 
-def _samples(home: Home, painter: str) -> tuple[Sample, ...]:
-    return read(home.evaluation(painter) / MANIFEST, Sample) + read(home.gallery(painter) / MANIFEST, Sample)
+def _samples(home: Home, room: Literal["evaluation", "gallery"]) -> Iterator[Sample]:
+    """The records of all pictures in a room, whoever's they are: several painters' adapters may have drawn one."""
+    for manifest in sorted((home.root / room).glob(f"*/{MANIFEST}")):
+        yield from read(manifest, Sample)

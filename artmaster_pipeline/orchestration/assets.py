@@ -136,7 +136,7 @@ def evaluation_grid(context: dg.AssetExecutionContext, data_home: DataHome) -> d
     home, painter = data_home.home, context.partition_key
     profile = data_home.profile(painter)
     outcome = evaluate_adapter(home, painter, profile, data_home.progress(context))
-    folder = home.evaluation(painter) / outcome.records[0].adapter_id
+    folder = home.evaluation(painter) / outcome.records[0].evaluated_adapter_id
     return _result(
         outcome,
         profile,

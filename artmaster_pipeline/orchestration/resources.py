@@ -1,6 +1,5 @@
 """What the assets share: the data home, the painter at work, and where progress is told."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from filelock import FileLock, Timeout
 from pydantic import PrivateAttr
 
 from artmaster_pipeline.orchestration.instance import alive
-from artmaster_pipeline.progress import Progress
+from artmaster_pipeline.progress import Progress, terminal_progress
 from artmaster_pipeline.settings import Home, Profile, painter_profile
 
 
@@ -32,16 +31,7 @@ class DataHome(dg.ConfigurableResource):
 
     def progress(self, context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> Progress:
         """Progress for a step: lines in its log and, with `terminal`, bars (plain lines where there is no screen)."""
-        if not self.terminal:
-            return Progress(context.log.info)
-        if sys.stderr.isatty():
-            return Progress(context.log.info, bar=True)
-
-        def both(message: str) -> None:
-            context.log.info(message)
-            print(message, file=sys.stderr, flush=True)  # noqa: T201 - the terminal is what was asked for
-
-        return Progress(both)
+        return terminal_progress(context.log.info) if self.terminal else Progress(context.log.info)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["DataHome"]:

@@ -14,7 +14,7 @@ from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as CheckStatus
 
 from artmaster_pipeline import versioning
-from artmaster_pipeline.errors import ArtMasterError
+from artmaster_pipeline.errors import ArtMasterError, Interrupted
 from artmaster_pipeline.evaluation import current_verdict
 from artmaster_pipeline.orchestration.assets import ASSETS, PAINTERS, PROFILE_TAG, profile_tag
 from artmaster_pipeline.orchestration.build import build_defs
@@ -144,7 +144,7 @@ def _execute(home: Home, instance: dg.DagsterInstance, painter: str, stages: Seq
         if [evaluation.asset_check_key.name for evaluation in failed] != [GATE]:
             raise ArtMasterError(_told(failed, painter)) from error
     except DagsterExecutionInterruptedError as error:
-        raise ArtMasterError("Stopped. What was finished is kept; run the same command again to go on.") from error
+        raise Interrupted from error
     return run_id
 
 

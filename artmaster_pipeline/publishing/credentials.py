@@ -48,7 +48,7 @@ class Credentials:
 
 
 @dataclass(frozen=True)
-class House:
+class Signer:
     """The certificate and key by which one data home signs."""
 
     folder: Path
@@ -93,9 +93,9 @@ def keys_folder(home: Home) -> Path:
     return home.root / ".keys"
 
 
-def house_of(home: Home) -> House | None:
+def find_signer(home: Home) -> Signer | None:
     """The house that signs for a data home; None where no keys have been made."""
-    return House(keys_folder(home)) if (keys_folder(home) / _SIGNER_KEY).is_file() else None
+    return Signer(keys_folder(home)) if (keys_folder(home) / _SIGNER_KEY).is_file() else None
 
 
 def is_installed() -> bool:
@@ -103,7 +103,7 @@ def is_installed() -> bool:
     return all(importlib.util.find_spec(name) for name in ("c2pa", "cryptography"))
 
 
-def make_keys(home: Home) -> House:
+def make_keys(home: Home) -> Signer:
     """The house's keys, made where there are none; private keys can be read by their owner only (mode 0600).
 
     Raises MissingRequirement where the extra `credentials` is not installed.
@@ -114,16 +114,16 @@ def make_keys(home: Home) -> House:
 
     home.cache.mkdir(parents=True, exist_ok=True)
     with FileLock(home.cache / "keys.lock"):
-        house = house_of(home)
-        if house is None:
+        signer = find_signer(home)
+        if signer is None:
             folder = Path(tempfile.mkdtemp(prefix=".keys-", dir=home.root))  # mode 0700
             try:
                 _write_keys(folder)
                 folder.replace(keys_folder(home))
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
-            house = House(keys_folder(home))
-    return house
+            signer = Signer(keys_folder(home))
+    return signer
 
 
 def check_credentials(content: bytes, home: Home | None = None) -> Credentials:

@@ -11,18 +11,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from artmaster_pipeline.adapters.finding import current_adapter
 from artmaster_pipeline.errors import ArtMasterError, NotPublished
 from artmaster_pipeline.files import check_slug, clear_partials, inside, sha256_of, write_text
-from artmaster_pipeline.gallery.enlarging import enlarge_samples, waiting_room
-from artmaster_pipeline.gallery.judgement import VERDICT
+from artmaster_pipeline.gallery.enlarging import enlarge_samples, unpublished_pictures
 from artmaster_pipeline.gallery.pages import PAGE, Contents, painters_pages, published_cells, site_contents
 from artmaster_pipeline.gallery.provenance import read_provenance
 from artmaster_pipeline.progress import SILENT, Progress
-from artmaster_pipeline.publishing.credentials import House
+from artmaster_pipeline.publishing.credentials import Signer
 from artmaster_pipeline.publishing.signing import Site, hash_of, signed, signer_of, unsigned
-from artmaster_pipeline.publishing.versions import Entry, Shelf, Version, files_of, now
+from artmaster_pipeline.publishing.versions import LedgerEntry, SiteVersions, Version, files_of, now
 from artmaster_pipeline.records import (
     MANIFEST,
+    VERDICT,
     Adapter,
     Outcome,
     Sample,
@@ -45,8 +46,8 @@ def publish_gallery(home: Home, painter: str, profile: Profile, progress: Progre
     adapter, cells = _evaluated(home, painter)
     check_verdict(home, painter, adapter.id)
     _check_held_back(home, painter, adapter.id)
-    provenance = read_provenance(home, adapter)
     drawn = [cell for cell in cells if cell.column == "adapter"]
+    provenance = read_provenance(home, adapter, drawn)
     enlarged, made = enlarge_samples(home, painter, profile, drawn, progress)
     enlarged = tuple(unsigned(home, painter, picture) for picture in enlarged)
     records = (*(picture.record for picture in enlarged), *published_cells(home, provenance, cells))
@@ -54,7 +55,7 @@ def publish_gallery(home: Home, painter: str, profile: Profile, progress: Progre
     with _one_publisher(home):
         version = _kept(home, painter, site, signer_of(home, progress), progress)
         _put_in_place(home, painter, version, "published")
-    shutil.rmtree(waiting_room(home, painter), ignore_errors=True)
+    shutil.rmtree(unpublished_pictures(home, painter), ignore_errors=True)
     progress.say(f"The gallery is at {home.gallery(painter) / PAGE}")
     figures = {"pictures": len(enlarged), "artworks behind them": len(provenance.trained_on), "version": version.id}
     manifest = home.gallery(painter) / MANIFEST
@@ -67,7 +68,7 @@ def put_back(home: Home, painter: str, version_id: str) -> Version:
     Raises WrongUse, with the known versions, where there is none of that id; NotPublished where its adapter has been
     judged unfit since; ArtMasterError where its files are no longer whole.
     """
-    version = _shelf(home, painter).version(version_id)
+    version = _site_versions(home, painter).version(version_id)
     check_verdict(home, painter, version.adapter_id, needed=False)
     with _one_publisher(home):
         _put_in_place(home, painter, version, "put back")
@@ -76,11 +77,11 @@ def put_back(home: Home, painter: str, version_id: str) -> Version:
 
 def allow_again(home: Home, painter: str) -> None:
     """Let the stage publish the current adapter after all, though a person put an older one's site back."""
-    shelf = _shelf(home, painter)
-    ledger = [entry for entry in shelf.ledger() if entry.action != "copied"]
+    site_versions = _site_versions(home, painter)
+    ledger = [entry for entry in site_versions.ledger() if entry.action != "copied"]
     if ledger and ledger[-1].action == "put back":
         with _one_publisher(home):
-            shelf.note(ledger[-1].model_copy(update={"when": now(), "action": "allowed again"}))
+            site_versions.note(ledger[-1].model_copy(update={"when": now(), "action": "allowed again"}))
 
 
 def published_version(home: Home, painter: str) -> Version:
@@ -88,27 +89,27 @@ def published_version(home: Home, painter: str) -> Version:
 
     Raises ArtMasterError where nothing is published, or the site in place is not as it was published.
     """
-    shelf = _shelf(home, painter)
-    if (version := shelf.in_place()) is not None:
+    site_versions = _site_versions(home, painter)
+    if (version := site_versions.in_place()) is not None:
         return version
-    records = _records_in_place(shelf)
+    records = _records_in_place(site_versions)
     if not records:
         raise ArtMasterError(f"Nothing of {painter} is published yet: artmaster publish {painter}")
-    files = files_of(shelf.site)
+    files = files_of(site_versions.site)
     changed = [record.path for record in records if files.get(record.path) != record.sha256]
-    if changed or shelf.versions():
+    if changed or site_versions.versions():
         raise ArtMasterError(
-            f"{shelf.site} is not as it was published{': ' if changed else ''}{', '.join(sorted(changed)[:5])}. "
-            f"Make it anew: artmaster publish {painter}"
+            f"{site_versions.site} is not as it was published{': ' if changed else ''}"
+            f"{', '.join(sorted(changed)[:5])}. Make it anew: artmaster publish {painter}"
         )
-    made = {"painter": painter, "adapter_id": records[0].adapter_id, "made": now(), "files": files}
+    made = {"painter": painter, "adapter_id": records[0].evaluated_adapter_id, "made": now(), "files": files}
     return Version(id=identity(sorted(files.items())), **made)
 
 
 def kept_versions(home: Home, painter: str) -> list[dict[str, str]]:
     """The versions that are kept, oldest first, as rows of a table; `in place` says which of them visitors see."""
-    shelf = _shelf(home, painter)
-    current = shelf.in_place()
+    site_versions = _site_versions(home, painter)
+    current = site_versions.in_place()
     return [
         {
             "version": version.id,
@@ -117,7 +118,7 @@ def kept_versions(home: Home, painter: str) -> list[dict[str, str]]:
             "signed": "yes" if version.signed_by else "no",
             "in place": "yes" if version == current else "",
         }
-        for version in shelf.versions()
+        for version in site_versions.versions()
     ]
 
 
@@ -162,13 +163,13 @@ def renew_painters_page(home: Home) -> None:
 
 def _evaluated(home: Home, painter: str) -> tuple[Adapter, tuple[Sample, ...]]:
     """The current adapter and the cells of its grid; further pictures that were only measured stay out."""
-    adapters = read_manifest(home.adapters(painter) / MANIFEST, Adapter)
+    adapter = current_adapter(home, painter)
     samples = read_manifest(home.evaluation(painter) / MANIFEST, Sample)
-    if not adapters:
+    if adapter is None:
         raise ArtMasterError(f"There is no adapter for {painter} yet: run the stage style_adapter first.")
-    if {sample.adapter_id for sample in samples} != {adapters[0].id}:
+    if {sample.evaluated_adapter_id for sample in samples} != {adapter.id}:
         raise ArtMasterError(
-            f"The current adapter {adapters[0].id} of {painter} has not been evaluated: run the stage "
+            f"The current adapter {adapter.id} of {painter} has not been evaluated: run the stage "
             "evaluation_grid first."
         )
     cells = tuple(sample for sample in samples if sample.role == "row")
@@ -182,11 +183,11 @@ def _evaluated(home: Home, painter: str) -> tuple[Adapter, tuple[Sample, ...]]:
             f"{len(changed)} pictures of the evaluation are missing or changed ({', '.join(changed)}): run the stage "
             "evaluation_grid again."
         )
-    return adapters[0], cells
+    return adapter, cells
 
 
 def _check_held_back(home: Home, painter: str, adapter_id: str) -> None:
-    ledger = [entry for entry in _shelf(home, painter).ledger() if entry.action != "copied"]
+    ledger = [entry for entry in _site_versions(home, painter).ledger() if entry.action != "copied"]
     if not ledger or ledger[-1].action != "put back":
         return
     last = ledger[-1]
@@ -198,47 +199,47 @@ def _check_held_back(home: Home, painter: str, adapter_id: str) -> None:
         )
 
 
-def _kept(home: Home, painter: str, site: Site, house: House | None, progress: Progress) -> Version:
+def _kept(home: Home, painter: str, site: Site, signer: Signer | None, progress: Progress) -> Version:
     """The version that the site is; made, signed and kept where it is not there yet."""
-    shelf = _shelf(home, painter)
+    site_versions = _site_versions(home, painter)
     hashes = {name: hash_of(content) for name, content in _with_manifest(home, painter, site).items()}
-    version_id = identity(sorted(hashes.items()), house.fingerprint if house else "")
-    known = next((version for version in shelf.versions() if version.id == version_id), None)
-    if known and shelf.is_kept(known):
+    version_id = identity(sorted(hashes.items()), signer.fingerprint if signer else "")
+    known = next((version for version in site_versions.versions() if version.id == version_id), None)
+    if known and site_versions.is_kept(known):
         return known
-    contents = _with_manifest(home, painter, signed(home, site, house, hashes, progress) if house else site)
+    contents = _with_manifest(home, painter, signed(home, site, signer, hashes, progress) if signer else site)
     version = Version(
         id=version_id,
         painter=painter,
         adapter_id=site.provenance.adapter.id,
         made=known.made if known else now(),
-        signed_by=house.fingerprint if house else "",
+        signed_by=signer.fingerprint if signer else "",
         files={name: hash_of(content) for name, content in contents.items()},
     )
-    shelf.keep(version, contents)
+    site_versions.keep(version, contents)
     return version
 
 
 def _put_in_place(home: Home, painter: str, version: Version, action: Any) -> None:
-    shelf = _shelf(home, painter)
-    if shelf.in_place() != version:
-        before = _records_in_place(shelf)
-        instead = before[0].adapter_id if before else ""
-        shelf.put_in_place(version)
+    site_versions = _site_versions(home, painter)
+    if site_versions.in_place() != version:
+        before = _records_in_place(site_versions)
+        instead = before[0].evaluated_adapter_id if before else ""
+        site_versions.put_in_place(version)
         said = {"version_id": version.id, "adapter_id": version.adapter_id, "instead_of": instead}
-        shelf.note(Entry(when=now(), action=action, **said))
+        site_versions.note(LedgerEntry(when=now(), action=action, **said))
     renew_painters_page(home)
 
 
-def _records_in_place(shelf: Shelf) -> tuple[Sample, ...]:
+def _records_in_place(site_versions: SiteVersions) -> tuple[Sample, ...]:
     try:
-        return read_manifest(shelf.site / MANIFEST, Sample)
+        return read_manifest(site_versions.site / MANIFEST, Sample)
     except (ValidationError, UnicodeDecodeError):  # somebody wrote into it: whatever it says does not count
         return ()
 
 
 def _with_manifest(home: Home, painter: str, site: Site) -> Contents:
-    file = waiting_room(home, painter) / MANIFEST
+    file = unpublished_pictures(home, painter) / MANIFEST
     write_manifest(file, site.records)
     return {**site.contents, MANIFEST: file.read_bytes()}
 
@@ -256,5 +257,5 @@ def _one_publisher(home: Home) -> Iterator[None]:
         yield
 
 
-def _shelf(home: Home, painter: str) -> Shelf:
-    return Shelf(home.root / "gallery", painter)
+def _site_versions(home: Home, painter: str) -> SiteVersions:
+    return SiteVersions(home.root / "gallery", painter)

@@ -11,20 +11,20 @@ from typing import Any
 
 from artmaster_pipeline.containers import has_credentials, without_credentials
 from artmaster_pipeline.files import inside, sha256_of, writing
-from artmaster_pipeline.gallery.enlarging import Picture, sample_facts, waiting_room
+from artmaster_pipeline.gallery.enlarging import Picture, sample_facts, unpublished_pictures
 from artmaster_pipeline.gallery.pages import Contents
-from artmaster_pipeline.gallery.provenance import Provenance, provenance_json
+from artmaster_pipeline.gallery.provenance import Provenance, provenance_json, scans_behind
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.publishing.credentials import (
     CERTIFICATE,
     EXTRA,
-    House,
+    Signer,
     check_credentials,
-    house_of,
+    find_signer,
     is_installed,
 )
-from artmaster_pipeline.publishing.versions import Shelf
-from artmaster_pipeline.records import Sample
+from artmaster_pipeline.publishing.versions import SiteVersions
+from artmaster_pipeline.records import PROVENANCE, Sample
 from artmaster_pipeline.settings import Home
 
 _PICTURES = (".png", ".jpg", ".webp")
@@ -44,13 +44,13 @@ def hash_of(content: bytes | Path) -> str:
     return sha256_of(content) if isinstance(content, Path) else hashlib.sha256(content).hexdigest()
 
 
-def signer_of(home: Home, progress: Progress) -> House | None:
-    """The house that signs; none where no keys were made, or the extra is not installed, which is then said."""
-    house = house_of(home)
-    if house and not is_installed():
+def signer_of(home: Home, progress: Progress) -> Signer | None:
+    """The signer of a data home; none where no keys were made, or the extra is not installed, which is then said."""
+    signer = find_signer(home)
+    if signer and not is_installed():
         progress.say(f"The pictures carry metadata only, no content credentials: signing needs {EXTRA}")
         return None
-    return house
+    return signer
 
 
 def unsigned(home: Home, painter: str, picture: Picture) -> Picture:
@@ -58,13 +58,13 @@ def unsigned(home: Home, painter: str, picture: Picture) -> Picture:
     content = picture.file.read_bytes()
     if not has_credentials(content):
         return picture
-    file = waiting_room(home, painter) / f"{picture.record.id}.png"
+    file = unpublished_pictures(home, painter) / f"{picture.record.id}.png"
     with writing(file) as temporary:
         temporary.write_bytes(without_credentials(content))
     return Picture(picture.record.model_copy(update={"sha256": sha256_of(file)}), file)
 
 
-def signed(home: Home, site: Site, house: House, hashes: dict[str, str], progress: Progress) -> Site:
+def signed(home: Home, site: Site, signer: Signer, hashes: dict[str, str], progress: Progress) -> Site:
     """The site with its enlarged pictures signed; one that was signed before keeps that signature."""
     painter = site.provenance.adapter.painter
     by_path = {record.path: record for record in site.records if record.enlarged_by}
@@ -80,22 +80,23 @@ def signed(home: Home, site: Site, house: House, hashes: dict[str, str], progres
             content = _signed_before(home, painter, name, hashes[name])
             if content is None:
                 statement = _statement(record, site.provenance)
-                content = house.sign(_bytes_of(contents[name]), name, statement)
+                content = signer.sign(_bytes_of(contents[name]), name, statement)
             contents[name] = content
             advance(note=name)
     records = tuple(
         record.model_copy(update={"sha256": hash_of(contents[record.path])}) if record.path in by_path else record
         for record in site.records
     )
-    contents["provenance.json"] = provenance_json(site.provenance, records).encode()
-    contents[CERTIFICATE] = house.certificate
+    contents[PROVENANCE] = provenance_json(site.provenance, records).encode()
+    contents[CERTIFICATE] = signer.certificate
     return replace(site, contents=contents, records=records)
 
 
 def _signed_before(home: Home, painter: str, name: str, unsigned_sha256: str) -> bytes | None:
     """The same picture as this house has signed it for an earlier version, or for the site in place."""
-    shelf = Shelf(home.root / "gallery", painter)
-    for folder in (shelf.site, *(shelf.folder / version.id for version in reversed(shelf.versions()))):
+    site_versions = SiteVersions(home.root / "gallery", painter)
+    kept = (site_versions.folder / version.id for version in reversed(site_versions.versions()))
+    for folder in (site_versions.site, *kept):
         file = inside(folder, name)
         content = file.read_bytes() if file.is_file() else b""
         plain = without_credentials(content)
@@ -107,14 +108,13 @@ def _signed_before(home: Home, painter: str, name: str, unsigned_sha256: str) ->
 
 def _statement(record: Sample, provenance: Provenance) -> dict[str, Any]:
     """What a picture's manifest states; the scans by one hash of their sorted sha256, as in provenance.json."""
-    adapter = provenance.adapter
     facts = {name: str(value) for name, value in sample_facts(record).items()}
-    scans = "".join(f"{sha256}\n" for sha256 in sorted(adapter.scan_sha256s))
+    scans = scans_behind(record, provenance)
     return facts | {
-        "adapter_sha256": adapter.sha256,
+        "adapter_sha256": ", ".join(each.adapter.sha256 for each in provenance.of(record)),
         "enlarged_by": record.enlarged_by,
-        "scans": str(len(adapter.scan_sha256s)),
-        "scans_sha256": hashlib.sha256(scans.encode()).hexdigest(),
+        "scans": str(len(scans)),
+        "scans_sha256": hashlib.sha256("".join(f"{sha256}\n" for sha256 in scans).encode()).hexdigest(),
     }
 
 

@@ -9,9 +9,9 @@ import yaml
 
 from artmaster_pipeline.errors import MissingRequirement, WrongUse
 from artmaster_pipeline.files import check_slug
-from artmaster_pipeline.gallery.pages import PAGE
+from artmaster_pipeline.gallery.pages import PAGE, painters_pages
 from artmaster_pipeline.progress import Progress
-from artmaster_pipeline.publishing.targets import Copied, Published, pages_over, refusals
+from artmaster_pipeline.publishing.copies import Copied, Published, refusals
 from artmaster_pipeline.records import MANIFEST, Sample, read_manifest
 from artmaster_pipeline.settings import Home, load_painter
 
@@ -75,7 +75,7 @@ class Space:
             if re.fullmatch(f"[^/]+/{re.escape(MANIFEST)}", name):
                 file = Path(api.hf_hub_download(self.name, name, repo_type="space"))
                 galleries[check_slug(name.split("/")[0])] = read_manifest(file, Sample)
-        pages = pages_over(site.home, dict(sorted(galleries.items())), {})
+        pages = painters_pages(site.home, dict(sorted(galleries.items())), {})
         operations += [hub.CommitOperationAdd(name, page) for name, page in pages.items()]
         operations.append(hub.CommitOperationAdd("README.md", _card(site.home, self.name, site.painter).encode()))
         if PAGE in there and "style.css" in there & _FRESH and there <= _FRESH:

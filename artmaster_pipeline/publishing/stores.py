@@ -22,9 +22,9 @@ from urllib.parse import quote
 
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import check_slug, sha256_of
-from artmaster_pipeline.gallery.pages import PAGE
+from artmaster_pipeline.gallery.pages import PAGE, painters_pages
 from artmaster_pipeline.progress import Progress
-from artmaster_pipeline.publishing.targets import Copied, Published, is_ours, pages_over, refusals
+from artmaster_pipeline.publishing.copies import Copied, Published, is_ours, refusals
 from artmaster_pipeline.records import MANIFEST, Sample
 
 CURRENT = "current.json"
@@ -75,7 +75,7 @@ class Store:
 
             store, root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
             root = root.rstrip("/")
-            sent = self._send(store, f"{root}/{_place(site)}", site, progress)
+            sent = self._send(store, f"{root}/{_version_folder(site)}", site, progress)
             self._switch(store, f"{root}/{site.painter}", site)
             self._renew_pages(store, root, site, progress)
         return Copied(f"{self.url}/{site.painter}/{PAGE}", site.version, sent, len(site.files) - sent)
@@ -118,7 +118,7 @@ class Store:
             folders[painter] = f"{painter}/versions/{version}"
             lines = store.cat_file(f"{root}/{folders[painter]}/{MANIFEST}").decode().splitlines()
             galleries[painter] = [Sample.model_validate_json(line) for line in lines]
-        for name, page in pages_over(site.home, galleries, folders).items():
+        for name, page in painters_pages(site.home, galleries, folders).items():
             there = store.cat_file(f"{root}/{name}") if store.exists(f"{root}/{name}") else b""
             if there and not is_ours(there.decode(errors="replace")):
                 progress.say(f"{self.url}/{name} is not a page of ArtMaster: it is left as it is.")
@@ -131,7 +131,7 @@ class Store:
         store.pipe_file(path, content, **_said(self.url, path, _ASK_FIRST))
 
 
-def _place(site: Published) -> str:
+def _version_folder(site: Published) -> str:
     return f"{site.painter}/versions/{site.version.id}"
 
 

@@ -4,67 +4,23 @@ Whatever the place, a visitor sees the old site or the new one, never a mixture;
 and is not ours is never written over. Beside the painters' sites stands the page over those that are there.
 """
 
-import os
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-from artmaster_pipeline.errors import ArtMasterError, MissingRequirement, WrongUse
+from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.gallery.pages import PAGE, painters_pages
 from artmaster_pipeline.progress import SILENT, Progress
+from artmaster_pipeline.publishing.copies import Copied, Published, Target, is_ours
 from artmaster_pipeline.publishing.publish import check_verdict, published_version
-from artmaster_pipeline.publishing.versions import Entry, Shelf, Version, now
+from artmaster_pipeline.publishing.versions import LedgerEntry, SiteVersions, now
 from artmaster_pipeline.records import MANIFEST, Sample, read_manifest
 from artmaster_pipeline.settings import Home
 
 STORES = ("s3", "gs", "az", "memory")
 KNOWN = "a folder, file:///folder, s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, hf://spaces/USER/NAME"
-
-_MARK = '<meta name="generator" content="ArtMaster">'
-_SECRET_NAME = re.compile(r"SECRET|TOKEN|PASSWORD|CREDENTIAL|KEY|CONNECTION_STRING|SAS", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Published:
-    """A painter's site in place in a data home, on its way to somewhere else."""
-
-    home: Home
-    version: Version
-
-    @property
-    def painter(self) -> str:
-        """The painter's slug: the folder's name at the target, too."""
-        return self.version.painter
-
-    @property
-    def files(self) -> dict[str, Path]:
-        """The site's files by their POSIX path below the site; pages last, the first page at the very end."""
-        pages = {name for name in self.version.files if name.endswith(".html")}
-        order = sorted(self.version.files, key=lambda name: (name in pages, name == PAGE, name))
-        return {name: self.home.gallery(self.painter) / name for name in order}
-
-
-@dataclass(frozen=True)
-class Copied:
-    """What copying did: where the site is, and how many files had to be sent."""
-
-    where: str
-    version: Version
-    sent: int
-    there: int  # files that were at the target already
-
-
-class Target(Protocol):
-    """A place for sites. `put` raises ArtMasterError, with the way out, where the place refuses."""
-
-    def put(self, site: Published, progress: Progress) -> Copied:
-        """Copy a site and make it the one that visitors see."""
-        ...
 
 
 def copy_gallery(home: Home, painter: str, url: str, progress: Progress = SILENT) -> Copied:
@@ -79,7 +35,7 @@ def copy_gallery(home: Home, painter: str, url: str, progress: Progress = SILENT
     check_verdict(home, painter, version.adapter_id, needed=False)
     copied = target.put(Published(home, version), progress)
     said = {"version_id": version.id, "adapter_id": version.adapter_id, "to": url}
-    Shelf(home.root / "gallery", painter).note(Entry(when=now(), action="copied", **said))
+    SiteVersions(home.root / "gallery", painter).note(LedgerEntry(when=now(), action="copied", **said))
     return copied
 
 
@@ -100,41 +56,6 @@ def find_target(url: str, home: Home) -> Target:
     raise WrongUse(f"--to: ArtMaster does not know {scheme}:// addresses. It knows {KNOWN}.")
 
 
-def pages_over(home: Home, galleries: dict[str, Sequence[Sample]], folders: dict[str, str]) -> dict[str, bytes]:
-    """The pages over all painters of a target, by name; `folders` says where each painter's files are there."""
-    return painters_pages(home, galleries, folders)
-
-
-def is_ours(page: str) -> bool:
-    """Whether a page was made by ArtMaster, and may be replaced by another one of ours."""
-    return _MARK in page
-
-
-@contextmanager
-def refusals(where: str, remedy: str, missing: str) -> Iterator[None]:
-    """Turn what a client library raises into one ArtMasterError that holds no secrets.
-
-    `missing` is the message where the library itself is not installed, `remedy` the way out where access is refused.
-    """
-    try:
-        yield
-    except (ArtMasterError, LookupError, TypeError, AttributeError):  # a person's mistake is said, ours is not hidden
-        raise
-    except ImportError as error:
-        raise MissingRequirement(missing) from error
-    except Exception as error:  # each library has its own family of errors, most of them not OSError
-        said = without_secrets(f"{type(error).__name__}: {error}")
-        raise ArtMasterError(f"{where} could not be written ({said}). {remedy} What was sent is kept.") from error
-
-
-def without_secrets(text: str) -> str:
-    """`text` with the values of this process's secret environment variables taken out."""
-    for name, value in os.environ.items():
-        if _SECRET_NAME.search(name) and len(value) >= 8:
-            text = text.replace(value, "***")
-    return text
-
-
 @dataclass(frozen=True)
 class Folder:
     """A folder of this machine, or one that it has mounted. Versions are kept there as in the data home."""
@@ -145,35 +66,36 @@ class Folder:
         """Copy the site aside, then let it take the old one's place in one step."""
         from filelock import FileLock
 
-        shelf = Shelf(self.root, site.painter)
+        site_versions = SiteVersions(self.root, site.painter)
         self.root.mkdir(parents=True, exist_ok=True)
-        self._refuse_strangers(shelf)
+        self._refuse_strangers(site_versions)
         with FileLock(self.root / ".artmaster.lock"), progress.task(f"copying to {self.root}", 1) as advance:
-            kept = shelf.is_kept(site.version)
+            kept = site_versions.is_kept(site.version)
             if not kept:
-                shelf.keep(site.version, site.files)
-            before = shelf.in_place()
-            shelf.put_in_place(site.version)
+                site_versions.keep(site.version, site.files)
+            before = site_versions.in_place()
+            site_versions.put_in_place(site.version)
             if before != site.version:
                 said = {"version_id": site.version.id, "adapter_id": site.version.adapter_id}
-                shelf.note(Entry(when=now(), action="published", **said))
+                site_versions.note(LedgerEntry(when=now(), action="published", **said))
             self._renew_pages(site.home, progress)
             advance(note=site.version.id)
         sent = 0 if kept else len(site.files)
-        return Copied(str(shelf.site / PAGE), site.version, sent, len(site.files) - sent)
+        return Copied(str(site_versions.site / PAGE), site.version, sent, len(site.files) - sent)
 
-    def _refuse_strangers(self, shelf: Shelf) -> None:
-        inhabited = shelf.site.exists() and (not shelf.site.is_dir() or any(shelf.site.iterdir()))
-        if inhabited and not (shelf.site / MANIFEST).is_file():
+    def _refuse_strangers(self, site_versions: SiteVersions) -> None:
+        site = site_versions.site
+        inhabited = site.exists() and (not site.is_dir() or any(site.iterdir()))
+        if inhabited and not (site / MANIFEST).is_file():
             raise WrongUse(
-                f"{shelf.site} holds something that is not a gallery of ArtMaster: it is left as it is. Choose another "
+                f"{site} holds something that is not a gallery of ArtMaster: it is left as it is. Choose another "
                 "folder, or move it away."
             )
 
     def _renew_pages(self, home: Home, progress: Progress) -> None:
         manifests = sorted(file for file in self.root.glob(f"*/{MANIFEST}") if not file.parent.name.startswith("."))
         galleries: dict[str, Sequence[Sample]] = {m.parent.name: read_manifest(m, Sample) for m in manifests}
-        for name, page in pages_over(home, galleries, {}).items():
+        for name, page in painters_pages(home, galleries, {}).items():
             file = self.root / name
             there = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
             if there and not is_ours(there):

@@ -11,13 +11,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from artmaster_pipeline.adapters.finding import any_adapter
 from artmaster_pipeline.containers import without_credentials
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.gallery.provenance import read_provenance
 from artmaster_pipeline.pictures import AI_GENERATED, changes, read_facts
 from artmaster_pipeline.publishing.credentials import EXTRA, Credentials, check_credentials
-from artmaster_pipeline.publishing.versions import SHELF, Shelf
-from artmaster_pipeline.records import Adapter
+from artmaster_pipeline.publishing.versions import VERSIONS_FOLDER, SiteVersions
 from artmaster_pipeline.settings import Home
 
 _HASHES = ("pixels_sha256", "data_sha256", "facts_sha256")
@@ -42,7 +42,7 @@ _STATES = {
 
 
 class Artwork(BaseModel):
-    """A scan that the picture's adapter was trained on."""
+    """A scan that one of the picture's adapters was trained on."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -63,7 +63,7 @@ class Verified(BaseModel):
     credentials: Literal["none", "house", "other", "broken", "not checked"]
     signer: str  # the organization in the certificate
     published: tuple[str, ...]  # painter/path, version: where this data home published exactly this file
-    artworks: tuple[Artwork, ...] | None  # None where this data home does not know the adapter
+    artworks: tuple[Artwork, ...] | None  # None where this data home does not know an adapter
 
     def lines(self) -> list[str]:
         """What a person reads, line by line; text from the file is in it as it is."""
@@ -142,12 +142,12 @@ def _published(home: Home, content: bytes, facts: dict[str, Any]) -> tuple[tuple
     sha256, plain = hashlib.sha256(content).hexdigest(), without_credentials(content)
     found, others = [], False
     name = str(facts.get("id", ""))
-    for folder in sorted((home.root / "gallery" / SHELF).glob("*/")):
-        shelf = Shelf(home.root / "gallery", folder.name)
-        for version in shelf.versions():
+    for folder in sorted((home.root / "gallery" / VERSIONS_FOLDER).glob("*/")):
+        site_versions = SiteVersions(home.root / "gallery", folder.name)
+        for version in site_versions.versions():
             for path, kept in version.files.items():
                 named = bool(name) and Path(path).stem.startswith(name)
-                if kept == sha256 or (named and _without(shelf.folder / version.id / path) == plain):
+                if kept == sha256 or (named and _without(site_versions.folder / version.id / path) == plain):
                     found.append(f"{folder.name}/{path}, version {version.id}")
                 others = others or named
     return tuple(found), others and not found
@@ -157,15 +157,16 @@ def _without(file: Path) -> bytes | None:
     return without_credentials(file.read_bytes()) if file.is_file() else None
 
 
-def _artworks(home: Home, adapter_id: str) -> tuple[Artwork, ...] | None:
-    """The artworks behind an adapter of this data home."""
-    if not adapter_id.isalnum():
-        return None
-    for record in sorted((home.root / "adapters").glob(f"*/{adapter_id}/adapter.json")):
-        adapter = Adapter.model_validate_json(record.read_text(encoding="utf-8"))
+def _artworks(home: Home, drawn_by: str) -> tuple[Artwork, ...] | None:
+    """The artworks behind a picture's adapters; None where this data home does not know one of them."""
+    works: dict[str, Artwork] = {}
+    for name in drawn_by.split(", "):
         try:
-            works = read_provenance(home, adapter).trained_on
-        except ArtMasterError:  # its snapshot is missing: nobody can say
+            adapter = any_adapter(home, name)
+            found = read_provenance(home, adapter).trained_on if adapter else ()
+        except ArtMasterError:  # its record or its snapshot is missing: nobody can say
             return None
-        return tuple(Artwork(sha256=w.sha256, title=w.title, accession_number=w.accession_number) for w in works)
-    return None
+        if adapter is None:
+            return None
+        works |= {w.sha256: Artwork(sha256=w.sha256, title=w.title, accession_number=w.accession_number) for w in found}
+    return tuple(works.values())

@@ -25,7 +25,7 @@ from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.files import check_slug, clear_partials, inside, sha256_of, write_text, writing_folder
 from artmaster_pipeline.records import Record
 
-SHELF = ".versions"
+VERSIONS_FOLDER = ".versions"
 _LEDGER = "ledger.jsonl"
 
 
@@ -39,7 +39,7 @@ class Version(Record):
     files: dict[str, str]  # POSIX path below the site -> sha256
 
 
-class Entry(BaseModel):
+class LedgerEntry(BaseModel):
     """A line of the ledger."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,7 +58,7 @@ def now() -> str:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class SiteVersions:
     """The versions of one painter's site below `root`, and the site in place there."""
 
     root: Path
@@ -72,7 +72,7 @@ class Shelf:
     @property
     def folder(self) -> Path:
         """Where the versions are kept."""
-        return self.root / SHELF / check_slug(self.painter)
+        return self.root / VERSIONS_FOLDER / check_slug(self.painter)
 
     def versions(self) -> tuple[Version, ...]:
         """All versions that are kept, oldest first."""
@@ -103,7 +103,7 @@ class Shelf:
         """Keep a version; what an older one holds already takes no further space on the disk."""
         self.folder.mkdir(parents=True, exist_ok=True)
         clear_partials(self.folder)
-        ignored = self.root / SHELF / ".gitignore"
+        ignored = self.root / VERSIONS_FOLDER / ".gitignore"
         if not ignored.exists():
             write_text(ignored, "*\n")
         record = self.folder / f"{version.id}.json"
@@ -113,7 +113,7 @@ class Shelf:
             for name, content in contents.items():
                 file = inside(building, name)
                 file.parent.mkdir(parents=True, exist_ok=True)
-                _place(file, content, older.get(version.files[name]), version.files[name])
+                _put_file(file, content, older.get(version.files[name]), version.files[name])
         write_text(record, version.model_dump_json() + "\n")
 
     def put_in_place(self, version: Version) -> None:
@@ -135,14 +135,14 @@ class Shelf:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(self.folder / version.id / name, file)
 
-    def ledger(self) -> tuple[Entry, ...]:
+    def ledger(self) -> tuple[LedgerEntry, ...]:
         """What was put in place or copied, oldest first."""
         file = self.folder / _LEDGER
         if not file.exists():
             return ()
-        return tuple(Entry.model_validate_json(line) for line in file.read_text(encoding="utf-8").splitlines())
+        return tuple(LedgerEntry.model_validate_json(line) for line in file.read_text(encoding="utf-8").splitlines())
 
-    def note(self, entry: Entry) -> None:
+    def note(self, entry: LedgerEntry) -> None:
         """Add a line to the ledger."""
         lines = [line.model_dump_json() for line in (*self.ledger(), entry)]
         write_text(self.folder / _LEDGER, "".join(f"{line}\n" for line in lines))
@@ -165,8 +165,8 @@ def _is(file: Path, sha256: str) -> bool:
     return file.is_file() and sha256_of(file) == sha256
 
 
-def _place(file: Path, content: bytes | Path, older: Path | None, sha256: str) -> None:
-    """Put a file on the shelf: as a link to an older version's where that is whole, else as a read-only copy."""
+def _put_file(file: Path, content: bytes | Path, older: Path | None, sha256: str) -> None:
+    """Put a file into a version's folder: a link to an older version's where that is whole, or a copy."""
     if older is not None and _is(older, sha256):
         try:
             os.link(older, file)

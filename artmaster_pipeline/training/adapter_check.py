@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from artmaster_pipeline.adapters.folder import LIVE, LORA
+from artmaster_pipeline.adapters.finding import find_adapter, folder_of
+from artmaster_pipeline.adapters.folder import LIVE, LORA, live_state
 from artmaster_pipeline.adapters.folding import PREFIX
 from artmaster_pipeline.base_models.flux.velocity import TextEmbedding, predict_velocity
 from artmaster_pipeline.errors import ArtMasterError
-from artmaster_pipeline.records import MANIFEST, Adapter, read_manifest
 from artmaster_pipeline.settings import Home, Profile
-from artmaster_pipeline.training.adalora.injecting import STATE, live_scale
+from artmaster_pipeline.training.adalora.injecting import live_scale
 from artmaster_pipeline.training.losses.flow_matching import step_generator
 
 if TYPE_CHECKING:
@@ -33,10 +33,8 @@ def check_adapter(home: Home, painter: str, profile: Profile) -> dict[str, Any]:
     """
     from artmaster_pipeline.base_models import load_pipeline
 
-    adapters = read_manifest(home.adapters(painter) / MANIFEST, Adapter)
-    if not adapters:
-        raise ArtMasterError(f"{painter} has no adapter yet: run the stage style_adapter first.")
-    folder = home.root / adapters[0].path
+    adapter = find_adapter(home, painter)
+    folder = folder_of(home, adapter)
     by_weights = weights_difference(folder)
     if by_weights > _WEIGHTS_TOLERANCE:
         raise ArtMasterError(
@@ -46,7 +44,7 @@ def check_adapter(home: Home, painter: str, profile: Profile) -> dict[str, Any]:
     pipe = load_pipeline(profile, parts=("transformer",))
     figures = {**live_and_folded(pipe, folder, profile), "weights_difference": by_weights}
     tolerance = _FP32_TOLERANCE if profile.dtype == "float32" else _BF16_TOLERANCE * figures["prediction"]
-    return {**figures, "tolerance": tolerance, "total_rank": sum(adapters[0].ranks.values())}
+    return {**figures, "tolerance": tolerance, "total_rank": sum(adapter.ranks.values())}
 
 
 def live_and_folded(pipe: Any, folder: Path, profile: Profile) -> dict[str, float]:
@@ -74,7 +72,7 @@ def weights_difference(folder: Path) -> float:
     import torch
     from safetensors.torch import load_file
 
-    live, folded = load_file(folder / LIVE / STATE), load_file(folder / LORA)
+    live, folded = load_file(live_state(folder / LIVE)), load_file(folder / LORA)
     factor = live_scale(folder / LIVE)
     worst = 0.0
     for name in sorted(name for name in live if name.endswith(".lora_E")):

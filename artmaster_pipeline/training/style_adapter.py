@@ -4,17 +4,20 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from artmaster_pipeline.adapters.finding import known_adapters
 from artmaster_pipeline.adapters.folder import (
-    KEPT,
+    CONFIG,
     LIVE,
     LOG,
     LORA,
     LOSS_PLOT,
     RANK_PLOT,
-    RECORD,
     SAMPLES_SHEET,
+    STATE,
     WATCH,
     WATCH_PLOT,
+    hide_own_tensors,
+    kept_name,
     read_record,
     read_watch,
     write_log,
@@ -42,7 +45,7 @@ from artmaster_pipeline.training.schedule import rank_schedule
 from artmaster_pipeline.training.trainer import Job, Trained, run
 
 _TRAINER = 3  # raise when the same pictures and settings would give another adapter
-_FILES = (LORA, LOG, WATCH, LOSS_PLOT, RANK_PLOT, WATCH_PLOT, f"{LIVE}/{adalora.STATE}", f"{LIVE}/{adalora.CONFIG}")
+_FILES = (LORA, LOG, WATCH, LOSS_PLOT, RANK_PLOT, WATCH_PLOT, f"{LIVE}/{STATE}", f"{LIVE}/{CONFIG}")
 # What decides nothing about the weights; how the validation works are asked counts only where the panel chooses.
 _WATCHING = {"loss_every", "sigmas", "samples_every", "samples"}
 
@@ -67,6 +70,9 @@ def train_adapter(
     folder = home.adapters(painter) / adapter_id
     if group.writes:
         clear_partials(home.adapters(painter))
+        for known in known_adapters(home, painter):
+            hide_own_tensors(home.adapters(painter) / known)
+    group.wait()
     there = _whole_record(folder, adapter_id)
     job = Job(
         home,
@@ -154,7 +160,7 @@ def _adapter_id(
 
 def _whole_record(folder: Path, adapter_id: str) -> Adapter | None:
     """The record of an adapter that is there with all its files and the weights that it names."""
-    record = read_record(folder / RECORD)
+    record = read_record(folder)
     if record is None or record.id != adapter_id or not all((folder / name).is_file() for name in _FILES):
         return None
     return record if sha256_of(folder / LORA) == record.sha256 else None
@@ -173,8 +179,9 @@ def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tup
     adalora.save_live(live, folder / LIVE, settings, rank_schedule(job.steps, settings))
     for file in sorted(job.kept_folder.glob("step-*.safetensors")):
         if file != job.kept(trained.step):
-            (folder / KEPT).mkdir(exist_ok=True)
-            save_folded(load_file(file), scale, folder / KEPT / file.name)
+            state = folder / kept_name(int(file.stem.removeprefix("step-")))
+            state.parent.mkdir(exist_ok=True)
+            save_folded(load_file(file), scale, state)
     write_log(folder / LOG, history.log)
     write_watch(folder / WATCH, history.losses, history.readings)
     kept = ranks(live)

@@ -20,7 +20,7 @@ from artmaster_pipeline.training.memory.forecast import (
     is_out_of_memory,
     out_of_memory_message,
 )
-from artmaster_pipeline.training.monitoring.tensorboard import Journal
+from artmaster_pipeline.training.monitoring.tensorboard import EventWriter
 from artmaster_pipeline.training.monitoring.watch import (
     HeldOutLoss,
     Judge,
@@ -180,7 +180,7 @@ class _Loop:
         for row in self._history.log:
             self._trend.diverges(row["step"], row["stage"], row["loss"])
         self._group.wait()
-        self._journal = Journal(job.board, done) if self._group.writes else None
+        self._journal = EventWriter(job.board, done) if self._group.writes else None
         try:
             with progress.task("Training", job.steps, done) as advance:
                 for step in steps(job.train, self._settings):

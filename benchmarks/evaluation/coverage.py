@@ -218,8 +218,9 @@ def _worlds(home: Path | None, painter: str | None) -> list[tuple[str, Points | 
 
 def _measured(home_folder: Path, painter: str) -> dict[str, tuple[np.ndarray, sets.Members]]:
     """By axis the distances between the pictures of the painter's current adapter, and which is which."""
+    from artmaster_pipeline.adapters import find_adapter
     from artmaster_pipeline.evaluation.axes.distances import look_at
-    from artmaster_pipeline.evaluation.evaluate import find_adapter, works_of
+    from artmaster_pipeline.evaluation.evaluate import works_of
     from artmaster_pipeline.evaluation.panel.measure import one_per_work, seat
     from artmaster_pipeline.records import MANIFEST, Sample, read_manifest
     from artmaster_pipeline.settings import Home, load_profile

@@ -12,7 +12,6 @@ from artmaster_pipeline.base_models.miniature.vocabulary import clip_tokenizer, 
 from artmaster_pipeline.errors import MissingRequirement
 
 SHIPPED = Path(__file__).parent / "weights"
-TEXT_TOKENS = 48  # the longest prompt of T5; CLIP's is FLUX's own 77
 LATENT_CHANNELS = 16
 
 TRANSFORMER: dict[str, Any] = {

@@ -19,7 +19,6 @@ from artmaster_pipeline.base_models.miniature.first_weights import (
 )
 from artmaster_pipeline.base_models.miniature.model import (
     LATENT_CHANNELS,
-    TEXT_TOKENS,
     save_miniature,
     untrained_pipeline,
 )
@@ -37,10 +36,9 @@ from artmaster_pipeline.base_models.miniature.training_pictures import (
     taught_scene,
 )
 from artmaster_pipeline.base_models.miniature.training_state import load_state, save_state, state_facts
-from artmaster_pipeline.base_models.miniature.vocabulary import caption_words
+from artmaster_pipeline.base_models.miniature.vocabulary import TEXT_TOKENS, caption_words
 from artmaster_pipeline.errors import MissingRequirement, WrongUse
 from artmaster_pipeline.files import writing, writing_folder
-from artmaster_pipeline.generation.sampling import draw
 from artmaster_pipeline.progress import SILENT, Progress
 
 Part = Literal["all", "decoder", "transformer"]
@@ -164,9 +162,20 @@ def _examples(painted: list[Path], cropped: list[Path]) -> np.ndarray:
 
 def write_samples(pipe: Any, file: Path, seed: int) -> None:
     """A sheet of pictures for fixed scenes, one style per column."""
+    import torch
+
     scenes = [taught_scene(90_000_000 + seed * 1_000 + i) for i in range(_SHEET)]
-    pictures = [draw(pipe, scene.caption(True), i, 128, 128, 20, 3.5, TEXT_TOKENS) for i, scene in enumerate(scenes)]
-    _write_sheet(np.stack(pictures), file, columns=5)
+    drawn = pipe(
+        [scene.caption(True) for scene in scenes],
+        width=128,
+        height=128,
+        num_inference_steps=20,
+        guidance_scale=3.5,
+        max_sequence_length=TEXT_TOKENS,
+        generator=[torch.Generator("cpu").manual_seed(i) for i in range(len(scenes))],
+        output_type="np",
+    ).images
+    _write_sheet(np.round(np.clip(drawn, 0, 1) * 255).astype(np.uint8), file, columns=5)
 
 
 def write_reconstructions(vae: Any, shards: list[Path], file: Path) -> None:

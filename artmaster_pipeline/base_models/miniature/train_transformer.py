@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from artmaster_pipeline.base_models.miniature.model import TEXT_TOKENS
 from artmaster_pipeline.base_models.miniature.training_pictures import halved, read_shard
 from artmaster_pipeline.base_models.miniature.training_state import load_state, save_state
+from artmaster_pipeline.base_models.miniature.vocabulary import TEXT_TOKENS
 from artmaster_pipeline.files import writing
 from artmaster_pipeline.progress import Progress
 

@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+TEXT_TOKENS = 48  # the longest prompt of T5; CLIP's is FLUX's own 77
+
 # What captions and prompts about pictures say beyond the painters' own vocabulary.
 _FIELD = """
 a an and above after against among at before behind below beside between by down far for from high in inside into its
@@ -57,8 +59,6 @@ def clip_tokenizer(words: Iterable[str] = ()) -> Any:
 def t5_tokenizer(words: Iterable[str] = ()) -> Any:
     """A T5TokenizerFast that knows the vocabulary and `words`, also at a sentence's beginning, and Latin letters."""
     from transformers import T5TokenizerFast
-
-    from artmaster_pipeline.base_models.miniature.model import TEXT_TOKENS
 
     known = sorted({form for word in _vocabulary(words) for form in (word, word.lower(), word.capitalize())})
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -6.0)]

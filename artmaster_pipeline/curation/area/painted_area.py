@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from artmaster_pipeline.curation.crops.windows import Box
+from artmaster_pipeline.curation.boxes import Box
 
 _ROUNDS = 4  # nested borders: scanner bed, mounting, inner frame
 _DEEPEST = 0.45  # of the side, for one border

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from artmaster_pipeline.curation.area.painted_area import painted_area
-from artmaster_pipeline.curation.crops.windows import Box, Window, best_window
+from artmaster_pipeline.curation.boxes import Box
+from artmaster_pipeline.curation.crops.windows import Window, best_window
 from artmaster_pipeline.curation.masks.saliency import saliency
 from artmaster_pipeline.errors import ArtMasterError, BadInput
 from artmaster_pipeline.files import clear_partials, sha256_of, writing

@@ -4,27 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from artmaster_pipeline.curation.boxes import Box
+
 _UNCOVERED = 0.0005  # share of a window that may be no painting: no corner of it may stick out of a round leaf
 _STEPS = 48  # positions tried along each side
 _SMALLER = 0.95  # factor from one window size to the next
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle in pixels: left and top inside, right and bottom outside."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    @property
-    def width(self) -> int:
-        return self.right - self.left
-
-    @property
-    def height(self) -> int:
-        return self.bottom - self.top
 
 
 @dataclass(frozen=True)

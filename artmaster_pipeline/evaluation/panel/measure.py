@@ -17,13 +17,12 @@ from artmaster_pipeline.evaluation.panel import drift, memorisation
 from artmaster_pipeline.evaluation.panel.reading import reading
 from artmaster_pipeline.files import inside, write_text
 from artmaster_pipeline.progress import SILENT, Progress
-from artmaster_pipeline.records import MANIFEST, Adapter, Sample, TrainingImage, identity, read_manifest
+from artmaster_pipeline.records import MANIFEST, PANEL, Adapter, Sample, TrainingImage, identity, read_manifest
 from artmaster_pipeline.settings import CROP_SIZES, Home, Profile
 
 if TYPE_CHECKING:
     import numpy as np
 
-PANEL = "panel.json"
 _VERSION = 7  # part of the panel's id: raise it when something is measured otherwise
 _MOST_WORKS = 100  # of each part; more change the figures by little and the time by much
 _MOST_OTHERS, _MOST_OF_ANOTHER = 8, 30  # other painters, and works of each

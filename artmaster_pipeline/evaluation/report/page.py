@@ -178,7 +178,7 @@ def _environment() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(
-        loader=PackageLoader("artmaster_pipeline.evaluation", "."),
+        loader=PackageLoader("artmaster_pipeline.evaluation.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

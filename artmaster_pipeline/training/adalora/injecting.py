@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from artmaster_pipeline.adapters.folder import CONFIG, STATE, live_state
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.settings import TrainingSettings
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
 ADAPTER_NAME = "style"  # must not be a part of a module's path, PEFT matches by substring
-STATE, CONFIG = "state.safetensors", "config.json"
 
 _DOUBLE = r"attn\.(?:to_[qkv]|to_out\.0|add_[qkv]_proj|to_add_out)|ff(?:_context)?\.net\.(?:0\.proj|2)"
 _SINGLE = r"attn\.to_[qkv]|proj_mlp|proj_out"
@@ -130,7 +130,7 @@ def load_live(transformer: Any, folder: Path) -> "PeftModel":
             f"{len(there.intersection(layers))} of them here): use the profile it was trained with."
         )
     model = get_peft_model(transformer, config, adapter_name=ADAPTER_NAME)
-    saved = load_file(folder / STATE)
+    saved = load_file(live_state(folder))
     with torch.no_grad():
         for name, p in parameters(model).items():
             p.copy_(saved[name])

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _FLUSH_SECONDS = 10.0  # at most so old is what a person sees
 
 
-class Journal:
+class EventWriter:
     """Writes event files of one training; after a resume they go on where the checkpoint was taken.
 
     TensorBoard is told to forget all steps after `done_step`, those that a killed run wrote after its last checkpoint,

@@ -1,0 +1,121 @@
+"""The command line as one program: every command under its name, in the order in which `--help` shows them."""
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from artmaster_pipeline.cli import drawing, evaluating, lineage, machine, painters, publishing, running
+from artmaster_pipeline.cli.options import HomeOption
+from artmaster_pipeline.errors import ArtMasterError, Interrupted
+from artmaster_pipeline.faults import in_product_words, report_fault
+from artmaster_pipeline.settings import Home
+from artmaster_pipeline.terminal import ReaderGone, err, guard_streams
+
+_READER_GONE = 141  # what shells give a program that a closed pipe ended
+
+
+class _Commands(TyperGroup):
+    """The commands, whose errors leave in the product's words."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override] # typer's own context, by its public name
+        with in_product_words(_root):
+            return super().invoke(ctx)
+
+
+def _root() -> Path | None:
+    """The data home, where one can be told."""
+    try:
+        return Home.find().root
+    except OSError:  # the working folder is gone
+        return None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="From a painter's scans to a style adapter for FLUX.1-dev, and proof of which artworks are in it.",
+)
+for _command in (
+    running.demo,
+    running.run,
+    running.train,
+    evaluating.evaluate,
+    evaluating.gate,
+    drawing.generate,
+    drawing.export,
+    publishing.publish,
+    publishing.verify,
+    machine.doctor,
+    machine.ui,
+):
+    app.command()(_command)
+
+_painters = typer.Typer(no_args_is_help=True, help="The painters of the data home.")
+_painters.command("add")(painters.painters_add)
+_painters.command("list")(painters.painters_list)
+app.add_typer(_painters, name="painters")
+
+_lineage = typer.Typer(no_args_is_help=True, help="Which artworks fed which adapter, and where an artwork has gone.")
+_lineage.command("adapter")(lineage.lineage_adapter)
+_lineage.command("artwork")(lineage.lineage_artwork)
+app.add_typer(_lineage, name="lineage")
+
+_base = typer.Typer(no_args_is_help=True, help="The embedded base model, the miniature.")
+_base.command("train")(machine.base_train)
+app.add_typer(_base, name="base")
+
+
+@app.callback()
+def _everywhere(home: HomeOption = None) -> None:
+    if home is not None:
+        os.environ["ARTMASTER_HOME"] = str(home.expanduser().resolve())
+
+
+def main() -> None:
+    """Run the command line: one message for whatever goes wrong, and its exit code."""
+    guard_streams()
+    code = _answered()
+    with suppress(OSError):
+        sys.stdout.flush()
+    sys.exit(code)
+
+
+def _answered() -> int:
+    try:
+        code = app(standalone_mode=False) or 0
+    except ReaderGone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered goes nowhere
+        return _READER_GONE
+    except (KeyboardInterrupt, typer.Abort):
+        code = Interrupted.exit_code
+    except ArtMasterError as error:
+        return _say(error, error.exit_code)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # how typer says that a command was used wrongly
+            return _say_usage(error)
+        return _say(report_fault(error, (_root() or Path.cwd()) / ".cache" / "faults"), 1)
+    if code == Interrupted.exit_code:  # typer makes this of Ctrl+C
+        return _say(Interrupted(), code)
+    return code if isinstance(code, int) else 0
+
+
+def _say(message: object, code: int) -> int:
+    with suppress(ReaderGone, ArtMasterError):  # stderr may be what is broken
+        err.say(("artmaster:", "bold red"), f" {message}")
+    return code
+
+
+def _say_usage(error: Any) -> int:
+    context = getattr(error, "ctx", None)
+    name = context.command_path if context else "artmaster"
+    if context and type(error).__name__ == "NoArgsIsHelpError":
+        context.get_help()  # rich prints it
+        return int(error.exit_code)
+    return _say(f"{error.format_message()} (see: {name} --help)", int(error.exit_code))

@@ -1,0 +1,78 @@
+"""`artmaster generate` and `export`: pictures in a painter's hand, and the adapter as a file for other programs."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from artmaster_pipeline.cli.options import HomeOption, PainterArgument
+from artmaster_pipeline.cli.printing import short
+from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.progress import terminal_progress
+from artmaster_pipeline.settings import Home, painter_profile
+from artmaster_pipeline.terminal import out
+
+
+def generate(
+    painter: PainterArgument,
+    prompt: Annotated[str, typer.Argument(help="What the picture shows; the trigger word is added.")],
+    n: Annotated[int, typer.Option("-n", min=1, help="How many pictures.")] = 1,
+    seed: Annotated[int, typer.Option(help="The first picture's seed; the next ones count up.")] = 0,
+    adapter: Annotated[str | None, typer.Option(help="An adapter's id (default: the painter's current one).")] = None,
+    size: Annotated[str, typer.Option(help="512x512 or 512x768.")] = "512x512",
+    enlarge: Annotated[bool, typer.Option(help="Enlarge each picture with the profile's network.")] = False,
+    destination: Annotated[Path, typer.Option("--out", help="Where the pictures go.")] = Path(),
+    home: HomeOption = None,
+) -> None:
+    """Draw pictures in the painter's style."""
+    from artmaster_pipeline.generation import generate as draw
+
+    place = Home.find(home)
+    paths = draw(
+        place,
+        painter,
+        painter_profile(place, painter),
+        prompt,
+        n,
+        seed,
+        adapter_id=adapter,
+        out=destination,
+        enlarge=enlarge,
+        size=_size(size),
+        progress=terminal_progress(),
+    )
+    for path in paths:
+        out.say(str(path))
+
+
+def export(
+    painter: PainterArgument,
+    file_format: Annotated[
+        Literal["diffusers", "kohya"],
+        typer.Option("--format", help="diffusers, or kohya for ComfyUI, Forge and sd-scripts."),
+    ],
+    adapter: Annotated[str | None, typer.Option(help="An adapter's id (default: the painter's current one).")] = None,
+    destination: Annotated[
+        Path | None,
+        typer.Option("--out", help="The file, or its folder (default: PAINTER-ID-FORMAT.safetensors, here)."),
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Write an adapter as one file that other programs open."""
+    from artmaster_pipeline.adapters.exporting import export_adapter
+
+    done = export_adapter(Home.find(home), painter, file_format, adapter, destination)
+    out.say(f"{short(done.file)} ({done.file.stat().st_size / 1e6:.1f} MB)")
+    out.say(f"Adapter {done.adapter.id} of {painter}, for {done.adapter.base_model}.")
+    out.say("Trigger word, to be said in the prompt: ", (done.adapter.trigger, "bold"))
+    for hint in done.hints:
+        out.say(f"  {hint}")
+
+
+def _size(text: str) -> tuple[int, int]:
+    from artmaster_pipeline.settings import CROP_SIZES
+
+    sizes = {f"{width}x{height}": (width, height) for width, height in CROP_SIZES}
+    if text not in sizes:
+        raise WrongUse(f"--size {text}: choose one of {', '.join(sizes)}.")
+    return sizes[text]

@@ -1,0 +1,141 @@
+"""`artmaster evaluate` and `gate`: measuring an adapter, and the verdict on it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from artmaster_pipeline.cli.options import HomeOption, JsonOption, PainterArgument
+from artmaster_pipeline.cli.printing import print_json, print_table, short
+from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.progress import terminal_progress
+from artmaster_pipeline.settings import Home, painter_profile
+from artmaster_pipeline.terminal import out
+
+if TYPE_CHECKING:
+    from artmaster_pipeline.records import Verdict
+
+
+def evaluate(
+    painter: PainterArgument,
+    adapter: Annotated[str | None, typer.Option(help="An adapter's id (default: the painter's current one).")] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Another adapter's id: both on the same prompts and seeds, picture by picture.")
+    ] = None,
+    strengths: Annotated[
+        str | None, typer.Option(help="A further grid with the adapter at these strengths, for example 0,0.5,1,1.25.")
+    ] = None,
+    checkpoints: Annotated[
+        bool, typer.Option("--checkpoints", help="A further grid with the adapter as it was earlier in the training.")
+    ] = False,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Measure an adapter against its base, the held-out works and, if asked, another adapter; writes a report."""
+    from artmaster_pipeline.adapters import find_adapter
+    from artmaster_pipeline.evaluation import Asked
+    from artmaster_pipeline.evaluation import evaluate as measure
+
+    place = Home.find(home)
+    profile = painter_profile(place, painter)
+    asked = Asked(_strengths(strengths), checkpoints, against)
+    found = find_adapter(place, painter, profile, adapter)
+    with _evaluation_versioned(place, painter):
+        done = measure(place, found, profile, asked, terminal_progress())
+    if json:
+        contest = {"against": done.contest.as_json()} if done.contest else {}
+        print_json({"panel": done.panel, "verdict": done.verdict.model_dump(mode="json"), **contest})
+        return
+    _print_axes("The painter's hand (0: as the base, 1: as the painter's own works)", done.panel["axes"], "score")
+    if done.contest:
+        title = f"Nearer to the held-out works than adapter {done.contest.champion_id} by"
+        _print_axes(title, done.contest.axes, "gain")
+        if done.contest.why_not:
+            out.say(f"Not compared with {done.contest.champion_id}: {done.contest.why_not}.")
+    out.say(done.panel["reading"])
+    print_verdict(done.verdict)
+    for grid in done.grids:
+        out.say(f"Grid: {short(grid)}")
+    out.say(f"Report: {short(done.report)}")
+
+
+def gate(
+    painter: PainterArgument,
+    adapter: Annotated[str | None, typer.Option(help="An adapter's id (default: the painter's current one).")] = None,
+    publish: Annotated[bool, typer.Option("--publish", help="Let it be published, whatever its figures.")] = False,
+    reject: Annotated[bool, typer.Option("--reject", help="Keep it from being published.")] = False,
+    reason: Annotated[str, typer.Option(help="Why; it is kept with the verdict.")] = "",
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """The verdict on an adapter; with --publish or --reject a person's decision in its place, with its reason."""
+    from artmaster_pipeline.adapters import find_adapter
+    from artmaster_pipeline.evaluation import Asked, decide, verdict_on
+    from artmaster_pipeline.evaluation import evaluate as measure
+
+    if publish and reject:
+        raise WrongUse("--publish and --reject cannot both be meant: choose one.")
+    place = Home.find(home)
+    profile = painter_profile(place, painter)
+    found = find_adapter(place, painter, profile, adapter)
+    if publish or reject:
+        with _evaluation_versioned(place, painter):
+            decide(place, painter, found.id, "publish" if publish else "reject", reason)
+            verdict = measure(place, found, profile, Asked(), terminal_progress()).verdict
+    else:
+        verdict = verdict_on(place, painter, found.id)
+    if json:
+        print_json(verdict.model_dump(mode="json"))
+        return
+    print_verdict(verdict)
+    if publish:
+        out.say(f"Next: artmaster run {painter}")
+
+
+def print_verdict(verdict: "Verdict") -> None:
+    """Say whether an adapter's pictures may be published, who decided, and why."""
+    said = "may be published" if verdict.publish else "not published"
+    by = ", by a person's decision" if verdict.by == "person" else ""
+    out.say(f"Adapter {verdict.adapter_id}: ", (said, "bold"), f"{by}.")
+    for reason in verdict.reasons:
+        out.say(f"  - {reason}")
+
+
+@contextmanager
+def _evaluation_versioned(home: Home, painter: str) -> Iterator[None]:
+    """What is added to a painter's evaluations is committed where they were clean, so that nothing becomes stale."""
+    from artmaster_pipeline import versioning
+
+    clean = "evaluation_grid" not in versioning.stale_stages(home, painter)
+    yield
+    if clean:
+        versioning.commit_stage(home, "evaluation_grid", painter)
+
+
+def _print_axes(title: str, axes: dict[str, Any], figure: str) -> None:
+    from artmaster_pipeline.evaluation.axes.components import AXES
+
+    def shown(value: float | None) -> str:
+        return "-" if value is None else f"{value:.3f}"
+
+    rows = [
+        {
+            "axis": axis,
+            figure: shown(of[figure]),
+            "95 % interval": " to ".join(shown(end) for end in of[f"{figure}_interval"]),
+            "p": shown(of["p"]),
+        }
+        for axis, of in sorted(axes.items(), key=lambda row: AXES.index(row[0]))
+    ]
+    print_table(title, rows)
+
+
+def _strengths(text: str | None) -> tuple[float, ...]:
+    try:
+        found = tuple(float(part) for part in (text or "").split(",") if part.strip())
+    except ValueError as error:
+        raise WrongUse(f"--strengths {text}: give numbers with commas between them, for example 0,0.5,1.") from error
+    if any(not 0 <= strength <= 2 for strength in found):
+        raise WrongUse(f"--strengths {text}: a strength is between 0 (the base model) and 2.")
+    return found

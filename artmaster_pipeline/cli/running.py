@@ -1,0 +1,121 @@
+"""`artmaster demo`, `run` and `train`: making what is stale, and saying what came of it."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from artmaster_pipeline.cli.evaluating import print_verdict
+from artmaster_pipeline.cli.options import HomeOption, JsonOption, PainterArgument
+from artmaster_pipeline.cli.printing import print_json, print_table, short
+from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.progress import terminal_progress
+from artmaster_pipeline.settings import STAGES, Home, Stage, load_painter, load_profile, painter_profile
+from artmaster_pipeline.terminal import out
+
+
+def demo(home: HomeOption = None) -> None:
+    """The whole chain on a procedural sample painter, in a data home of its own (default: .demo/)."""
+    from artmaster_pipeline.sample_painters.demo import DEMO_HOME, prepare_demo
+
+    place = Home.find(home or DEMO_HOME)
+    painter = prepare_demo(place, terminal_progress())
+    run_and_report(place, painter)
+    flag = f"--home {short(place.root)}"
+    if not shutil.which("artmaster"):
+        activate = Path(sys.executable).with_name("activate")
+        out.say()
+        out.say(("First", "bold"), f"         source {short(activate)}", end="")
+    out.say()
+    out.say(("See it", "bold"), f"        {place.gallery(painter) / 'index.html'}  (open it in a browser)")
+    out.say(("Dagster UI", "bold"), f"    artmaster ui {flag}")
+    out.say(("Try next", "bold"), f'      artmaster generate {painter} "a pavilion above the mist" {flag}')
+    out.say("              artmaster painters add my-painter FOLDER_OF_SCANS && artmaster run my-painter")
+
+
+def run(
+    painter: PainterArgument,
+    profile: Annotated[
+        str | None, typer.Option(help="miniature, flux-dev or flux-dev-24gb; becomes the painter's profile.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help=f"Stop after this stage: {', '.join(STAGES)}.")] = None,
+    only: Annotated[str | None, typer.Option(help="Make this one stage, whether it is stale or not.")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Make what is stale, from the scans to the gallery. Can be stopped and run again at any moment."""
+    place = Home.find(home)
+    run_and_report(place, painter, profile=profile, until=_stage(until), only=_stage(only))
+
+
+def train(painter: PainterArgument, home: HomeOption = None, json: JsonOption = False) -> None:
+    """Train the painter's adapter and nothing else; under `accelerate launch` on several GPUs at once."""
+    from artmaster_pipeline.evaluation import validation_panel
+    from artmaster_pipeline.training import train_adapter
+
+    place = Home.find(home)
+    done = train_adapter(place, painter, painter_profile(place, painter), terminal_progress(), validation_panel)
+    (adapter,) = done.records
+    if json:
+        print_json(adapter.model_dump(mode="json"))
+        return
+    said = "trained" if done.made else "already there"
+    out.say(f"Adapter {adapter.id} of {painter}: {said}, {adapter.steps} steps, weights of step {adapter.step}.")
+    out.say(short(place.root / adapter.path))
+    out.say(f"Next: artmaster run {painter}")
+
+
+def run_and_report(
+    home: Home, painter: str, *, profile: str | None = None, until: Stage | None = None, only: Stage | None = None
+) -> None:
+    """Run the painter's stages, then say what was made, what was left out, and what the gate decided."""
+    if profile:
+        load_profile(profile, home)
+    load_painter(home, painter)
+    from artmaster_pipeline.orchestration.run import run_painter
+
+    report = run_painter(home, painter, profile=profile, until=until, only=only)
+    if not report.made and not report.refused:
+        out.say(f"{painter}: everything is up to date, nothing was made.")
+        return
+    if report.made:
+        out.say(f"{painter}: made {', '.join(report.made)}.")
+    if report.current and not only:
+        out.say(f"Already current: {', '.join(report.current)}.")
+    _print_quarantine(home, painter)
+    page = home.gallery(painter) / "index.html"
+    if "evaluation_grid" in report.made and not report.refused:
+        from artmaster_pipeline.evaluation import current_verdict
+
+        out.say(f"Report: {short(current_verdict(home, painter)[1])}")
+    if "sample_gallery" in report.made:
+        out.say(f"Gallery: {page}")
+    if report.refused:
+        verdict, where = report.refused
+        print_verdict(verdict)
+        out.say(f"Report: {short(where)}")
+        stays = f"The gallery of the adapter before stays: {page}" if page.exists() else "No gallery was published."
+        out.say(stays)
+        out.say(f"To overrule: artmaster gate {painter} --adapter {verdict.adapter_id} --publish --reason TEXT")
+
+
+def _print_quarantine(home: Home, painter: str) -> None:
+    from artmaster_pipeline.records import QUARANTINE, Quarantined, read_manifest
+
+    left_out = [
+        entry
+        for folder in (home.register(painter), home.crops(painter))
+        for entry in read_manifest(folder / QUARANTINE, Quarantined)
+    ]
+    rows = [{"file": entry.path, "reason": entry.reason, "way out": entry.remedy} for entry in left_out]
+    print_table(f"Left out: {len(rows)} files", rows)
+
+
+def _stage(name: str | None) -> Stage | None:
+    for stage in STAGES:
+        if name == stage:
+            return stage
+    if name is None:
+        return None
+    raise WrongUse(f"There is no stage {name!r}. The stages are: {', '.join(STAGES)}.")
