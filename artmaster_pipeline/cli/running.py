@@ -93,7 +93,7 @@ def run_and_report(
         out.say(f"Gallery: {page}")
     if report.refused:
         verdict, where = report.refused
-        print_verdict(verdict)
+        print_verdict(painter, verdict)
         out.say(f"Report: {short(where)}")
         stays = f"The gallery of the adapter before stays: {page}" if page.exists() else "No gallery was published."
         out.say(stays)

@@ -1,4 +1,4 @@
-"""How an adapter was judged, as the pages tell it: read from the evaluation's panel.json and verdict.json."""
+"""How an adapter was judged, as the pages tell it: read from the evaluation's panel.json and its verdicts."""
 
 import json
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from artmaster_pipeline.errors import ArtMasterError
-from artmaster_pipeline.records import PANEL, VERDICT, Verdict
+from artmaster_pipeline.evaluation.verdicts import last_verdict
+from artmaster_pipeline.records import PANEL, Verdict
 
 AXES = ("tone", "brushwork", "composition", "style")  # in the order of the page; the words for them are the site's
 _LEFT, _RIGHT = -0.25, 1.25  # the ends of the scale that scores are drawn on
@@ -67,7 +68,7 @@ def read_judgement(evaluated: Path) -> Judgement:
     Raises ArtMasterError, naming the file and the field, where panel.json is missing or one of the two cannot be read.
     """
     panel = _read(evaluated / PANEL, _Panel)
-    verdict = _read(evaluated / VERDICT, Verdict) if (evaluated / VERDICT).is_file() else None
+    verdict = last_verdict(evaluated)
     axes = (_axis(name, panel.axes[name]) for name in sorted(panel.axes, key=_axis_order))
     copies = panel.memorisation
     prompts = panel.counts.get("prompts")
