@@ -76,14 +76,16 @@ def in_words(error: BaseException, root: Path | None = None) -> ArtMasterError |
     Causes are looked at, too: what Dagster, SQLAlchemy or DVC wrap. `root` is the data home, for the disk's name.
     """
     chain = list(_causes(error))
+    own = next((link for link in chain if isinstance(link, ArtMasterError)), None)
+    if own and _FULL.search(str(own)):
+        return own
     for link in chain:
-        if isinstance(link, ArtMasterError):
-            return link
+        if _says_full(link):  # whoever wrapped it speaks of its own part only
+            return disk_full(_file_of(link), root)
+    if own:
+        return own
     if any(isinstance(link, KeyboardInterrupt) or _is(link, "DagsterExecutionInterruptedError") for link in chain):
         return Interrupted()
-    for link in chain:
-        if _says_full(link):
-            return disk_full(_file_of(link), root)
     for link in chain:
         for known in _KINDS:
             if told := known(link, root):
@@ -113,8 +115,8 @@ def disk_full(path: Path | None = None, root: Path | None = None, needed: int | 
     if entries and entries.f_files and not entries.f_favail:
         wanted = ", but it can hold no more files"
     return ArtMasterError(
-        f"The disk that holds {place} is full: {_size(usage.free)} of {_size(usage.total)} are free{wanted}. Make room "
-        f"there, or choose a place on another disk, {_AGAIN}, and nothing half-written is left."
+        f"No space left on device: the disk that holds {place} has {_size(usage.free)} of {_size(usage.total)} "
+        f"free{wanted}. Make room there, or choose a place on another disk, {_AGAIN}, and nothing half-written is left."
     )
 
 

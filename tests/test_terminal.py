@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from artmaster_pipeline.cli.serving import without_traces
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.terminal import Screen, _GuardedStream, plain, plain_json
 
@@ -125,3 +126,18 @@ def test_lines_of_a_log_are_one_line_each() -> None:
     said: list[str] = []
     Progress(said.append).say("a\nb \x1b[2J")
     assert said == ["a\\nb \\x1b[2J"]
+
+
+def test_a_servers_tracebacks_stay_in_its_log() -> None:
+    said = [
+        "serving",
+        "Traceback (most recent call last):",
+        '  File "x.py", line 1',
+        "    boom",
+        "OSError: [Errno 28] No space left on device",
+        "",
+        "Stack Trace:",
+        "  File x",
+        "after",
+    ]
+    assert list(without_traces(said)) == ["serving", "OSError: [Errno 28] No space left on device", "", "after"]

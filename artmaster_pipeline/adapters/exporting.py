@@ -15,7 +15,7 @@ from artmaster_pipeline.adapters.finding import find_adapter, folder_of
 from artmaster_pipeline.adapters.folder import LORA
 from artmaster_pipeline.adapters.folding import PREFIX
 from artmaster_pipeline.errors import BadInput, WrongUse
-from artmaster_pipeline.files import sha256_of, writing
+from artmaster_pipeline.files import check_folder, sha256_of, writing
 from artmaster_pipeline.records import Adapter
 from artmaster_pipeline.settings import CROP_SIZES, Home, load_painter
 
@@ -91,6 +91,11 @@ def export_adapter(
     folded = _read(folder_of(home, adapter) / LORA, adapter)
     tensors = to_kohya(folded) if file_format == "kohya" else folded
     title = f"{load_painter(home, painter).name}, adapter {adapter.id}"
+    check_folder(target.parent)
+    if target.is_symlink() and not target.exists():
+        raise WrongUse(
+            f"{target} is a link to something that is not there: name another file with --out, or remove it."
+        )
     with writing(target) as temporary:
         _save(tensors, _metadata(adapter, file_format, title), temporary)
         if target.exists() and sha256_of(target) != sha256_of(temporary):

@@ -9,8 +9,18 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from artmaster_pipeline.cli import drawing, evaluating, lineage, machine, painters, publishing, running
-from artmaster_pipeline.cli.options import HomeOption
+from artmaster_pipeline.cli import (
+    drawing,
+    evaluating,
+    keeping,
+    lineage,
+    machine,
+    painters,
+    publishing,
+    running,
+    serving,
+)
+from artmaster_pipeline.cli.options import HomeOption, given
 from artmaster_pipeline.errors import ArtMasterError, Interrupted
 from artmaster_pipeline.faults import in_product_words, report_fault
 from artmaster_pipeline.settings import Home
@@ -23,6 +33,7 @@ class _Commands(TyperGroup):
     """The commands, whose errors leave in the product's words."""
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override] # typer's own context, by its public name
+        given.home = None
         with in_product_words(_root):
             return super().invoke(ctx)
 
@@ -30,7 +41,7 @@ class _Commands(TyperGroup):
 def _root() -> Path | None:
     """The data home, where one can be told."""
     try:
-        return Home.find().root
+        return Home.find(given.home).root
     except OSError:  # the working folder is gone
         return None
 
@@ -53,13 +64,14 @@ for _command in (
     publishing.publish,
     publishing.verify,
     machine.doctor,
-    machine.ui,
+    serving.ui,
 ):
     app.command()(_command)
 
 _painters = typer.Typer(no_args_is_help=True, help="The painters of the data home.")
 _painters.command("add")(painters.painters_add)
 _painters.command("list")(painters.painters_list)
+_painters.command("settings")(keeping.painters_settings)
 app.add_typer(_painters, name="painters")
 
 _lineage = typer.Typer(no_args_is_help=True, help="Which artworks fed which adapter, and where an artwork has gone.")

@@ -1,7 +1,5 @@
-"""`artmaster doctor`, `ui` and `base`: what this machine can run, Dagster's pages, and the embedded base model."""
+"""`artmaster doctor` and `base`: what this machine can run, and the embedded base model."""
 
-import os
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -46,18 +44,6 @@ def doctor(
     out.say(f"Ready here: {', '.join(ready) or 'none'}.")
     if profile and not ready:
         raise typer.Exit(1)
-
-
-def ui(port: Annotated[int, typer.Option(help="The port on localhost.")] = 3000, home: HomeOption = None) -> None:
-    """The Dagster UI of a data home, on localhost, with the daemon that runs sensors and schedules."""
-    from artmaster_pipeline.orchestration.instance import prepare_dagster_home
-
-    place = Home.find(home)
-    prepare_dagster_home(place)
-    out.say(f"Dagster UI of {place.root}: http://127.0.0.1:{port}  (Ctrl+C ends it)")
-    program = Path(sys.executable).with_name("dagster")
-    command = [str(program), "dev", "-m", "artmaster_pipeline.definitions", "-h", "127.0.0.1", "-p", str(port)]
-    os.execv(program, command)  # noqa: S606 - this process becomes the server
 
 
 def base_train(

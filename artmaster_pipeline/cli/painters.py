@@ -30,8 +30,12 @@ def painters_add(
         f"{len(added.refused)} refused."
     )
     print_table("Refused", [{"file": q.path, "reason": q.reason, "way out": q.remedy} for q in added.refused])
-    for line in added.ignored_summary():
+    rows = [{"file": q.path, "what": q.reason, "way out": q.remedy} for q in added.faults]
+    print_table("Not taken from tables and captions", rows)
+    for line in (*added.notes, *added.ignored_summary()):
         out.say(line, style="dim")
+    if not added.all_descriptions_taken:
+        raise typer.Exit(1)
     out.say(f"Next: artmaster run {slug}")
 
 

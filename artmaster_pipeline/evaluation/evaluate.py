@@ -20,6 +20,7 @@ from artmaster_pipeline.evaluation.rows import Row, choose_rows
 from artmaster_pipeline.evaluation.samples import EXTRA, SAMPLES, fill_cells
 from artmaster_pipeline.evaluation.verdicts import append_verdict, last_decision, last_verdict
 from artmaster_pipeline.files import clear_partials
+from artmaster_pipeline.locks import one_at_a_time
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import (
     MANIFEST,
@@ -32,6 +33,7 @@ from artmaster_pipeline.records import (
     read_manifest,
     write_manifest,
 )
+from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import Home, Profile, load_painter
 
 STRENGTHS_GRID, CHECKPOINTS_GRID, CONTEST_GRID = "grid-strengths.png", "grid-checkpoints.png", "grid-against-{}.png"
@@ -60,12 +62,13 @@ class Evaluation:
     grids: tuple[Path, ...] = field(default=())
 
 
+@one_at_a_time
 def evaluate_adapter(home: Home, painter: str, profile: Profile, progress: Progress = SILENT) -> Outcome[Sample]:
     """Evaluate the painter's current adapter and give its pictures' records.
 
     Writes evaluation/<painter>/<adapter id>/ with samples/, grid.png, grid.jpg, panel.json, report.html, and adds to
     verdicts.jsonl. The base's pictures are drawn once for all adapters that share prompts and seeds. Raises
-    ArtMasterError where there is no adapter yet and WrongUse where the adapter is of another base model than the profile's.
+    ArtMasterError where there is no adapter yet and WrongUse where it is of another base model than the profile's.
     """
     folder = home.evaluation(painter)
     adapter = find_adapter(home, painter, profile)
@@ -77,6 +80,8 @@ def evaluate_adapter(home: Home, painter: str, profile: Profile, progress: Progr
     return Outcome(records, folder / MANIFEST, done.made, len(records) - done.made, figures=figures)
 
 
+@one_at_a_time
+@session()
 def evaluate(home: Home, adapter: Adapter, profile: Profile, asked: Asked, progress: Progress = SILENT) -> Evaluation:
     """Draw, measure and judge one adapter, current or not, and what else was `asked` for; writes all its files."""
     painter = adapter.painter
