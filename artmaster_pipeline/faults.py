@@ -210,13 +210,13 @@ def _of_databases(error: BaseException, root: Path | None) -> ArtMasterError | N
     if not _is_from(error, _DATABASE):
         return None
     place = root / ".dagster" if root else "Dagster's storage"
-    text = _first_line(error).lower()
+    text = _first_line(getattr(error, "orig", None) or error).lower()
     if "locked" in text:
         return ArtMasterError(f"{place}: another process writes in it. Wait for it to end, {_AGAIN}.")
     if "malformed" in text or "not a database" in text or "no such table" in text:
         return ArtMasterError(
-            f"{place}: Dagster's record of runs is damaged ({text}). Move that folder away, {_AGAIN}: only the history "
-            "of runs is in it, and it is begun anew."
+            f"{place}: Dagster's record of runs is damaged ({text}). Move that folder away: only the "
+            f"history of runs is in it, and a new one is begun. Then run the same command again."
         )
     return ArtMasterError(
         f"{place}: Dagster's record of runs cannot be written or read ({text}). See that the folder is there, that "
@@ -309,7 +309,7 @@ def _is_from(error: BaseException, packages: tuple[str, ...]) -> bool:
 def _first_line(error: BaseException) -> str:
     """An error's own words as one short sentence without its full stop."""
     words = " ".join((str(error) or type(error).__name__).split())
-    return (words[:300] + "..." if len(words) > 300 else words).rstrip(".")
+    return f"{words[:300]} ..." if len(words) > 300 else words.rstrip(".")
 
 
 def _size(count: int) -> str:

@@ -27,9 +27,15 @@ class Home:
 
     @classmethod
     def find(cls, chosen: Path | None = None) -> "Home":
-        """`chosen`, else `$ARTMASTER_HOME`, else `assets_data/` below the working directory; always absolute."""
+        """`chosen`, else `$ARTMASTER_HOME`, else `assets_data/` below the working directory; always absolute.
+
+        Raises WrongUse where that is a file.
+        """
         root = chosen or Path(os.environ.get("ARTMASTER_HOME") or DEFAULT_HOME)
-        return cls(root.expanduser().resolve())
+        root = root.expanduser().resolve()
+        if root.exists() and not root.is_dir():
+            raise WrongUse(f"{root} is a file: a data home is a folder. Name another with --home or ARTMASTER_HOME.")
+        return cls(root)
 
     def scans(self, painter: str) -> Path:
         """What the user put there, with painter.yaml, sidecar .txt files and an optional artworks.csv."""

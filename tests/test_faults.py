@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from artmaster_pipeline.errors import ArtMasterError, Interrupted, WrongUse
 from artmaster_pipeline.faults import disk_full, in_product_words, in_words
 from artmaster_pipeline.files import check_folder
+from artmaster_pipeline.scans import add_scans
 from artmaster_pipeline.settings import Home
 
 REPOSITORY = Path(__file__).parents[1]
@@ -349,3 +350,60 @@ def test_a_second_ui_of_a_home_is_refused(tmp_path: Path) -> None:
         done = artmaster("ui", "--port", "38521", "--home", str(tmp_path))
     assert done.returncode == 1
     assert "Another `artmaster ui`" in done.stderr
+
+
+MEANWHILE = {
+    "the painter's scans": "shutil.rmtree(home.root / 'scans' / 'x')",
+    "the stage's folder": "shutil.rmtree(home.root / 'register')",
+    "the data home": "shutil.rmtree(home.root)",
+    "Dagster's storage": "shutil.rmtree(home.dagster)",
+    "the working folder": "os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')",
+    "the partition": (
+        "from artmaster_pipeline.orchestration.instance import open_instance\n"
+        "            with open_instance(home) as instance: instance.delete_dynamic_partition('painter', 'x')"
+    ),
+}
+
+
+@pytest.mark.parametrize("what", MEANWHILE)
+def test_what_is_taken_away_while_a_run_decodes_is_one_message(what: str, tmp_path: Path, archive: Path) -> None:
+    home = tmp_path / "home"
+    add_scans(Home(home), "x", archive)
+    program = f"""
+import os, shutil, sys
+from contextlib import contextmanager
+from pathlib import Path
+from artmaster_pipeline import progress
+from artmaster_pipeline.settings import Home
+whole, home, done = progress.Progress.task, Home(Path({str(home)!r})), []
+
+@contextmanager
+def task(self, description, total, before=0):
+    with whole(self, description, total, before) as advance:
+        if description.startswith("Decoding") and not done:
+            done.append(1)
+            {MEANWHILE[what]}
+        yield advance
+
+progress.Progress.task = task
+from artmaster_pipeline.cli import main
+sys.argv = ["artmaster", "run", "x", "--until", "raw_scans", "--home", {str(home)!r}]
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+    assert "Traceback" not in done.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith("artmaster:")]
+    if done.returncode:
+        assert len(said) == 1, done.stderr
+        assert "a fault of ArtMaster" not in said[0], said
+    if what in ("the data home", "the partition"):
+        add_scans(Home(home), "x", archive)
+        done = artmaster("run", "x", "--until", "raw_scans", "--home", str(home))
+        assert done.returncode == 0, done.stderr

@@ -155,7 +155,8 @@ def _check_room(listing: Listing, target: Path) -> None:
             size, place = picture.path.stat().st_size, target / picture.relative
             needed += 0 if place.is_file() and place.stat().st_size == size else size
     home = next(folder for folder in (target, *target.parents) if folder.is_dir())
-    if needed > shutil.disk_usage(home).free:
+    usage = shutil.disk_usage(home)
+    if needed > usage.free and usage.total:  # some network drives do not say how large they are
         raise disk_full(home, needed=needed)
 
 
