@@ -384,7 +384,7 @@ def test_the_panel_counts_what_it_measured_and_is_modest_about_few_pictures(eval
     tone = panel["axes"]["tone"]
     assert tone["ceiling"] < tone["result"] < tone["floor"]  # the archive's inks, the adapter's, pink
     assert set(tone["components"]) == {"colour", "palette", "lightness", "leading hues"}
-    assert "With 2 held-out works and 4 prompts this is a hint, not a proof." in panel["reading"]
+    assert "With 2 held-out works and 2 prompts (2 pictures of each) this is a hint, not a proof." in panel["summary"]
     figures = flat_figures(panel)
     assert figures["tone: score"] == tone["score"]
     assert all(isinstance(value, (int, float, str)) for value in figures.values())
@@ -407,14 +407,14 @@ def test_each_sample_is_shown_with_its_nearest_training_work(evaluated_once: Hom
 def test_a_panel_without_held_out_works_says_that_nothing_was_measured(home: Home, drawn: list) -> None:
     small_archive(home, works=2, held_out=0)
     outcome = evaluate_adapter(home, PAINTER, PROFILE)
-    assert "nobody can say whose hand this is" in outcome.figures["reading"]
+    assert "nobody can say whose hand this is" in outcome.figures["summary"]
     assert outcome.figures["may be published"] == "no"
     assert sum(sample.role == "row" for sample in outcome.records) == 6
 
 
 def test_one_held_out_work_is_too_few(home: Home, drawn: list) -> None:
     small_archive(home, works=4, held_out=1)
-    assert "Only 1 work was held out" in evaluate_adapter(home, PAINTER, PROFILE).figures["reading"]
+    assert "Only 1 work was held out" in evaluate_adapter(home, PAINTER, PROFILE).figures["summary"]
 
 
 def test_other_painters_of_the_house_are_compared_with(evaluated: Home) -> None:

@@ -9,9 +9,9 @@ import pytest
 from small_archive import PAINTER, add_adapter, quick_drawing, small_archive, small_profile
 
 from artmaster_pipeline.adapters import find_adapter
+from artmaster_pipeline.axes import AXES
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.evaluation import Asked, current_verdict, decide, evaluate, evaluate_adapter
-from artmaster_pipeline.evaluation.axes.components import AXES
 from artmaster_pipeline.evaluation.gate import judge
 from artmaster_pipeline.evaluation.panel.compare import Contest
 from artmaster_pipeline.records import MANIFEST, Adapter, AdapterSnapshot, Sample, Verdict, read_manifest

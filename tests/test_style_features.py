@@ -254,9 +254,9 @@ def test_the_hubs_view_of_style_follows_the_profile(networks: dict[str, str]) ->
         profile.model_copy(update={"evaluation": EvaluationSettings(**(networks | {"csd": csd}))})
         for csd in (networks["csd"], None)
     )
-    describe, components, name = hub_features.hub_lens(without)
+    describe, components, name = hub_features.hub_features(without)
     assert sorted(describe(list(noise(2)))) == sorted(component.name for component in components) == ["CLIP", "DINOv2"]
-    assert name != hub_features.hub_lens(with_csd)[2]
+    assert name != hub_features.hub_features(with_csd)[2]
 
 
 def test_every_prompt_is_scored_for_every_picture(networks: dict[str, str]) -> None:

@@ -53,18 +53,18 @@ def test_a_stage_of_other_noise_levels_is_no_divergence():
 
 def test_the_loss_on_validation_works_is_the_same_whenever_it_is_asked_and_moves_with_the_adapter():
     from artmaster_pipeline.settings import load_profile
-    from artmaster_pipeline.training.monitoring.watch import HeldOutLoss
+    from artmaster_pipeline.training.monitoring.watch import ValidationLoss
 
     ours = learner()
     profile = load_profile("miniature").model_copy(update={"training": ours.settings})
     from test_training_schedule import images
 
     pairs = list(zip(images(2, 1), batch(5, 3), strict=True))
-    measure = HeldOutLoss(pairs, profile)
+    measure = ValidationLoss(pairs, profile)
     before = measure(ours)
     assert measure(ours) == before
     assert set(before) == {"loss", *(f"loss at {s:g}" for s in ours.settings.validation.sigmas)}
-    again = HeldOutLoss(pairs[::-1], profile)(ours)
+    again = ValidationLoss(pairs[::-1], profile)(ours)
     assert again == pytest.approx(before, rel=1e-6)
     for step in range(1, 6):
         ours.step(step, 0, [batch()])

@@ -53,7 +53,7 @@ def evaluate(
         _print_axes(title, done.contest.axes, "gain")
         if done.contest.why_not:
             out.say(f"Not compared with {done.contest.champion_id}: {done.contest.why_not}.")
-    out.say(done.panel["reading"])
+    out.say(done.panel["summary"])
     print_verdict(painter, done.verdict)
     for grid in done.grids:
         out.say(f"Grid: {short(grid)}")
@@ -117,7 +117,7 @@ def _evaluation_versioned(home: Home, painter: str) -> Iterator[None]:
 
 
 def _print_axes(title: str, axes: dict[str, Any], figure: str) -> None:
-    from artmaster_pipeline.evaluation.axes.components import AXES
+    from artmaster_pipeline.axes import AXES
 
     def shown(value: float | None) -> str:
         return "-" if value is None else f"{value:.3f}"

@@ -107,7 +107,7 @@ def evaluate(home: Home, adapter: Adapter, profile: Profile, asked: Asked, progr
     write_manifest(folder / adapter.id / MANIFEST, samples)
     asked_for, against = _asked_grids(home, adapter, profile, asked, rows, samples, images, known, progress)
     report = write_report(home, adapter, profile, images, samples, panel, verdict, against)
-    progress.say(panel["reading"])
+    progress.say(panel["summary"])
     return Evaluation(adapter, samples, made, panel, verdict, report, against, asked_for)
 
 

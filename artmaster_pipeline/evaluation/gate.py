@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from artmaster_pipeline.evaluation.axes.components import AXES
+from artmaster_pipeline.axes import AXES, AXIS_WORDS
 from artmaster_pipeline.evaluation.panel.compare import Contest
-from artmaster_pipeline.evaluation.panel.reading import excludes_zero
+from artmaster_pipeline.evaluation.panel.summary import excludes_zero
 from artmaster_pipeline.records import Verdict
 from artmaster_pipeline.settings import GateSettings
-
-_NAMES = {"tone": "tone", "brushwork": "brushwork", "composition": "composition", "style": "whole style"}
 
 
 def judge(
@@ -87,7 +85,7 @@ def _copies(figures: dict[str, Any], most: int) -> _Trial:
 
 def _better(panel: dict[str, Any], axis: str) -> _Trial:
     figures = panel["axes"].get(axis)
-    name = _NAMES[axis].capitalize()
+    name = AXIS_WORDS[axis].capitalize()
     if figures is None:
         return _Trial(False, f"{name}: not measured, since too few works were held out of the training.")
     better = excludes_zero(figures["gain_interval"])
@@ -103,12 +101,12 @@ def _against(contest: Contest, axes: Sequence[str]) -> list[_Trial]:
 def _not_worse(contest: Contest, axis: str) -> _Trial:
     figures = contest.axes.get(axis)
     if figures is None or None in figures["gain_interval"]:
-        return _impossible(contest, "too few prompts or works to tell", f" in {_NAMES[axis]}")
+        return _impossible(contest, "too few prompts or works to tell", f" in {AXIS_WORDS[axis]}")
     worse = figures["gain_interval"][1] < 0
     said = "worse" if worse else "not worse"
     return _Trial(
         not worse,
-        f"{_NAMES[axis].capitalize()}: {said} than the published adapter {contest.champion_id} "
+        f"{AXIS_WORDS[axis].capitalize()}: {said} than the published adapter {contest.champion_id} "
         f"(difference {figures['gain']:.3f}, {_interval(figures['gain_interval'])}).",
     )
 

@@ -219,9 +219,9 @@ def _worlds(home: Path | None, painter: str | None) -> list[tuple[str, Points | 
 def _measured(home_folder: Path, painter: str) -> dict[str, tuple[np.ndarray, sets.Members]]:
     """By axis the distances between the pictures of the painter's current adapter, and which is which."""
     from artmaster_pipeline.adapters import find_adapter
-    from artmaster_pipeline.evaluation.axes.distances import look_at
+    from artmaster_pipeline.evaluation.axes.distances import pairwise_distances
     from artmaster_pipeline.evaluation.evaluate import works_of
-    from artmaster_pipeline.evaluation.panel.measure import one_per_work, seat
+    from artmaster_pipeline.evaluation.panel.measure import gather_pictures, one_per_work
     from artmaster_pipeline.records import MANIFEST, Sample, read_manifest
     from artmaster_pipeline.settings import Home, load_profile
 
@@ -230,11 +230,11 @@ def _measured(home_folder: Path, painter: str) -> dict[str, tuple[np.ndarray, se
     images, samples = works_of(home, adapter), read_manifest(home.evaluation(painter) / adapter.id / MANIFEST, Sample)
     samples = sorted(samples, key=lambda s: (s.column, s.seed))  # pairs in one order
     works = {part: one_per_work(image for image in images if image.split == part) for part in ("train", "held_out")}
-    sitting = seat(home, painter, works, {}, samples)
-    found = look_at(
-        home, profile, sitting.paths, sitting.members.train, works=sitting.works, revision=adapter.base_revision
+    pictures = gather_pictures(home, painter, works, {}, samples)
+    found = pairwise_distances(
+        home, profile, pictures.paths, pictures.members.train, works=pictures.works, revision=adapter.base_revision
     )
-    return {axis: (matrix, sitting.members) for axis, matrix in found.axes.items()}
+    return {axis: (matrix, pictures.members) for axis, matrix in found.axes.items()}
 
 
 def _distances(points: np.ndarray) -> np.ndarray:

@@ -27,7 +27,7 @@ from artmaster_pipeline.base_models.miniature.training_pictures import UNTAUGHT_
 from artmaster_pipeline.curation import crop_scans
 from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.evaluation.axes import sets
-from artmaster_pipeline.evaluation.axes.distances import look_at
+from artmaster_pipeline.evaluation.axes.distances import pairwise_distances
 from artmaster_pipeline.files import inside, write_text
 from artmaster_pipeline.generation import Drawing, draw_all
 from artmaster_pipeline.progress import Progress
@@ -144,9 +144,9 @@ def _draw(pipe: object, drawings: list[Drawing], folder: Path, progress: Progres
 def _rows(home: Home, painter: str, profile: Profile, parts: list[list[Path]], progress: Progress) -> list[str]:
     ends = np.cumsum([0, *(len(part) for part in parts)])
     members = sets.Members(*(np.arange(start, end) for start, end in itertools.pairwise(ends)))
-    looks = look_at(home, profile, [path for part in parts for path in part], members.train, progress)
+    distances = pairwise_distances(home, profile, [path for part in parts for path in part], members.train, progress)
     rows = []
-    for axis, matrix in looks.axes.items():
+    for axis, matrix in distances.axes.items():
         found = sets.compare(matrix, members)
         figures = " | ".join(f"{part.value:.3f}" for part in (found.floor, found.result, found.ceiling))
         gain = found.gain

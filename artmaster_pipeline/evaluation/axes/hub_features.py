@@ -101,7 +101,7 @@ COMPONENTS = tuple(
 )
 
 
-def hub_lens(
+def hub_features(
     profile: Profile, home: Home | None = None
 ) -> "tuple[Callable[[Sequence[np.ndarray]], dict[str, np.ndarray]], tuple[Component, ...], str]":
     """The profile's view of style: a function that describes pictures, its components, and a name of the networks."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from artmaster_pipeline.evaluation.axes import sets
-from artmaster_pipeline.evaluation.axes.distances import look_at
+from artmaster_pipeline.evaluation.axes.distances import pairwise_distances
 from artmaster_pipeline.evaluation.cells import Cell, Maker
 from artmaster_pipeline.evaluation.panel.measure import MIN_HELD_OUT, in_one_row, one_per_work
 from artmaster_pipeline.evaluation.samples import EXTRA, fill_cells
@@ -72,10 +72,10 @@ def compare_adapters(
     captions = tuple(image.caption for image in works["held_out"])
     members = sets.Members(**rows, prompts=prompts, captions=captions)
     of_painter = np.concatenate([members.train, members.held_out])
-    looks = look_at(
+    distances = pairwise_distances(
         home, profile, pictures, members.train, progress, works=of_painter, revision=challenger.base_revision
     )
-    axes = {str(axis): sets.compare(matrix, members).as_json() for axis, matrix in looks.axes.items()}
+    axes = {str(axis): sets.compare(matrix, members).as_json() for axis, matrix in distances.axes.items()}
     return Contest(champion.id, challenger.id, len(set(prompts)), axes), theirs
 
 

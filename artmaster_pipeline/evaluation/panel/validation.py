@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from artmaster_pipeline.evaluation import intervals
 from artmaster_pipeline.evaluation.axes import sets
-from artmaster_pipeline.evaluation.axes.distances import look_at
+from artmaster_pipeline.evaluation.axes.distances import pairwise_distances
 from artmaster_pipeline.evaluation.panel.adherence import (
     Fits,
     adherence,
@@ -80,7 +80,7 @@ class ValidationPanel:
             drawn = _write(Path(folder), model.draw(self._prompts, self._seeds))
             paths, rows = in_one_row({**self._works, "drawn": drawn})
             works = [row for part in self._works for row in rows[part]]
-            looks = look_at(
+            distances = pairwise_distances(
                 self._home,
                 self._profile,
                 paths,
@@ -90,7 +90,9 @@ class ValidationPanel:
             )
         prompts = np.arange(len(paths))
         prompts[rows["drawn"]] = len(paths) + intervals.labelled(self._prompts)  # pictures of one prompt are no pair
-        axes = {str(axis): sets.energy(m, rows["drawn"], rows["validate"], prompts) for axis, m in looks.axes.items()}
+        axes = {
+            str(axis): sets.energy(m, rows["drawn"], rows["validate"], prompts) for axis, m in distances.axes.items()
+        }
         if self._base_reading is None:
             self._base_reading = self._reading(model, adapted=False)
         lost = self._base_reading - self._reading(model, adapted=True) if self._far else 0.0
