@@ -288,3 +288,15 @@ def test_a_network_that_cannot_be_had_is_named_with_the_way_out(
         hub_features.describe(picture, clip, dinov2, Network(str(pickled)))
     with pytest.raises(MissingRequirement, match="not the tensors of CSD"):
         hub_features.describe(picture, clip, dinov2, clip)
+
+
+def test_no_figure_is_computed_in_tf32_whatever_the_process_did_before() -> None:
+    import torch
+
+    from artmaster_pipeline.evaluation.axes.vgg import load_vgg
+
+    network = load_vgg()
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    network.stages(np.zeros((1, 16, 16, 3), np.uint8))
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert not torch.backends.cudnn.allow_tf32

@@ -193,7 +193,7 @@ class Population:
 
 
 def sets_coverage(world: Points | Population, prompts: int, seeds: int, repetitions: int) -> dict[str, float]:
-    """How often the panel's intervals hold the truth, and how often p is below 0.05, by figure."""
+    """How often the panel's intervals hold the truth (no score holds it), and how often p is below 0.05, by figure."""
     dice = np.random.default_rng(2)
     hits: dict[str, list[bool]] = {name: [] for name in (*world.truth, "p below 0.05")}
     for _ in range(repetitions):
