@@ -1,12 +1,13 @@
 """What chance leaves open of a figure: the jackknife over clusters, with Student's t.
 
 Pictures that repeat a prompt are no independent witnesses, so the unit of chance is the cluster: all pictures of one
-prompt, or one work. Each cluster is left out once, and the figures without it tell how much hangs on it (Tukey 1958;
-Arvesen 1969, "Jackknifing U-statistics", https://doi.org/10.1214/aoms/1177697287). Where prompts and works both vary,
-the variances of the two add up, less that of what they do together, which both contain (the two-way random-effects
-analysis of variance, Searle, Casella and McCulloch 1992; Cameron, Gelbach and Miller 2011 for clusters). With few
-clusters the deviation is measured in few, so the bounds are Student's t and not the normal's, with the degrees of
-freedom of Satterthwaite (1946). For a mean over clusters of one size this is the t interval.
+prompt, with the work whose caption it is. Each cluster is left out once, and the figures without it tell how much hangs
+on it (Tukey 1958; Arvesen 1969, "Jackknifing U-statistics", https://doi.org/10.1214/aoms/1177697287). Where two samples
+vary, such as held-out works and training works, their variances add up, less that of what they do together, which both
+contain (the two-way random-effects analysis of variance, Searle, Casella and McCulloch 1992; Cameron, Gelbach and
+Miller 2011 for clusters). With few clusters the deviation is measured in few, so the bounds are Student's t and not the
+normal's, with the degrees of freedom of Satterthwaite (1946). For a mean over clusters of one size this is the t
+interval.
 
 Why no percentiles of a bootstrap: a mean drawn again never leaves the range of its clusters, and the range of four
 independent values holds their median 1 - 2 / 2^4 = 87.5 % of the time; no percentile, accelerated (BCa) or expanded,

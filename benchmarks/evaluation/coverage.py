@@ -4,10 +4,10 @@
 
 Three worlds: a mean over pictures that vary by prompt (standard deviation 1) and by seed (0.5), as a loss of adherence;
 sets of points, prompts and seeds of these deviations in eight dimensions, compared as the panel compares sets, so that
-gain, floor and ratios are the real statistics; and, with `--home`, the distances between an evaluated adapter's own
-pictures, from which prompts, pictures of each and works are drawn as from a population. Beside the product's interval
-stand those it could have used. With r repetitions the simulation's own error is sqrt(0.95 * 0.05 / r):
-0.2 % at 10,000 (the mean), 0.4 % at 2,500 (the sets).
+gain, floor and score are the real statistics; and, with `--home`, the distances between an evaluated adapter's own
+pictures, from which works, with pictures of their captions, are drawn as from a population. Beside the product's
+interval stand those it could have used. With r repetitions the simulation's own error is sqrt(0.95 * 0.05 / r): 0.2 % at
+10,000 (the mean), 0.4 % at 2,500 (the sets).
 """
 
 import argparse
@@ -157,23 +157,23 @@ class Points:
 
 
 class Population:
-    """The pictures of an evaluated adapter on one axis, of which prompts, pictures and works are drawn again."""
+    """The pictures of an evaluated adapter on one axis, of which works with their prompt's pictures are drawn again."""
 
     def __init__(self, matrix: np.ndarray, members: sets.Members) -> None:
-        self._matrix, self._members, self._prompts = matrix, members, members.pairs_by_prompt
+        self._matrix, self._members = matrix, members
         self.truth = self._truth()
 
     def draw(self, prompts: int, seeds: int, dice: np.random.Generator) -> tuple[np.ndarray, sets.Members]:
-        """The distances of a sample: 30 training works, as many held-out works as prompts, base and adapter."""
-        chosen = dice.integers(0, self._prompts.max() + 1, prompts)
-        pairs = np.concatenate([dice.choice(np.flatnonzero(self._prompts == prompt), seeds) for prompt in chosen])
-        works = (self._members.train, self._members.held_out)
-        parts = [*(dice.choice(rows, count) for rows, count in zip(works, (30, prompts), strict=True))]
+        """The distances of a sample: 30 training works, held-out works, pictures of their captions by both."""
+        drawn, captions = np.array(self._members.prompts), np.array(self._members.captions)
+        works = dice.integers(0, len(captions), prompts)
+        pairs = np.concatenate([dice.choice(np.flatnonzero(drawn == captions[work]), seeds) for work in works])
+        parts = [dice.choice(self._members.train, 30), self._members.held_out[works]]
         parts += [self._members.base[pairs], self._members.adapter[pairs]]
         rows = np.concatenate(parts)
         ends = np.cumsum([0, *(len(part) for part in parts)])
         places = [np.arange(a, b) for a, b in itertools.pairwise(ends)]
-        members = sets.Members(*places, prompts=tuple(np.repeat(np.arange(prompts), seeds).tolist()))
+        members = sets.Members(*places, tuple(np.repeat(np.arange(prompts), seeds).tolist()), tuple(range(prompts)))
         return self._matrix[np.ix_(rows, rows)], members
 
     def _truth(self) -> dict[str, float]:
@@ -209,7 +209,7 @@ def _worlds(home: Path | None, painter: str | None) -> list[tuple[str, Points | 
     worlds: list[tuple[str, Points | Population]] = [
         ("points: base at 2, adapter at 1", Points(2.0, 1.0)),
         ("points: the same, prompts that follow the held-out works", Points(2.0, 1.0, own=True)),
-        ("points: base and adapter both at 1.5", Points(1.5, 1.5)),
+        ("points: base and adapter both at 1.5, prompts that follow the works", Points(1.5, 1.5, own=True)),
     ]
     if home and painter:
         worlds += [(f"{painter}: {axis}", Population(*of)) for axis, of in _measured(home, painter).items()]

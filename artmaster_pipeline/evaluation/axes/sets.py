@@ -20,6 +20,7 @@ from artmaster_pipeline.evaluation.intervals import Estimate, Interval, interval
 if TYPE_CHECKING:
     import numpy as np
 
+Cluster = dict[str, "np.ndarray"]  # what is drawn as one: rows by the set that they are in
 ROUNDS = 2000  # of the permutation test, where trying all permutations would be more
 _ALL_PERMUTATIONS = 11  # prompts: 2^11 permutations are all tried
 
@@ -52,6 +53,28 @@ class Members:
         found = np.arange(count)
         found[self.base] = found[self.adapter] = count + self.pairs_by_prompt
         return found
+
+    def samples(self) -> "tuple[list[Cluster], ...]":
+        """What varies beside the training works, as samples of clusters: of each, the rows of the sets that it is in.
+
+        With captions: the held-out works with the pictures that they asked for, drawn together; then works without
+        pictures and pictures of other prompts, where there are two or more. Without: prompts, and held-out works.
+        """
+        import numpy as np
+
+        prompts: list[object] = list(self.prompts) or list(range(len(self.base)))
+        captions: list[object] = list(self.captions) or [object() for _ in self.held_out]
+        kinds: dict[str, list[Cluster]] = {"both": [], "prompts": [], "works": []}
+        for name in dict.fromkeys([*prompts, *captions]):
+            drawn, works = (np.array([each == name for each in of], dtype=bool) for of in (prompts, captions))
+            cluster = {"base": self.base[drawn], "adapter": self.adapter[drawn], "held_out": self.held_out[works]}
+            kind = "both" if drawn.any() and works.any() else "prompts" if drawn.any() else "works"
+            kinds[kind].append({key: rows for key, rows in cluster.items() if len(rows)})
+        if self.captions:
+            for kind in ("prompts", "works"):
+                if len(kinds["both"]) and len(kinds[kind]) == 1:  # alone it would have no variance
+                    kinds["both"] += kinds.pop(kind)
+        return tuple(clusters for clusters in kinds.values() if clusters)
 
     def strangers(self, count: int) -> "np.ndarray":
         """Which rows are compared across sets, (count, count): all but pictures with the works that asked for them.
@@ -109,37 +132,39 @@ def in_painters_units(components: "dict[Component, np.ndarray]", train: "np.ndar
 def compare(matrix: "np.ndarray", members: Members, seed: int = 0) -> Comparison:
     """Compare base and adapter with the held-out works, with intervals and a p-value.
 
-    What varies are the prompts, each with all its pictures of both, the held-out works and the training works.
-    `seed` draws the permutations where there are too many to try all.
+    What varies are the held-out works, each with its caption's pictures of base and adapter, and the training works;
+    without `members.captions` prompts and held-out works vary each by itself. `seed` draws the permutations where there
+    are too many to try all.
     """
     import numpy as np
 
-    n, prompts = len(matrix), members.pairs_by_prompt
+    n = len(matrix)
     pictures = _Pictures(matrix, members.clusters(n), members.strangers(n))
     whole = {name: _counts(n, getattr(members, name)) for name in ("train", "held_out", "base", "adapter")}
     point = _figures(pictures, {name: counts[None] for name, counts in whole.items()})
-    left_out = {
-        "prompts": [{"base": members.base[prompts == p], "adapter": members.adapter[prompts == p]}
-                    for p in range(prompts.max() + 1)],
-        "held_out": [{"held_out": np.array([row])} for row in members.held_out],
-        "train": [{"train": np.array([row])} for row in members.train],
-    }  # fmt: skip
-    without = {name: _figures(pictures, _without(whole, gone)) for name, gone in left_out.items()}
+    samples = members.samples()
+    training: list[Cluster] = [{"train": np.array([row])} for row in members.train]
+    left_out = [_figures(pictures, _without(whole, clusters)) for clusters in (*samples, training)]
 
-    jointly = _jointly(pictures, members)
+    def second_order(one: "list[Cluster]", other: "list[Cluster]") -> "dict[str, np.ndarray]":
+        return _jointly(pictures, whole, (one, other), point)
 
-    def estimate(figure: str, *samples: str) -> Estimate:
-        met = tuple(of[figure] for pair, of in jointly.items() if set(pair) <= set(samples))
-        return Estimate(float(point[figure][0]), tuple(without[sample][figure] for sample in samples), met)
+    among = [] if members.captions else [second_order(*samples)]  # a work and its prompt are one draw
+    beside = [second_order(sample, training) for sample in samples if "held_out" in sample[0]]
 
-    everything = ("prompts", "held_out", "train")
-    room = estimate("room", *everything)
+    def estimate(figure: str, *, trained: bool) -> Estimate:
+        """With what the training works add to its variance, or without."""
+        without = left_out if trained else left_out[:-1]
+        met = (*among, *beside) if trained else tuple(among)
+        return Estimate(float(point[figure][0]), tuple(of[figure] for of in without), tuple(of[figure] for of in met))
+
+    room = estimate("room", trained=True)
     return Comparison(
-        floor=interval(estimate("floor", "prompts", "held_out")),
-        result=interval(estimate("result", "prompts", "held_out")),
-        ceiling=interval(estimate("ceiling", "held_out", "train")),
-        gain=interval(estimate("gain", "prompts", "held_out")),
-        score=ratio(estimate("gain", *everything), room) if room.value > 0 else None,
+        floor=interval(estimate("floor", trained=False)),
+        result=interval(estimate("result", trained=False)),
+        ceiling=interval(estimate("ceiling", trained=True)),
+        gain=interval(estimate("gain", trained=False)),
+        score=ratio(estimate("gain", trained=True), room) if room.value > 0 else None,
         p=_permutation_p(pictures, members, float(point["gain"][0]), np.random.default_rng(seed)),
     )
 
@@ -255,7 +280,7 @@ def _counts(n: int, rows: "np.ndarray") -> "np.ndarray":
     return counts
 
 
-def _without(whole: "dict[str, np.ndarray]", gone: "list[dict[str, np.ndarray]]") -> "dict[str, np.ndarray]":
+def _without(whole: "dict[str, np.ndarray]", gone: "list[Cluster]") -> "dict[str, np.ndarray]":
     """The sets' counts, a round for each cluster that is left out: by set (clusters, n)."""
     import numpy as np
 
@@ -266,46 +291,25 @@ def _without(whole: "dict[str, np.ndarray]", gone: "list[dict[str, np.ndarray]]"
     return found
 
 
-def _jointly(pictures: _Pictures, members: Members) -> "dict[tuple[str, str], dict[str, np.ndarray]]":
-    """What leaving out a cluster of each of two samples does beyond leaving out either, by figure.
-
-    Two samples meet only in the mean distance between them, so that is all it takes.
-    """
+def _jointly(
+    pictures: _Pictures,
+    whole: "dict[str, np.ndarray]",
+    samples: "tuple[list[Cluster], list[Cluster]]",
+    point: "dict[str, np.ndarray]",
+) -> "dict[str, np.ndarray]":
+    """What leaving out a cluster of each sample does beyond leaving out either, by figure (one, other)."""
     import numpy as np
 
-    prompts, works = members.pairs_by_prompt, members.held_out
-    of_prompt = (prompts[None] == np.arange(prompts.max() + 1)[:, None]).astype(float)
-    every = np.eye(len(members.train))
-    base, adapter, train = (
-        _beyond(of @ pictures.across[np.ix_(rows, works)], of @ _compared(pictures)[np.ix_(rows, works)])
-        for of, rows in ((of_prompt, members.base), (of_prompt, members.adapter), (every, members.train))
-    )
-    no_prompt, no_train = np.zeros_like(base), np.zeros_like(train)
-    of_pictures = {"floor": base, "result": adapter, "ceiling": no_prompt, "gain": base - adapter, "room": base}
-    of_works = dict.fromkeys(("floor", "result", "gain"), no_train) | {"ceiling": train, "room": -train}
-    return {("prompts", "held_out"): of_pictures, ("train", "held_out"): of_works}
-
-
-def _compared(pictures: _Pictures) -> "np.ndarray":
-    import numpy as np
-
-    return np.ones_like(pictures.matrix) if pictures.strangers is None else pictures.strangers
-
-
-def _beyond(sums: "np.ndarray", pairs: "np.ndarray") -> "np.ndarray":
-    """Of a mean of distances, given their sums and numbers (clusters, works), what `_jointly` says."""
-    import numpy as np
-
-    if min(sums.shape) < 2:
-        return np.zeros_like(sums)
-
-    def left(of: "np.ndarray") -> "list[np.ndarray]":
-        """Without a cluster of each, without one of the first, without one of the second, whole."""
-        rows, columns, total = of.sum(1, keepdims=True), of.sum(0, keepdims=True), of.sum(keepdims=True)
-        return [total - rows - columns + of, total - rows, total - columns, total]
-
-    means = [a / b.clip(1) for a, b in zip(left(sums), left(pairs), strict=True)]
-    return np.where(left(pairs)[0] > 0, means[0] - means[1] - means[2] + means[3], 0.0)
+    first, second = samples
+    alone = _figures(pictures, _without(whole, first)), _figures(pictures, _without(whole, second))
+    both = []
+    for place in range(len(first)):
+        rest = {name: counts[0] for name, counts in _without(whole, first[place : place + 1]).items()}
+        both.append(_figures(pictures, _without(rest, second)))
+    return {
+        name: np.stack([of[name] for of in both]) - alone[0][name][:, None] - alone[1][name][None] + point[name]
+        for name in point
+    }
 
 
 def _permutation_p(pictures: _Pictures, members: Members, gain: float, dice: "np.random.Generator") -> float:
