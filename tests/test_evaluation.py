@@ -227,6 +227,16 @@ def test_the_evaluation_of_a_removed_adapter_goes(evaluated: Home) -> None:
     assert not gone.exists()
 
 
+def test_of_a_removed_adapter_that_was_judged_the_verdicts_stay_without_pictures(evaluated: Home, drawn: list) -> None:
+    judged = evaluated.evaluation(PAINTER) / "0123456789abcdef"
+    shutil.copytree(evaluated.evaluation(PAINTER) / adapter_of(evaluated).id, judged)
+    evaluate_adapter(evaluated, PAINTER, PROFILE)
+    assert (judged / "verdicts.jsonl").is_file()
+    assert (judged / "panel.json").is_file()
+    assert not (judged / "samples").exists()
+    assert not (judged / MANIFEST).exists()
+
+
 def test_other_steps_are_other_pictures(evaluated: Home, drawn: list) -> None:
     faster = PROFILE.model_copy(update={"evaluation": PROFILE.evaluation.model_copy(update={"num_inference_steps": 4})})
     assert evaluate_adapter(evaluated, PAINTER, faster).made == ALL - 5

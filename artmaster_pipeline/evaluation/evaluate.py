@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from artmaster_pipeline.adapters.finding import current_adapter, find_adapter, folder_of, read_adapter
 from artmaster_pipeline.adapters.folder import kept_steps
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
-from artmaster_pipeline.evaluation.cells import Cell, Maker, column_cells, far_cells, panel_cells, row_cells
+from artmaster_pipeline.evaluation.cells import Cell, CellMaker, column_cells, far_cells, panel_cells, row_cells
 from artmaster_pipeline.evaluation.gate import judge
 from artmaster_pipeline.evaluation.panel.compare import Contest, compare_adapters
 from artmaster_pipeline.evaluation.panel.measure import flat_figures, one_per_work, write_panel
@@ -24,6 +24,8 @@ from artmaster_pipeline.locks import one_at_a_time
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import (
     MANIFEST,
+    VERDICT,
+    VERDICTS,
     VERSIONS_FOLDER,
     Adapter,
     Outcome,
@@ -92,7 +94,7 @@ def evaluate(home: Home, adapter: Adapter, profile: Profile, asked: Asked, progr
     rows = choose_rows(images, profile.evaluation.rows, profile.evaluation.seed)
     if not rows:
         raise ArtMasterError(f"{home.training_set(painter)} holds no pictures: run the stage training_set first.")
-    maker, known = Maker(adapter, profile), _known(home, painter)
+    maker, known = CellMaker(adapter, profile), _known(home, painter)
     cells = (*row_cells(maker, rows), *panel_cells(maker, _prompts(images)), *far_cells(maker))
     samples, made = fill_cells(home, adapter, profile, cells, known, progress)
     known |= {sample.id: sample for sample in samples}
@@ -228,13 +230,13 @@ def _asked_grids(
             "Original",
             *(f"Strength {strength:g}" if strength else "Base model" for strength in asked.strengths),
         ]
-        draw(STRENGTHS_GRID, headings, column_cells(Maker(adapter, profile), rows, strengths=asked.strengths))
+        draw(STRENGTHS_GRID, headings, column_cells(CellMaker(adapter, profile), rows, strengths=asked.strengths))
     if asked.checkpoints:
         steps = kept_steps(folder_of(home, adapter))
         if not steps:
             raise WrongUse(f"The adapter {adapter.id} has no checkpoints: train with `checkpoints` above 0.")
         headings = ["Original", *(f"Step {step}" for step in steps), f"Step {adapter.step}"]
-        draw(CHECKPOINTS_GRID, headings, column_cells(Maker(adapter, profile), rows, checkpoints=(*steps, 0)))
+        draw(CHECKPOINTS_GRID, headings, column_cells(CellMaker(adapter, profile), rows, checkpoints=(*steps, 0)))
     if asked.against:
         other = find_adapter(home, adapter.painter, profile, asked.against)
         contest, theirs = compare_adapters(home, profile, other, adapter, images, samples, known, progress)
@@ -255,7 +257,11 @@ def _asked_grids(
 def _remove_orphans(home: Home, painter: str, current: Adapter) -> None:
     """Remove the pictures of adapters that are gone; their verdicts stay, which may have let them be published."""
     for entry in home.evaluation(painter).iterdir():
-        if entry.is_dir() and entry.name != current.id and not (home.adapters(painter) / entry.name).is_dir():
-            (entry / MANIFEST).unlink(missing_ok=True)  # first: no record of pictures that are no longer there
-            for name in (SAMPLES, EXTRA):
-                shutil.rmtree(entry / name, ignore_errors=True)
+        if not entry.is_dir() or entry.name == current.id or (home.adapters(painter) / entry.name).is_dir():
+            continue
+        if not any((entry / name).is_file() for name in (VERDICTS, VERDICT)):
+            shutil.rmtree(entry)
+            continue
+        (entry / MANIFEST).unlink(missing_ok=True)  # first: no record of pictures that are no longer there
+        for name in (SAMPLES, EXTRA):
+            shutil.rmtree(entry / name, ignore_errors=True)

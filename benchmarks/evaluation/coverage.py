@@ -6,8 +6,8 @@ Three worlds: a mean over pictures that vary by prompt (standard deviation 1) an
 sets of points, prompts and seeds of these deviations in eight dimensions, compared as the panel compares sets, so that
 gain, floor and score are the real statistics; and, with `--home`, the distances between an evaluated adapter's own
 pictures, from which works, with pictures of their captions, are drawn as from a population. Beside the product's
-interval stand those it could have used. With r repetitions the simulation's own error is sqrt(0.95 * 0.05 / r): 0.2 % at
-10,000 (the mean), 0.4 % at 2,500 (the sets).
+interval stand those it could have used. With r repetitions the simulation's own error is sqrt(0.95 * 0.05 / r):
+0.2 % at 10,000 (the mean), 0.4 % at 2,500 (the sets).
 """
 
 import argparse

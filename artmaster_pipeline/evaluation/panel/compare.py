@@ -8,8 +8,8 @@ import numpy as np
 
 from artmaster_pipeline.evaluation.axes import sets
 from artmaster_pipeline.evaluation.axes.distances import pairwise_distances
-from artmaster_pipeline.evaluation.cells import Cell, Maker
-from artmaster_pipeline.evaluation.panel.measure import MIN_HELD_OUT, in_one_row, one_per_work
+from artmaster_pipeline.evaluation.cells import Cell, CellMaker
+from artmaster_pipeline.evaluation.panel.measure import MIN_HELD_OUT, concatenated, one_per_work
 from artmaster_pipeline.evaluation.samples import EXTRA, fill_cells
 from artmaster_pipeline.files import inside
 from artmaster_pipeline.progress import SILENT, Progress
@@ -67,7 +67,7 @@ def compare_adapters(
         "base": [inside(drawn, s.path) for s in theirs if s.role == "panel"],
         "adapter": [inside(drawn, s.path) for s in ours if s.role == "panel"],
     }
-    pictures, rows = in_one_row(parts)
+    pictures, rows = concatenated(parts)
     prompts = tuple(s.prompt for s in ours if s.role == "panel")
     captions = tuple(image.caption for image in works["held_out"])
     members = sets.Members(**rows, prompts=prompts, captions=captions)
@@ -80,5 +80,5 @@ def compare_adapters(
 
 
 def _same_cells(champion: Adapter, profile: Profile, ours: Sequence[Sample]) -> list[Cell]:
-    maker = Maker(champion, profile)
+    maker = CellMaker(champion, profile)
     return [maker.with_adapter(s.prompt, s.seed, (s.width, s.height), s.role) for s in ours]

@@ -94,8 +94,8 @@ def write_panel(
             works=pictures.works,
             revision=adapter.base_revision,
         )
-        panel |= _hand(distances, pictures)
-        panel["autoencoder"] = _taken_away(home, adapter, profile, pictures, progress)
+        panel |= _axes_and_spread(distances, pictures)
+        panel["autoencoder"] = _autoencoder_distance(home, adapter, profile, pictures, progress)
     panel["memorisation"] = _copies(home, adapter, profile, images, works["held_out"], samples)
     panel["drift"] = drift.measure(home, adapter, profile, works["held_out"][:_MOST_WORKS], samples, progress)
     panel["summary"] = summary(panel)
@@ -123,7 +123,7 @@ def gather_pictures(
         **drawn,
         **{f"of {name}": [inside(home.training_set(name), i.path) for i in of] for name, of in others.items()},
     }
-    paths, rows = in_one_row(parts)
+    paths, rows = concatenated(parts)
     members = sets.Members(
         **{name: rows[name] for name in ("train", "held_out", "base", "adapter")},
         prompts=tuple(s.prompt for s in samples if s.role == "panel" and s.column == "adapter"),
@@ -132,7 +132,7 @@ def gather_pictures(
     return PanelPictures(paths, members, {name: rows[f"of {name}"] for name in others})
 
 
-def in_one_row(parts: dict[str, list[Path]]) -> "tuple[tuple[Path, ...], dict[str, np.ndarray]]":
+def concatenated(parts: dict[str, list[Path]]) -> "tuple[tuple[Path, ...], dict[str, np.ndarray]]":
     """All pictures one after the other, and by part where they stand."""
     import numpy as np
 
@@ -170,7 +170,7 @@ def flat_figures(panel: dict[str, Any]) -> dict[str, Any]:
     return flat | {"summary": panel["summary"]}
 
 
-def _hand(distances: DistanceMatrices, pictures: PanelPictures) -> dict[str, Any]:
+def _axes_and_spread(distances: DistanceMatrices, pictures: PanelPictures) -> dict[str, Any]:
     """The four axes, consistency and diversity."""
     import numpy as np
 
@@ -202,7 +202,7 @@ def _hand(distances: DistanceMatrices, pictures: PanelPictures) -> dict[str, Any
     }
 
 
-def _taken_away(
+def _autoencoder_distance(
     home: Home, adapter: Adapter, profile: Profile, pictures: PanelPictures, progress: Progress
 ) -> dict[str, float]:
     """By component of whole style, how far the autoencoder alone takes the training works from the held-out ones."""

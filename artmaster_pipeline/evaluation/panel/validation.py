@@ -21,7 +21,7 @@ from artmaster_pipeline.evaluation.panel.adherence import (
     other_prompts,
     without_trigger,
 )
-from artmaster_pipeline.evaluation.panel.measure import MIN_HELD_OUT, in_one_row, one_per_work
+from artmaster_pipeline.evaluation.panel.measure import MIN_HELD_OUT, concatenated, one_per_work
 from artmaster_pipeline.files import inside
 from artmaster_pipeline.records import TrainingImage
 from artmaster_pipeline.settings import Home, Profile, load_painter
@@ -78,7 +78,7 @@ class ValidationPanel:
 
         with tempfile.TemporaryDirectory() as folder:
             drawn = _write(Path(folder), model.draw(self._prompts, self._seeds))
-            paths, rows = in_one_row({**self._works, "drawn": drawn})
+            paths, rows = concatenated({**self._works, "drawn": drawn})
             works = [row for part in self._works for row in rows[part]]
             distances = pairwise_distances(
                 self._home,
