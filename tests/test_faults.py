@@ -74,7 +74,7 @@ def test_a_full_disk_names_the_disk_and_what_is_free_on_it_whoever_says_so(tmp_p
         assert told.startswith("No space left on device: the disk that holds /")
         assert " free" in told
         assert "Make room there" in told
-    assert "1 GB are needed" in str(disk_full(tmp_path, needed=1_234_567_890))
+    assert "free, and 1 GB are needed" in str(disk_full(tmp_path, needed=1_234_567_890))
     assert in_words(disk_full(tmp_path, needed=5)).args == disk_full(tmp_path, needed=5).args  # type: ignore[union-attr]
 
 
@@ -302,6 +302,10 @@ def test_a_disk_that_fills_up_in_a_run_is_one_message_and_nothing_half_written(
     assert str(small_disk) in said[0]
     assert "No space left on device" in said[0]
     assert not list(home.root.rglob(".partial-*"))
+    assert [line for line in done.stderr.splitlines() if "Errno" in line] == []
+    filler.unlink()
+    done = artmaster("run", "x", "--until", "raw_scans", "--home", str(home.root))
+    assert done.returncode == 0, done.stderr
 
 
 def test_json_manifests_of_a_home_stay_readable(tmp_path: Path, archive: Path) -> None:
@@ -407,3 +411,24 @@ main()
         add_scans(Home(home), "x", archive)
         done = artmaster("run", "x", "--until", "raw_scans", "--home", str(home))
         assert done.returncode == 0, done.stderr
+
+
+def test_a_step_fails_in_dagsters_pages_with_the_sentence_that_the_terminal_shows(
+    tmp_path: Path, archive: Path
+) -> None:
+    from artmaster_pipeline.orchestration.instance import open_instance
+    from artmaster_pipeline.orchestration.run import run_painter
+
+    home = Home(tmp_path / "home")
+    add_scans(home, "x", archive)
+    (home.scans("x") / "artworks.csv").write_bytes(b"\xff\xfe\x1b[2J")
+    with pytest.raises(ArtMasterError, match=r"artworks\.csv") as raised:
+        run_painter(home, "x", until="raw_scans")
+    with open_instance(home) as instance:
+        (run,) = instance.get_runs()
+        failures = [
+            log.dagster_event.step_failure_data
+            for log in instance.all_logs(run.run_id)
+            if log.dagster_event and log.dagster_event.is_step_failure
+        ]
+    assert [failure.user_failure_data.description for failure in failures] == [str(raised.value)]

@@ -5,7 +5,7 @@ Each states what it found in figures; none repeats the work of a room.
 
 import warnings
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, wraps
 from typing import Any, get_args
 
 import dagster as dg
@@ -14,6 +14,7 @@ from artmaster_pipeline import versioning
 from artmaster_pipeline.evaluation import current_verdict
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.orchestration.assets import PARTITIONS
+from artmaster_pipeline.orchestration.failures import one_sentence
 from artmaster_pipeline.orchestration.resources import DataHome
 from artmaster_pipeline.records import MANIFEST, QUARANTINE, Crop, Quarantined, Sample, Scan, Split, TrainingImage
 from artmaster_pipeline.records import read_manifest as read
@@ -30,11 +31,16 @@ def _check(asset: str, *, blocking: bool = False, pool: str | None = None, name:
     partitions = PARTITIONS[stage_named(asset).kind]
 
     def checked(function: Callable) -> dg.AssetChecksDefinition:
+        @wraps(function)
+        def told(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
+            with one_sentence(data_home.home):
+                return function(context, data_home)
+
         with warnings.catch_warnings():
             # A check's verdict belongs to one partition, as its asset does; Dagster calls that a preview.
             warnings.filterwarnings("ignore", message=".*partitions_def on an AssetCheckSpec")
             found = dg.asset_check(asset=asset, name=name, blocking=blocking, pool=pool, partitions_def=partitions)
-            return found(function)
+            return found(told)
 
     return checked
 

@@ -19,6 +19,7 @@ from artmaster_pipeline.evaluation import current_verdict
 from artmaster_pipeline.orchestration.assets import PARTITIONS, SETTINGS_TAG
 from artmaster_pipeline.orchestration.build import build_defs
 from artmaster_pipeline.orchestration.checks import GATE, checks
+from artmaster_pipeline.orchestration.failures import told_by_the_run
 from artmaster_pipeline.orchestration.instance import alive, end_killed_runs, open_instance
 from artmaster_pipeline.orchestration.jobs import CHAINS
 from artmaster_pipeline.orchestration.resources import DataHome
@@ -149,7 +150,7 @@ def _execute(home: Home, instance: dg.DagsterInstance, partition: str, stages: S
     kind = kind_of(partition)
     instance.add_dynamic_partitions(str(PARTITIONS[kind].name), [partition])
     try:
-        with alive(home, instance, run_id):
+        with alive(home, instance, run_id), told_by_the_run(home):
             definitions.resolve_job_def(CHAINS[kind]).execute_in_process(
                 instance=instance,
                 partition_key=partition,

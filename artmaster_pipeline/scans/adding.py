@@ -104,7 +104,7 @@ def add_scans(
     faults = [each for each in (*described.unread, *described.partial) if each.relative not in _paths(refusals)]
     _remember(target, source, [*refusals, *dropped])
     save_painter(home, painter, settings)
-    result = AddedScans(
+    return AddedScans(
         tuple(done["added"]),
         tuple(done["already there"]),
         tuple(done["changed"]),
@@ -114,8 +114,6 @@ def add_scans(
         tuple(_quarantined(painter, fault) for fault in faults),
         tuple(notes),
     )
-    _tell(result, progress)
-    return result
 
 
 def not_copied(home: Home, painter: str) -> tuple[Quarantined, ...]:
@@ -298,12 +296,3 @@ def _is_mended(target: Path, relative: str) -> bool:
         return _is_whole(target / relative)
     except (OSError, ValueError):
         return False
-
-
-def _tell(result: AddedScans, progress: Progress) -> None:
-    for refusal in result.refused:
-        progress.say(f"{refusal.path}: {refusal.reason}. {refusal.remedy}.")
-    for fault in result.faults:
-        progress.say(f"{fault.path}: {fault.reason}.")
-    for line in (*result.notes, *result.ignored_summary()):
-        progress.say(line)
