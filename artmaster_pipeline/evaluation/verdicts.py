@@ -30,11 +30,10 @@ def append_verdict(home: Home, painter: str, verdict: Verdict) -> Verdict:
     Raises ArtMasterError where the verdicts that are there cannot be read: nothing is written over them.
     """
     folder = home.evaluation(painter) / verdict.adapter_id
-    said = verdict.model_dump(mode="json", exclude={"id", "at"})
-    new = verdict.model_copy(update={"id": identity("verdict", said), "at": _now()})
+    new = verdict.model_copy(update={"id": _id(verdict), "at": _now()})
     with _writing_alone(home, painter):
         before = read_verdicts(folder)
-        if before and before[-1].model_dump(mode="json", exclude={"id", "at"}) == said:
+        if before and before[-1].id == new.id:
             return before[-1]
         write_text(folder / VERDICTS, "".join(_line(each.model_dump(mode="json")) for each in (*before, new)))
         (folder / VERDICT).unlink(missing_ok=True)  # its content is the first line now
@@ -52,7 +51,7 @@ def read_verdicts(folder: Path) -> tuple[Verdict, ...]:
     try:
         text = file.read_text(encoding="utf-8")
         lines = text.splitlines() if file.name == VERDICTS else [text]
-        found = tuple(Verdict.model_validate_json(line) for line in lines)
+        found = tuple(_identified(Verdict.model_validate_json(line)) for line in lines)
     except (ValidationError, UnicodeDecodeError) as error:
         raise ArtMasterError(
             f"{file} cannot be read as a record of verdicts. Move it away and run the stage evaluation_grid again."
@@ -119,6 +118,15 @@ def _decisions(file: Path) -> list[dict[str, str]]:
             "(dvc checkout, or a backup), or mend the line."
         ) from error
     return rows
+
+
+def _identified(verdict: Verdict) -> Verdict:
+    """A verdict of an earlier version has no id yet."""
+    return verdict if verdict.id else verdict.model_copy(update={"id": _id(verdict)})
+
+
+def _id(verdict: Verdict) -> str:
+    return identity("verdict", verdict.model_dump(mode="json", exclude={"id", "at"}))
 
 
 def _line(row: dict[str, Any]) -> str:
