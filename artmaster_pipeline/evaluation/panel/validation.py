@@ -1,4 +1,4 @@
-"""The panel in small, asked while an adapter is trained: which of its states is nearest to the painter's hand?
+"""The validation panel, asked while an adapter is trained: which of its states is nearest to the painter's hand?
 
 It sees the validation works only, so the held-out ones, which judge the adapter in the end, choose nothing. The score
 is minus the mean over the axes of the energy distance between pictures drawn and the works, in units of the painter's
