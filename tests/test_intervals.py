@@ -125,3 +125,36 @@ def test_pictures_of_one_prompt_are_no_pair_of_their_set() -> None:
     works = np.arange(4)
     assert sets.spread_ratio(matrix, works, works, np.array([0, 0, 1, 1])).value == pytest.approx(1)
     assert sets.energy(matrix, np.array([0, 1]), np.array([2, 3]), np.array([0, 0, 1, 1])) == pytest.approx(5)
+
+
+def test_two_works_with_their_own_prompts_leave_every_gain_open() -> None:
+    """Without one of them there is nothing that the other could be compared with."""
+    matrix, members = matrix_and_members(tuple("abababab"))
+    two = sets.Members(members.train, members.held_out[:2], members.base, members.adapter, members.prompts, ("a", "b"))
+    found = sets.compare(matrix, two)
+    assert np.isfinite(found.gain.value)
+    assert (found.gain.low, found.gain.high) == (None, None)
+    assert found.score is None or (found.score.low, found.score.high) == (None, None)
+
+
+def test_a_work_is_one_draw_with_the_pictures_that_its_caption_asked_for() -> None:
+    _, members = matrix_and_members(tuple("abcd" * 3))
+    captions = ("a", "b", "c", "d", "d", "x", "y", "z")
+    (both, works) = sets.Members(
+        members.train, members.held_out, members.base, members.adapter, members.prompts, captions
+    ).samples()
+    assert [len(cluster["base"]) for cluster in both] == [3, 3, 3, 3]
+    assert [len(cluster["held_out"]) for cluster in both] == [1, 1, 1, 2]
+    assert [list(cluster) for cluster in works] == [["held_out"]] * 3
+
+
+def test_a_picture_is_not_compared_with_the_work_whose_caption_asked_for_it() -> None:
+    """Base and adapter draw each work again: that brings them no nearer to the painter's other works."""
+    dice = np.random.default_rng(0)
+    train, held_out = dice.normal(size=(20, 4)), dice.normal(size=(6, 4))
+    points = np.concatenate([train, held_out, held_out + 3, held_out])
+    rows = [np.arange(a, b) for a, b in pairwise((0, 20, 26, 32, 38))]
+    matrix = np.linalg.norm(points[:, None] - points[None], axis=-1)
+    copied = sets.compare(matrix, sets.Members(*rows, prompts=tuple(range(6)), captions=tuple(range(6))))
+    assert copied.result.value == pytest.approx(0, abs=1e-9)
+    assert sets.compare(matrix, sets.Members(*rows)).result.value < -0.2

@@ -61,8 +61,11 @@ class Estimate:
 
     @property
     def known(self) -> bool:
-        """Whether each sample has the two clusters that are needed to see it vary."""
-        return all(len(without) > 1 for without in self.without)
+        """Whether each sample has the clusters that are needed to see it vary, and there is a figure without each."""
+        import numpy as np
+
+        enough = all(len(without) > 1 for without in self.without)
+        return enough and all(bool(np.isfinite(each).all()) for each in (*self.without, *self.jointly))
 
 
 def interval(estimate: Estimate) -> Interval:

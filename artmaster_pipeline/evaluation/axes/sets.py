@@ -72,7 +72,7 @@ class Members:
             kinds[kind].append({key: rows for key, rows in cluster.items() if len(rows)})
         if self.captions:
             for kind in ("prompts", "works"):
-                if len(kinds["both"]) and len(kinds[kind]) == 1:  # alone it would have no variance
+                if len(kinds["both"]) > 1 and len(kinds[kind]) == 1:  # alone it would have no variance
                     kinds["both"] += kinds.pop(kind)
         return tuple(clusters for clusters in kinds.values() if clusters)
 
@@ -246,9 +246,11 @@ def _figures(pictures: _Pictures, counts: "dict[str, np.ndarray]") -> "dict[str,
 
 
 def _energy(pictures: _Pictures, a: "np.ndarray", b: "np.ndarray") -> "np.ndarray":
-    """For each row of counts `a` and `b`, (rounds, n): their energy distance, (rounds,)."""
+    """For each row of counts `a` and `b`, (rounds, n): their energy distance, (rounds,); NaN where nothing is left."""
+    import numpy as np
+
     pairs = a.sum(1) * b.sum(1) if pictures.strangers is None else (a @ pictures.strangers * b).sum(1)
-    between = ((a @ pictures.across) * b).sum(1) / pairs.clip(1)
+    between = np.where(pairs > 0, ((a @ pictures.across) * b).sum(1) / pairs.clip(1), np.nan)
     return between - _within(pictures, a) / 2 - _within(pictures, b) / 2
 
 
