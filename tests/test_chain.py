@@ -33,7 +33,7 @@ training: {learning_rate: 1.0e-3, epochs: 1, repeats: 2, batch_size: 2, max_step
            allocate_every: 1, checkpoint_every: 2}
 evaluation: {rows: 2, samples: 2, num_inference_steps: 2, far_prompts: [a bowl of fruit], far_samples: 1,
              strengths: []}
-gate: {better_than_base: [], max_drift: 1, max_suspects: 100}
+gate: {better_than_base: [], max_drift: 1, max_suspects: 100, not_worse_than_published: false}
 """
 KILL_AT = 2  # the kill comes at the second picture, step or sample of a stage
 
