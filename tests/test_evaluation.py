@@ -389,7 +389,8 @@ def panel_of(home: Home) -> dict:
 def test_the_panel_counts_what_it_measured_and_is_modest_about_few_pictures(evaluated_once: Home) -> None:
     panel = panel_of(evaluated_once)
     assert panel["counts"] == {
-        "prompts": 4, "far_prompts": 2, "train_works": 3, "validate_works": 0, "held_out_works": 2,
+        "prompts": 2,
+        "pictures": 4, "far_prompts": 2, "train_works": 3, "validate_works": 0, "held_out_works": 2,
     }  # fmt: skip
     tone = panel["axes"]["tone"]
     assert tone["ceiling"] < tone["result"] < tone["floor"]  # the archive's inks, the adapter's, pink
