@@ -20,7 +20,11 @@ from types import TracebackType
 from artmaster_pipeline.errors import ArtMasterError, Interrupted
 
 _AGAIN = "then run the same command again: what is finished is kept"
-_FULL = re.compile(r"no space left on device|disk quota exceeded|database or disk is full|not enough space", re.I)
+_FULL = re.compile(
+    r"no space left on device|disk quota exceeded|database or disk is full|not enough space"
+    r"|requested and \d+ written|failed writing file",  # numpy's and torch's words for it
+    re.IGNORECASE,
+)
 
 # By errno: what is wrong with the file, and the way out. {again} ends most of them.
 _REASONS: dict[int, tuple[str, str]] = {
@@ -62,6 +66,7 @@ _WITHOUT_FILE: dict[int, str] = {
     errno.EADDRINUSE: "That port is taken by another program. Choose another port, or end that program.",
     errno.EADDRNOTAVAIL: "This machine has no such address. Choose another one.",
 }
+_ROOM = 1_000_000  # bytes; SQLite needs some to say anything at all
 _CONNECTION = (
     "requests", "urllib3", "httpx", "httpcore", "aiohttp", "botocore", "s3fs", "gcsfs", "adlfs", "azure", "google",
     "huggingface_hub", "hf_xet", "ssl", "fsspec", "socket",
@@ -208,6 +213,8 @@ def _of_databases(error: BaseException, root: Path | None) -> ArtMasterError | N
     """Dagster's own storage, which is a folder of SQLite files below the data home."""
     if not _is_from(error, _DATABASE):
         return None
+    if root and shutil.disk_usage(_there(root)).free < _ROOM:  # SQLite says "disk I/O error" then
+        return disk_full(root)
     place = root / ".dagster" if root else "Dagster's storage"
     text = _first_line(getattr(error, "orig", None) or error).lower()
     if "locked" in text:

@@ -178,9 +178,11 @@ def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[dg.AssetCh
 def _told(failed: Sequence[dg.AssetCheckEvaluation], painter: str) -> str:
     """Failed checks as a person should read them."""
     found = "; ".join(
-        f"{e.asset_check_key.name} of {e.asset_check_key.asset_key.to_user_string()} ("
-        + ", ".join(f"{name}: {value.value}" for name, value in e.metadata.items())
-        + ")"
-        for e in failed
+        f"{e.asset_check_key.name} of {e.asset_check_key.asset_key.to_user_string()} ({_why(e)})" for e in failed
     )
     return f"A check stopped the run of {painter}: {found}. Nothing after it was made; mend the cause and run again."
+
+
+def _why(evaluation: dg.AssetCheckEvaluation) -> str:
+    """The check's own sentence, or its figures where it has none."""
+    return evaluation.description or ", ".join(f"{name}: {value.value}" for name, value in evaluation.metadata.items())

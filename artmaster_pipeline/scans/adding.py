@@ -52,6 +52,7 @@ class AddedScans:
     ignored: tuple[str, ...]  # files that are neither pictures nor sidecars
     faults: tuple[Quarantined, ...] = ()  # what tables and captions say that could not be used
     notes: tuple[str, ...] = ()  # what else a person should know of tables and captions
+    passed_over: tuple[str, ...] = ()  # lines on what systems keep for themselves
 
     @property
     def all_descriptions_taken(self) -> bool:
@@ -61,7 +62,8 @@ class AddedScans:
     def ignored_summary(self) -> tuple[str, ...]:
         """One line for each kind of file that was passed over, for people to see that nothing vanished silently."""
         kinds = Counter(Path(name).suffix.lower() or Path(name).name for name in self.ignored)
-        return tuple(f"ignored: {count} x {kind}" for kind, count in sorted(kinds.items()))
+        lines = (f"ignored: {count} x {kind}" for kind, count in sorted(kinds.items()))
+        return (*lines, *self.passed_over)
 
 
 def add_scans(
@@ -113,6 +115,7 @@ def add_scans(
         tuple(listing.ignored),
         tuple(_quarantined(painter, fault) for fault in faults),
         tuple(notes),
+        listing.passed_over_summary(),
     )
 
 
