@@ -82,3 +82,12 @@ def test_pictures_while_training_show_validation_works_captions_and_no_held_out_
     assert {prompt for prompt, _ in sample_prompts(parts, 2)} == {"caption validate"}
     assert {prompt for prompt, _ in sample_prompts(parts[:1], 2)} == {"caption train"}
     assert len({seed for _, seed in sample_prompts(parts, 3)}) == 3
+
+
+def test_what_watches_a_training_is_called_validation_also_where_an_earlier_version_wrote_it(tmp_path):
+    from artmaster_pipeline.adapters.folder import read_watch, write_watch
+
+    write_watch(tmp_path / "new", [{"step": 1, "loss": 0.5}], [{"step": 1, "score": -0.1}])
+    assert [row["what"] for row in read_watch(tmp_path / "new")] == ["validation loss", "validation panel"]
+    (tmp_path / "old").write_text('{"what": "loss", "step": 1}\n{"what": "panel", "step": 1}\n')
+    assert [row["what"] for row in read_watch(tmp_path / "old")] == ["validation loss", "validation panel"]

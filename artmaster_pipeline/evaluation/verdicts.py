@@ -16,8 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.records import DECISIONS, VERDICT, VERDICTS, Verdict, identity
@@ -52,9 +50,12 @@ def read_verdicts(folder: Path) -> tuple[Verdict, ...]:
         text = file.read_text(encoding="utf-8")
         lines = text.splitlines() if file.name == VERDICTS else [text]
         found = tuple(_identified(Verdict.model_validate_json(line)) for line in lines)
-    except (ValidationError, UnicodeDecodeError) as error:
+        if not found:
+            raise ValueError("it is empty")  # a verdict was there before: nobody may take its loss for none
+    except ValueError as error:  # pydantic's, of the encoding, of an empty file
         raise ArtMasterError(
-            f"{file} cannot be read as a record of verdicts. Move it away and run the stage evaluation_grid again."
+            f"{file} cannot be read as a record of verdicts. Put it back from its history (dvc checkout, or a backup), or "
+            "move it away and run the stage evaluation_grid again."
         ) from error
     strangers = {verdict.adapter_id for verdict in found} - {folder.name}
     if strangers:
