@@ -54,8 +54,8 @@ def read_verdicts(folder: Path) -> tuple[Verdict, ...]:
             raise ValueError("it is empty")  # a verdict was there before: nobody may take its loss for none
     except ValueError as error:  # pydantic's, of the encoding, of an empty file
         raise ArtMasterError(
-            f"{file} cannot be read as a record of verdicts. Put it back from its history (dvc checkout, or a backup), or "
-            "move it away and run the stage evaluation_grid again."
+            f"{file} cannot be read as a record of verdicts. Put it back from its history (dvc checkout, or a backup), "
+            "or move it away and run the stage evaluation_grid again."
         ) from error
     strangers = {verdict.adapter_id for verdict in found} - {folder.name}
     if strangers:
