@@ -23,9 +23,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.files import check_slug, clear_partials, inside, sha256_of, write_text, writing_folder
-from artmaster_pipeline.records import Record
+from artmaster_pipeline.records import VERSIONS_FOLDER, Record
 
-VERSIONS_FOLDER = ".versions"
 _LEDGER = "ledger.jsonl"
 
 
@@ -48,6 +47,7 @@ class LedgerEntry(BaseModel):
     action: Literal["published", "put back", "allowed again", "copied"]
     version_id: str
     adapter_id: str
+    verdict_id: str = ""  # of the adapter's verdicts.jsonl: what let it be published; empty in older lines
     instead_of: str = ""  # the adapter whose site was in place before
     to: str = ""  # where it was copied
 

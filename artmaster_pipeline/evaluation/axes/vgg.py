@@ -75,6 +75,7 @@ class Vgg:
         import torch
         from torch.nn.functional import conv2d, max_pool2d, relu
 
+        settle_precision()
         with torch.inference_mode():
             x = torch.tensor(np.ascontiguousarray(pictures), device=self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
             shift, scale = (torch.tensor(value, device=self.device).view(1, 3, 1, 1) for value in (_SHIFT, _SCALE))
