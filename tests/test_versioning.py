@@ -98,16 +98,23 @@ evaluation: {rows: 2}
 """
 
 
-@pytest.fixture
-def own_profile(home: Home) -> Path:
-    """A painter whose profile is a file of the data home, all stages committed; gives that file."""
-    file = home.root / "profiles" / "own.yaml"
-    file.parent.mkdir(parents=True)
-    file.write_text(PROFILE)
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A painter whose profile is a file of the data home, all stages committed."""
+    home = Home(tmp_path_factory.mktemp("built") / "home")
+    (home.root / "profiles").mkdir(parents=True)
+    (home.root / "profiles" / "own.yaml").write_text(PROFILE)
     home.scans("a-painter").mkdir(parents=True)
     save_painter(home, "a-painter", default_painter("a-painter").model_copy(update={"profile": "own"}))
     painter_with_stages(home, "a-painter", default=False)
-    return file
+    return home
+
+
+@pytest.fixture
+def own_profile(built: Home, home: Home) -> Path:
+    """That home again, free to be changed; gives the profile's file."""
+    shutil.copytree(built.root, home.root)
+    return home.root / "profiles" / "own.yaml"
 
 
 @pytest.mark.parametrize(
