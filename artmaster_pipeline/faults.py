@@ -13,14 +13,18 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
 from artmaster_pipeline.errors import ArtMasterError, Interrupted
 
 _AGAIN = "then run the same command again: what is finished is kept"
-_FULL = re.compile(r"no space left on device|disk quota exceeded|database or disk is full|not enough space", re.I)
+_FULL = re.compile(
+    r"no space left on device|disk quota exceeded|database or disk is full|not enough space"
+    r"|requested and \d+ written|failed writing file",  # numpy's and torch's words for it
+    re.IGNORECASE,
+)
 
 # By errno: what is wrong with the file, and the way out. {again} ends most of them.
 _REASONS: dict[int, tuple[str, str]] = {
@@ -62,6 +66,7 @@ _WITHOUT_FILE: dict[int, str] = {
     errno.EADDRINUSE: "That port is taken by another program. Choose another port, or end that program.",
     errno.EADDRNOTAVAIL: "This machine has no such address. Choose another one.",
 }
+_ROOM = 1_000_000  # bytes; SQLite needs some to say anything at all
 _CONNECTION = (
     "requests", "urllib3", "httpx", "httpcore", "aiohttp", "botocore", "s3fs", "gcsfs", "adlfs", "azure", "google",
     "huggingface_hub", "hf_xet", "ssl", "fsspec", "socket",
@@ -81,7 +86,7 @@ def in_words(error: BaseException, root: Path | None = None) -> ArtMasterError |
         return own
     for link in chain:
         if _says_full(link):  # whoever wrapped it speaks of its own part only
-            return disk_full(_file_of(link), root)
+            return disk_full(*(_named_by(link) or _places(link, root)))
     if own:
         return own
     if any(isinstance(link, KeyboardInterrupt) or _is(link, "DagsterExecutionInterruptedError") for link in chain):
@@ -105,18 +110,17 @@ def in_product_words(root: Callable[[], Path | None] | None = None) -> Iterator[
         raise told from error
 
 
-def disk_full(path: Path | None = None, root: Path | None = None, needed: int | None = None) -> ArtMasterError:
-    """The error of a disk without room: which disk, how much is free on it, and how much is `needed` (bytes)."""
-    places = [_there(place) for place in (path, root, Path.cwd(), Path(tempfile.gettempdir())) if place]
-    place = places[0] if path else min(places, key=lambda place: shutil.disk_usage(place).free)
+def disk_full(*paths: Path, needed: int | None = None) -> ArtMasterError:
+    """The error of a disk without room: the fullest of those of `paths`, how much is free and `needed` (bytes)."""
+    place = min(map(_there, paths), key=lambda folder: shutil.disk_usage(folder).free)
     usage = shutil.disk_usage(place)
-    wanted = f", {_size(needed)} are needed" if needed else ""
     entries = os.statvfs(place) if hasattr(os, "statvfs") else None
+    wanted = f"{_size(needed)} are needed" if needed else "more is needed"
     if entries and entries.f_files and not entries.f_favail:
-        wanted = ", but it can hold no more files"
+        wanted = "it can hold no more files"
     return ArtMasterError(
-        f"No space left on device: the disk that holds {place} has {_size(usage.free)} of {_size(usage.total)} "
-        f"free{wanted}. Make room there, or choose a place on another disk, {_AGAIN}, and nothing half-written is left."
+        f"No space left on device: the disk that holds {place} has {_size(usage.free)} of {_size(usage.total)} free, "
+        f"and {wanted}. Make room there, or choose a place on another disk, {_AGAIN}, and nothing half-written is left."
     )
 
 
@@ -209,14 +213,16 @@ def _of_databases(error: BaseException, root: Path | None) -> ArtMasterError | N
     """Dagster's own storage, which is a folder of SQLite files below the data home."""
     if not _is_from(error, _DATABASE):
         return None
+    if root and shutil.disk_usage(_there(root)).free < _ROOM:  # SQLite says "disk I/O error" then
+        return disk_full(root)
     place = root / ".dagster" if root else "Dagster's storage"
-    text = _first_line(error).lower()
+    text = _first_line(getattr(error, "orig", None) or error).lower()
     if "locked" in text:
         return ArtMasterError(f"{place}: another process writes in it. Wait for it to end, {_AGAIN}.")
     if "malformed" in text or "not a database" in text or "no such table" in text:
         return ArtMasterError(
-            f"{place}: Dagster's record of runs is damaged ({text}). Move that folder away, {_AGAIN}: only the history "
-            "of runs is in it, and it is begun anew."
+            f"{place}: Dagster's record of runs is damaged ({text}). Move that folder away: only the "
+            f"history of runs is in it, and a new one is begun. Then run the same command again."
         )
     return ArtMasterError(
         f"{place}: Dagster's record of runs cannot be written or read ({text}). See that the folder is there, that "
@@ -266,11 +272,24 @@ def _says_full(error: BaseException) -> bool:
 
 def _file_of(error: BaseException) -> Path | None:
     """The file that an error speaks of; where it names none, the one that the product's own code had in hand."""
-    if isinstance(error, OSError):
-        for name in (error.filename, error.filename2):
-            if isinstance(name, (str, bytes, os.PathLike)) and os.fspath(name):
-                return Path(os.fsdecode(name))
-    return _in_hand(error.__traceback__)
+    return next(iter((*_named_by(error), *_in_hand(error.__traceback__)[:1])), None)
+
+
+def _named_by(error: BaseException) -> list[Path]:
+    if not isinstance(error, OSError):
+        return []
+    names = (error.filename, error.filename2)
+    return [
+        Path(os.fsdecode(name)) for name in names if isinstance(name, (str, bytes, os.PathLike)) and os.fspath(name)
+    ]
+
+
+def _places(error: BaseException, root: Path | None) -> list[Path]:
+    """Where a command may have been writing: files in hand, the data home, and where programs put what passes."""
+    usual = [root, Path(tempfile.gettempdir())]
+    with suppress(OSError):  # the working folder may be gone
+        usual.append(Path.cwd())
+    return [*_in_hand(error.__traceback__), *(place for place in usual if place)]
 
 
 def _nameless() -> str:
@@ -281,13 +300,14 @@ def _nameless() -> str:
     return "A file"
 
 
-def _in_hand(trace: TracebackType | None) -> Path | None:
-    found = None
-    while trace:  # outermost first, so the last one found is the nearest to the fault
+def _in_hand(trace: TracebackType | None) -> list[Path]:
+    """The files that the product's own functions were working on, nearest to the fault first."""
+    names = ("temporary", "place", "path", "file", "manifest", "target", "folder", "destination", "out")
+    found: list[Path] = []
+    while trace:
         if trace.tb_frame.f_globals.get("__name__", "").startswith("artmaster_pipeline"):
-            names = ("temporary", "place", "path", "file", "manifest", "target", "folder")
             held = [trace.tb_frame.f_locals.get(name) for name in names]
-            found = next((each for each in held if isinstance(each, Path)), found)
+            found[:0] = [each for each in held if isinstance(each, Path)]
         trace = trace.tb_next
     return found
 
@@ -309,7 +329,7 @@ def _is_from(error: BaseException, packages: tuple[str, ...]) -> bool:
 def _first_line(error: BaseException) -> str:
     """An error's own words as one short sentence without its full stop."""
     words = " ".join((str(error) or type(error).__name__).split())
-    return (words[:300] + "..." if len(words) > 300 else words).rstrip(".")
+    return f"{words[:300]} ..." if len(words) > 300 else words.rstrip(".")
 
 
 def _size(count: int) -> str:

@@ -7,7 +7,6 @@ the words of base_models a painter that answers in milliseconds, for tests that 
 import hashlib
 import io
 import json
-import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from sharing import linked_copy
 
 from artmaster_pipeline import adapters, base_models
 from artmaster_pipeline.evaluation.axes import autoencoding
@@ -189,8 +189,8 @@ def quick_drawing(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, bool]
 
 
 def copied(home: Home, to: Home) -> Home:
-    """A copy of a data home, for a test that changes it."""
-    shutil.copytree(home.root, to.root)
+    """A copy of a data home, for a test that changes it; pictures and weights are hard links (`sharing`)."""
+    linked_copy(home.root, to.root)
     return to
 
 

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_flux import save_tiny_flux
 from training_home import PAINTER, fill_home, tiny_profile
 
 from artmaster_pipeline.dataset import build_training_set
@@ -18,11 +17,6 @@ from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import TrainingImage
 from artmaster_pipeline.settings import Home, Profile
 from artmaster_pipeline.training.caches import latents_of, read_checked, texts_of, write_checked
-
-
-@pytest.fixture(scope="module")
-def tiny_flux(tmp_path_factory) -> Path:
-    return save_tiny_flux(tmp_path_factory.mktemp("flux"))
 
 
 @pytest.fixture

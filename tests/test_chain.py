@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sharing import Shared, linked_copy
 from test_bad_files import write_oddities
 from test_bad_files import write_pictures as write_odd_pictures
 
@@ -58,11 +59,12 @@ def environment(home: Home) -> dict[str, str]:
     }
 
 
+pytestmark = pytest.mark.spread
+
+
 @pytest.fixture(scope="session")
-def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("originals")
-    write_scans(folder, "ink", 5, seed=3)
-    return folder
+def originals(shared: Shared) -> Path:
+    return shared("originals", lambda folder: write_scans(folder, "ink", 5, seed=3))
 
 
 def new_home(folder: Path, originals: Path) -> Home:
@@ -76,18 +78,19 @@ def new_home(folder: Path, originals: Path) -> Home:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, originals: Path) -> Home:
+def finished(shared: Shared, originals: Path) -> Home:
     """A data home after one unbroken run."""
-    home = new_home(tmp_path_factory.mktemp("finished") / "home", originals)
-    artmaster(home, "run", PAINTER, "--profile", "tiny")
-    return home
+
+    def run(folder: Path) -> None:
+        artmaster(new_home(folder, originals), "run", PAINTER, "--profile", "tiny")
+
+    return Home(shared("finished", run))
 
 
 @pytest.fixture
 def copied(finished: Home, tmp_path: Path) -> Home:
     """The finished data home again, free to be changed."""
-    shutil.copytree(finished.root, tmp_path / "home", symlinks=True)
-    return Home(tmp_path / "home")
+    return Home(linked_copy(finished.root, tmp_path / "home"))
 
 
 def identities(home: Home) -> dict[str, str]:
@@ -315,7 +318,7 @@ def test_odd_files_dropped_by_hand_stop_neither_dagster_nor_dvc(home: Home) -> N
         (("lineage", "adapter", "0123"), 2, "There is no adapter"),
         (("evaluate", PAINTER, "--strengths", "a lot"), 2, "numbers with commas"),
         (("evaluate", PAINTER, "--strengths", "3"), 2, "between 0"),
-        (("evaluate", PAINTER), 1, "style_adapter"),
+        (("evaluate", PAINTER), 1, "has no adapter yet"),
         (("gate", PAINTER, "--publish", "--reject"), 2, "cannot both be meant"),
         (("lineage", "artwork", "xyz"), 2, "not a sha256"),
         (("lineage", "artwork", "00000000"), 2, "No scan"),

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from sharing import unlinked
 from small_archive import (
     FAR_PROMPTS,
     PAINTER,
@@ -187,7 +188,7 @@ def test_a_second_run_draws_nothing_and_changes_nothing(evaluated: Home, drawn: 
 def test_only_a_damaged_picture_is_drawn_again_and_comes_out_the_same(evaluated: Home, drawn: list) -> None:
     before = manifest_hash(evaluated.evaluation(PAINTER) / MANIFEST)
     victim = next(s for s in samples_of(evaluated) if s.column == "adapter" and s.role == "row")
-    (evaluated.evaluation(PAINTER) / victim.path).write_bytes(b"not a picture")
+    unlinked(evaluated.evaluation(PAINTER) / victim.path).write_bytes(b"not a picture")
     outcome = evaluate_adapter(evaluated, PAINTER, PROFILE)
     assert outcome.made == 1
     assert drawn == [(victim.prompt, victim.seed, True)]
@@ -201,7 +202,7 @@ def test_what_a_killed_run_finished_is_taken_up_and_what_it_broke_is_not(evaluat
     manifest.unlink()
     (evaluated.evaluation(PAINTER) / adapter_of(evaluated).id / MANIFEST).unlink()
     lost.unlink()
-    broken.write_bytes(broken.read_bytes()[:2000])
+    unlinked(broken).write_bytes(broken.read_bytes()[:2000])
     (broken.parent / ".partial-abc.png").write_bytes(b"")
     (broken.parent / "0123456789abcdef.png").write_bytes(b"of no record")
     assert evaluate_adapter(evaluated, PAINTER, PROFILE).made == 2
@@ -255,6 +256,7 @@ _SLOW_RUN = """
 import sys, time
 from pathlib import Path
 import pytest
+from sharing import unlinked
 from small_archive import FAR_PROMPTS, PAINTER, quick_drawing, small_profile
 from artmaster_pipeline.evaluation import evaluate_adapter
 from artmaster_pipeline.generation import sampling

@@ -4,19 +4,18 @@ import json
 import re
 
 import pytest
-from tiny_flux import save_tiny_flux, tiny_transformer, transformer_config
-from training_home import PAINTER, fill_home, tiny_profile
+from sharing import linked_copy, unlinked
+from tiny_flux import tiny_transformer, transformer_config
+from training_home import PAINTER
 from typer.testing import CliRunner
 
 from artmaster_pipeline.adapters.exporting import export_adapter, to_kohya
 from artmaster_pipeline.base_models.flux.descriptor import FAMILY
 from artmaster_pipeline.cli import app
-from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.errors import ArtMasterError, BadInput, WrongUse
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.records import MANIFEST, write_manifest
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.training import train_adapter
 
 # What ComfyUI and sd-scripts call a linear of Black Forest Labs' FLUX, with the layers of diffusers' FLUX whose output
 # rows follow each other in it. Written out a second time: the package's own table is what is under test.
@@ -200,22 +199,12 @@ def test_a_layer_that_kohyas_format_does_not_know_is_an_error_that_says_so():
 # --- an adapter that was trained
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """(home, adapter) of a real training on the tiny FLUX."""
-    flux = save_tiny_flux(tmp_path_factory.mktemp("flux"))
-    home, profile = Home(tmp_path_factory.mktemp("trained")), tiny_profile(flux)
-    build_training_set(fill_home(home), PAINTER, profile)
-    (adapter,) = train_adapter(home, PAINTER, profile).records
-    return home, adapter
-
-
 def test_a_trained_adapter_changes_a_prediction_as_much_in_kohyas_form(trained, tmp_path):
     """Merged as ComfyUI and sd-scripts merge it, single blocks and all."""
     import torch
     from safetensors.torch import load_file
 
-    home, _ = trained
+    home, _, _ = trained
     transformer = tiny_transformer()
     base = predict(transformer)
     expected = predicted_with(transformer, export_adapter(home, PAINTER, "diffusers", out=tmp_path).file)
@@ -234,7 +223,7 @@ def test_the_diffusers_file_holds_the_adapters_own_tensors(trained, tmp_path):
     import torch
     from safetensors.torch import load_file
 
-    home, adapter = trained
+    home, _, adapter = trained
     own = load_file(home.root / adapter.path / "adapter.safetensors")
     exported = load_file(export_adapter(home, PAINTER, "diffusers", adapter.id, tmp_path / "style.safetensors").file)
     assert set(exported) == set(own)
@@ -245,7 +234,7 @@ def test_the_diffusers_file_holds_the_adapters_own_tensors(trained, tmp_path):
 def test_the_same_adapter_gives_the_same_bytes_and_says_what_it_is(trained, tmp_path, file_format):
     from safetensors import safe_open
 
-    home, adapter = trained
+    home, _, adapter = trained
     first = export_adapter(home, PAINTER, file_format, out=tmp_path).file
     second = export_adapter(home, PAINTER, file_format, out=tmp_path / "again.safetensors").file
     assert first.name == f"{PAINTER}-{adapter.id}-{file_format}.safetensors"
@@ -279,7 +268,7 @@ def test_metadata_in_any_writing_are_kept_and_in_order(tmp_path):
 
 
 def test_a_file_that_holds_something_else_is_not_overwritten(trained, tmp_path):
-    home, _ = trained
+    home, _, _ = trained
     file = tmp_path / "mine.safetensors"
     file.write_bytes(b"another adapter")
     with pytest.raises(WrongUse, match=r"mine\.safetensors is there and holds something else"):
@@ -289,19 +278,16 @@ def test_a_file_that_holds_something_else_is_not_overwritten(trained, tmp_path):
 
 
 def test_exporting_again_to_the_same_file_is_no_error(trained, tmp_path):
-    home, _ = trained
+    home, _, _ = trained
     first = export_adapter(home, PAINTER, "kohya", out=tmp_path).file
     before = sha256_of(first)
     assert sha256_of(export_adapter(home, PAINTER, "kohya", out=tmp_path).file) == before
 
 
 def test_weights_that_are_not_those_of_the_record_are_not_exported(trained, tmp_path):
-    import shutil
-
-    home, adapter = trained
-    copy = Home(tmp_path / "home")
-    shutil.copytree(home.root, copy.root)
-    weights = copy.root / adapter.path / "adapter.safetensors"
+    home, _, adapter = trained
+    copy = Home(linked_copy(home.root, tmp_path / "home"))
+    weights = unlinked(copy.root / adapter.path / "adapter.safetensors")
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     with pytest.raises(BadInput, match=r"adapter\.safetensors is not what the record .* says.*dvc checkout"):
         export_adapter(copy, PAINTER, "diffusers", out=tmp_path)
@@ -323,7 +309,7 @@ def export_command(home, *words: str):
 
 
 def test_the_command_writes_into_the_working_folder_and_says_how_to_load(trained, tmp_path, monkeypatch):
-    home, adapter = trained
+    home, _, adapter = trained
     monkeypatch.chdir(tmp_path)
     done = export_command(home, PAINTER, "--format", "kohya")
     assert done.exit_code == 0, done.output
@@ -346,7 +332,7 @@ def test_the_command_writes_into_the_working_folder_and_says_how_to_load(trained
     ],
 )
 def test_wrong_use_is_one_clear_message_and_exit_code_2(trained, tmp_path, monkeypatch, words, message):
-    home, _ = trained
+    home, _, _ = trained
     monkeypatch.chdir(tmp_path)
     done = export_command(home, *words)
     error = done.exception

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from artmaster_pipeline.errors import ArtMasterError, Interrupted, WrongUse
 from artmaster_pipeline.faults import disk_full, in_product_words, in_words
 from artmaster_pipeline.files import check_folder
+from artmaster_pipeline.scans import add_scans
 from artmaster_pipeline.settings import Home
 
 REPOSITORY = Path(__file__).parents[1]
@@ -73,7 +74,7 @@ def test_a_full_disk_names_the_disk_and_what_is_free_on_it_whoever_says_so(tmp_p
         assert told.startswith("No space left on device: the disk that holds /")
         assert " free" in told
         assert "Make room there" in told
-    assert "1 GB are needed" in str(disk_full(tmp_path, needed=1_234_567_890))
+    assert "free, and 1 GB are needed" in str(disk_full(tmp_path, needed=1_234_567_890))
     assert in_words(disk_full(tmp_path, needed=5)).args == disk_full(tmp_path, needed=5).args  # type: ignore[union-attr]
 
 
@@ -301,6 +302,10 @@ def test_a_disk_that_fills_up_in_a_run_is_one_message_and_nothing_half_written(
     assert str(small_disk) in said[0]
     assert "No space left on device" in said[0]
     assert not list(home.root.rglob(".partial-*"))
+    assert [line for line in done.stderr.splitlines() if "Errno" in line] == []
+    filler.unlink()
+    done = artmaster("run", "x", "--until", "raw_scans", "--home", str(home.root))
+    assert done.returncode == 0, done.stderr
 
 
 def test_json_manifests_of_a_home_stay_readable(tmp_path: Path, archive: Path) -> None:
@@ -343,9 +348,94 @@ def test_the_ui_ends_where_its_port_is_taken_and_names_a_free_one(tmp_path: Path
     assert not (tmp_path / "home").exists()
 
 
+def test_a_data_home_is_a_folder_with_a_plain_path(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for place, why in ((tmp_path / "file", "is a file"), (tmp_path / "a\nb", "control character")):
+        with pytest.raises(WrongUse, match=why):
+            Home.find(place)
+
+
 def test_a_second_ui_of_a_home_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".cache").mkdir()
     with FileLock(tmp_path / ".cache" / "ui.lock"):
         done = artmaster("ui", "--port", "38521", "--home", str(tmp_path))
     assert done.returncode == 1
     assert "Another `artmaster ui`" in done.stderr
+
+
+MEANWHILE = {
+    "the painter's scans": "shutil.rmtree(home.root / 'scans' / 'x')",
+    "the stage's folder": "shutil.rmtree(home.root / 'register')",
+    "the data home": "shutil.rmtree(home.root)",
+    "Dagster's storage": "shutil.rmtree(home.dagster)",
+    "the working folder": "os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')",
+    "the partition": (
+        "from artmaster_pipeline.orchestration.instance import open_instance\n"
+        "            with open_instance(home) as instance: instance.delete_dynamic_partition('painter', 'x')"
+    ),
+}
+
+
+@pytest.mark.parametrize("what", MEANWHILE)
+def test_what_is_taken_away_while_a_run_decodes_is_one_message(what: str, tmp_path: Path, archive: Path) -> None:
+    home = tmp_path / "home"
+    add_scans(Home(home), "x", archive)
+    program = f"""
+import os, shutil, sys
+from contextlib import contextmanager
+from pathlib import Path
+from artmaster_pipeline import progress
+from artmaster_pipeline.settings import Home
+whole, home, done = progress.Progress.task, Home(Path({str(home)!r})), []
+
+@contextmanager
+def task(self, description, total, before=0):
+    with whole(self, description, total, before) as advance:
+        if description.startswith("Decoding") and not done:
+            done.append(1)
+            {MEANWHILE[what]}
+        yield advance
+
+progress.Progress.task = task
+from artmaster_pipeline.cli import main
+sys.argv = ["artmaster", "run", "x", "--until", "raw_scans", "--home", {str(home)!r}]
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+    assert "Traceback" not in done.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith("artmaster:")]
+    if done.returncode:
+        assert len(said) == 1, done.stderr
+        assert "a fault of ArtMaster" not in said[0], said
+    if what in ("the data home", "the partition"):
+        add_scans(Home(home), "x", archive)
+        done = artmaster("run", "x", "--until", "raw_scans", "--home", str(home))
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_step_fails_in_dagsters_pages_with_the_sentence_that_the_terminal_shows(
+    tmp_path: Path, archive: Path
+) -> None:
+    from artmaster_pipeline.orchestration.instance import open_instance
+    from artmaster_pipeline.orchestration.run import run_painter
+
+    home = Home(tmp_path / "home")
+    add_scans(home, "x", archive)
+    (home.scans("x") / "artworks.csv").write_bytes(b"\xff\xfe\x1b[2J")
+    with pytest.raises(ArtMasterError, match=r"artworks\.csv") as raised:
+        run_painter(home, "x", until="raw_scans")
+    with open_instance(home) as instance:
+        (run,) = instance.get_runs()
+        failures = [
+            log.dagster_event.step_failure_data
+            for log in instance.all_logs(run.run_id)
+            if log.dagster_event and log.dagster_event.is_step_failure
+        ]
+    assert [failure.user_failure_data.description for failure in failures] == [str(raised.value)]

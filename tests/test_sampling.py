@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tiny_flux import save_tiny_flux
 from training_home import PAINTER, TRAINING, fill_home, tiny_profile
 
 from artmaster_pipeline.adapters import attach, detach
@@ -34,8 +33,8 @@ HOW = {"num_inference_steps": 3, "guidance_scale": 2.0, "max_sequence_length": 2
 
 
 @pytest.fixture(scope="module")
-def flux(tmp_path_factory) -> Path:
-    return save_tiny_flux(tmp_path_factory.mktemp("flux"))
+def flux(tiny_flux) -> Path:
+    return tiny_flux
 
 
 @pytest.fixture(scope="module")

@@ -35,9 +35,10 @@ def learner(**changes):
     from artmaster_pipeline.training.learner import Learner
 
     further = {name: changes.pop(name) for name in ("constraint", "guidance", "processes") if name in changes}
+    dtype = getattr(torch, changes.pop("dtype", "float32"))
     settings = type(TRAINING).model_validate(TRAINING.model_dump() | changes)
     scheduler = FlowMatchEulerDiscreteScheduler(**SCHEDULER)
-    return Learner(tiny_transformer(), scheduler, settings, TOTAL, torch.float32, **further)
+    return Learner(tiny_transformer(dtype), scheduler, settings, TOTAL, dtype, **further)
 
 
 def peft_losses(settings, examples, steps: int) -> list[float]:

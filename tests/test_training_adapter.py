@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tiny_flux import save_tiny_flux, transformer_config
+from tiny_flux import transformer_config
 from training_home import PAINTER, TRAINING, fill_home, tiny_profile
 
 from artmaster_pipeline.base_models.flux.descriptor import FAMILY
@@ -31,20 +31,6 @@ from artmaster_pipeline.records import (
 from artmaster_pipeline.settings import Home, TrainingSettings
 from artmaster_pipeline.training import check_adapter, train_adapter
 from artmaster_pipeline.training.schedule import kept_steps
-
-
-@pytest.fixture(scope="module")
-def tiny_flux(tmp_path_factory) -> Path:
-    """A random FLUX in a local folder, in diffusers' layout."""
-    return save_tiny_flux(tmp_path_factory.mktemp("flux"))
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory, tiny_flux):
-    """(home, profile, outcome) of one unbroken training."""
-    home, profile = Home(tmp_path_factory.mktemp("trained")), tiny_profile(tiny_flux)
-    build_training_set(fill_home(home), PAINTER, profile)
-    return home, profile, train_adapter(home, PAINTER, profile)
 
 
 def ready(home: Home, profile) -> Home:
@@ -180,8 +166,7 @@ def test_the_model_is_asked_for_noise_minus_latent():
 
 
 def test_the_ranks_left_are_the_budget_and_the_log_shows_them_going(trained):
-    home, _, outcome = trained
-    (adapter,) = outcome.records
+    home, _, adapter = trained
     log = [json.loads(line) for line in (home.root / adapter.path / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in log] == list(range(1, adapter.steps + 1))
     assert sum(adapter.ranks.values()) == log[-1]["rank"] == 2 * len(adapter.ranks)
@@ -204,9 +189,9 @@ def test_a_folded_file_that_is_not_the_live_state_is_found_out_in_any_precision(
 
     from artmaster_pipeline.training.adapter_check import weights_difference
 
-    home, _, outcome = trained
+    home, _, adapter = trained
     folder = tmp_path / "adapter"
-    shutil.copytree(home.root / outcome.records[0].path, folder)
+    shutil.copytree(home.root / adapter.path, folder)
     weights = load_file(folder / "adapter.safetensors")
     name = next(name for name in weights if name.endswith("lora_B.weight"))
     save_file(weights | {name: weights[name] * 0.99}, folder / "adapter.safetensors")
@@ -220,8 +205,8 @@ def test_folded_and_live_adapter_draw_the_same_picture_in_stock_diffusers(traine
 
     from artmaster_pipeline.training.adalora.injecting import load_live
 
-    home, _, outcome = trained
-    folder = home.root / outcome.records[0].path
+    home, _, adapter = trained
+    folder = home.root / adapter.path
 
     def draw(pipe):
         pipe.set_progress_bar_config(disable=True)
@@ -244,8 +229,7 @@ def test_folded_and_live_adapter_draw_the_same_picture_in_stock_diffusers(traine
 def test_layers_of_rank_0_are_left_out_of_the_file(trained):
     from safetensors import safe_open
 
-    home, _, outcome = trained
-    (adapter,) = outcome.records
+    home, _, adapter = trained
     with safe_open(home.root / adapter.path / "adapter.safetensors", "pt") as file:
         ranks = {
             name.removeprefix("transformer.").removesuffix(".lora_A.weight"): file.get_slice(name).get_shape()[0]
@@ -256,8 +240,7 @@ def test_layers_of_rank_0_are_left_out_of_the_file(trained):
 
 
 def test_the_adapter_names_exactly_the_scans_it_was_trained_on(trained):
-    home, _, outcome = trained
-    (adapter,) = outcome.records
+    home, _, adapter = trained
     folder = home.root / adapter.path
     rows = read_manifest(home.training_set(PAINTER) / MANIFEST, TrainingImage)
     train = {row.scan_sha256 for row in rows if row.split == "train"}
@@ -271,8 +254,7 @@ def test_the_adapter_names_exactly_the_scans_it_was_trained_on(trained):
 
 
 def test_the_model_card_says_rights_and_how_to_load_and_takes_no_markup_from_the_archive(trained):
-    home, _, outcome = trained
-    (adapter,) = outcome.records
+    home, _, adapter = trained
     card = (home.root / adapter.path / "README.md").read_text()
     assert "public domain \\| \\<b\\>CC0\\</b\\>" in card
     assert f'load_lora_weights("{adapter.path}"' in card
@@ -284,13 +266,13 @@ def test_the_model_card_says_rights_and_how_to_load_and_takes_no_markup_from_the
 
 
 def test_an_adapter_that_is_there_is_not_trained_again(trained):
-    home, profile, outcome = trained
-    folder = home.root / outcome.records[0].path
+    home, profile, adapter = trained
+    folder = home.root / adapter.path
     before = {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
     again = train_adapter(home, PAINTER, profile, StopsAt(1))
-    assert (again.made, again.reused, again.records) == (0, 1, outcome.records)
+    assert (again.made, again.reused, again.records) == (0, 1, (adapter,))
     assert {file: file.stat().st_mtime_ns for file in folder.rglob("*")} == before
-    assert not (home.cache / "training" / outcome.records[0].id).exists()
+    assert not (home.cache / "training" / adapter.id).exists()
 
 
 # --- kills
@@ -299,16 +281,16 @@ def test_an_adapter_that_is_there_is_not_trained_again(trained):
 @pytest.mark.parametrize("step", [1, 4, 7, 10, 15])
 def test_a_training_stopped_at_any_step_goes_on_to_the_same_bytes(tmp_path, trained, step):
     """12 or more steps, checkpoints every 4, pruning from step 2 to 10: before, in and after it."""
-    whole, profile, outcome = trained
-    assert outcome.records[0].steps > 15
+    whole, profile, adapter = trained
+    assert adapter.steps > 15
     home = ready(Home(tmp_path / "home"), profile)
     with pytest.raises(Stopped):
         train_adapter(home, PAINTER, profile, StopsAt(step))
     second = StopsAt(-1)
     again = train_adapter(home, PAINTER, profile, second)
-    saved = {*range(0, step + 1, 4), *kept_steps(outcome.records[0].steps, profile.training)}
+    saved = {*range(0, step + 1, 4), *kept_steps(adapter.steps, profile.training)}
     assert second.began == max(n for n in saved if n <= step)
-    assert again.records == outcome.records
+    assert again.records == (adapter,)
     assert files_below(home.adapters(PAINTER)) == files_below(whole.adapters(PAINTER))
 
 
@@ -344,15 +326,16 @@ EVERYTHING = TrainingSettings.model_validate(
 def trained_with_everything(tmp_path_factory, tiny_flux):
     home, profile = Home(tmp_path_factory.mktemp("everything")), tiny_profile(tiny_flux, training=EVERYTHING)
     build_training_set(fill_home(home), PAINTER, profile)
-    return home, profile, train_adapter(home, PAINTER, profile)
+    (adapter,) = train_adapter(home, PAINTER, profile).records
+    return home, profile, adapter
 
 
 @pytest.mark.parametrize("step", [3, 9, 12, 13, 16])
 def test_with_every_mechanism_on_it_goes_on_to_the_same_bytes_across_a_stage_end_too(
     tmp_path, trained_with_everything, step
 ):
-    whole, profile, outcome = trained_with_everything
-    assert outcome.records[0].steps == 20
+    whole, profile, adapter = trained_with_everything
+    assert adapter.steps == 20
     assert kept_steps(20, EVERYTHING) == (5, 10, 12, 15)
     home = ready(Home(tmp_path / "home"), profile)
     with pytest.raises(Stopped):
@@ -362,8 +345,8 @@ def test_with_every_mechanism_on_it_goes_on_to_the_same_bytes_across_a_stage_end
 
 
 def test_every_mechanism_leaves_its_trace_in_the_log(trained_with_everything):
-    home, _, outcome = trained_with_everything
-    folder = home.root / outcome.records[0].path
+    home, _, adapter = trained_with_everything
+    folder = home.root / adapter.path
     log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     assert [row["stage"] for row in log] == [0] * 12 + [1] * 8
     assert all((row["guidance"] > 0) == (row["step"] % 2 == 0) for row in log[4:])
@@ -396,8 +379,7 @@ def test_no_checkpoint_holds_a_pickle(tmp_path, trained):
 
 
 def test_earlier_states_are_kept_beside_the_adapter_evenly_spaced(trained):
-    home, profile, outcome = trained
-    (adapter,) = outcome.records
+    home, profile, adapter = trained
     folder = home.root / adapter.path / "checkpoints"
     kept = sorted(file.name for file in folder.iterdir())
     steps = kept_steps(adapter.steps, profile.training)
@@ -414,10 +396,10 @@ def test_a_share_of_the_change_is_kept_and_live_and_folded_agree_on_it(tmp_path,
     half = profile.model_copy(update={"training": profile.training.model_copy(update={"strength": 0.5})})
     home = ready(Home(tmp_path / "home"), half)
     (adapter,) = train_adapter(home, PAINTER, half).records
-    assert adapter.id != whole.records[0].id
+    assert adapter.id != whole.id
     figures = check_adapter(home, PAINTER, half)
     assert figures["folded_difference"] <= figures["tolerance"]
-    whole_lora = load_file(whole_home.root / whole.records[0].path / "adapter.safetensors")
+    whole_lora = load_file(whole_home.root / whole.path / "adapter.safetensors")
     for name, tensor in load_file(home.root / adapter.path / "adapter.safetensors").items():
         share = 0.5 if name.endswith("lora_B.weight") else 1.0
         assert torch.allclose(tensor, share * whole_lora[name])
@@ -471,11 +453,11 @@ def test_the_same_path_trains_in_bf16_with_and_without_gradient_checkpointing(ho
 
 
 def test_gradient_checkpointing_changes_no_weight_in_fp32(tmp_path, trained):
-    _, profile, outcome = trained
+    _, profile, whole = trained
     training = profile.training.model_copy(update={"gradient_checkpointing": True})
     again = profile.model_copy(update={"training": training})
     (adapter,) = train_adapter(ready(Home(tmp_path / "home"), again), PAINTER, again).records
-    assert adapter.sha256 == outcome.records[0].sha256
+    assert adapter.sha256 == whole.sha256
 
 
 def test_a_loss_that_blows_up_names_step_works_and_rate_and_what_to_try(home, tiny_flux):

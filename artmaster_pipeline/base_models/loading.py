@@ -9,6 +9,7 @@ from typing import Any
 from artmaster_pipeline.base_models.family import Family
 from artmaster_pipeline.base_models.hub import Source, family_of, find_source, hub_refusals
 from artmaster_pipeline.base_models.miniature.model import quiet_libraries
+from artmaster_pipeline.base_models.precision import settle_precision
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement, WrongUse
 from artmaster_pipeline.sessions import free_memory
 from artmaster_pipeline.settings import Home, Profile
@@ -37,6 +38,7 @@ def load_pipeline(profile: Profile, parts: Iterable[str] | None = None, home: Ho
     message, with the way out), WrongUse where base_model is of no known family.
     """
     check_device(profile)
+    settle_precision()
     family, source = family_of(profile, home), find_source(profile, home)
     wanted = family.parts if parts is None else tuple(parts)
     if unknown := sorted(set(wanted) - set(family.parts)):

@@ -42,7 +42,7 @@ def _root() -> Path | None:
     """The data home, where one can be told."""
     try:
         return Home.find(given.home).root
-    except OSError:  # the working folder is gone
+    except (OSError, ArtMasterError):  # the working folder is gone, or the home is a file
         return None
 
 

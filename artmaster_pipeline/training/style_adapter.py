@@ -47,6 +47,7 @@ from artmaster_pipeline.training.schedule import rank_schedule
 from artmaster_pipeline.training.trainer import Job, Trained, run
 
 _TRAINER = 3  # raise when the same pictures and settings would give another adapter
+_SUMS_IN_FP32 = 4  # the same for trainings whose steps have several batches, or are not in fp32 (see `_adapter_id`)
 _FILES = (LORA, LOG, WATCH, LOSS_PLOT, RANK_PLOT, WATCH_PLOT, f"{LIVE}/{STATE}", f"{LIVE}/{CONFIG}")
 # What decides nothing about the weights; how the validation works are asked counts only where the panel chooses.
 _WATCHING = {"loss_every", "sigmas", "samples_every", "samples"}
@@ -168,7 +169,9 @@ def _adapter_id(
         choice = [profile.evaluation.deciding(), profile.gate.max_drift]
     base = [revision, profile.device, profile.dtype, profile.quantization]
     sizes = [profile.size_divisor, profile.max_sequence_length]
-    return identity("adapter", _TRAINER, painter, base, sizes, settings, pictures, choice)
+    # One batch in fp32 is summed as it always was, so adapters of that kind keep their ids.
+    one_sum = profile.dtype == "float32" and profile.training.gradient_accumulation == 1
+    return identity("adapter", _TRAINER if one_sum else _SUMS_IN_FP32, painter, base, sizes, settings, pictures, choice)
 
 
 def _whole_record(folder: Path, adapter_id: str) -> Adapter | None:

@@ -60,8 +60,12 @@ def add_noise(latents: "torch.Tensor", sigmas: "torch.Tensor", generator: "torch
     """Latents (batch, channels, height, width) at noise levels (batch,), with noise from a CPU generator."""
     import torch
 
-    noise = torch.randn(latents.shape, generator=generator).to(latents.device)
-    sigmas = sigmas.to(latents.device)
+    return with_noise(latents, sigmas, torch.randn(latents.shape, generator=generator))
+
+
+def with_noise(latents: "torch.Tensor", sigmas: "torch.Tensor", noise: "torch.Tensor") -> Noised:
+    """Latents (batch, channels, height, width) at noise levels (batch,), with `noise` of their shape."""
+    noise, sigmas = noise.to(latents.device), sigmas.to(latents.device)
     level = sigmas.view(-1, 1, 1, 1)
     return Noised((1 - level) * latents + level * noise, noise - latents, sigmas)
 

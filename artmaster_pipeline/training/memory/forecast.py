@@ -234,7 +234,7 @@ def _resident(profile: Profile) -> dict[str, float]:
     importance = 8.0 if settings.adapter == "adalora" else 0.0
     return {
         "base model": counted.linear * linear + counted.other * each,
-        "adapter and its gradients": trained * (8.0 + 2 * each),  # fp32, and working copies in the model's dtype
+        "adapter and its gradients": trained * (12.0 + each),  # fp32; the working copies alone in the model's dtype
         f"optimizer ({settings.optimizer})": trained * _MOMENTS[settings.optimizer],
         "AdaLoRA's importance": trained * importance,
         "running mean (ema_decay)": trained * 4.0 if settings.ema_decay else 0.0,
