@@ -124,14 +124,18 @@ def disk_full(*paths: Path, needed: int | None = None) -> ArtMasterError:
     )
 
 
-def report_fault(error: BaseException, folder: Path) -> str:
-    """Write a fault of the product itself down in `folder` (else in the system's temporary one); what to tell."""
+def report_fault(error: BaseException, root: Path | None) -> str:
+    """Write a fault of the product itself down below the data home `root`, else in the system's own temporary folder.
+
+    Gives what to tell: one sentence with the name of that file.
+    """
     text = "".join(traceback.format_exception(error))
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
     said = (
         f"This is a fault of ArtMaster, not of your files or settings ({type(error).__name__}: {_first_line(error)})."
     )
-    for place in (folder, Path(tempfile.gettempdir()) / "artmaster-faults"):
+    places = [root / ".cache" / "faults"] if root and root.is_dir() else []
+    for place in (*places, Path(tempfile.gettempdir()) / "artmaster-faults"):
         try:
             place.mkdir(parents=True, exist_ok=True)
             (place / name).write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -173,7 +177,8 @@ def _of_files(error: BaseException, _root: Path | None) -> ArtMasterError | None
 
 def _of_text(error: BaseException, _root: Path | None) -> ArtMasterError | None:
     """A file that is not what it should be: text in another encoding, broken YAML or JSON."""
-    file = _file_of(error)
+    # What reads a file has it in hand, perhaps around a generator; who calls from farther off may be at fault itself.
+    file = next(iter(_in_hand(error.__traceback__, frames=2)), None)
     if _is_from(error, ("yaml",)):
         return ArtMasterError(
             f"{file or 'A settings file'} cannot be read as YAML: {_first_line(error)}. Mend it there."
@@ -300,16 +305,16 @@ def _nameless() -> str:
     return "A file"
 
 
-def _in_hand(trace: TracebackType | None) -> list[Path]:
-    """The files that the product's own functions were working on, nearest to the fault first."""
+def _in_hand(trace: TracebackType | None, frames: int | None = None) -> list[Path]:
+    """The files that the product's functions (the last `frames` of them) had in hand, nearest to the fault first."""
     names = ("temporary", "place", "path", "file", "manifest", "target", "folder", "destination", "out")
-    found: list[Path] = []
+    found: list[list[Path]] = []
     while trace:
         if trace.tb_frame.f_globals.get("__name__", "").startswith("artmaster_pipeline"):
             held = [trace.tb_frame.f_locals.get(name) for name in names]
-            found[:0] = [each for each in held if isinstance(each, Path)]
+            found.insert(0, [each for each in held if isinstance(each, Path)])
         trace = trace.tb_next
-    return found
+    return [path for held in found[:frames] for path in held]
 
 
 def _there(path: Path) -> Path:

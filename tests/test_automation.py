@@ -250,6 +250,16 @@ def test_monday_trains_a_painter_that_has_a_training_set_and_no_adapter(
     assert monday(home, instance) == ["p"]
 
 
+def test_a_damaged_record_is_told_in_one_sentence(home: Home, instance: dg.DagsterInstance) -> None:
+    home.scans("p").mkdir(parents=True)
+    training_set(home, "p", "one")
+    adapter(home, "p", "0")
+    (home.adapters("p") / MANIFEST).write_bytes(b"\0\xff")
+    with pytest.raises(dg.Failure) as raised:
+        monday(home, instance)
+    assert f"{home.adapters('p') / MANIFEST} is damaged" in str(raised.value.description)
+
+
 def test_both_begin_switched_off_and_can_be_switched_on(home: Home, instance: dg.DagsterInstance) -> None:
     assert new_scans.default_status == dg.DefaultSensorStatus.STOPPED
     assert weekly_retraining.default_status == dg.DefaultScheduleStatus.STOPPED

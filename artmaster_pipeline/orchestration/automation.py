@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from artmaster_pipeline.orchestration.assets import PAINTERS
+from artmaster_pipeline.orchestration.failures import one_sentence
 from artmaster_pipeline.orchestration.jobs import CHAINS, RETRAIN
 from artmaster_pipeline.orchestration.resources import DataHome
 from artmaster_pipeline.records import MANIFEST, Adapter, manifest_hash, read_manifest
@@ -25,18 +26,19 @@ def new_scans(context: dg.SensorEvaluationContext, data_home: DataHome) -> dg.Se
     it makes nothing and trains nothing.
     """
     home = data_home.home
-    before = _cursor(home, context.cursor)
-    seen = {painter: scans_fingerprint(home, painter) for painter in home.painters()}
-    settled = {painter for painter, content in seen.items() if content and before["seen"].get(painter) == content}
-    due = sorted(painter for painter in settled if before["asked"].get(painter) != seen[painter])
-    known = set(context.instance.get_dynamic_partitions(str(PAINTERS.name)))
-    new = [painter for painter in due if painter not in known]
-    asked = {painter: seen[painter] if painter in due else before["asked"].get(painter) for painter in seen}
-    return dg.SensorResult(
-        run_requests=[dg.RunRequest(run_key=f"{p}-{seen[p]}", partition_key=p) for p in due],
-        dynamic_partitions_requests=[PAINTERS.build_add_request(new)] if new else [],
-        cursor=json.dumps({"by": _BY, "seen": seen, "asked": asked}),
-    )
+    with one_sentence(home):
+        before = _cursor(home, context.cursor)
+        seen = {painter: scans_fingerprint(home, painter) for painter in home.painters()}
+        settled = {painter for painter, content in seen.items() if content and before["seen"].get(painter) == content}
+        due = sorted(painter for painter in settled if before["asked"].get(painter) != seen[painter])
+        known = set(context.instance.get_dynamic_partitions(str(PAINTERS.name)))
+        new = [painter for painter in due if painter not in known]
+        asked = {painter: seen[painter] if painter in due else before["asked"].get(painter) for painter in seen}
+        return dg.SensorResult(
+            run_requests=[dg.RunRequest(run_key=f"{p}-{seen[p]}", partition_key=p) for p in due],
+            dynamic_partitions_requests=[PAINTERS.build_add_request(new)] if new else [],
+            cursor=json.dumps({"by": _BY, "seen": seen, "asked": asked}),
+        )
 
 
 def _cursor(home: Home, text: str | None) -> dict[str, dict[str, str | None]]:
@@ -53,15 +55,16 @@ def weekly_retraining(
     context: dg.ScheduleEvaluationContext, data_home: DataHome
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Mondays at 3: a painter is retrained when the training set is no longer the one that the last adapter saw."""
-    due = [painter for painter in data_home.home.painters() if needs_retraining(data_home.home, painter)]
-    known = set(context.instance.get_dynamic_partitions(str(PAINTERS.name)))
-    for painter in due:
-        if painter in known:
-            yield dg.RunRequest(
-                run_key=f"{painter}-{_training_set_hash(data_home.home, painter)}", partition_key=painter
-            )
-    if not known.intersection(due):
-        yield dg.SkipReason("Every painter's adapter was trained on the training set as it stands.")
+    with one_sentence(data_home.home):
+        due = [painter for painter in data_home.home.painters() if needs_retraining(data_home.home, painter)]
+        known = set(context.instance.get_dynamic_partitions(str(PAINTERS.name)))
+        for painter in due:
+            if painter in known:
+                yield dg.RunRequest(
+                    run_key=f"{painter}-{_training_set_hash(data_home.home, painter)}", partition_key=painter
+                )
+        if not known.intersection(due):
+            yield dg.SkipReason("Every painter's adapter was trained on the training set as it stands.")
 
 
 def needs_retraining(home: Home, painter: str) -> bool:
