@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import shutil
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from artmaster_pipeline.orchestration.assets import PAINTERS
 from artmaster_pipeline.orchestration.instance import open_instance
 from artmaster_pipeline.orchestration.painters import remove_painter, rename_painter
 from artmaster_pipeline.progress import Progress
+from artmaster_pipeline.publishing.versions import LedgerEntry, SiteVersions, now
 from artmaster_pipeline.settings import Home, load_painter
 from artmaster_pipeline.stages import STAGES
 
@@ -182,3 +184,14 @@ def test_further_processes_of_one_training_do_not_wait_for_the_first(
     monkeypatch.setenv("RANK", "1")
     with working_on(home, "old"):
         assert not (home.cache / "painters").exists()
+
+
+def _note(root: Path, number: int) -> None:
+    entry = LedgerEntry(when=now(), action="copied", version_id=str(number), adapter_id="a")
+    SiteVersions(root, "old").note(entry)
+
+
+def test_what_several_processes_note_at_once_is_all_in_the_ledger(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(_note, [tmp_path] * 12, range(12)))
+    assert {line.version_id for line in SiteVersions(tmp_path, "old").ledger()} == set(map(str, range(12)))
