@@ -220,7 +220,7 @@ def test_a_renamed_painter_is_not_trained_again(copied: Home) -> None:
         weights,
     )
     assert "up to date" in dvc(copied, "status")
-    assert {scan.painter for scan in adapter_lineage(copied, after.id).trained_on} == {"renamed"}
+    assert {scan.painter for scan in adapter_lineage(copied, after.id).artworks} == {"renamed"}
     version = next(copied.root.glob(f"gallery/.versions/renamed/*/{picture.path}"))
     assert "renamed" in artmaster(copied, "verify", str(version)).stdout
 
