@@ -19,7 +19,7 @@ demo: setup ## the whole chain on a sample painter, in .demo/
 	@$(BIN)/artmaster demo
 
 test: setup ## the whole test suite
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 check: setup ## what CI checks beside the tests
 	@$(BIN)/ruff check .

@@ -17,7 +17,8 @@ from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.gallery.provenance import read_provenance
 from artmaster_pipeline.pictures import AI_GENERATED, changes, read_facts
 from artmaster_pipeline.publishing.credentials import EXTRA, Credentials, check_credentials
-from artmaster_pipeline.publishing.versions import VERSIONS_FOLDER, SiteVersions
+from artmaster_pipeline.publishing.versions import SiteVersions
+from artmaster_pipeline.records import VERSIONS_FOLDER
 from artmaster_pipeline.settings import Home
 
 _HASHES = ("pixels_sha256", "data_sha256", "facts_sha256")

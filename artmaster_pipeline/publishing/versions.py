@@ -31,9 +31,8 @@ from artmaster_pipeline.files import (
     write_text,
     writing_folder,
 )
-from artmaster_pipeline.records import Record
+from artmaster_pipeline.records import VERSIONS_FOLDER, Record
 
-VERSIONS_FOLDER = ".versions"
 _LEDGER = "ledger.jsonl"
 
 
@@ -56,6 +55,7 @@ class LedgerEntry(BaseModel):
     action: Literal["published", "put back", "allowed again", "copied"]
     version_id: str
     adapter_id: str
+    verdict_id: str = ""  # of the adapter's verdicts.jsonl: what let it be published; empty in older lines
     instead_of: str = ""  # the adapter whose site was in place before
     to: str = ""  # where it was copied
 

@@ -14,6 +14,7 @@ from artmaster_pipeline.adapters.folder import (
     RANK_PLOT,
     SAMPLES_SHEET,
     STATE,
+    VALIDATION_LOSS,
     WATCH,
     WATCH_PLOT,
     hide_own_tensors,
@@ -256,5 +257,5 @@ def _figures(adapter: Adapter, folder: Path) -> dict[str, Any]:
         "training pictures": len(adapter.training_image_ids),
         "step of the weights": adapter.step,
     }
-    losses = [row["loss"] for row in read_watch(folder / WATCH) if row["what"] == "loss"]
+    losses = [row["loss"] for row in read_watch(folder / WATCH) if row["what"] == VALIDATION_LOSS]
     return figures | ({"loss on validation works": losses[-1]} if losses else {})

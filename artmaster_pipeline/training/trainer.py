@@ -26,10 +26,10 @@ from artmaster_pipeline.training.memory.forecast import (
 )
 from artmaster_pipeline.training.monitoring.tensorboard import EventWriter
 from artmaster_pipeline.training.monitoring.watch import (
-    HeldOutLoss,
     Judge,
     LiveModel,
     Trend,
+    ValidationLoss,
     best_step,
     sample_prompts,
     stopped_improving,
@@ -172,7 +172,7 @@ class _Loop:
         )
         self._weights = weights_of(job.home, job.painter, job.train, latents, self._settings)
         self._model = LiveModel(pipe, self._learner, job.profile, texts)
-        self._held_out = self._held_out_loss()
+        self._validation_loss = self._loss_on_validation()
         self._kept = kept_steps(job.steps, self._settings)
         self._history, self._trend = History(), Trend()
 
@@ -224,12 +224,12 @@ class _Loop:
         return nullcontext() if self._settings.style_constraint.weight > 0 else giving_way()
 
     def _look(self, step: Step) -> None:
-        """What is due after a step: the held-out loss, pictures, the judge, a kept state, a checkpoint."""
+        """What is due after a step: the validation loss, pictures, the judge, a kept state, a checkpoint."""
         number, settings, last = step.number, self._settings, step.number == self._job.steps
         kept = number in self._kept or last
         if self._group.writes:
-            if self._held_out is not None and (number % settings.validation.loss_every == 0 or last):
-                self._write_down(number, self._history.losses, self._held_out(self._learner), "validation")
+            if self._validation_loss is not None and (number % settings.validation.loss_every == 0 or last):
+                self._write_down(number, self._history.losses, self._validation_loss(self._learner), "validation")
             if settings.validation.samples and (number % settings.validation.samples_every == 0 or last):
                 self._draw(number)
             if kept:
@@ -249,7 +249,7 @@ class _Loop:
         with writing(self._job.kept(number)) as temporary:
             save_file(self._learner.live(), temporary)
         if self._job.judge is not None:
-            self._write_down(number, self._history.readings, self._job.judge(self._model), "panel")
+            self._write_down(number, self._history.readings, self._job.judge(self._model), "validation panel")
 
     def _draw(self, number: int) -> None:
         import numpy as np
@@ -296,10 +296,10 @@ class _Loop:
         wanted = self._settings.style_constraint
         return StyleConstraint(pipe.vae, family_for(pipe), wanted.max_sigma) if wanted.weight > 0 else None
 
-    def _held_out_loss(self) -> HeldOutLoss | None:
+    def _loss_on_validation(self) -> ValidationLoss | None:
         images = [image for image in self._job.images if image.split == "validate"]
         examples = [(image, Example(self._latents[image.id], self._texts[image.caption])) for image in images]
-        return HeldOutLoss(examples, self._job.profile) if examples else None
+        return ValidationLoss(examples, self._job.profile) if examples else None
 
     def _stage_note(self, step: Step) -> str:
         return f"{stages_of(self._settings)[step.stage].name}: " if self._settings.stages else ""

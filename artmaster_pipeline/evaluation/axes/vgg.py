@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from artmaster_pipeline.base_models.precision import settle_precision
 from artmaster_pipeline.errors import MissingRequirement
 from artmaster_pipeline.sessions import kept
 
@@ -73,6 +74,7 @@ class Vgg:
         import torch
         from torch.nn.functional import conv2d, max_pool2d, relu
 
+        settle_precision()
         with torch.inference_mode():
             x = torch.tensor(np.ascontiguousarray(pictures), device=self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
             shift, scale = (torch.tensor(value, device=self.device).view(1, 3, 1, 1) for value in (_SHIFT, _SCALE))
