@@ -5,19 +5,21 @@ kohya's sd-scripts, which ComfyUI and Forge read too; they follow Black Forest L
 single block also the MLP's first layer) are one linear.
 """
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from artmaster_pipeline.adapters.describing import DIFFUSERS, words_of
 from artmaster_pipeline.adapters.finding import find_adapter, folder_of
-from artmaster_pipeline.adapters.folder import LORA
+from artmaster_pipeline.adapters.folder import LORA, made_on
 from artmaster_pipeline.adapters.folding import PREFIX
+from artmaster_pipeline.adapters.tensor_file import write_tensors
+from artmaster_pipeline.base_models.described import describe_base
 from artmaster_pipeline.errors import BadInput, WrongUse
 from artmaster_pipeline.files import sha256_of, writing
 from artmaster_pipeline.records import Adapter
-from artmaster_pipeline.settings import CROP_SIZES, Home, load_painter
+from artmaster_pipeline.settings import Home, load_painter
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +28,7 @@ Format = Literal["diffusers", "kohya"]
 
 SUFFIX = ".safetensors"
 _A, _B = ".lora_A.weight", ".lora_B.weight"
+_DOWN = (_A, ".lora_down.weight")
 _LAYER = re.compile(rf"{re.escape(PREFIX)}((?:single_)?transformer_blocks)\.(\d+)\.(.+)")
 
 # kohya's name of a linear -> diffusers' parts of it, from the first output row to the last, as sd-scripts'
@@ -47,7 +50,7 @@ _FUSED = {
     },
 }
 _BLOCKS = {"transformer_blocks": "double_blocks", "single_transformer_blocks": "single_blocks"}
-_IMPLEMENTATIONS = {"diffusers": "diffusers", "kohya": "https://github.com/black-forest-labs/flux"}
+_IMPLEMENTATIONS = {"diffusers": DIFFUSERS, "kohya": "https://github.com/black-forest-labs/flux"}
 _MLP_RATIO = 4  # FLUX's MLPs are four times as wide as the model; q, k and v are as wide as it is
 
 
@@ -63,7 +66,7 @@ class Exported:
     def hints(self) -> tuple[str, ...]:
         """How to load the file, a line for each program."""
         name, stem = self.file.name, self.file.stem
-        if self.adapter.base_model == "miniature":
+        if not describe_base(self.adapter.base_model).public:
             return ("It fits pipelines of ArtMaster's own load_pipeline alone: no other program has the miniature.",)
         diffusers = f'diffusers: pipe.load_lora_weights({str(self.file.parent)!r}, weight_name="{name}")'
         others = (
@@ -76,26 +79,63 @@ class Exported:
 
 
 def export_adapter(
-    home: Home, painter: str, file_format: Format, adapter_id: str | None = None, out: Path | None = None
+    home: Home,
+    painter: str,
+    file_format: Format,
+    adapter_id: str | None = None,
+    out: Path | None = None,
+    *,
+    uniform_rank: bool = False,
 ) -> Exported:
     """Write the painter's current adapter, or the one with that id, to one file in `file_format`.
 
     `out` is the file, or a folder for the default name PAINTER-ID-FORMAT.safetensors; without it the file goes to the
-    working folder. The same adapter, by a painter of the same name, always gives the same bytes. Raises WrongUse for an
+    working folder. `uniform_rank` fills all layers up to one rank, with the same effect, for programs that take no
+    other. The same adapter, by a painter of the same name, always gives the same bytes. Raises WrongUse for an
     unknown painter or adapter, a name that does not end in .safetensors, and where a file of that name holds something
     else; ArtMasterError where the painter has no adapter yet; BadInput where the adapter's weights are not there or not
     those of its record.
     """
     adapter = find_adapter(home, painter, adapter_id=adapter_id)
-    target = _target(out, f"{painter}-{adapter.id}-{file_format}{SUFFIX}")
-    folded = _read(folder_of(home, adapter) / LORA, adapter)
-    tensors = to_kohya(folded) if file_format == "kohya" else folded
-    title = f"{load_painter(home, painter).name}, adapter {adapter.id}"
+    folder = folder_of(home, adapter)
+    name = f"{painter}-{adapter.id}-{file_format}{'-uniform' if uniform_rank else ''}"
+    target = _target(out, f"{name}{SUFFIX}")
+    tensors = _read(folder / LORA, adapter)
+    tensors = to_one_rank(tensors) if uniform_rank else tensors
+    tensors = to_kohya(tensors) if file_format == "kohya" else tensors
+    words = words_of(
+        adapter,
+        load_painter(home, painter).name,
+        [len(tensor) for key, tensor in tensors.items() if key.endswith(_DOWN)],
+        implementation=_IMPLEMENTATIONS[file_format],
+        output_name=name,
+        date=made_on(folder),
+    )
     with writing(target) as temporary:
-        _save(tensors, _metadata(adapter, file_format, title), temporary)
+        write_tensors(tensors, words | {"artmaster.sha256": adapter.sha256}, temporary)
         if target.exists() and sha256_of(target) != sha256_of(temporary):
             raise WrongUse(f"{target} is there and holds something else: name another file with --out, or remove it.")
     return Exported(target, file_format, adapter)
+
+
+def to_one_rank(folded: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
+    """A folded LoRA whose layers all have the largest rank among them: rows and columns of zeros are added.
+
+    alpha becomes that rank, so the change is the same; layers that were left out stay out.
+    """
+    import torch
+    from torch.nn.functional import pad
+
+    rank = max((len(tensor) for key, tensor in folded.items() if key.endswith(_A)), default=0)
+    filled = {}
+    for key, tensor in folded.items():
+        if key.endswith(_A):
+            filled[key] = pad(tensor, (0, 0, 0, rank - len(tensor)))
+        elif key.endswith(_B):
+            filled[key] = pad(tensor, (0, rank - tensor.shape[1])).contiguous()
+        else:
+            filled[key] = torch.tensor(float(rank))
+    return filled
 
 
 def to_kohya(folded: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
@@ -113,7 +153,7 @@ def to_kohya(folded: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
     for key in sorted(folded):
         if key.endswith(_A):
             layer = key.removesuffix(_A)
-            kind, block, linear, part = _place(layer)
+            kind, block, linear, part = _linear_of(layer)
             linears.setdefault((kind, block, linear), {})[part] = layer
     converted = {}
     for (kind, block, linear), layers in linears.items():
@@ -125,7 +165,7 @@ def to_kohya(folded: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
     return converted
 
 
-def _place(layer: str) -> tuple[str, str, str, str]:
+def _linear_of(layer: str) -> tuple[str, str, str, str]:
     """Kind of block, its number, kohya's linear and the part of it that a layer of diffusers' FLUX is."""
     if match := _LAYER.fullmatch(layer):
         kind, block, part = match.groups()
@@ -183,41 +223,3 @@ def _read(file: Path, adapter: Adapter) -> "dict[str, torch.Tensor]":
         raise BadInput(f"{file} is not what the record of adapter {adapter.id} says (its sha256 differs)", way_out)
     tensors: dict[str, torch.Tensor] = load_file(file)
     return tensors
-
-
-def _metadata(adapter: Adapter, file_format: Format, title: str) -> dict[str, str]:
-    """What other programs show of a file: ModelSpec's entries (https://github.com/Stability-AI/ModelSpec) and our own.
-
-    For FLUX.1-dev the values are those that sd-scripts writes; by `ss_` other programs tell what base a file is for.
-    """
-    dev = adapter.base_model.endswith("FLUX.1-dev")
-    entries = {
-        "format": "pt",
-        "modelspec.sai_model_spec": "1.0.1",
-        "modelspec.architecture": "flux-1-dev/lora" if dev else f"{adapter.base_model}/lora",
-        "modelspec.implementation": _IMPLEMENTATIONS[file_format],
-        "modelspec.title": title,
-        "modelspec.resolution": "x".join(map(str, CROP_SIZES[0])),
-        "modelspec.trigger_phrase": adapter.trigger,
-        "modelspec.usage_hint": f"Say in the prompt: {adapter.trigger}",
-        "artmaster.adapter": adapter.id,
-        "artmaster.sha256": adapter.sha256,
-        "artmaster.base_model": f"{adapter.base_model}@{adapter.base_revision}",
-    }
-    if file_format == "kohya" and dev:
-        entries |= {"ss_base_model_version": "flux1", "ss_network_module": "networks.lora_flux"}
-    return entries
-
-
-def _save(tensors: "dict[str, torch.Tensor]", metadata: dict[str, str], file: Path) -> None:
-    """Write safetensors whose bytes depend on the contents alone."""
-    from safetensors.torch import save_file
-
-    save_file(tensors, file, metadata=metadata)
-    # safetensors writes the metadata in an order that changes from run to run. Sorted, the header is as long as before.
-    with file.open("rb+") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        header = json.loads(stream.read(length))
-        header["__metadata__"] = dict(sorted(metadata.items()))
-        stream.seek(8)
-        stream.write(json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode().ljust(length))
