@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# The tests run in this many processes of one thread each: one for each core, while 2 GB each suffice.
+WORKERS ?= 2
 INSTALLED := .venv/.installed
 
 # Nothing phones home, neither the pipeline nor the tools around it.
@@ -17,7 +19,7 @@ demo: setup ## the whole chain on a sample painter, in .demo/
 	@$(BIN)/artmaster demo
 
 test: setup ## the whole test suite
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 check: setup ## what CI checks beside the tests
 	@$(BIN)/ruff check .

@@ -32,3 +32,12 @@ class MissingRequirement(ArtMasterError):
 
 class NotPublished(ArtMasterError):
     """An adapter's pictures may not be published: it was judged unfit, not judged, or a person took them back."""
+
+
+class Interrupted(ArtMasterError):
+    """A person, or the system, stopped the work."""
+
+    exit_code = 130  # what shells give a program that Ctrl+C ended
+
+    def __init__(self) -> None:
+        super().__init__("Stopped. What was finished is kept; run the same command again to go on.")

@@ -1,6 +1,7 @@
 """Files on disk: names that are safe, writes that are whole, contents that have one name (sha256)."""
 
 import ctypes
+import errno
 import hashlib
 import os
 import re
@@ -12,6 +13,8 @@ from pathlib import Path
 
 from artmaster_pipeline.errors import WrongUse
 
+# What fsync says where a file system has no such thing for a folder or for a file opened for reading.
+_CANNOT_FLUSH = frozenset({errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
@@ -46,19 +49,20 @@ def sha256_of(path: Path) -> str:
 def writing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; when the block ends well, it takes `path`'s place in one step.
 
-    The temporary name keeps the suffix, since image and weight writers choose their format by it. A kill leaves at
-    most a file whose name begins with `.partial-`, which `clear_partials` removes.
+    Its bytes are on the disk before it takes the place, and the place is before this returns: what follows may delete
+    what the file succeeds. The temporary name keeps the suffix, since image and weight writers choose their format by
+    it. A kill leaves at most a file whose name begins with `.partial-`, which `clear_partials` removes.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     handle, name = tempfile.mkstemp(prefix=".partial-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
         temporary.chmod(0o644)
+        to_disk(temporary)
         temporary.replace(path)
+        to_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -67,24 +71,76 @@ def writing(path: Path) -> Iterator[Path]:
 def writing_folder(path: Path) -> Iterator[Path]:
     """Give an empty temporary folder beside `path`; when the block ends well, it takes `path`'s place.
 
-    An older folder of that name is replaced: the two are exchanged in one step where the system can. Elsewhere the
+    All that is in it is on the disk before it takes the place. An older folder of that name is replaced, and removed
+    once the new one's place is on the disk, too: the two are exchanged in one step where the system can. Elsewhere the
     old one is moved aside first, so a kill between the two renames leaves the old content under a `.partial-` name
     and no half-written `path`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=path.parent))
     try:
         yield temporary
         temporary.chmod(0o755)
+        _tree_to_disk(temporary)
         if not path.exists():
             temporary.replace(path)
-        elif not exchange(temporary, path):
+            to_disk(path.parent)
+        elif exchange(temporary, path):
+            to_disk(path.parent)
+        else:
             aside = Path(tempfile.mkdtemp(prefix=".partial-", dir=path.parent)) / path.name
             path.replace(aside)
             temporary.replace(path)
+            to_disk(path.parent)
             shutil.rmtree(aside.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, so that they are there after a loss of power, too."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in reversed(missing):
+        to_disk(each.parent)
+
+
+def move(source: Path, target: Path) -> None:
+    """Give a file or folder another place on the same disk; it is there, and not at the old one, when this returns."""
+    make_folder(target.parent)
+    source.replace(target)
+    to_disk(target.parent)
+    to_disk(source.parent)
+
+
+def to_disk(path: Path) -> None:
+    """Have the system write a file's bytes, or a folder's list of names, to the disk before this returns.
+
+    A file system that cannot do that for a folder (some of networks, some of Windows) is left to its own order; an
+    error of the disk itself is raised.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except PermissionError:  # Windows opens no folders, and nobody one that may not be read
+        if path.is_dir():
+            return
+        raise
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _CANNOT_FLUSH:
+            raise
+    finally:
+        os.close(handle)
+
+
+def _tree_to_disk(folder: Path) -> None:
+    for place, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            file = Path(place, name)
+            if not file.is_symlink():
+                to_disk(file)
+        to_disk(Path(place))
 
 
 def exchange(one: Path, other: Path) -> bool:
@@ -103,6 +159,26 @@ def exchange(one: Path, other: Path) -> bool:
     if hasattr(system, "renamex_np"):
         return bool(system.renamex_np(*names, 2) == 0)
     return False
+
+
+def check_folder(path: Path, option: str = "--out") -> None:
+    """Make the folder `path` where there is none, and see that files can be written in it, before long work begins.
+
+    Raises WrongUse, naming `option`, where it is a file, a link to nothing, or a place that cannot be written in.
+    """
+    way_out = f"name another folder with {option}."
+    taken = next((each for each in (path, *path.parents) if os.path.lexists(each)), path)
+    if os.path.lexists(taken) and not taken.is_dir():
+        what = "a link to something that is not there" if taken.is_symlink() and not taken.exists() else "a file"
+        raise WrongUse(f"{taken} is {what}, and a folder is needed there: {way_out}")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise WrongUse(f"{path} cannot be written in ({error.strerror}): {way_out}") from error
 
 
 def write_text(path: Path, text: str) -> None:

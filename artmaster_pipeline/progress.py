@@ -1,9 +1,12 @@
 """How long work tells a person how far it is: bars on a terminal, lines in a log, or both at once."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
+
+from artmaster_pipeline.terminal import Screen, err, guarded_stderr, plain
 
 
 class Advance(Protocol):
@@ -23,9 +26,10 @@ class Progress:
         self._every = every_seconds
 
     def say(self, message: str) -> None:
-        """One line for the log (and for the terminal, above the bar)."""
-        if self._log:
-            self._log(message)
+        """One line for the log and, where there are bars, above them; nothing in it steers a terminal."""
+        self._note(message)
+        if self._bar:
+            print(plain(message), file=sys.stderr, flush=True)  # noqa: T201 - rich puts it above a bar
 
     @contextmanager
     def task(self, description: str, total: int, done: int = 0) -> Iterator[Advance]:
@@ -41,30 +45,47 @@ class Progress:
                 if now - spoke >= self._every:
                     spoke = now
                     left = (now - began) / max(count - done, 1) * (total - count)
-                    self.say(f"{description}: {count} of {total}, about {left:.0f} s left. {note}".strip())
+                    self._note(f"{description}: {count} of {total}, about {left:.0f} s left. {note}".strip())
 
             yield advance
-            self.say(f"{description}: {count} of {total} in {time.monotonic() - began:.1f} s")
+            self._note(f"{description}: {count} of {total} in {time.monotonic() - began:.1f} s")
+
+    def _note(self, message: str) -> None:
+        if self._log:
+            self._log(plain(message))
 
     @contextmanager
     def _open_bar(self, description: str, total: int, done: int) -> Iterator[Advance]:
         if not self._bar:
             yield lambda steps=1, note="": None
             return
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
 
         columns = (
-            TextColumn("{task.description:<34}"),
+            TextColumn("{task.description:<34}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}", markup=False),
         )
-        with Bars(*columns, console=Console(stderr=True)) as bars:
-            row = bars.add_task(description, total=total, completed=done, note="")
-            yield lambda steps=1, note="": bars.update(row, advance=steps, note=note)
+        screen = Screen(stderr=True)
+        with Bars(*columns, console=screen, redirect_stdout=False) as bars, guarded_stderr():
+            row = bars.add_task(plain(description, screen.encoding), total=total, completed=done, note="")
+            yield lambda steps=1, note="": bars.update(row, advance=steps, note=plain(note, screen.encoding))
+
+
+def terminal_progress(log: Callable[[str], None] | None = None) -> Progress:
+    """Progress on this process's stderr, beside `log`: bars on a terminal, plain lines where there is no screen."""
+    if sys.stderr.isatty():
+        return Progress(log, bar=True)
+
+    def told(message: str) -> None:
+        if log:
+            log(message)
+        err.say(message)
+
+    return Progress(told)
 
 
 SILENT = Progress()

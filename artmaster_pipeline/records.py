@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import write_text
@@ -122,7 +122,8 @@ class Adapter(Record):
     sha256: str  # of adapter.safetensors, the folded LoRA
     profile: str
     base_model: str
-    base_revision: str  # a content hash (miniature) or a hub commit (flux-dev)
+    base_revision: str  # which weights: their hash, or the older name by which the data home knows them
+    base_commit: str = Field("", exclude_if=lambda commit: not commit)  # the hub's, of a base that came from there
     trigger: str
     training_set_hash: str
     training_image_ids: tuple[str, ...]

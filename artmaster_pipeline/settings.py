@@ -1,77 +1,77 @@
 """Where things are (the data home), how big they are (profiles), and what a painter's folder says (painter.yaml)."""
 
 import os
+import unicodedata
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import check_slug, write_text
+from artmaster_pipeline.stages import check_partition, stage_named
 
 DEFAULT_HOME = Path("assets_data")
 DEFAULT_PROFILE = "miniature"
 CROP_SIZES = ((512, 512), (512, 768))  # width, height: the two shapes that every profile's pictures stand for
 
-Stage = Literal["raw_scans", "curated_crops", "training_set", "style_adapter", "evaluation_grid", "sample_gallery"]
-STAGES: tuple[Stage, ...] = (
-    "raw_scans",
-    "curated_crops",
-    "training_set",
-    "style_adapter",
-    "evaluation_grid",
-    "sample_gallery",
-)
-
 
 @dataclass(frozen=True)
 class Home:
-    """The data home: the folders of the stages, one folder per painter in each."""
+    """The data home: the folders of the stages, one folder per painter (or set of painters) in each."""
 
     root: Path
 
     @classmethod
     def find(cls, chosen: Path | None = None) -> "Home":
-        """`chosen`, else `$ARTMASTER_HOME`, else `assets_data/` below the working directory; always absolute."""
+        """`chosen`, else `$ARTMASTER_HOME`, else `assets_data/` below the working directory; always absolute.
+
+        Raises WrongUse where that is a file.
+        """
         root = chosen or Path(os.environ.get("ARTMASTER_HOME") or DEFAULT_HOME)
-        return cls(root.expanduser().resolve())
+        root = root.expanduser().resolve()
+        if root.exists() and not root.is_dir():
+            raise WrongUse(f"{root} is a file: a data home is a folder. Name another with --home or ARTMASTER_HOME.")
+        return cls(root)
 
     def scans(self, painter: str) -> Path:
         """What the user put there, with painter.yaml, sidecar .txt files and an optional artworks.csv."""
         return self.root / "scans" / check_slug(painter)
 
+    def stage_folder(self, stage: str, partition: str) -> Path:
+        """The folder that a stage writes for one painter, or for one set of painters."""
+        return self.root / stage_named(stage).folder / check_partition(partition)
+
     def register(self, painter: str) -> Path:
         """The stage raw_scans: the manifest of usable scans, the quarantine, thumbnails."""
-        return self.root / "register" / check_slug(painter)
+        return self.stage_folder("raw_scans", painter)
 
     def crops(self, painter: str) -> Path:
         """The stage curated_crops."""
-        return self.root / "crops" / check_slug(painter)
+        return self.stage_folder("curated_crops", painter)
 
     def training_set(self, painter: str) -> Path:
         """The stage training_set."""
-        return self.root / "training_set" / check_slug(painter)
+        return self.stage_folder("training_set", painter)
 
     def adapters(self, painter: str) -> Path:
         """The stage style_adapter: one folder per adapter; manifest.jsonl names the current one."""
-        return self.root / "adapters" / check_slug(painter)
+        return self.stage_folder("style_adapter", painter)
 
     def evaluation(self, painter: str) -> Path:
         """The stage evaluation_grid: one folder per adapter; manifest.jsonl lists the current one's samples."""
-        return self.root / "evaluation" / check_slug(painter)
+        return self.stage_folder("evaluation_grid", painter)
 
     def gallery(self, painter: str) -> Path:
         """The stage sample_gallery: a static site."""
-        return self.root / "gallery" / check_slug(painter)
+        return self.stage_folder("sample_gallery", painter)
 
-    def stage_folder(self, stage: Stage, painter: str) -> Path:
-        """The folder a stage writes for one painter."""
-        folders = (self.register, self.crops, self.training_set, self.adapters, self.evaluation, self.gallery)
-        return folders[STAGES.index(stage)](painter)
+    def resolved_settings(self, partition: str) -> Path:
+        """What each stage of a painter (or of a set) uses of painter.yaml and of the profile, as a file for DVC."""
+        return self.root / "settings" / f"{check_partition(partition)}.yaml"
 
     @property
     def cache(self) -> Path:
@@ -257,6 +257,13 @@ FAR_PROMPTS = (
 )
 
 
+_FIRST_PINS = {
+    "clip": "32bd64288804d66eefd0ccbe215aa642df71cc41",
+    "dinov2": "f9e44c814b77203eaa57a6bdbbd535f21ede1415",
+    "csd": None,
+}
+
+
 class EvaluationSettings(_Settings):
     """How the evaluation's pictures are drawn, which networks look at them, and how the gallery's samples are drawn."""
 
@@ -271,9 +278,28 @@ class EvaluationSettings(_Settings):
     strengths: tuple[float, ...] = (0.5,)  # of the adapter, at which far prompts are drawn besides 0 and 1
     style_features: Literal["vgg16", "hub"] = "vgg16"  # hub: CSD, CLIP and DINOv2
     adherence: Literal["denoising", "clip"] = "denoising"  # what tells whether a picture shows what its prompt says
+    # Networks of the hub, each with the commit of its repository; where none is named, the first use in a home pins it.
     clip: str = "openai/clip-vit-large-patch14"
+    clip_revision: str | None = None
     dinov2: str = "facebook/dinov2-base"
+    dinov2_revision: str | None = None
     csd: str | None = "yuxi-liu-wired/CSD"  # the weights of tomg-group-umd/CSD-ViT-L as safetensors
+    csd_revision: str | None = None
+
+    def deciding(self) -> dict[str, Any]:
+        """All settings that decide a figure, as adapters and panels are identified by them.
+
+        A commit counts once it is another than the one that a name stood for before commits were named, so that what
+        was made then is still known.
+        """
+        plain = self.model_dump(mode="json", exclude={f"{network}_revision" for network in _FIRST_PINS})
+        pins = self.other_pins()
+        return plain | ({"revisions": pins} if pins else {})
+
+    def other_pins(self) -> list[str]:
+        """The commits of networks that are not those that their names stood for before commits were named."""
+        named = ((network, getattr(self, f"{network}_revision")) for network in _FIRST_PINS)
+        return [f"{network}@{commit}" for network, commit in named if commit not in (None, _FIRST_PINS[network])]
 
 
 class GateSettings(_Settings):
@@ -290,7 +316,7 @@ class Profile(_Settings):
 
     name: str
     base_model: str  # "miniature" or a hub repository
-    revision: str | None = None  # a hub revision
+    revision: str | None = None  # the commit of a hub repository; where none is named, the first use in a home pins it
     device: Literal["cpu", "cuda"]
     dtype: Literal["float32", "bfloat16"]
     quantization: Literal["nf4"] | None = None  # of the transformer and the T5 encoder, through bitsandbytes
@@ -298,6 +324,7 @@ class Profile(_Settings):
     max_sequence_length: int = Field(512, gt=0)  # T5 tokens
     super_resolution: str = "realesrgan-x4plus"  # a network of the wheel, or a path to .pth/.safetensors
     captioner: str | None = None  # a hub repository, or none: captions then say what the archive knows
+    captioner_revision: str | None = None  # its commit, as `revision`
     # Of the works. Every figure's interval follows from the number of held-out works, so a fifth of them judges;
     # a tenth chooses a checkpoint, which asks for an order only.
     held_out_share: float = Field(0.2, gt=0, lt=0.5)
@@ -319,6 +346,22 @@ class Profile(_Settings):
         return width // self.size_divisor, height // self.size_divisor
 
 
+_LONGEST_NAME = 200  # characters
+_LONGEST_NOTICE = 2000  # characters, as of a caption
+
+
+_JOINERS = "\u200c\u200d"  # Persian and Indic names need them
+
+
+def _one_line(text: str) -> str:
+    """`text`, refused where it holds what no name holds: line breaks, control characters, marks of direction."""
+    kinds = ("Cc", "Cf", "Cs", "Zl", "Zp")
+    steering = sorted({c for c in text if unicodedata.category(c) in kinds and c not in _JOINERS})
+    if steering:
+        raise ValueError(f"it holds a line break or a control character ({', '.join(map(ascii, steering[:3]))})")
+    return text
+
+
 class PainterSettings(_Settings):
     """painter.yaml: what the archive says about a painter, and the profile that painter is worked on with."""
 
@@ -327,6 +370,22 @@ class PainterSettings(_Settings):
     rights: str = ""
     profile: str = DEFAULT_PROFILE
     show_works: Literal["all", "open", "none"] = "all"  # which artworks the gallery may show as pictures, not only name
+
+    @field_validator("name", "trigger")
+    @classmethod
+    def _is_said_in_words(cls, text: str) -> str:
+        if not any(character.isalnum() for character in text):
+            raise ValueError("give at least one letter or digit")
+        if len(text) > _LONGEST_NAME:
+            raise ValueError(f"it has {len(text):,} characters; at most {_LONGEST_NAME} are read in a prompt")
+        return _one_line(text)
+
+    @field_validator("rights")
+    @classmethod
+    def _is_a_notice(cls, text: str) -> str:
+        if len(text) > _LONGEST_NOTICE:
+            raise ValueError(f"it has {len(text):,} characters; at most {_LONGEST_NOTICE:,} go with a picture")
+        return text
 
 
 PAINTER_FILE = "painter.yaml"
@@ -339,7 +398,6 @@ def profile_names(home: Home | None = None) -> tuple[str, ...]:
     return tuple(sorted({file.stem for folder in _profile_folders(home) for file in folder.glob("*.yaml")}))
 
 
-@cache
 def load_profile(name: str, home: Home | None = None) -> Profile:
     """The profile `name`: `profiles/<name>.yaml` of the data home, else the one that ships with the product.
 
@@ -368,6 +426,14 @@ def load_painter(home: Home, painter: str) -> PainterSettings:
     if not file.exists():
         return default_painter(painter)
     return _read(file, PainterSettings, default_painter(painter).model_dump())
+
+
+def checked_painter(content: dict[str, Any]) -> PainterSettings:
+    """A painter's settings from values that options gave. Raises WrongUse, naming the options, for wrong ones."""
+    try:
+        return PainterSettings.model_validate(content)
+    except ValidationError as error:
+        raise WrongUse("; ".join(f"--{fault}" for fault in _faults(PainterSettings, error))) from error
 
 
 def default_painter(painter: str) -> PainterSettings:
@@ -437,16 +503,20 @@ def _read(file: Path, kind: type[S], defaults: dict[str, Any]) -> S:
             raise WrongUse(f"{file}: expected settings as 'name: value' lines.")
         return kind.model_validate(defaults | content)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise WrongUse(f"{file} cannot be read as YAML: {error}") from error
+        raise WrongUse(f"{file} cannot be read as YAML: {' '.join(str(error).split())}. Mend it there.") from error
     except ValidationError as error:
-        faults = "; ".join(_fault(kind, fault["loc"], fault["type"], fault["msg"]) for fault in error.errors())
-        raise WrongUse(f"{file}: {faults}") from error
+        raise WrongUse(f"{file}: {'; '.join(_faults(kind, error))}") from error
+
+
+def _faults(kind: type[BaseModel], error: ValidationError) -> list[str]:
+    return [_fault(kind, fault["loc"], fault["type"], fault["msg"]) for fault in error.errors()]
 
 
 def _fault(kind: type[BaseModel], where: tuple[int | str, ...], what: str, message: str) -> str:
     """One fault of a settings file in words; an unknown name comes with the nearest valid one."""
     name = ".".join(str(part) for part in where)
     if what != "extra_forbidden":
+        message = message.removeprefix("Value error, ")
         return f"{name}: {message}" if name else message
     known = _names_at(kind, where[:-1])
     nearest = get_close_matches(str(where[-1]), known, n=1, cutoff=0.5)

@@ -1,22 +1,107 @@
-"""What every test may ask for: an empty data home, the real paintings, a browser."""
+"""What every test may ask for: an empty data home, what is made once for all, the real paintings, a browser.
+
+Each worker computes on one thread, and so do the processes that tests start: libraries read these variables when they
+are imported, so they are set before anything else is.
+"""
 
 import os
+
+os.environ.update(
+    dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VIPS_CONCURRENCY"), "1")
+)
+
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sharing import Shared, shared_base, written_in_place
 
-from artmaster_pipeline.settings import Home
+from artmaster_pipeline.records import MANIFEST, Adapter, read_manifest
+from artmaster_pipeline.settings import Home, Profile
 
 ROOT = Path(__file__).parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file's tests in one worker, for they share what it holds in memory; those marked `spread` go to any.
+
+    The first `spread` test of a file comes first of all, since it makes what the others wait for; the others come last
+    and even the workers out.
+    """
+    first: dict[Path, pytest.Item] = {}
+    for item in items:
+        if item.get_closest_marker("spread"):
+            first.setdefault(item.path, item)
+        elif not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+    early = {id(item) for item in first.values()}
+    items.sort(key=lambda item: 0 if id(item) in early else 2 if item.get_closest_marker("spread") else 1)
+
+
+@pytest.fixture(autouse=True)
+def shared_files_stay() -> Iterator[None]:
+    """Whoever writes into a linked file changes it for every other test: that is found out at once."""
+    yield
+    if changed := written_in_place():
+        pytest.fail(f"written in place, through a hard link: {changed}. Use `sharing.unlinked(file)` before.")
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    """Folders made once for all workers: `shared("name", make)` gives the folder that `make(folder)` filled."""
+    return Shared(shared_base(tmp_path_factory))
+
+
+@pytest.fixture(scope="session")
+def tiny_flux(shared: Shared) -> Path:
+    """A random FLUX in a local folder, in diffusers' layout; look, but do not write."""
+    from tiny_flux import save_tiny_flux
+
+    return shared("tiny-flux", save_tiny_flux)
+
+
+@pytest.fixture(scope="session")
+def trained(shared: Shared, tiny_flux: Path) -> tuple[Home, Profile, Adapter]:
+    """(home, profile, adapter) of one unbroken training on the tiny FLUX; look, but do not write."""
+    from training_home import PAINTER, tiny_profile, train_in
+
+    profile = tiny_profile(tiny_flux)
+    home = Home(shared("trained", lambda folder: train_in(Home(folder), profile)))
+    (adapter,) = read_manifest(home.adapters(PAINTER) / MANIFEST, Adapter)
+    return home, profile, adapter
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what is marked `cuda` where there is no GPU."""
+    if item.get_closest_marker("cuda"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA GPU")
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     """An empty data home."""
     return Home(tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def published_archive(shared: Shared) -> Home:
+    """A small archive (`small_archive.PAINTER`) after its gallery was published; look, but do not write."""
+    from published_gallery import published
+
+    return Home(shared("published", lambda folder: published(Home(folder), works=4, held_out=2)))
+
+
+@pytest.fixture(scope="session")
+def hostile_archive(shared: Shared) -> Home:
+    """One whose texts try to be HTML, run from right to left and hold very long words; look, but do not write."""
+    from published_gallery import hostile
+
+    return Home(shared("hostile", lambda folder: hostile(Home(folder))))
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ the words of base_models a painter that answers in milliseconds, for tests that 
 import hashlib
 import io
 import json
-import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from sharing import linked_copy
 
 from artmaster_pipeline import adapters, base_models
 from artmaster_pipeline.evaluation.axes import autoencoding
@@ -167,26 +168,29 @@ def quick_drawing(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, bool]
         pipe.adapter = folder
 
     answers: dict[str, Callable[..., Any]] = {
-        "load_pipeline": lambda profile, home=None: Pipe(),
+        "open_pipeline": lambda profile, parts=None, home=None: nullcontext(Pipe()),
         "base_revision": lambda profile, home=None: "b" * 16,
     }
     for name, answer in answers.items():
         monkeypatch.setattr(base_models, name, answer)
     monkeypatch.setattr(adapters, "attach", attach)
     # A text stands for its own embedding.
-    monkeypatch.setattr(sampling, "Embedder", lambda pipe: lambda prompt, max_sequence_length: prompt)
+    monkeypatch.setattr(sampling, "embed_texts", lambda profile, texts, home=None: {text: text for text in texts})
+    monkeypatch.setattr(sampling, "negative_of", lambda *_: None)
     monkeypatch.setattr(sampling, "draw_embedded", draw)
-    monkeypatch.setattr(autoencoding, "load_round_trip", lambda profile: lambda pixels: pixels)
+    monkeypatch.setattr(autoencoding, "open_round_trip", lambda profile, home: nullcontext(lambda pixels: pixels))
     # Every picture shows what its prompt says, as far as anyone can tell.
     monkeypatch.setattr(
-        drift, "_load_readers", lambda *_: lambda strength: lambda picture, prompts: -np.arange(len(prompts))
+        drift,
+        "_open_readers",
+        lambda *_: nullcontext(lambda strength: lambda picture, prompts: -np.arange(len(prompts))),
     )
     return drawn
 
 
 def copied(home: Home, to: Home) -> Home:
-    """A copy of a data home, for a test that changes it."""
-    shutil.copytree(home.root, to.root)
+    """A copy of a data home, for a test that changes it; pictures and weights are hard links (`sharing`)."""
+    linked_copy(home.root, to.root)
     return to
 
 

@@ -290,16 +290,10 @@ def test_a_licence_that_was_not_accepted_is_named_with_the_page_to_accept_it(
     def refuse(*_: Any, **__: Any) -> None:
         raise Refused
 
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
     profile = load_profile("flux-dev").model_copy(update={"revision": f"r-{kind}"})
     with pytest.raises(MissingRequirement, match=r"https://huggingface.co/black-forest-labs/FLUX.1-dev.*HF_TOKEN"):
         base_revision(profile)
-
-
-def test_a_hub_models_revision_is_its_commit(monkeypatch: pytest.MonkeyPatch) -> None:
-    path = "/cache/models--a--b/snapshots/0123abc/model_index.json"
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_, **__: path)
-    assert base_revision(MINIATURE.model_copy(update={"base_model": "a/b-hub-model"})) == "0123abc"
 
 
 def test_a_folder_that_is_no_pipeline_is_named(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_flux import save_tiny_flux
 from training_home import PAINTER, fill_home, tiny_profile
 
 from artmaster_pipeline.dataset import build_training_set
@@ -18,11 +17,6 @@ from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import TrainingImage
 from artmaster_pipeline.settings import Home, Profile
 from artmaster_pipeline.training.caches import latents_of, read_checked, texts_of, write_checked
-
-
-@pytest.fixture(scope="module")
-def tiny_flux(tmp_path_factory) -> Path:
-    return save_tiny_flux(tmp_path_factory.mktemp("flux"))
 
 
 @pytest.fixture
@@ -54,7 +48,10 @@ def held(home: Home, profile: Profile, images, progress: Progress = SILENT) -> d
     latents = latents_of(home, PAINTER, profile, "revision", images, progress)
     texts = texts_of(home, profile, "revision", [image.caption for image in images], progress)
     return {
-        image.id: (latents[image.id], texts[image.caption].prompt_embeds, texts[image.caption].pooled_prompt_embeds)
+        image.id: (
+            latents[image.id],
+            *(texts[image.caption].tensors[f"{name}prompt_embeds"] for name in ("", "pooled_")),
+        )
         for image in images
     }
 
@@ -83,8 +80,7 @@ def test_whatever_captions_the_pictures_have_each_meets_its_own(home, profile, i
     import torch
     from PIL import Image
 
-    from artmaster_pipeline.base_models import load_pipeline
-    from artmaster_pipeline.base_models.flux.velocity import clean_latent, embed_text
+    from artmaster_pipeline.base_models import family_for, load_pipeline
 
     pipe = load_pipeline(profile, parts=("vae", "text_encoder", "text_encoder_2"))
     chance = random.Random(0)
@@ -96,11 +92,11 @@ def test_whatever_captions_the_pictures_have_each_meets_its_own(home, profile, i
         pairs = held(home, profile, told)
         for image in told:
             with torch.inference_mode(), Image.open(home.training_set(PAINTER) / image.path) as picture:
-                latent = clean_latent(pipe, picture, *profile.size(image.width, image.height))
-                text = embed_text(pipe, image.caption, "cpu", profile.max_sequence_length)
+                latent = family_for(pipe).encode_picture(pipe, picture, *profile.size(image.width, image.height))
+                text = family_for(pipe).encode_text(pipe, image.caption, "cpu", profile.max_sequence_length)
             assert torch.equal(pairs[image.id][0], latent)
-            assert torch.equal(pairs[image.id][1], text.prompt_embeds)
-            assert torch.equal(pairs[image.id][2], text.pooled_prompt_embeds)
+            assert torch.equal(pairs[image.id][1], text.tensors["prompt_embeds"])
+            assert torch.equal(pairs[image.id][2], text.tensors["pooled_prompt_embeds"])
     different = {tuple(tensor.sum().item() for tensor in tensors) for tensors in pairs.values()}
     assert len(different) == len(images)  # else any pairing would have passed
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sharing import Shared, linked_copy
 from test_bad_files import write_oddities
 from test_bad_files import write_pictures as write_odd_pictures
 
@@ -16,7 +17,8 @@ from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.lineage import adapter_lineage, artwork_lineage
 from artmaster_pipeline.records import MANIFEST, Adapter, Quarantined, Sample, Scan, manifest_hash, read_manifest
 from artmaster_pipeline.sample_painters import write_scans
-from artmaster_pipeline.settings import STAGES, Home
+from artmaster_pipeline.settings import Home
+from artmaster_pipeline.stages import STAGES
 
 BIN = Path(sys.executable).parent
 PAINTER = "test-painter"
@@ -57,11 +59,12 @@ def environment(home: Home) -> dict[str, str]:
     }
 
 
+pytestmark = pytest.mark.spread
+
+
 @pytest.fixture(scope="session")
-def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("originals")
-    write_scans(folder, "ink", 5, seed=3)
-    return folder
+def originals(shared: Shared) -> Path:
+    return shared("originals", lambda folder: write_scans(folder, "ink", 5, seed=3))
 
 
 def new_home(folder: Path, originals: Path) -> Home:
@@ -75,18 +78,19 @@ def new_home(folder: Path, originals: Path) -> Home:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, originals: Path) -> Home:
+def finished(shared: Shared, originals: Path) -> Home:
     """A data home after one unbroken run."""
-    home = new_home(tmp_path_factory.mktemp("finished") / "home", originals)
-    artmaster(home, "run", PAINTER, "--profile", "tiny")
-    return home
+
+    def run(folder: Path) -> None:
+        artmaster(new_home(folder, originals), "run", PAINTER, "--profile", "tiny")
+
+    return Home(shared("finished", run))
 
 
 @pytest.fixture
 def copied(finished: Home, tmp_path: Path) -> Home:
     """The finished data home again, free to be changed."""
-    shutil.copytree(finished.root, tmp_path / "home", symlinks=True)
-    return Home(tmp_path / "home")
+    return Home(linked_copy(finished.root, tmp_path / "home"))
 
 
 def identities(home: Home) -> dict[str, str]:
@@ -272,7 +276,7 @@ cli.main()
 def test_an_interrupt_is_told_in_one_message_and_the_next_run_goes_on(copied: Home, finished: Home) -> None:
     shutil.rmtree(copied.stage_folder("style_adapter", PAINTER))
     stopped = run_and_kill(copied, "style_adapter", "SIGINT")
-    assert stopped.returncode == 1
+    assert stopped.returncode == 130
     assert "What was finished is kept" in stopped.stderr
     assert "Traceback" not in stopped.stderr
     artmaster(copied, "run", PAINTER)

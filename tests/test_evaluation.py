@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from sharing import unlinked
 from small_archive import (
     FAR_PROMPTS,
     PAINTER,
@@ -186,7 +188,7 @@ def test_a_second_run_draws_nothing_and_changes_nothing(evaluated: Home, drawn: 
 def test_only_a_damaged_picture_is_drawn_again_and_comes_out_the_same(evaluated: Home, drawn: list) -> None:
     before = manifest_hash(evaluated.evaluation(PAINTER) / MANIFEST)
     victim = next(s for s in samples_of(evaluated) if s.column == "adapter" and s.role == "row")
-    (evaluated.evaluation(PAINTER) / victim.path).write_bytes(b"not a picture")
+    unlinked(evaluated.evaluation(PAINTER) / victim.path).write_bytes(b"not a picture")
     outcome = evaluate_adapter(evaluated, PAINTER, PROFILE)
     assert outcome.made == 1
     assert drawn == [(victim.prompt, victim.seed, True)]
@@ -200,7 +202,7 @@ def test_what_a_killed_run_finished_is_taken_up_and_what_it_broke_is_not(evaluat
     manifest.unlink()
     (evaluated.evaluation(PAINTER) / adapter_of(evaluated).id / MANIFEST).unlink()
     lost.unlink()
-    broken.write_bytes(broken.read_bytes()[:2000])
+    unlinked(broken).write_bytes(broken.read_bytes()[:2000])
     (broken.parent / ".partial-abc.png").write_bytes(b"")
     (broken.parent / "0123456789abcdef.png").write_bytes(b"of no record")
     assert evaluate_adapter(evaluated, PAINTER, PROFILE).made == 2
@@ -254,6 +256,7 @@ _SLOW_RUN = """
 import sys, time
 from pathlib import Path
 import pytest
+from sharing import unlinked
 from small_archive import FAR_PROMPTS, PAINTER, quick_drawing, small_profile
 from artmaster_pipeline.evaluation import evaluate_adapter
 from artmaster_pipeline.generation import sampling
@@ -459,11 +462,12 @@ def test_a_prompt_is_told_apart_from_others_that_say_something_else() -> None:
 def test_the_base_reads_its_own_pictures_and_sees_a_wrong_prompt() -> None:
     from artmaster_pipeline.base_models import load_pipeline
     from artmaster_pipeline.generation import draw
+    from artmaster_pipeline.generation.sampling import embed_texts
 
     profile = load_profile("miniature")
     pipe = load_pipeline(profile)
     subjects = ["bamboo", "a vase of flowers on a terrace", "tall clouds over the sea", "a pagoda on a hill"]
-    fits = denoising_fits(pipe, profile)
+    fits = denoising_fits(pipe, profile, embed_texts(profile, subjects))
     right, wrong = [], []
     for seed, subject in enumerate(subjects):
         picture = draw(pipe, subject, seed, 128, 128, 12, 3.5, 48)
@@ -487,7 +491,7 @@ def test_drift_is_the_loss_of_adherence_with_its_slope(evaluated: Home, monkeypa
 
         return fits
 
-    monkeypatch.setattr(drift, "_load_readers", lambda *_: readers)
+    monkeypatch.setattr(drift, "_open_readers", lambda *_: nullcontext(readers))
     shutil.rmtree(evaluated.cache / "adherence")
     stronger = small_profile(strengths=(0.5,))
     evaluate_adapter(evaluated, PAINTER, stronger)

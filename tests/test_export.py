@@ -4,25 +4,24 @@ import hashlib
 import json
 import random
 import re
-import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from tiny_flux import save_tiny_flux, tiny_transformer, transformer_config
-from training_home import PAINTER, fill_home, tiny_profile
+from sharing import linked_copy, unlinked
+from tiny_flux import tiny_transformer, transformer_config
+from training_home import PAINTER
 from typer.testing import CliRunner
 
 from artmaster_pipeline.adapters.exporting import export_adapter, to_kohya, to_one_rank
 from artmaster_pipeline.adapters.tensor_file import read_words, tensors_hash, write_tensors
+from artmaster_pipeline.base_models.flux.descriptor import FAMILY
 from artmaster_pipeline.cli import app
-from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.errors import ArtMasterError, BadInput, WrongUse
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.records import MANIFEST, write_manifest
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.training import train_adapter
-from artmaster_pipeline.training.adalora.injecting import TARGETS
 
 # What ComfyUI and sd-scripts call a linear of Black Forest Labs' FLUX, with the layers of diffusers' FLUX whose output
 # rows follow each other in it. Written out a second time: the package's own table is what is under test.
@@ -40,7 +39,7 @@ SINGLE = {"linear1": ["attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"], "linea
 
 
 def targets(transformer) -> dict:
-    return {name: module for name, module in transformer.named_modules() if re.fullmatch(TARGETS, name)}
+    return {name: module for name, module in transformer.named_modules() if re.fullmatch(FAMILY.adapted_layers, name)}
 
 
 def random_folded(transformer, *, kind: str = "", without: tuple[str, ...] = (), seed: int = 0) -> dict:
@@ -218,22 +217,12 @@ def test_one_rank_for_all_layers_changes_nothing_in_either_form(wide_single_bloc
 # --- an adapter that was trained
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """(home, adapter) of a real training on the tiny FLUX."""
-    flux = save_tiny_flux(tmp_path_factory.mktemp("flux"))
-    home, profile = Home(tmp_path_factory.mktemp("trained")), tiny_profile(flux)
-    build_training_set(fill_home(home), PAINTER, profile)
-    (adapter,) = train_adapter(home, PAINTER, profile).records
-    return home, adapter
-
-
 def test_a_trained_adapter_changes_a_prediction_as_much_in_kohyas_form(trained, tmp_path):
     """Merged as ComfyUI and sd-scripts merge it, single blocks and all."""
     import torch
     from safetensors.torch import load_file
 
-    home, _ = trained
+    home, _, _ = trained
     transformer = tiny_transformer()
     base = predict(transformer)
     expected = predicted_with(transformer, export_adapter(home, PAINTER, "diffusers", out=tmp_path).file)
@@ -252,7 +241,7 @@ def test_the_diffusers_file_holds_the_adapters_own_tensors(trained, tmp_path):
     import torch
     from safetensors.torch import load_file
 
-    home, adapter = trained
+    home, _, adapter = trained
     own = load_file(home.root / adapter.path / "adapter.safetensors")
     exported = load_file(export_adapter(home, PAINTER, "diffusers", adapter.id, tmp_path / "style.safetensors").file)
     assert set(exported) == set(own)
@@ -263,7 +252,7 @@ def test_the_diffusers_file_holds_the_adapters_own_tensors(trained, tmp_path):
 def test_the_same_adapter_gives_the_same_bytes_and_says_what_it_is(trained, tmp_path, file_format):
     from safetensors import safe_open
 
-    home, adapter = trained
+    home, _, adapter = trained
     first = export_adapter(home, PAINTER, file_format, out=tmp_path).file
     second = export_adapter(home, PAINTER, file_format, out=tmp_path / "again.safetensors").file
     assert first.name == f"{PAINTER}-{adapter.id}-{file_format}.safetensors"
@@ -311,11 +300,10 @@ def words_of_flux_dev(folder, file_format: str, uniform_rank: bool = False) -> t
 @pytest.fixture
 def of_flux_dev(trained, tmp_path):
     """A folder with a copy of the home whose adapter says that it is of FLUX.1-dev."""
-    home, adapter = trained
-    copy = Home(tmp_path / "home")
-    shutil.copytree(home.root, copy.root)
+    home, _, adapter = trained
+    copy = Home(linked_copy(home.root, tmp_path / "home"))
     record = adapter.model_copy(update={"base_model": "black-forest-labs/FLUX.1-dev"})
-    (copy.root / adapter.path / "adapter.json").write_text(record.model_dump_json())
+    unlinked(copy.root / adapter.path / "adapter.json").write_text(record.model_dump_json())
     write_manifest(copy.adapters(PAINTER) / MANIFEST, [record])
     return tmp_path
 
@@ -323,7 +311,7 @@ def of_flux_dev(trained, tmp_path):
 @pytest.mark.parametrize("uniform", [False, True])
 @pytest.mark.parametrize("file_format", ["diffusers", "kohya"])
 def test_a_file_tells_other_programs_base_trigger_word_ranks_and_licence(of_flux_dev, trained, file_format, uniform):
-    _, adapter = trained
+    _, _, adapter = trained
     said, tensors = words_of_flux_dev(of_flux_dev, file_format, uniform)
     ranks = {len(t) for key, t in tensors.items() if key.endswith(("lora_A.weight", "lora_down.weight"))}
     assert said.keys() >= SPOKEN | {"modelspec.license", "modelspec.date", "artmaster.sha256"}
@@ -340,7 +328,7 @@ def test_a_file_tells_other_programs_base_trigger_word_ranks_and_licence(of_flux
 
 
 def test_the_adapters_own_file_says_what_it_is_and_the_same_whenever_it_is_trained(trained):
-    home, adapter = trained
+    home, _, adapter = trained
     said = read_words(home.root / adapter.path / "adapter.safetensors")
     assert said.keys() >= SPOKEN
     assert "modelspec.date" not in said
@@ -351,7 +339,7 @@ def test_the_adapters_own_file_says_what_it_is_and_the_same_whenever_it_is_train
 
 def test_the_hash_is_of_all_that_follows_the_header(trained):
     """As ModelSpec has it: "a hash of all tensor content (ie excluding the header section), with 0x prefix"."""
-    home, adapter = trained
+    home, _, adapter = trained
     file = home.root / adapter.path / "adapter.safetensors"
     content = file.read_bytes()
     tensors = content[8 + int.from_bytes(content[:8], "little") :]
@@ -359,7 +347,7 @@ def test_the_hash_is_of_all_that_follows_the_header(trained):
 
 
 def test_a_file_of_a_base_in_a_folder_names_no_path_of_this_machine(trained, tmp_path):
-    home, adapter = trained
+    home, _, adapter = trained
     assert Path(adapter.base_model).is_absolute()
     for file_format in ("diffusers", "kohya"):
         said = read_words(export_adapter(home, PAINTER, file_format, out=tmp_path).file)
@@ -378,7 +366,7 @@ def names_below(folder: Path) -> list[str]:
 
 
 def test_the_folded_adapter_is_the_only_file_that_another_program_could_take(trained):
-    home, adapter = trained
+    home, _, adapter = trained
     names = names_below(home.root / adapter.path)
     assert [name for name in names if name.lower().endswith(OTHERS)] == ["adapter.safetensors"]
     assert {Path(name).name for name in names}.isdisjoint({"adapter_config.json", "adapter_model.safetensors"})
@@ -391,7 +379,7 @@ def test_diffusers_takes_the_folded_adapter_of_a_folder_on_the_hub_in_whatever_o
 ):
     from diffusers.loaders import lora_base
 
-    home, adapter = trained
+    home, _, adapter = trained
     names = names_below(home.root / adapter.path)
     random.Random(seed).shuffle(names)
     listed = SimpleNamespace(siblings=[SimpleNamespace(rfilename=name) for name in names])
@@ -405,7 +393,7 @@ def test_stock_diffusers_loads_the_folder_without_a_name_and_has_every_weight(tr
     from diffusers import FluxPipeline
     from safetensors.torch import load_file
 
-    home, adapter = trained
+    home, _, adapter = trained
     folder = home.root / adapter.path
     transformer = tiny_transformer()
     pipe = FluxPipeline(*[None] * 6, transformer)
@@ -427,9 +415,8 @@ def test_a_folder_of_an_older_version_is_read_and_becomes_one_that_others_can_ta
     """Once the live state and earlier steps ended in .safetensors."""
     from artmaster_pipeline.adapters.folder import kept_steps, live_state, weights_file
 
-    home, adapter = trained
-    old = Home(tmp_path / "home")
-    shutil.copytree(home.root, old.root)
+    home, profile, adapter = trained
+    old = Home(linked_copy(home.root, tmp_path / "home"))
     folder = old.root / adapter.path
     for file in [*folder.rglob("*.tensors")]:
         file.rename(file.with_suffix(".safetensors"))
@@ -438,7 +425,6 @@ def test_a_folder_of_an_older_version_is_read_and_becomes_one_that_others_can_ta
     assert steps == kept_steps(home.root / adapter.path) != ()
     assert live_state(folder / "adalora").name == "state.safetensors"
     assert all(weights_file(folder, step).is_file() for step in steps)
-    profile = tiny_profile(Path(adapter.base_model))
     again = train_adapter(old, PAINTER, profile)
     assert (again.made, again.records) == (0, (adapter,))
     assert names_below(folder) == names_below(home.root / adapter.path)
@@ -448,7 +434,7 @@ def test_a_folder_of_an_older_version_is_read_and_becomes_one_that_others_can_ta
 
 
 def test_a_file_that_holds_something_else_is_not_overwritten(trained, tmp_path):
-    home, _ = trained
+    home, _, _ = trained
     file = tmp_path / "mine.safetensors"
     file.write_bytes(b"another adapter")
     with pytest.raises(WrongUse, match=r"mine\.safetensors is there and holds something else"):
@@ -458,17 +444,16 @@ def test_a_file_that_holds_something_else_is_not_overwritten(trained, tmp_path):
 
 
 def test_exporting_again_to_the_same_file_is_no_error(trained, tmp_path):
-    home, _ = trained
+    home, _, _ = trained
     first = export_adapter(home, PAINTER, "kohya", out=tmp_path).file
     before = sha256_of(first)
     assert sha256_of(export_adapter(home, PAINTER, "kohya", out=tmp_path).file) == before
 
 
 def test_weights_that_are_not_those_of_the_record_are_not_exported(trained, tmp_path):
-    home, adapter = trained
-    copy = Home(tmp_path / "home")
-    shutil.copytree(home.root, copy.root)
-    weights = copy.root / adapter.path / "adapter.safetensors"
+    home, _, adapter = trained
+    copy = Home(linked_copy(home.root, tmp_path / "home"))
+    weights = unlinked(copy.root / adapter.path / "adapter.safetensors")
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     with pytest.raises(BadInput, match=r"adapter\.safetensors is not what the record .* says.*dvc checkout"):
         export_adapter(copy, PAINTER, "diffusers", out=tmp_path)
@@ -490,7 +475,7 @@ def export_command(home, *words: str):
 
 
 def test_the_command_writes_into_the_working_folder_and_says_how_to_load(trained, tmp_path, monkeypatch):
-    home, adapter = trained
+    home, _, adapter = trained
     monkeypatch.chdir(tmp_path)
     done = export_command(home, PAINTER, "--format", "kohya")
     assert done.exit_code == 0, done.output
@@ -513,7 +498,7 @@ def test_the_command_writes_into_the_working_folder_and_says_how_to_load(trained
     ],
 )
 def test_wrong_use_is_one_clear_message_and_exit_code_2(trained, tmp_path, monkeypatch, words, message):
-    home, _ = trained
+    home, _, _ = trained
     monkeypatch.chdir(tmp_path)
     done = export_command(home, *words)
     error = done.exception

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from PIL import Image
 from published_gallery import PROFILE, files_below
+from sharing import unlinked
 from small_archive import PAINTER, TRIGGER, add_adapter, copied, judged, quick_drawing
 
 from artmaster_pipeline import pictures
@@ -45,9 +46,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, bool]]:
 
 
 @pytest.fixture(scope="module")
-def published_once(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A small archive after its gallery was published; tests look at it and leave it as it is."""
-    return published_gallery.published(Home(tmp_path_factory.mktemp("published") / "home"), works=4, held_out=2)
+def published_once(published_archive: Home) -> Home:
+    """Tests look at it and leave it as it is."""
+    return published_archive
 
 
 @pytest.fixture
@@ -57,9 +58,9 @@ def published(published_once: Home, home: Home, drawn: list) -> Home:
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Home:
+def hostile(hostile_archive: Home) -> Home:
     """A gallery whose titles, captions, rights and painter's name try to be HTML."""
-    return published_gallery.hostile(Home(tmp_path_factory.mktemp("hostile") / "home"))
+    return hostile_archive
 
 
 def records_of(home: Home) -> tuple[Sample, ...]:
@@ -204,7 +205,7 @@ def test_publishing_again_makes_nothing_and_touches_nothing(published: Home) -> 
 def test_a_damaged_picture_is_made_again_and_comes_out_the_same(published: Home) -> None:
     before = files_below(published.gallery(PAINTER))
     victim = published.gallery(PAINTER) / enlarged_of(published)[0].path
-    victim.write_bytes(b"damaged")
+    unlinked(victim).write_bytes(b"damaged")
     (published.gallery(PAINTER) / "style.css").write_text("body { display: none }")
     (published.gallery(PAINTER) / "stray.txt").write_text("of no record")
     assert publish_gallery(published, PAINTER, PROFILE).made == 1

@@ -21,15 +21,15 @@ FIRST = "#pictures [data-open]"
 
 
 @pytest.fixture(scope="module")
-def published(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Home:
+def published(chromium: str, published_archive: Home) -> Home:
     """A small archive after its gallery was published."""
-    return published_gallery.published(Home(tmp_path_factory.mktemp("published") / "home"), works=4, held_out=2)
+    return published_archive
 
 
 @pytest.fixture(scope="module")
-def hostile(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Home:
+def hostile(chromium: str, hostile_archive: Home) -> Home:
     """One whose texts try to be HTML, run from right to left and hold very long words."""
-    return published_gallery.hostile(Home(tmp_path_factory.mktemp("hostile") / "home"))
+    return hostile_archive
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,13 @@
 """What a training takes of the memory: forecast before, measured on a process of its own, and what to do about it."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from tiny_flux import save_tiny_flux, transformer_config
+from tiny_flux import transformer_config
 from training_home import PAINTER, fill_home, tiny_profile
 
 from artmaster_pipeline.base_models import requirements
@@ -73,9 +74,11 @@ def test_a_panel_that_looks_at_pictures_on_the_way_is_in_the_forecast(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("size", "checkpointing"), [(1, False), (4, False), (4, True)])
-def test_a_larger_models_peak_is_within_15_percent_with_and_without_checkpointing(tmp_path, size, checkpointing):
+def test_a_larger_models_peak_is_within_15_percent_with_and_without_checkpointing(
+    tmp_path, larger_flux, size, checkpointing
+):
     """A random FLUX of 79 M parameters, large enough for its activations to weigh as much as the libraries."""
-    flux = larger_flux(tmp_path / "flux")
+    flux = larger_flux
     training = {
         **tiny_profile(flux).training.model_dump(),
         "epochs": 1, "max_steps": 3, "batch_size": size, "init_r": 16, "target_r": 8,
@@ -87,11 +90,13 @@ def test_a_larger_models_peak_is_within_15_percent_with_and_without_checkpointin
     assert predict(profile).total == pytest.approx(measured(home.root, profile), rel=0.15)
 
 
-def larger_flux(folder: Path) -> Path:
+@pytest.fixture(scope="module")
+def larger_flux(tiny_flux: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from diffusers import FluxTransformer2DModel
 
-    save_tiny_flux(folder)
+    folder = tmp_path_factory.mktemp("larger") / "flux"
+    shutil.copytree(tiny_flux, folder)
     torch.manual_seed(0)
     config = transformer_config(
         attention_head_dim=64, num_attention_heads=8, num_layers=4, num_single_layers=10, joint_attention_dim=32,
@@ -159,14 +164,14 @@ def test_the_message_says_where_to_ask_where_memory_is_too_short_to_count(monkey
     assert "`artmaster doctor --profile flux-dev`" in said
 
 
-def test_a_training_without_memory_ends_with_that_message(tmp_path, monkeypatch):
+def test_a_training_without_memory_ends_with_that_message(tmp_path, tiny_flux, monkeypatch):
     from artmaster_pipeline.errors import ArtMasterError
     from artmaster_pipeline.training.learner import Learner
 
     def no_memory(*_):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 GiB")
 
-    profile = tiny_profile(save_tiny_flux(tmp_path / "flux"))
+    profile = tiny_profile(tiny_flux)
     home = Home(tmp_path / "home")
     build_training_set(fill_home(home), PAINTER, profile)
     monkeypatch.setattr(Learner, "step", no_memory)

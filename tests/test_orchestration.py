@@ -9,7 +9,8 @@ import pytest
 
 from artmaster_pipeline.orchestration.build import build_defs
 from artmaster_pipeline.orchestration.instance import alive, end_killed_runs, open_instance
-from artmaster_pipeline.settings import STAGES, Home
+from artmaster_pipeline.settings import Home
+from artmaster_pipeline.stages import STAGES
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_flux import save_tiny_flux
 from training_home import PAINTER, TRAINING, fill_home, tiny_profile
 
 from artmaster_pipeline.dataset import build_training_set
@@ -71,16 +70,15 @@ def launch_two(*arguments: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_train_what_one_does_with_accumulation(tmp_path):
+def test_two_processes_train_what_one_does_with_accumulation(tmp_path, tiny_flux):
     import torch
     from safetensors.torch import load_file
 
-    flux = save_tiny_flux(tmp_path / "flux")
     alone, together = Home(tmp_path / "alone"), Home(tmp_path / "together")
     for home in (alone, together):
-        build_training_set(fill_home(home), PAINTER, tiny_profile(flux, training=SETTINGS))
-    train(alone.root, flux)
-    launch_two(together.root, flux)
+        build_training_set(fill_home(home), PAINTER, tiny_profile(tiny_flux, training=SETTINGS))
+    train(alone.root, tiny_flux)
+    launch_two(together.root, tiny_flux)
     (one,), (two,) = (read_manifest(home.adapters(PAINTER) / MANIFEST, Adapter) for home in (alone, together))
     assert one.id == two.id
     assert one.steps == two.steps > 4

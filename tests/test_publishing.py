@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from sharing import unlinked
 from small_archive import PAINTER, add_adapter, copied, evaluated, judged, small_archive
 
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement, NotPublished, WrongUse
@@ -146,7 +147,7 @@ def test_every_version_is_kept_and_what_did_not_change_is_kept_once(published: H
 def test_writing_into_the_site_in_place_does_not_reach_what_is_kept(published: Home) -> None:
     (version,) = shelf_of(published).versions()
     for file in published.gallery(PAINTER).rglob("*.*"):
-        file.write_bytes(b"overwritten in place")
+        unlinked(file).write_bytes(b"overwritten in place")
     assert shelf_of(published).is_kept(version)
     put_back(published, PAINTER, version.id)
     assert files_of(published.gallery(PAINTER)) == version.files

@@ -7,12 +7,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tiny_flux import save_tiny_flux
 from training_home import PAINTER, TRAINING, fill_home, tiny_profile
 
 from artmaster_pipeline.adapters import attach, detach
-from artmaster_pipeline.base_models import load_pipeline
-from artmaster_pipeline.base_models.flux.velocity import embed_text
+from artmaster_pipeline.base_models import load_pipeline, open_pipeline
+from artmaster_pipeline.base_models.flux.descriptor import FAMILY
 from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.evaluation import samples
@@ -34,8 +33,8 @@ HOW = {"num_inference_steps": 3, "guidance_scale": 2.0, "max_sequence_length": 2
 
 
 @pytest.fixture(scope="module")
-def flux(tmp_path_factory) -> Path:
-    return save_tiny_flux(tmp_path_factory.mktemp("flux"))
+def flux(tiny_flux) -> Path:
+    return tiny_flux
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +73,7 @@ def test_each_text_is_embedded_once(pipe, monkeypatch):
 
 
 def test_pictures_come_from_embeddings_without_text_encoders(flux, pipe):
-    text = embed_text(pipe, "mountain 0", "cpu", 24)
+    text = FAMILY.encode_text(pipe, "mountain 0", "cpu", 24)
     bare = load_pipeline(tiny_profile(flux), parts=("transformer", "vae"))
     assert bare.text_encoder is None
     (drawn,) = draw_embedded(bare, [text], [0], 64, 64, 3, 2.0)
@@ -83,7 +82,7 @@ def test_pictures_come_from_embeddings_without_text_encoders(flux, pipe):
 
 def test_a_size_that_cannot_be_drawn_is_refused_before_anything_is_drawn(pipe):
     with pytest.raises(WrongUse, match="multiples of"):
-        draw_embedded(pipe, [embed_text(pipe, "x", "cpu", 24)], [0], 60, 64, 3, 2.0)
+        draw_embedded(pipe, [FAMILY.encode_text(pipe, "x", "cpu", 24)], [0], 60, 64, 3, 2.0)
     with pytest.raises(WrongUse, match="60x64"):
         next(draw_all(pipe, [*drawings(), Drawing("mountain 0", 1, 60, 64, **HOW)]))
 
@@ -203,18 +202,18 @@ def test_missing_pictures_are_drawn_with_their_whole_batch_to_the_same_bytes_and
     evaluated, monkeypatch, compiled
 ):
     home, adapter, _, cells = evaluated
-    loaded, real = [], load_pipeline
+    loaded, real = [], open_pipeline
 
-    def counted(*a, **k):
-        loaded.append(real(*a, **k))
-        return loaded[-1]
+    def counted(profile, parts, home):
+        loaded.append(parts)
+        return real(profile, parts, home)
 
-    monkeypatch.setattr("artmaster_pipeline.base_models.load_pipeline", counted)
+    monkeypatch.setattr("artmaster_pipeline.base_models.open_pipeline", counted)
     monkeypatch.setattr(sampling, "worth_compiling", lambda pipe, pictures: compiled and pictures >= 4)
     monkeypatch.setattr(sampling, "compile_blocks", partial(compile_blocks, backend="eager"))
     name = "compiled" if compiled else "samples"
     whole = fill(evaluated, name)
-    assert len(loaded) == 1
+    assert loaded == [("text_encoder", "text_encoder_2"), ("transformer", "vae")]  # never both in memory
     folder = home.evaluation(PAINTER) / adapter.id / name
     for cell in cells[::3]:
         (folder / cell.name).unlink()
@@ -223,7 +222,7 @@ def test_missing_pictures_are_drawn_with_their_whole_batch_to_the_same_bytes_and
     assert all((folder / name).stat().st_mtime_ns == when for name, when in kept.items())
     assert {sha256_of(file) for file in folder.iterdir()} == set(whole.values())
     assert fill(evaluated, name) == whole
-    assert len(loaded) == 2
+    assert len(loaded) == 4
 
 
 def test_pictures_of_the_base_are_the_same_after_an_adapter_was_on_and_off(flux, evaluated):

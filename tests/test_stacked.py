@@ -10,14 +10,19 @@ TOTAL = 20
 def batch(seed: int = 0, count: int = 2):
     import torch
 
-    from artmaster_pipeline.base_models.flux.velocity import TextEmbedding
+    from artmaster_pipeline.base_models import TextEmbedding
     from artmaster_pipeline.training.learner import Example
 
     chance = torch.Generator().manual_seed(seed)
     return [
         Example(
             torch.randn(16, 8, 8, generator=chance),
-            TextEmbedding(torch.randn(6, 32, generator=chance), torch.randn(32, generator=chance)),
+            TextEmbedding(
+                {
+                    "prompt_embeds": torch.randn(6, 32, generator=chance),
+                    "pooled_prompt_embeds": torch.randn(32, generator=chance),
+                }
+            ),
         )
         for _ in range(count)
     ]
@@ -30,9 +35,10 @@ def learner(**changes):
     from artmaster_pipeline.training.learner import Learner
 
     further = {name: changes.pop(name) for name in ("constraint", "guidance", "processes") if name in changes}
+    dtype = getattr(torch, changes.pop("dtype", "float32"))
     settings = type(TRAINING).model_validate(TRAINING.model_dump() | changes)
     scheduler = FlowMatchEulerDiscreteScheduler(**SCHEDULER)
-    return Learner(tiny_transformer(), scheduler, settings, TOTAL, torch.float32, **further)
+    return Learner(tiny_transformer(dtype), scheduler, settings, TOTAL, dtype, **further)
 
 
 def peft_losses(settings, examples, steps: int) -> list[float]:
@@ -40,7 +46,7 @@ def peft_losses(settings, examples, steps: int) -> list[float]:
     import torch
     from diffusers import FlowMatchEulerDiscreteScheduler
 
-    from artmaster_pipeline.base_models.flux.velocity import predict_velocity
+    from artmaster_pipeline.base_models.flux.descriptor import FAMILY
     from artmaster_pipeline.training.adalora import injecting as adalora
     from artmaster_pipeline.training.losses.flow_matching import (
         add_noise,
@@ -58,9 +64,9 @@ def peft_losses(settings, examples, steps: int) -> list[float]:
     losses = []
     for step in range(1, steps + 1):
         generator = step_generator(settings.seed, step, 0)
-        sigmas = sigmas_for(len(examples), 16, scheduler, settings.timestep_sampling, generator)
+        sigmas = sigmas_for(len(examples), FAMILY.shift(scheduler, 16), settings.timestep_sampling, generator)
         noised = add_noise(latents, sigmas, generator)
-        predicted = predict_velocity(transformer, noised.noisy, noised.sigmas, texts, 1.0, torch.float32)
+        predicted = FAMILY.predict_velocity(transformer, noised.noisy, noised.sigmas, texts, 1.0, torch.float32)
         loss = velocity_loss(predicted, noised)
         each = []
         for name, p in model.named_parameters():

@@ -11,6 +11,7 @@ from artmaster_pipeline.base_models.miniature.model import miniature_folder
 from artmaster_pipeline.errors import MissingRequirement
 from artmaster_pipeline.evaluation.axes import hub_features, style, vgg
 from artmaster_pipeline.evaluation.axes.components import Component
+from artmaster_pipeline.evaluation.axes.hub_features import Network
 from artmaster_pipeline.settings import EvaluationSettings, load_profile
 
 DICE = np.random.default_rng(0)
@@ -237,7 +238,7 @@ def test_csd_gives_the_style_descriptors_of_its_authors_network() -> None:
 
 def test_networks_of_the_hub_describe_pictures_of_any_shape(networks: dict[str, str]) -> None:
     pictures = [*noise(3), *noise(1, 40), np.zeros((96, 64, 3), np.uint8)]
-    described = hub_features.describe(pictures, **networks)
+    described = hub_features.describe(pictures, **{name: Network(folder) for name, folder in networks.items()})
     assert sorted(described) == sorted(component.name for component in hub_features.COMPONENTS)
     for component in hub_features.COMPONENTS:
         rows = described[component.name]
@@ -260,7 +261,7 @@ def test_the_hubs_view_of_style_follows_the_profile(networks: dict[str, str]) ->
 
 def test_every_prompt_is_scored_for_every_picture(networks: dict[str, str]) -> None:
     pictures, prompts = list(noise(3)), ["layered mountains", "a boat, " * 60]
-    scores = hub_features.prompt_scores(pictures, prompts, networks["clip"])
+    scores = hub_features.prompt_scores(pictures, prompts, Network(networks["clip"]))
     assert scores.shape == (3, 2)
     assert (np.abs(scores) <= 1).all()
     profile = load_profile("miniature")
@@ -276,13 +277,14 @@ def test_a_network_that_cannot_be_had_is_named_with_the_way_out(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     picture = list(noise(1))
     with pytest.raises(MissingRequirement, match="nobody/no-clip is not"):
-        hub_features.prompt_scores(picture, ["x"], "nobody/no-clip@0123abc")
+        hub_features.prompt_scores(picture, ["x"], Network("nobody/no-clip", "0123abc"))
     pickled = tmp_path / "clip"
     shutil.copytree(networks["clip"], pickled)
     (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
     with pytest.raises(MissingRequirement, match="style_features: vgg16"):
-        hub_features.prompt_scores(picture, ["x"], str(pickled))
+        hub_features.prompt_scores(picture, ["x"], Network(str(pickled)))
+    clip, dinov2 = Network(networks["clip"]), Network(networks["dinov2"])
     with pytest.raises(MissingRequirement, match="not read from a pickle"):
-        hub_features.describe(picture, networks["clip"], networks["dinov2"], str(pickled))
+        hub_features.describe(picture, clip, dinov2, Network(str(pickled)))
     with pytest.raises(MissingRequirement, match="not the tensors of CSD"):
-        hub_features.describe(picture, networks["clip"], networks["dinov2"], networks["clip"])
+        hub_features.describe(picture, clip, dinov2, clip)

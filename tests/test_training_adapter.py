@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tiny_flux import save_tiny_flux, transformer_config
+from tiny_flux import transformer_config
 from training_home import PAINTER, TRAINING, fill_home, tiny_profile
 
+from artmaster_pipeline.base_models.flux.descriptor import FAMILY
 from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement
 from artmaster_pipeline.files import sha256_of
@@ -29,22 +30,7 @@ from artmaster_pipeline.records import (
 )
 from artmaster_pipeline.settings import Home, TrainingSettings
 from artmaster_pipeline.training import check_adapter, train_adapter
-from artmaster_pipeline.training.adalora.injecting import TARGETS
 from artmaster_pipeline.training.schedule import kept_steps
-
-
-@pytest.fixture(scope="module")
-def tiny_flux(tmp_path_factory) -> Path:
-    """A random FLUX in a local folder, in diffusers' layout."""
-    return save_tiny_flux(tmp_path_factory.mktemp("flux"))
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory, tiny_flux):
-    """(home, profile, outcome) of one unbroken training."""
-    home, profile = Home(tmp_path_factory.mktemp("trained")), tiny_profile(tiny_flux)
-    build_training_set(fill_home(home), PAINTER, profile)
-    return home, profile, train_adapter(home, PAINTER, profile)
 
 
 def ready(home: Home, profile) -> Home:
@@ -109,7 +95,7 @@ def flux_dev_linears() -> list[str]:
 
 def test_all_418_attention_and_mlp_linears_of_flux_dev_are_trained_and_nothing_else(flux_dev_linears):
     in_blocks = {name for name in flux_dev_linears if "transformer_blocks." in name and ".norm" not in name}
-    assert {name for name in flux_dev_linears if re.fullmatch(TARGETS, name)} == in_blocks
+    assert {name for name in flux_dev_linears if re.fullmatch(FAMILY.adapted_layers, name)} == in_blocks
     assert len(in_blocks) == 418
 
 
@@ -122,8 +108,8 @@ def test_flux_dev_trains_on_its_own_resolution_dependent_sigmas():
 
     scheduler = FlowMatchEulerDiscreteScheduler(**SCHEDULER)
     for tokens, shift in ((1024, 1.88), (1536, 2.05)):
-        plain = sigmas_for(1000, tokens, scheduler, "logit_normal", torch.Generator().manual_seed(0))
-        moved = sigmas_for(1000, tokens, scheduler, "shifted", torch.Generator().manual_seed(0))
+        plain = sigmas_for(1000, FAMILY.shift(scheduler, tokens), "logit_normal", torch.Generator().manual_seed(0))
+        moved = sigmas_for(1000, FAMILY.shift(scheduler, tokens), "shifted", torch.Generator().manual_seed(0))
         assert torch.allclose(moved, shift * plain / (1 + (shift - 1) * plain), atol=1e-3)
         assert 0 < moved.min() < moved.max() < 1
 
@@ -138,9 +124,9 @@ def test_a_band_of_sigmas_is_the_same_distribution_cut(sampling):
     from artmaster_pipeline.training.losses.flow_matching import sigmas_for
 
     scheduler = FlowMatchEulerDiscreteScheduler(**SCHEDULER)
-    whole = sigmas_for(200_000, 1024, scheduler, sampling, torch.Generator().manual_seed(0))
+    whole = sigmas_for(200_000, FAMILY.shift(scheduler, 1024), sampling, torch.Generator().manual_seed(0))
     kept = whole[(whole >= 0.3) & (whole <= 0.7)]
-    band = sigmas_for(50_000, 1024, scheduler, sampling, torch.Generator().manual_seed(1), (0.3, 0.7))
+    band = sigmas_for(50_000, FAMILY.shift(scheduler, 1024), sampling, torch.Generator().manual_seed(1), (0.3, 0.7))
     assert 0.3 <= band.min() < band.max() <= 0.7
     for quantile in (0.1, 0.5, 0.9):
         assert band.quantile(quantile).item() == pytest.approx(kept.quantile(quantile).item(), abs=0.01)
@@ -151,10 +137,10 @@ def test_the_model_is_asked_for_noise_minus_latent():
     import torch
     from diffusers import FluxPipeline
 
-    from artmaster_pipeline.base_models.flux.velocity import TextEmbedding, predict_velocity
+    from artmaster_pipeline.base_models import TextEmbedding
     from artmaster_pipeline.training.losses.flow_matching import (
         add_noise,
-        clean_of,
+        clean_latents,
         step_generator,
         velocity_loss,
     )
@@ -169,19 +155,18 @@ def test_the_model_is_asked_for_noise_minus_latent():
             assert guidance.tolist() == [1.0, 1.0]
             return ((hidden_states - packed) / timestep.view(-1, 1, 1),)  # x_t - z = sigma (eps - z)
 
-    text = [TextEmbedding(torch.zeros(4, 8), torch.zeros(8))] * 2
+    text = [TextEmbedding({"prompt_embeds": torch.zeros(4, 8), "pooled_prompt_embeds": torch.zeros(8)})] * 2
     noised = add_noise(latents, torch.tensor([0.3, 0.8]), step_generator(0, 1))
-    predicted = predict_velocity(KnowsTheLatents(), noised.noisy, noised.sigmas, text, 1.0, torch.float32)
+    predicted = FAMILY.predict_velocity(KnowsTheLatents(), noised.noisy, noised.sigmas, text, 1.0, torch.float32)
     assert velocity_loss(predicted, noised).item() < 1e-9
-    assert torch.allclose(clean_of(noised, predicted), latents, atol=1e-5)
+    assert torch.allclose(clean_latents(noised, predicted), latents, atol=1e-5)
 
 
 # --- what comes of it
 
 
 def test_the_ranks_left_are_the_budget_and_the_log_shows_them_going(trained):
-    home, _, outcome = trained
-    (adapter,) = outcome.records
+    home, _, adapter = trained
     log = [json.loads(line) for line in (home.root / adapter.path / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in log] == list(range(1, adapter.steps + 1))
     assert sum(adapter.ranks.values()) == log[-1]["rank"] == 2 * len(adapter.ranks)
@@ -204,9 +189,9 @@ def test_a_folded_file_that_is_not_the_live_state_is_found_out_in_any_precision(
 
     from artmaster_pipeline.training.adapter_check import weights_difference
 
-    home, _, outcome = trained
+    home, _, adapter = trained
     folder = tmp_path / "adapter"
-    shutil.copytree(home.root / outcome.records[0].path, folder)
+    shutil.copytree(home.root / adapter.path, folder)
     weights = load_file(folder / "adapter.safetensors")
     name = next(name for name in weights if name.endswith("lora_B.weight"))
     save_file(weights | {name: weights[name] * 0.99}, folder / "adapter.safetensors")
@@ -220,8 +205,8 @@ def test_folded_and_live_adapter_draw_the_same_picture_in_stock_diffusers(traine
 
     from artmaster_pipeline.training.adalora.injecting import load_live
 
-    home, _, outcome = trained
-    folder = home.root / outcome.records[0].path
+    home, _, adapter = trained
+    folder = home.root / adapter.path
 
     def draw(pipe):
         pipe.set_progress_bar_config(disable=True)
@@ -244,8 +229,7 @@ def test_folded_and_live_adapter_draw_the_same_picture_in_stock_diffusers(traine
 def test_layers_of_rank_0_are_left_out_of_the_file(trained):
     from safetensors import safe_open
 
-    home, _, outcome = trained
-    (adapter,) = outcome.records
+    home, _, adapter = trained
     with safe_open(home.root / adapter.path / "adapter.safetensors", "pt") as file:
         ranks = {
             name.removeprefix("transformer.").removesuffix(".lora_A.weight"): file.get_slice(name).get_shape()[0]
@@ -256,8 +240,7 @@ def test_layers_of_rank_0_are_left_out_of_the_file(trained):
 
 
 def test_the_adapter_names_exactly_the_scans_it_was_trained_on(trained):
-    home, _, outcome = trained
-    (adapter,) = outcome.records
+    home, _, adapter = trained
     folder = home.root / adapter.path
     rows = read_manifest(home.training_set(PAINTER) / MANIFEST, TrainingImage)
     train = {row.scan_sha256 for row in rows if row.split == "train"}
@@ -271,8 +254,7 @@ def test_the_adapter_names_exactly_the_scans_it_was_trained_on(trained):
 
 
 def test_the_model_card_says_rights_and_how_to_load_and_takes_no_markup_from_the_archive(trained):
-    home, _, outcome = trained
-    (adapter,) = outcome.records
+    home, _, adapter = trained
     card = (home.root / adapter.path / "README.md").read_text()
     assert "public domain \\| \\<b\\>CC0\\</b\\>" in card
     assert adapter.path not in card
@@ -285,13 +267,13 @@ def test_the_model_card_says_rights_and_how_to_load_and_takes_no_markup_from_the
 
 
 def test_an_adapter_that_is_there_is_not_trained_again(trained):
-    home, profile, outcome = trained
-    folder = home.root / outcome.records[0].path
+    home, profile, adapter = trained
+    folder = home.root / adapter.path
     before = {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
     again = train_adapter(home, PAINTER, profile, StopsAt(1))
-    assert (again.made, again.reused, again.records) == (0, 1, outcome.records)
+    assert (again.made, again.reused, again.records) == (0, 1, (adapter,))
     assert {file: file.stat().st_mtime_ns for file in folder.rglob("*")} == before
-    assert not (home.cache / "training" / outcome.records[0].id).exists()
+    assert not (home.cache / "training" / adapter.id).exists()
 
 
 # --- kills
@@ -300,16 +282,16 @@ def test_an_adapter_that_is_there_is_not_trained_again(trained):
 @pytest.mark.parametrize("step", [1, 4, 7, 10, 15])
 def test_a_training_stopped_at_any_step_goes_on_to_the_same_bytes(tmp_path, trained, step):
     """12 or more steps, checkpoints every 4, pruning from step 2 to 10: before, in and after it."""
-    whole, profile, outcome = trained
-    assert outcome.records[0].steps > 15
+    whole, profile, adapter = trained
+    assert adapter.steps > 15
     home = ready(Home(tmp_path / "home"), profile)
     with pytest.raises(Stopped):
         train_adapter(home, PAINTER, profile, StopsAt(step))
     second = StopsAt(-1)
     again = train_adapter(home, PAINTER, profile, second)
-    saved = {*range(0, step + 1, 4), *kept_steps(outcome.records[0].steps, profile.training)}
+    saved = {*range(0, step + 1, 4), *kept_steps(adapter.steps, profile.training)}
     assert second.began == max(n for n in saved if n <= step)
-    assert again.records == outcome.records
+    assert again.records == (adapter,)
     assert files_below(home.adapters(PAINTER)) == files_below(whole.adapters(PAINTER))
 
 
@@ -345,15 +327,16 @@ EVERYTHING = TrainingSettings.model_validate(
 def trained_with_everything(tmp_path_factory, tiny_flux):
     home, profile = Home(tmp_path_factory.mktemp("everything")), tiny_profile(tiny_flux, training=EVERYTHING)
     build_training_set(fill_home(home), PAINTER, profile)
-    return home, profile, train_adapter(home, PAINTER, profile)
+    (adapter,) = train_adapter(home, PAINTER, profile).records
+    return home, profile, adapter
 
 
 @pytest.mark.parametrize("step", [3, 9, 12, 13, 16])
 def test_with_every_mechanism_on_it_goes_on_to_the_same_bytes_across_a_stage_end_too(
     tmp_path, trained_with_everything, step
 ):
-    whole, profile, outcome = trained_with_everything
-    assert outcome.records[0].steps == 20
+    whole, profile, adapter = trained_with_everything
+    assert adapter.steps == 20
     assert kept_steps(20, EVERYTHING) == (5, 10, 12, 15)
     home = ready(Home(tmp_path / "home"), profile)
     with pytest.raises(Stopped):
@@ -363,8 +346,8 @@ def test_with_every_mechanism_on_it_goes_on_to_the_same_bytes_across_a_stage_end
 
 
 def test_every_mechanism_leaves_its_trace_in_the_log(trained_with_everything):
-    home, _, outcome = trained_with_everything
-    folder = home.root / outcome.records[0].path
+    home, _, adapter = trained_with_everything
+    folder = home.root / adapter.path
     log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     assert [row["stage"] for row in log] == [0] * 12 + [1] * 8
     assert all((row["guidance"] > 0) == (row["step"] % 2 == 0) for row in log[4:])
@@ -397,8 +380,7 @@ def test_no_checkpoint_holds_a_pickle(tmp_path, trained):
 
 
 def test_earlier_states_are_kept_beside_the_adapter_evenly_spaced(trained):
-    home, profile, outcome = trained
-    (adapter,) = outcome.records
+    home, profile, adapter = trained
     folder = home.root / adapter.path / "checkpoints"
     kept = sorted(file.name for file in folder.iterdir())
     steps = kept_steps(adapter.steps, profile.training)
@@ -415,10 +397,10 @@ def test_a_share_of_the_change_is_kept_and_live_and_folded_agree_on_it(tmp_path,
     half = profile.model_copy(update={"training": profile.training.model_copy(update={"strength": 0.5})})
     home = ready(Home(tmp_path / "home"), half)
     (adapter,) = train_adapter(home, PAINTER, half).records
-    assert adapter.id != whole.records[0].id
+    assert adapter.id != whole.id
     figures = check_adapter(home, PAINTER, half)
     assert figures["folded_difference"] <= figures["tolerance"]
-    whole_lora = load_file(whole_home.root / whole.records[0].path / "adapter.safetensors")
+    whole_lora = load_file(whole_home.root / whole.path / "adapter.safetensors")
     for name, tensor in load_file(home.root / adapter.path / "adapter.safetensors").items():
         share = 0.5 if name.endswith("lora_B.weight") else 1.0
         assert torch.allclose(tensor, share * whole_lora[name])
@@ -472,11 +454,11 @@ def test_the_same_path_trains_in_bf16_with_and_without_gradient_checkpointing(ho
 
 
 def test_gradient_checkpointing_changes_no_weight_in_fp32(tmp_path, trained):
-    _, profile, outcome = trained
+    _, profile, whole = trained
     training = profile.training.model_copy(update={"gradient_checkpointing": True})
     again = profile.model_copy(update={"training": training})
     (adapter,) = train_adapter(ready(Home(tmp_path / "home"), again), PAINTER, again).records
-    assert adapter.sha256 == outcome.records[0].sha256
+    assert adapter.sha256 == whole.sha256
 
 
 def test_a_loss_that_blows_up_names_step_works_and_rate_and_what_to_try(home, tiny_flux):
@@ -529,7 +511,7 @@ def test_the_rank_plot_is_drawn_for_all_418_layers_of_flux_dev(tmp_path, flux_de
 
     from artmaster_pipeline.training.monitoring.plots import draw_ranks
 
-    names = [name for name in flux_dev_linears if re.fullmatch(TARGETS, name)]
+    names = [name for name in flux_dev_linears if re.fullmatch(FAMILY.adapted_layers, name)]
     log = [{"step": n, "rank": 6688 - n} for n in range(1, 50)]
     for file in ("a.png", "b.png"):
         draw_ranks(log, {name: n % 17 for n, name in enumerate(names)}, 16, tmp_path / file)

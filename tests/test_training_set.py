@@ -147,7 +147,7 @@ class SaysTheSameOfAll:
 
     asked = 0
 
-    def __init__(self, profile) -> None:
+    def __init__(self, profile, home) -> None:
         self.name = profile.captioner
 
     def describe(self, picture) -> str:
@@ -156,7 +156,7 @@ class SaysTheSameOfAll:
 
 
 def test_what_a_model_said_is_kept_in_full_so_that_later_works_are_measured_by_it(home, monkeypatch):
-    monkeypatch.setattr("artmaster_pipeline.dataset.training_set.Captioner", SaysTheSameOfAll)
+    monkeypatch.setattr("artmaster_pipeline.dataset.captions.Captioner", SaysTheSameOfAll)
     monkeypatch.setattr(SaysTheSameOfAll, "asked", 0)
 
     def tell(works: int):

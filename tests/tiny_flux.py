@@ -29,7 +29,7 @@ def transformer_config(**changes) -> dict:
     } | changes
 
 
-def tiny_transformer():
+def tiny_transformer(dtype=None):
     import torch
     from diffusers import FluxTransformer2DModel
 
@@ -43,7 +43,10 @@ def tiny_transformer():
         pooled_projection_dim=32,
         axes_dims_rope=(4, 6, 6),
     )
-    return FluxTransformer2DModel(**config)
+    transformer = FluxTransformer2DModel(**config)
+    for p in transformer.parameters():  # `to` would warn
+        p.data = p.data.to(dtype or p.dtype)
+    return transformer
 
 
 def save_tiny_flux(folder: Path) -> Path:

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from artmaster_pipeline.files import sha256_of
-from artmaster_pipeline.records import MANIFEST, Crop, Scan, identity, write_manifest
+from artmaster_pipeline.records import MANIFEST, Adapter, Crop, Scan, identity, write_manifest
 from artmaster_pipeline.settings import CROP_SIZES, Home, Profile, TrainingSettings
 
 PAINTER = "wang-ximeng"
@@ -48,6 +48,16 @@ def tiny_profile(flux: Path, **changes) -> Profile:
         "max_sequence_length": 24, "super_resolution": "realesr-animevideov3-x2", "training": TRAINING,
     }  # fmt: skip
     return Profile(**(defaults | changes))
+
+
+def train_in(home: Home, profile: Profile) -> Adapter:
+    """The adapter that a home's five works give, from the crops on."""
+    from artmaster_pipeline.dataset import build_training_set
+    from artmaster_pipeline.training import train_adapter
+
+    build_training_set(fill_home(home), PAINTER, profile)
+    (adapter,) = train_adapter(home, PAINTER, profile).records
+    return adapter
 
 
 def _scan(n: int) -> Scan:

@@ -59,6 +59,7 @@ def _filled_up(pipe: Any, file: Path, layers: dict[str, tuple[int, int]]) -> "di
     from safetensors.torch import load_file
 
     tensors = load_file(file)
+    rank = max(len(tensor) for key, tensor in tensors.items() if key.endswith(_DOWN))
     kinds = {(match[1], match[2], shape) for layer, shape in layers.items() if (match := _BLOCK.fullmatch(layer))}
     for blocks, rest, (inputs, outputs) in sorted(kinds):
         for number in range(len(getattr(pipe.transformer, blocks))):
@@ -66,7 +67,11 @@ def _filled_up(pipe: Any, file: Path, layers: dict[str, tuple[int, int]]) -> "di
             if layer not in layers:
                 tensors[f"{_PREFIX}{layer}{_DOWN}"] = torch.zeros(1, inputs)
                 tensors[f"{_PREFIX}{layer}{_UP}"] = torch.zeros(outputs, 1)
-                tensors[f"{_PREFIX}{layer}{_ALPHA}"] = torch.tensor(1.0)
+                if any(key.endswith(_ALPHA) for key in tensors):
+                    tensors[f"{_PREFIX}{layer}{_ALPHA}"] = torch.tensor(1.0)
+                else:  # then all layers have one rank, by which others scale them
+                    tensors[f"{_PREFIX}{layer}{_DOWN}"] = torch.zeros(rank, inputs)
+                    tensors[f"{_PREFIX}{layer}{_UP}"] = torch.zeros(outputs, rank)
     return tensors
 
 

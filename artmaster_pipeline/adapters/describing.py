@@ -8,7 +8,10 @@ and the rank (`ss_network_dim`, "Dynamic" where ranks vary, as sd-scripts' resiz
 import json
 from collections.abc import Iterable
 
-from artmaster_pipeline.base_models.described import Base, describe_base
+from artmaster_pipeline.base_models import describe_base
+from artmaster_pipeline.base_models.family import Base, Family
+from artmaster_pipeline.base_models.hub import family_here
+from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.records import Adapter
 from artmaster_pipeline.settings import CROP_SIZES
 
@@ -43,14 +46,13 @@ def words_of(
         "modelspec.title": title_of(adapter, painter_name),
         "modelspec.description": _description(adapter, painter_name, base, known),
         "modelspec.author": _AUTHOR,
-        "modelspec.tags": ", ".join(tags_of(base)),
+        "modelspec.tags": ", ".join(tags_of(adapter.base_model)),
         "modelspec.resolution": "x".join(map(str, resolution)),
         "modelspec.trigger_phrase": adapter.trigger,
         "modelspec.usage_hint": f"Say in the prompt: {adapter.trigger}",
         "ss_v2": "False",
         "ss_base_model_version": base.version or base.architecture,
         "ss_sd_model_name": base.name,
-        "ss_network_module": "networks.lora_flux",
         "ss_network_dim": rank,
         "ss_network_alpha": rank,  # every layer's alpha is its rank
         "ss_output_name": output_name,
@@ -63,6 +65,9 @@ def words_of(
         "artmaster.base_model": f"{base.name}@{adapter.base_revision}",
         "artmaster.largest_rank": str(known[-1] if known else 0),
     }
+    family = _family(adapter.base_model)
+    if family is None or family.kohya:
+        words["ss_network_module"] = family.kohya.network_module if family and family.kohya else "networks.lora"
     if base.licence:
         words["modelspec.license"] = base.licence.name or base.licence.id
     if date:
@@ -82,9 +87,17 @@ def title_of(adapter: Adapter, painter_name: str) -> str:
     return f"{painter_name}, adapter {adapter.id}"
 
 
-def tags_of(base: Base) -> tuple[str, ...]:
-    """The words by which the adapter is found, on the hub and elsewhere."""
-    return ("flux", *TAGS) if base.architecture.startswith(("flux", "miniature")) else TAGS
+def tags_of(base_model: str) -> tuple[str, ...]:
+    """The words by which an adapter of that base is found, on the hub and elsewhere."""
+    family = _family(base_model)
+    return (*(family.tags if family else ()), *TAGS)
+
+
+def _family(base_model: str) -> Family | None:
+    try:
+        return family_here(base_model)
+    except WrongUse:  # a folder that holds something else by now
+        return None
 
 
 def _tags(adapter: Adapter) -> dict[str, dict[str, int]]:

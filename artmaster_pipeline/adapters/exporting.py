@@ -15,9 +15,12 @@ from artmaster_pipeline.adapters.finding import find_adapter, folder_of
 from artmaster_pipeline.adapters.folder import LORA, made_on
 from artmaster_pipeline.adapters.folding import PREFIX
 from artmaster_pipeline.adapters.tensor_file import write_tensors
-from artmaster_pipeline.base_models.described import describe_base
+from artmaster_pipeline.base_models import describe_base
+from artmaster_pipeline.base_models.family import KohyaNames
+from artmaster_pipeline.base_models.flux.descriptor import KOHYA_NAMES as FLUX_NAMES
+from artmaster_pipeline.base_models.hub import family_here
 from artmaster_pipeline.errors import BadInput, WrongUse
-from artmaster_pipeline.files import sha256_of, writing
+from artmaster_pipeline.files import check_folder, sha256_of, writing
 from artmaster_pipeline.records import Adapter
 from artmaster_pipeline.settings import Home, load_painter
 
@@ -27,31 +30,10 @@ if TYPE_CHECKING:
 Format = Literal["diffusers", "kohya"]
 
 SUFFIX = ".safetensors"
+_DIFFUSERS_THEN = "Export with --format diffusers."
 _A, _B = ".lora_A.weight", ".lora_B.weight"
 _DOWN = (_A, ".lora_down.weight")
-_LAYER = re.compile(rf"{re.escape(PREFIX)}((?:single_)?transformer_blocks)\.(\d+)\.(.+)")
-
-# kohya's name of a linear -> diffusers' parts of it, from the first output row to the last, as sd-scripts'
-# networks/convert_flux_lora.py and ComfyUI's flux_to_diffusers have them.
-_FUSED = {
-    "transformer_blocks": {
-        "img_attn_qkv": ("attn.to_q", "attn.to_k", "attn.to_v"),
-        "img_attn_proj": ("attn.to_out.0",),
-        "img_mlp_0": ("ff.net.0.proj",),
-        "img_mlp_2": ("ff.net.2",),
-        "txt_attn_qkv": ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"),
-        "txt_attn_proj": ("attn.to_add_out",),
-        "txt_mlp_0": ("ff_context.net.0.proj",),
-        "txt_mlp_2": ("ff_context.net.2",),
-    },
-    "single_transformer_blocks": {
-        "linear1": ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"),
-        "linear2": ("proj_out",),
-    },
-}
-_BLOCKS = {"transformer_blocks": "double_blocks", "single_transformer_blocks": "single_blocks"}
-_IMPLEMENTATIONS = {"diffusers": DIFFUSERS, "kohya": "https://github.com/black-forest-labs/flux"}
-_MLP_RATIO = 4  # FLUX's MLPs are four times as wide as the model; q, k and v are as wide as it is
+_LAYER = re.compile(rf"{re.escape(PREFIX)}(\w+)\.(\d+)\.(.+)")  # a list of blocks, the block's number, the layer in it
 
 
 @dataclass(frozen=True)
@@ -102,15 +84,21 @@ def export_adapter(
     target = _target(out, f"{name}{SUFFIX}")
     tensors = _read(folder / LORA, adapter)
     tensors = to_one_rank(tensors) if uniform_rank else tensors
-    tensors = to_kohya(tensors) if file_format == "kohya" else tensors
+    names = _kohya_names(adapter, tensors) if file_format == "kohya" else None
+    tensors = to_kohya(tensors, names) if names else tensors
     words = words_of(
         adapter,
         load_painter(home, painter).name,
         [len(tensor) for key, tensor in tensors.items() if key.endswith(_DOWN)],
-        implementation=_IMPLEMENTATIONS[file_format],
+        implementation=names.implementation if names else DIFFUSERS,
         output_name=name,
         date=made_on(folder),
     )
+    check_folder(target.parent)
+    if target.is_symlink() and not target.exists():
+        raise WrongUse(
+            f"{target} is a link to something that is not there: name another file with --out, or remove it."
+        )
     with writing(target) as temporary:
         write_tensors(tensors, words | {"artmaster.sha256": adapter.sha256}, temporary)
         if target.exists() and sha256_of(target) != sha256_of(temporary):
@@ -138,14 +126,14 @@ def to_one_rank(folded: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
     return filled
 
 
-def to_kohya(folded: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
+def to_kohya(folded: "dict[str, torch.Tensor]", names: KohyaNames = FLUX_NAMES) -> "dict[str, torch.Tensor]":
     """A folded LoRA (`fold.fold`) in kohya's names: `lora_down.weight`, `lora_up.weight` and `alpha` per linear.
 
     A fused linear of n parts gets the rank n r, r being the largest rank among them: its down matrix is the parts' A
     below one another, each padded with zero rows to r, and its up matrix is block diagonal in the parts' B. So readers
     that take the parts apart again (diffusers, sd-scripts' converter) find each in its own block. Parts that were left
     out are zero; a linear without any part is left out. alpha is the rank: the change enters with weight 1.
-    Raises BadInput for a layer that FLUX's blocks do not have.
+    Raises BadInput for a layer that has no name there.
     """
     import torch
 
@@ -153,33 +141,44 @@ def to_kohya(folded: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
     for key in sorted(folded):
         if key.endswith(_A):
             layer = key.removesuffix(_A)
-            kind, block, linear, part = _linear_of(layer)
+            kind, block, linear, part = _linear_of(layer, names)
             linears.setdefault((kind, block, linear), {})[part] = layer
     converted = {}
     for (kind, block, linear), layers in linears.items():
-        down, up = _fuse(folded, _FUSED[kind][linear], layers)
-        name = f"lora_unet_{_BLOCKS[kind]}_{block}_{linear}"
+        down, up = _fuse(folded, names.fused[kind][linear], layers, names)
+        name = f"{names.prefix}{names.blocks[kind]}_{block}_{linear}"
         converted[f"{name}.lora_down.weight"] = down
         converted[f"{name}.lora_up.weight"] = up
         converted[f"{name}.alpha"] = torch.tensor(float(len(down)))
     return converted
 
 
-def _linear_of(layer: str) -> tuple[str, str, str, str]:
-    """Kind of block, its number, kohya's linear and the part of it that a layer of diffusers' FLUX is."""
+def _kohya_names(adapter: Adapter, folded: "dict[str, torch.Tensor]") -> KohyaNames:
+    """How kohya's scripts call the layers of the adapter's base. Raises BadInput where they have no names for them."""
+    family = family_here(adapter.base_model)
+    if family is None:  # a hub repository that is not known by name: its layers tell
+        return FLUX_NAMES
+    if family.kohya is None:
+        layer = next(iter(sorted(folded)), "")
+        raise BadInput(f"kohya's format has no names for the layers of {family.name} ({layer})", _DIFFUSERS_THEN)
+    return family.kohya
+
+
+def _linear_of(layer: str, names: KohyaNames) -> tuple[str, str, str, str]:
+    """Kind of block, its number, kohya's linear and the part of it that a layer of diffusers' is."""
     if match := _LAYER.fullmatch(layer):
         kind, block, part = match.groups()
-        for linear, parts in _FUSED[kind].items():
+        for linear, parts in names.fused.get(kind, {}).items():
             if part in parts:
                 return kind, block, linear, part
     raise BadInput(
-        f"The layer {layer} has no name in kohya's format, which knows the linears in FLUX's blocks",
-        "Export with --format diffusers.",
+        f"The layer {layer} has no name in kohya's format, which knows the linears in the model's blocks",
+        _DIFFUSERS_THEN,
     )
 
 
 def _fuse(
-    folded: "dict[str, torch.Tensor]", parts: tuple[str, ...], layers: dict[str, str]
+    folded: "dict[str, torch.Tensor]", parts: tuple[str, ...], layers: dict[str, str], names: KohyaNames
 ) -> "tuple[torch.Tensor, torch.Tensor]":
     """The down (rank, in) and up (out, rank) matrix of a linear, from those of its parts that are in `layers`."""
     import torch
@@ -191,7 +190,7 @@ def _fuse(
     width = next(iter(matrices.values()))[0].shape[1]
     downs, ups = [], []
     for part in parts:
-        outputs = width * _MLP_RATIO if part == "proj_mlp" else width
+        outputs = width * names.wider.get(part, 1)
         down, up = torch.zeros(rank, width), torch.zeros(outputs, rank)
         if part in matrices:
             a, b = matrices[part]

@@ -15,23 +15,30 @@ if TYPE_CHECKING:
 PREFIX = "transformer."  # diffusers' name for the module that the layers belong to
 
 
-def fold(live: "dict[str, torch.Tensor]", scale: float) -> "dict[str, torch.Tensor]":
+def fold(live: "dict[str, torch.Tensor]", scale: float, alphas: bool = True) -> "dict[str, torch.Tensor]":
     """LoRA tensors in diffusers' names for a live state (`adalora.parameters`), in fp32; rank-0 layers are left out.
 
     `lora_A.weight` is (rank, in), `lora_B.weight` (out, rank), `alpha` the rank: per layer, since ranks differ.
+    Without `alphas`, for families whose LoRA files may hold none, all layers have the largest rank, filled with zeros.
     """
     import torch
 
+    diagonals = _diagonals(live)
+    widest = max((int((diagonal != 0).sum()) for diagonal in diagonals.values()), default=0)
     folded = {}
-    for layer, diagonal in _diagonals(live).items():
+    for layer, diagonal in diagonals.items():
         rows = diagonal.nonzero().flatten()
         if len(rows) == 0:
             continue
         a = live[f"{layer}.lora_A"].detach().float().cpu()[rows] * diagonal[rows].unsqueeze(1)
         b = live[f"{layer}.lora_B"].detach().float().cpu()[:, rows] * scale
+        if not alphas:
+            a = torch.nn.functional.pad(a, (0, 0, 0, widest - len(rows)))
+            b = torch.nn.functional.pad(b, (0, widest - len(rows)))
         folded[f"{PREFIX}{layer}.lora_A.weight"] = a.contiguous()
         folded[f"{PREFIX}{layer}.lora_B.weight"] = b.contiguous()
-        folded[f"{PREFIX}{layer}.alpha"] = torch.tensor(float(len(rows)))
+        if alphas:
+            folded[f"{PREFIX}{layer}.alpha"] = torch.tensor(float(len(rows)))
     return folded
 
 
@@ -40,9 +47,15 @@ def ranks(live: "dict[str, torch.Tensor]") -> dict[str, int]:
     return {layer: int((diagonal != 0).sum()) for layer, diagonal in sorted(_diagonals(live).items())}
 
 
-def save_folded(live: "dict[str, torch.Tensor]", scale: float, file: Path, words: dict[str, str] | None = None) -> None:
-    """Write the folded LoRA as safetensors with `words` about it; the same input always gives the same bytes."""
-    write_tensors(fold(live, scale), words or {}, file)
+def save_folded(
+    live: "dict[str, torch.Tensor]",
+    scale: float,
+    file: Path,
+    alphas: bool = True,
+    words: dict[str, str] | None = None,
+) -> None:
+    """Write the folded LoRA (`fold`) as safetensors with `words` about it; the same input gives the same bytes."""
+    write_tensors(fold(live, scale, alphas), words or {}, file)
 
 
 def _diagonals(live: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":

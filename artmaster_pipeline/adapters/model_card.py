@@ -22,7 +22,7 @@ from artmaster_pipeline.adapters.folder import (
     WATCH_PLOT,
     made_on,
 )
-from artmaster_pipeline.base_models.described import describe_base
+from artmaster_pipeline.base_models import describe_base
 from artmaster_pipeline.pictures import read_facts
 from artmaster_pipeline.records import ADAPTER_RECORD, SNAPSHOT, Adapter, AdapterSnapshot, Split
 from artmaster_pipeline.settings import Home, load_painter
@@ -97,7 +97,7 @@ def _front_matter(adapter: Adapter, folder: Path) -> str:
         license=licence.id if licence else "unknown",
         license_name=licence.name or None if licence else None,
         license_link=licence.link or None if licence else None,
-        tags=["text-to-image", "diffusers", "template:sd-lora", *tags_of(base)],
+        tags=["text-to-image", "diffusers", "template:sd-lora", *tags_of(adapter.base_model)],
         instance_prompt=adapter.trigger,
         widget=_pictures(adapter, folder) or None,
     )

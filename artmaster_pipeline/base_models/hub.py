@@ -1,55 +1,141 @@
-"""Where a base model's files are: the miniature, a local diffusers folder, or a hub repository and its commit.
+"""Where a model's files are: what ships with the package, a local folder, or a hub repository at one commit.
 
-Every way in which the hub can refuse becomes one MissingRequirement that says what to do.
+A hub model is used at a commit, never at a branch that moves: the profile names it, or the first use in a data home
+does (`pins.py`). Every way in which the hub can refuse becomes one MissingRequirement that says what to do.
 """
 
-import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from artmaster_pipeline.base_models import pins
+from artmaster_pipeline.base_models.family import (
+    INDEX,
+    Base,
+    Family,
+    families,
+    family_by_name,
+    family_of_folder,
+    unknown_base,
+)
 from artmaster_pipeline.base_models.miniature.model import miniature_folder
 from artmaster_pipeline.errors import MissingRequirement, WrongUse
-from artmaster_pipeline.files import sha256_of
-from artmaster_pipeline.settings import Profile
+from artmaster_pipeline.settings import Home, Profile
 
-_INDEX = "model_index.json"
+_SHIPPED = {"miniature": miniature_folder}
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
 class Source:
-    """What `FluxPipeline.from_pretrained` is given, and the identity of those weights."""
+    """What a pipeline's `from_pretrained` is given."""
 
     name: str  # a folder's path or a hub repository
-    revision: str  # a content hash or a hub commit
-    local: bool
+    commit: str  # of the hub; empty for a folder
+
+    @property
+    def local(self) -> bool:
+        """Whether it is a folder."""
+        return not self.commit
+
+    @property
+    def folder(self) -> Path:
+        """The folder of a local source."""
+        return Path(self.name)
 
 
-def find_source(profile: Profile) -> Source:
-    """Where the profile's base model is and which weights they are.
+def find_source(profile: Profile, home: Home | None = None) -> Source:
+    """Where the profile's base model is; `home` holds the commits of hub models whose profile names none.
 
-    A hub repository is asked for its current commit; without the network, the commit that the cache holds is taken.
     Raises WrongUse for a folder that is no pipeline, MissingRequirement where the hub does not give the model.
     """
-    if profile.base_model == "miniature":
-        folder = miniature_folder()
-        return Source(str(folder), _content_hash(folder), local=True)
-    folder = Path(profile.base_model).expanduser()
-    if folder.is_absolute() or folder.is_dir():
-        if not (folder / _INDEX).is_file():
-            raise WrongUse(
-                f"Profile {profile.name!r}: base_model {profile.base_model} is no diffusers folder ({_INDEX} is not "
-                "there). Name a hub repository, 'miniature', or a folder that save_pretrained wrote."
-            )
-        return Source(str(folder), _content_hash(folder), local=True)
-    return Source(profile.base_model, _hub_commit(profile.base_model, profile.revision), local=False)
+    if (folder := local_folder(profile.base_model)) is None:
+        return Source(profile.base_model, commit_of(profile.base_model, profile.revision, home))
+    if not (folder / INDEX).is_file():
+        raise WrongUse(
+            f"Profile {profile.name!r}: base_model {profile.base_model} is no diffusers folder ({INDEX} is not "
+            "there). Name a hub repository, 'miniature', or a folder that save_pretrained wrote."
+        )
+    return Source(str(folder), "")
 
 
-def base_revision(profile: Profile) -> str:
-    """The identity of the base model's weights: a content hash of a folder (wherever it lies), or a hub commit."""
-    return find_source(profile).revision
+def local_folder(base_model: str) -> Path | None:
+    """The folder of a base that is one: what ships, or a path; None for a hub repository."""
+    if base_model in _SHIPPED:
+        return _SHIPPED[base_model]()
+    folder = Path(base_model).expanduser()
+    return folder if folder.is_absolute() or folder.is_dir() else None
+
+
+def family_of(profile: Profile, home: Home | None = None) -> Family:
+    """The family of the profile's base model. Raises as `find_source` does, and WrongUse where it is of none."""
+    if (known := family_here(profile.base_model)) is not None:
+        return known
+    source = find_source(profile, home)
+    return family_of_folder(source.folder if source.local else fetched(source.name, source.commit, INDEX).parent)
+
+
+def family_here(base_model: str) -> Family | None:
+    """The family of a base that is known by name or lies in a local folder; None where the hub had to be asked.
+
+    Raises WrongUse for a folder whose pipeline is of no known family.
+    """
+    if (known := family_by_name(base_model)) is not None:
+        return known
+    folder = local_folder(base_model)
+    return family_of_folder(folder) if folder is not None and (folder / INDEX).is_file() else None
+
+
+def describe_base(base_model: str) -> Base:
+    """What is known of the base that an adapter's record names, without the hub: also of a folder that is gone."""
+    try:
+        family = family_here(base_model)
+    except WrongUse:
+        family = None
+    by_last = (f for f in families() if f.base(base_model).name in f.bases)
+    family = family or next(by_last, None)
+    return family.base(base_model) if family else unknown_base(base_model)
+
+
+def commit_of(repository: str, revision: str | None, home: Home | None) -> str:
+    """The commit at which a hub repository is used: the one that is named, or the one that this home began with."""
+    if revision and _COMMIT.fullmatch(revision):
+        return revision
+    pinned = pins.read(home, repository, revision)
+    return pinned.commit if pinned else _newest_commit(repository, revision)
+
+
+def fetched(repository: str, commit: str, *names: str) -> Path:
+    """A file of a repository (the last of `names`; all are fetched) in this machine's cache."""
+    from huggingface_hub import hf_hub_download
+
+    with hub_refusals(repository):
+        return [Path(hf_hub_download(repository, name, revision=commit)) for name in names][-1]
+
+
+def snapshot(name: str, revision: str | None, patterns: Sequence[str], home: Home | None) -> Path:
+    """The local folder of a network: itself, or the hub's files of those patterns at one commit.
+
+    The first use in a home records the commit and the hash of the weights; what later differs is refused. `name` may
+    say the revision itself, `NAME@REVISION`. Raises MissingRequirement where the hub does not give it.
+    """
+    from huggingface_hub import snapshot_download
+
+    if (folder := Path(name).expanduser()).is_dir():
+        return folder
+    repository, _, named = name.partition("@")
+    asked = named or revision
+    commit = commit_of(repository, asked, home)
+    with hub_refusals(repository):
+        folder = Path(snapshot_download(repository, revision=commit, allow_patterns=list(patterns)))
+    if home is not None:
+        from artmaster_pipeline.base_models.identity import hash_of_network
+
+        pins.check(home, repository, asked, pins.Pin(commit, hash_of_network(folder, home)))
+    return folder
 
 
 @contextmanager
@@ -76,7 +162,7 @@ def hub_refusals(repository: str) -> Iterator[None]:
         raise MissingRequirement(
             f"{repository} is not (wholly) in this machine's cache, and the hub (huggingface.co) cannot be reached. "
             f"Connect to the network (unset HF_HUB_OFFLINE if it is set), or fetch it once with "
-            f"`hf download {repository}` where there is one and copy the cache."
+            f"`hf download {repository}` where there is one and copy the cache.{_what_is_cached(repository)}"
         ) from error
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else None
@@ -86,6 +172,21 @@ def hub_refusals(repository: str) -> Iterator[None]:
             f"The hub answered {status or 'with an error'} for {repository}: try again later, or use a cached copy "
             "with HF_HUB_OFFLINE=1."
         ) from error
+
+
+def _what_is_cached(repository: str) -> str:
+    """A sentence on the commits of a repository that this machine's cache holds; empty where it holds none."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+    from huggingface_hub.file_download import repo_folder_name
+
+    folder = Path(HF_HUB_CACHE) / repo_folder_name(repo_id=repository, repo_type="model") / "snapshots"
+    commits = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+    if not commits:
+        return ""
+    return (
+        f" The cache holds files of the commit {' and '.join(commits)}: a profile of your own that names it as the "
+        "model's revision uses those."
+    )
 
 
 def licence_remedy(repository: str) -> str:
@@ -98,27 +199,10 @@ def licence_remedy(repository: str) -> str:
 
 
 @cache
-def _hub_commit(repository: str, revision: str | None) -> str:
-    from huggingface_hub import hf_hub_download
+def _newest_commit(repository: str, revision: str | None) -> str:
+    """The commit that a branch stands at now; without the network, the one that the cache holds."""
+    from huggingface_hub import snapshot_download
 
     with hub_refusals(repository):
-        index = Path(hf_hub_download(repository, _INDEX, revision=revision))
-    return index.parent.name  # the cache keeps each commit's files in snapshots/<commit>/
-
-
-def _content_hash(folder: Path) -> str:
-    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and _counts(file, folder)]
-    stats = tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
-    return _hash_of(folder, stats)
-
-
-@cache
-def _hash_of(folder: Path, stats: tuple[tuple[Path, int, int], ...]) -> str:
-    lines = (f"{file.relative_to(folder).as_posix()} {sha256_of(file)}" for file, _, _ in stats)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def _counts(file: Path, folder: Path) -> bool:
-    """Whether a file is part of the model: its index, a configuration, a tokenizer or weights of a part."""
-    inner = file.relative_to(folder).parts
-    return inner == (_INDEX,) or (len(inner) == 2 and not inner[1].startswith(".") and inner[0][0] != ".")
+        folder = snapshot_download(repository, revision=revision, allow_patterns=[INDEX, "config.json"])
+    return Path(folder).name  # the cache keeps each commit's files in snapshots/<commit>/

@@ -1,30 +1,52 @@
-"""A base model as a stock `FluxPipeline` on the profile's device, whole or only the parts that are asked for."""
+"""A base model as a stock pipeline of diffusers on the profile's device, whole or only the parts that are asked for."""
 
 import importlib.util
-from collections.abc import Iterable
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from artmaster_pipeline.base_models.hub import Source, find_source, hub_refusals
+from artmaster_pipeline.base_models.family import Family
+from artmaster_pipeline.base_models.hub import Source, family_of, find_source, hub_refusals
 from artmaster_pipeline.base_models.miniature.model import quiet_libraries
+from artmaster_pipeline.base_models.precision import settle_precision
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement, WrongUse
-from artmaster_pipeline.settings import Profile
-
-PARTS = ("vae", "text_encoder", "text_encoder_2", "transformer")
-_QUANTIZED = ("text_encoder_2", "transformer")
+from artmaster_pipeline.sessions import free_memory
+from artmaster_pipeline.settings import Home, Profile
 
 
-def load_pipeline(profile: Profile, parts: Iterable[str] = PARTS) -> Any:
-    """The profile's `FluxPipeline` in its dtype on its device; parts that are not named are None and not read.
+@contextmanager
+def open_pipeline(profile: Profile, parts: Iterable[str] | None = None, home: Home | None = None) -> Iterator[Any]:
+    """`load_pipeline` for as long as the block lasts: after it the pipeline is empty and its memory is free."""
+    pipe = load_pipeline(profile, parts, home)
+    try:
+        yield pipe
+    finally:
+        parts_there = [part for part in pipe.components.values() if hasattr(part, "modules")]
+        modules = [weakref.ref(module) for part in parts_there for module in part.modules()]
+        parts_there.clear()
+        for name in list(pipe.components):
+            setattr(pipe, name, None)
+        free_memory(modules)
 
-    Raises MissingRequirement where CUDA, the hub, a licence or bitsandbytes is missing (one message, with the way
-    out), WrongUse where base_model is no FLUX.
+
+def load_pipeline(profile: Profile, parts: Iterable[str] | None = None, home: Home | None = None) -> Any:
+    """The profile's pipeline in its dtype on its device; parts that are not named are None and not read.
+
+    For a person at a prompt; the product's rooms use `open_pipeline`. `home` holds the commits of hub models whose
+    profile names none. Raises MissingRequirement where CUDA, the hub, a licence or bitsandbytes is missing (one
+    message, with the way out), WrongUse where base_model is of no known family.
     """
-    wanted = tuple(parts)
-    if unknown := sorted(set(wanted) - set(PARTS)):
-        raise WrongUse(f"A FLUX pipeline has no part {', '.join(unknown)}: choose from {', '.join(PARTS)}.")
     check_device(profile)
+    settle_precision()
+    family, source = family_of(profile, home), find_source(profile, home)
+    wanted = family.parts if parts is None else tuple(parts)
+    if unknown := sorted(set(wanted) - set(family.parts)):
+        raise WrongUse(
+            f"A {family.name} pipeline has no part {', '.join(unknown)}: choose from {', '.join(family.parts)}."
+        )
     quiet_libraries()
-    pipe = _read(profile, find_source(profile), wanted)
+    pipe = _read(profile, family, source, wanted)
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(profile.device)
 
@@ -45,20 +67,20 @@ def check_device(profile: Profile) -> None:
         )
 
 
-def _read(profile: Profile, source: Source, wanted: tuple[str, ...]) -> Any:
+def _read(profile: Profile, family: Family, source: Source, wanted: tuple[str, ...]) -> Any:
+    import diffusers
     import torch
-    from diffusers import FluxPipeline
 
-    settings: dict[str, Any] = {part: None for part in PARTS if part not in wanted}
+    settings: dict[str, Any] = {part: None for part in family.parts if part not in wanted}
     settings["dtype"] = getattr(torch, profile.dtype)
     settings["use_safetensors"] = True  # never a pickle, whatever else a repository holds
     if not source.local:
-        settings["revision"] = source.revision
+        settings["revision"] = source.commit
     if profile.quantization:
-        settings["quantization_config"] = _nf4(settings["dtype"], wanted)
+        settings["quantization_config"] = _nf4(settings["dtype"], [part for part in family.quantized if part in wanted])
     try:
         with hub_refusals(source.name):
-            pipe = FluxPipeline.from_pretrained(source.name, **settings)
+            pipe = getattr(diffusers, family.pipeline_class).from_pretrained(source.name, **settings)
     except (OSError, ValueError) as error:
         raise ArtMasterError(
             f"The base model {source.name} (profile {profile.name!r}) cannot be read: {error} Its files are missing or "
@@ -69,12 +91,12 @@ def _read(profile: Profile, source: Source, wanted: tuple[str, ...]) -> Any:
     return pipe
 
 
-def _nf4(dtype: Any, wanted: tuple[str, ...]) -> Any:
+def _nf4(dtype: Any, parts: list[str]) -> Any:
     """4-bit NormalFloat (https://arxiv.org/abs/2305.14314) for the parts that hold nearly all the weights."""
     from diffusers.quantizers import PipelineQuantizationConfig
 
     return PipelineQuantizationConfig(
         quant_backend="bitsandbytes_4bit",
         quant_kwargs={"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": dtype},
-        components_to_quantize=[part for part in _QUANTIZED if part in wanted],
+        components_to_quantize=parts,
     )

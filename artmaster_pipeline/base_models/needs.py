@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from artmaster_pipeline.base_models.hub import hub_refusals, licence_remedy
+from artmaster_pipeline.base_models.hub import hub_refusals, licence_remedy, local_folder
 from artmaster_pipeline.errors import MissingRequirement
 from artmaster_pipeline.settings import Home, Profile
 
@@ -105,8 +105,7 @@ def _licence(profile: Profile) -> Need:
 
 
 def _from_hub(profile: Profile) -> bool:
-    folder = Path(profile.base_model).expanduser()
-    return profile.base_model != "miniature" and not folder.is_absolute() and not folder.is_dir()
+    return local_folder(profile.base_model) is None
 
 
 def _installed(package: str) -> bool:

@@ -2,16 +2,52 @@
 
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import typer
-from rich.markup import escape
+from typer.core import TyperGroup
 
-from artmaster_pipeline.cli import drawing, evaluating, lineage, machine, painters, publishing, running
-from artmaster_pipeline.cli.options import HomeOption
-from artmaster_pipeline.cli.printing import err
-from artmaster_pipeline.errors import ArtMasterError
+from artmaster_pipeline.cli import (
+    drawing,
+    evaluating,
+    keeping,
+    lineage,
+    machine,
+    painters,
+    publishing,
+    running,
+    serving,
+)
+from artmaster_pipeline.cli.options import HomeOption, given
+from artmaster_pipeline.errors import ArtMasterError, Interrupted
+from artmaster_pipeline.faults import in_product_words, report_fault
+from artmaster_pipeline.settings import Home
+from artmaster_pipeline.terminal import ReaderGone, err, guard_streams
+
+_READER_GONE = 141  # what shells give a program that a closed pipe ended
+
+
+class _Commands(TyperGroup):
+    """The commands, whose errors leave in the product's words."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override] # typer's own context, by its public name
+        given.home = None
+        with in_product_words(_root):
+            return super().invoke(ctx)
+
+
+def _root() -> Path | None:
+    """The data home, where one can be told."""
+    try:
+        return Home.find(given.home).root
+    except (OSError, ArtMasterError):  # the working folder is gone, or the home is a file
+        return None
+
 
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -28,13 +64,14 @@ for _command in (
     publishing.publish,
     publishing.verify,
     machine.doctor,
-    machine.ui,
+    serving.ui,
 ):
     app.command()(_command)
 
 _painters = typer.Typer(no_args_is_help=True, help="The painters of the data home.")
 _painters.command("add")(painters.painters_add)
 _painters.command("list")(painters.painters_list)
+_painters.command("settings")(keeping.painters_settings)
 app.add_typer(_painters, name="painters")
 
 _lineage = typer.Typer(no_args_is_help=True, help="Which artworks fed which adapter, and where an artwork has gone.")
@@ -54,9 +91,43 @@ def _everywhere(home: HomeOption = None) -> None:
 
 
 def main() -> None:
-    """Run the command line; our own errors become one message and their exit code."""
+    """Run the command line: one message for whatever goes wrong, and its exit code."""
+    guard_streams()
+    code = _answered()
+    with suppress(OSError):
+        sys.stdout.flush()
+    sys.exit(code)
+
+
+def _answered() -> int:
     try:
-        app(standalone_mode=True)
+        code = app(standalone_mode=False) or 0
+    except ReaderGone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered goes nowhere
+        return _READER_GONE
+    except (KeyboardInterrupt, typer.Abort):
+        code = Interrupted.exit_code
     except ArtMasterError as error:
-        err.print(f"[bold red]artmaster:[/bold red] {escape(str(error))}")
-        sys.exit(error.exit_code)
+        return _say(error, error.exit_code)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # how typer says that a command was used wrongly
+            return _say_usage(error)
+        return _say(report_fault(error, (_root() or Path.cwd()) / ".cache" / "faults"), 1)
+    if code == Interrupted.exit_code:  # typer makes this of Ctrl+C
+        return _say(Interrupted(), code)
+    return code if isinstance(code, int) else 0
+
+
+def _say(message: object, code: int) -> int:
+    with suppress(ReaderGone, ArtMasterError):  # stderr may be what is broken
+        err.say(("artmaster:", "bold red"), f" {message}")
+    return code
+
+
+def _say_usage(error: Any) -> int:
+    context = getattr(error, "ctx", None)
+    name = context.command_path if context else "artmaster"
+    if context and type(error).__name__ == "NoArgsIsHelpError":
+        context.get_help()  # rich prints it
+        return int(error.exit_code)
+    return _say(f"{error.format_message()} (see: {name} --help)", int(error.exit_code))

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.markup import escape
 
 from artmaster_pipeline.cli.options import HomeOption, PainterArgument
-from artmaster_pipeline.cli.printing import out, printable, short, terminal_progress
+from artmaster_pipeline.cli.printing import short
 from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.progress import terminal_progress
 from artmaster_pipeline.settings import Home, painter_profile
+from artmaster_pipeline.terminal import out
 
 
 def generate(
@@ -41,7 +42,7 @@ def generate(
         progress=terminal_progress(),
     )
     for path in paths:
-        out.print(escape(str(path)))
+        out.say(str(path))
 
 
 def export(
@@ -65,11 +66,11 @@ def export(
 
     place = Home.find(home)
     done = export_adapter(place, painter, file_format, adapter, destination, uniform_rank=uniform_rank)
-    out.print(f"{escape(short(done.file))} ({done.file.stat().st_size / 1e6:.1f} MB)")
-    out.print(f"Adapter {done.adapter.id} of {painter}, for {escape(printable(done.adapter.base_model))}.")
-    out.print(f"Trigger word, to be said in the prompt: [bold]{escape(printable(done.adapter.trigger))}[/bold]")
+    out.say(f"{short(done.file)} ({done.file.stat().st_size / 1e6:.1f} MB)")
+    out.say(f"Adapter {done.adapter.id} of {painter}, for {done.adapter.base_model}.")
+    out.say("Trigger word, to be said in the prompt: ", (done.adapter.trigger, "bold"))
     for hint in done.hints:
-        out.print(f"  {escape(printable(hint))}")
+        out.say(f"  {hint}")
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -5,12 +5,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from artmaster_pipeline.cli.options import HomeOption, JsonOption, PainterArgument
-from artmaster_pipeline.cli.printing import out, print_json, print_table, printable, short, terminal_progress
+from artmaster_pipeline.cli.printing import print_json, print_table, short
 from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.progress import terminal_progress
 from artmaster_pipeline.settings import Home, painter_profile
+from artmaster_pipeline.terminal import out
 
 if TYPE_CHECKING:
     from artmaster_pipeline.records import Verdict
@@ -51,12 +52,12 @@ def evaluate(
         title = f"Nearer to the held-out works than adapter {done.contest.champion_id} by"
         _print_axes(title, done.contest.axes, "gain")
         if done.contest.why_not:
-            out.print(f"Not compared with {done.contest.champion_id}: {done.contest.why_not}.")
-    out.print(escape(done.panel["reading"]))
+            out.say(f"Not compared with {done.contest.champion_id}: {done.contest.why_not}.")
+    out.say(done.panel["reading"])
     print_verdict(done.verdict)
     for grid in done.grids:
-        out.print(f"Grid: {escape(short(grid))}")
-    out.print(f"Report: {escape(short(done.report))}")
+        out.say(f"Grid: {short(grid)}")
+    out.say(f"Report: {short(done.report)}")
 
 
 def gate(
@@ -89,16 +90,16 @@ def gate(
         return
     print_verdict(verdict)
     if publish:
-        out.print(f"Next: artmaster run {painter}")
+        out.say(f"Next: artmaster run {painter}")
 
 
 def print_verdict(verdict: "Verdict") -> None:
     """Say whether an adapter's pictures may be published, who decided, and why."""
     said = "may be published" if verdict.publish else "not published"
     by = ", by a person's decision" if verdict.by == "person" else ""
-    out.print(f"Adapter {verdict.adapter_id}: [bold]{said}[/bold]{by}.")
+    out.say(f"Adapter {verdict.adapter_id}: ", (said, "bold"), f"{by}.")
     for reason in verdict.reasons:
-        out.print(f"  - {escape(printable(reason))}")
+        out.say(f"  - {reason}")
 
 
 @contextmanager

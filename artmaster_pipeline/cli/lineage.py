@@ -3,11 +3,11 @@
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from artmaster_pipeline.cli.options import HomeOption, JsonOption
-from artmaster_pipeline.cli.printing import out, print_json, print_table, printable
+from artmaster_pipeline.cli.printing import print_json, print_table
 from artmaster_pipeline.settings import Home
+from artmaster_pipeline.terminal import out
 
 
 def lineage_adapter(
@@ -22,14 +22,14 @@ def lineage_adapter(
     if json:
         print_json(answer.model_dump(mode="json"))
         return
-    out.print(
+    out.say(
         f"Adapter {answer.adapter.id} of {answer.adapter.painter}: trained on {len(answer.artworks)} artworks "
         f"({len(answer.crops)} crops, {len(answer.training_images)} pictures); "
         f"{len(answer.validation)} artworks for validation; "
         f"judged by {len(answer.held_out)} held-out artworks; {len(answer.samples)} pictures drawn with it."
     )
     for scan in answer.artworks:
-        out.print(f"{scan.sha256}  {escape(printable(scan.path))}  {escape(printable(scan.title))}")
+        out.say(f"{scan.sha256}  {scan.path}  {scan.title}")
 
 
 def lineage_artwork(
@@ -47,8 +47,8 @@ def lineage_artwork(
         print_json(answer.model_dump(mode="json"))
         return
     for scan in answer.scans:
-        out.print(f"{scan.sha256}  {scan.painter}/{escape(printable(scan.path))}  {escape(printable(scan.title))}")
+        out.say(f"{scan.sha256}  {scan.painter}/{scan.path}  {scan.title}")
     print_table("Adapters", [use.model_dump() for use in answer.adapters])
     print_table("Published pictures", [{"picture": s.path, "prompt": s.prompt} for s in answer.published])
     if not answer.adapters:
-        out.print("It is in no adapter.")
+        out.say("It is in no adapter.")

@@ -1,17 +1,16 @@
-"""`artmaster doctor`, `ui` and `base`: what this machine can run, Dagster's pages, and the embedded base model."""
+"""`artmaster doctor` and `base`: what this machine can run, and the embedded base model."""
 
-import os
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.markup import escape
 
 from artmaster_pipeline.cli.options import HomeOption
-from artmaster_pipeline.cli.printing import out, print_table, terminal_progress
+from artmaster_pipeline.cli.printing import print_table
 from artmaster_pipeline.errors import ArtMasterError
+from artmaster_pipeline.progress import terminal_progress
 from artmaster_pipeline.settings import Home, load_profile, profile_names
+from artmaster_pipeline.terminal import out
 
 
 def doctor(
@@ -37,26 +36,14 @@ def doctor(
         print_table(f"Profile {name}", rows)
         ready += [name] if all(ok for _, ok, _ in found) else []
         if unknown:
-            out.print(escape(unknown))
+            out.say(unknown)
         if profile and forecast:
             parts, ways = forecast_lines(forecast)
             print_table("Memory of a training at its peak", parts)
             print_table("What brings it down", ways)
-    out.print(f"Ready here: {', '.join(ready) or 'none'}.")
+    out.say(f"Ready here: {', '.join(ready) or 'none'}.")
     if profile and not ready:
         raise typer.Exit(1)
-
-
-def ui(port: Annotated[int, typer.Option(help="The port on localhost.")] = 3000, home: HomeOption = None) -> None:
-    """The Dagster UI of a data home, on localhost, with the daemon that runs sensors and schedules."""
-    from artmaster_pipeline.orchestration.instance import prepare_dagster_home
-
-    place = Home.find(home)
-    prepare_dagster_home(place)
-    out.print(f"Dagster UI of {escape(str(place.root))}: http://127.0.0.1:{port}  (Ctrl+C ends it)")
-    program = Path(sys.executable).with_name("dagster")
-    command = [str(program), "dev", "-m", "artmaster_pipeline.definitions", "-h", "127.0.0.1", "-p", str(port)]
-    os.execv(program, command)  # noqa: S606 - this process becomes the server
 
 
 def base_train(
@@ -90,4 +77,4 @@ def base_train(
         compiled=compiled,
         progress=terminal_progress(),
     )
-    out.print(escape(str(folder)))
+    out.say(str(folder))

@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from artmaster_pipeline.cli.options import HomeOption, JsonOption, PainterArgument
-from artmaster_pipeline.cli.printing import out, print_json, print_table, terminal_progress
+from artmaster_pipeline.cli.printing import print_json, print_table
+from artmaster_pipeline.progress import terminal_progress
 from artmaster_pipeline.settings import Home, load_painter
+from artmaster_pipeline.terminal import out
 
 
 def painters_add(
@@ -24,14 +25,18 @@ def painters_add(
 
     place = Home.find(home)
     added = add_scans(place, slug, scans_dir, name=name, trigger=trigger, rights=rights, progress=terminal_progress())
-    out.print(
+    out.say(
         f"{slug}: {len(added.added)} added, {len(added.changed)} changed, {len(added.already_there)} already there, "
         f"{len(added.refused)} refused."
     )
     print_table("Refused", [{"file": q.path, "reason": q.reason, "way out": q.remedy} for q in added.refused])
-    for line in added.ignored_summary():
-        out.print(escape(line), style="dim")
-    out.print(f"Next: artmaster run {slug}")
+    rows = [{"file": q.path, "what": q.reason, "way out": q.remedy} for q in added.faults]
+    print_table("Not taken from tables and captions", rows)
+    for line in (*added.notes, *added.ignored_summary()):
+        out.say(line, style="dim")
+    if not added.all_descriptions_taken:
+        raise typer.Exit(1)
+    out.say(f"Next: artmaster run {slug}")
 
 
 def painters_list(home: HomeOption = None, json: JsonOption = False) -> None:
@@ -59,4 +64,4 @@ def painters_list(home: HomeOption = None, json: JsonOption = False) -> None:
     elif rows:
         print_table(f"Painters in {place.root}", rows)
     else:
-        out.print(f"No painters in {escape(str(place.root))} yet. Add one: artmaster painters add SLUG FOLDER_OF_SCANS")
+        out.say(f"No painters in {place.root} yet. Add one: artmaster painters add SLUG FOLDER_OF_SCANS")

@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from artmaster_pipeline.cli.options import HomeOption, JsonOption, PainterArgument
-from artmaster_pipeline.cli.printing import out, print_json, print_table, printable, terminal_progress
+from artmaster_pipeline.cli.printing import print_json, print_table
+from artmaster_pipeline.progress import terminal_progress
 from artmaster_pipeline.settings import Home, load_painter
+from artmaster_pipeline.terminal import out
 
 
 def publish(
@@ -41,8 +42,8 @@ def publish(
         _publish_here(place, painter)
     if to:
         copied = targets.copy_gallery(place, painter, to, terminal_progress())
-        out.print(
-            f"{painter}: version {copied.version.id} is at {escape(printable(copied.where))} "
+        out.say(
+            f"{painter}: version {copied.version.id} is at {copied.where} "
             f"({copied.sent} files sent, {copied.there} were there)."
         )
 
@@ -62,7 +63,7 @@ def verify(
     else:
         for answer in answers:
             for line in answer.lines():
-                out.print(escape(printable(line)))
+                out.say(line)
     if any(answer.state != "intact" for answer in answers):
         raise typer.Exit(1)
 
@@ -74,7 +75,7 @@ def _publish_here(home: Home, painter: str) -> None:
 
     allow_again(home, painter)
     run_painter(home, painter, only="sample_gallery")
-    out.print(f"Gallery: {escape(str(home.gallery(painter) / 'index.html'))}")
+    out.say(f"Gallery: {home.gallery(painter) / 'index.html'}")
 
 
 def _put_back(home: Home, painter: str, version_id: str) -> None:
@@ -84,5 +85,5 @@ def _put_back(home: Home, painter: str, version_id: str) -> None:
     version = put_back(home, painter, version_id)
     if versioning.find_root(home):
         versioning.commit_stage(home, "sample_gallery", painter)
-    out.print(f"{painter}: version {version.id} of {version.made} (adapter {version.adapter_id}) is in place again.")
-    out.print(f"The stage does not undo this. To publish the current adapter's: artmaster publish {painter}")
+    out.say(f"{painter}: version {version.id} of {version.made} (adapter {version.adapter_id}) is in place again.")
+    out.say(f"The stage does not undo this. To publish the current adapter's: artmaster publish {painter}")

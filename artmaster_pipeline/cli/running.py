@@ -3,16 +3,20 @@
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from artmaster_pipeline.cli.evaluating import print_verdict
 from artmaster_pipeline.cli.options import HomeOption, JsonOption, PainterArgument
-from artmaster_pipeline.cli.printing import out, print_json, print_table, short, terminal_progress
-from artmaster_pipeline.errors import WrongUse
-from artmaster_pipeline.settings import STAGES, Home, Stage, load_painter, load_profile, painter_profile
+from artmaster_pipeline.cli.printing import print_json, print_table, short
+from artmaster_pipeline.progress import terminal_progress
+from artmaster_pipeline.settings import Home, load_painter, load_profile, painter_profile
+from artmaster_pipeline.stages import STAGES, members, stage_named
+from artmaster_pipeline.terminal import out
+
+if TYPE_CHECKING:
+    from artmaster_pipeline.records import Verdict
 
 
 def demo(home: HomeOption = None) -> None:
@@ -25,13 +29,13 @@ def demo(home: HomeOption = None) -> None:
     flag = f"--home {short(place.root)}"
     if not shutil.which("artmaster"):
         activate = Path(sys.executable).with_name("activate")
-        out.print(f"\n[bold]First[/bold]         source {escape(short(activate))}", end="")
-    out.print(
-        f"\n[bold]See it[/bold]        {escape(str(place.gallery(painter) / 'index.html'))}  (open it in a browser)\n"
-        f"[bold]Dagster UI[/bold]    artmaster ui {flag}\n"
-        f'[bold]Try next[/bold]      artmaster generate {painter} "a pavilion above the mist" {flag}\n'
-        f"              artmaster painters add my-painter FOLDER_OF_SCANS && artmaster run my-painter"
-    )
+        out.say()
+        out.say(("First", "bold"), f"         source {short(activate)}", end="")
+    out.say()
+    out.say(("See it", "bold"), f"        {place.gallery(painter) / 'index.html'}  (open it in a browser)")
+    out.say(("Dagster UI", "bold"), f"    artmaster ui {flag}")
+    out.say(("Try next", "bold"), f'      artmaster generate {painter} "a pavilion above the mist" {flag}')
+    out.say("              artmaster painters add my-painter FOLDER_OF_SCANS && artmaster run my-painter")
 
 
 def run(
@@ -60,42 +64,49 @@ def train(painter: PainterArgument, home: HomeOption = None, json: JsonOption = 
         print_json(adapter.model_dump(mode="json"))
         return
     said = "trained" if done.made else "already there"
-    out.print(f"Adapter {adapter.id} of {painter}: {said}, {adapter.steps} steps, weights of step {adapter.step}.")
-    out.print(f"{escape(short(place.root / adapter.path))}\nNext: artmaster run {painter}")
+    out.say(f"Adapter {adapter.id} of {painter}: {said}, {adapter.steps} steps, weights of step {adapter.step}.")
+    out.say(short(place.root / adapter.path))
+    out.say(f"Next: artmaster run {painter}")
 
 
 def run_and_report(
-    home: Home, painter: str, *, profile: str | None = None, until: Stage | None = None, only: Stage | None = None
+    home: Home, painter: str, *, profile: str | None = None, until: str | None = None, only: str | None = None
 ) -> None:
     """Run the painter's stages, then say what was made, what was left out, and what the gate decided."""
     if profile:
         load_profile(profile, home)
-    load_painter(home, painter)
+    for member in members(painter):
+        load_painter(home, member)
     from artmaster_pipeline.orchestration.run import run_painter
 
     report = run_painter(home, painter, profile=profile, until=until, only=only)
+    for note in report.notes:
+        out.say(note)
     if not report.made and not report.refused:
-        out.print(f"{painter}: everything is up to date, nothing was made.")
+        out.say(f"{painter}: everything is up to date, nothing was made.")
         return
     if report.made:
-        out.print(f"{painter}: made {', '.join(report.made)}.")
+        out.say(f"{painter}: made {', '.join(report.made)}.")
     if report.current and not only:
-        out.print(f"Already current: {', '.join(report.current)}.")
+        out.say(f"Already current: {', '.join(report.current)}.")
     _print_quarantine(home, painter)
-    page = home.gallery(painter) / "index.html"
+    page = home.stage_folder("sample_gallery", painter) / "index.html"
     if "evaluation_grid" in report.made and not report.refused:
         from artmaster_pipeline.evaluation import current_verdict
 
-        out.print(f"Report: {escape(short(current_verdict(home, painter)[1]))}")
+        out.say(f"Report: {short(current_verdict(home, painter)[1])}")
     if "sample_gallery" in report.made:
-        out.print(f"Gallery: {escape(str(page))}")
+        out.say(f"Gallery: {page}")
     if report.refused:
-        verdict, where = report.refused
-        print_verdict(verdict)
-        out.print(f"Report: {escape(short(where))}")
-        stays = f"The gallery of the adapter before stays: {page}" if page.exists() else "No gallery was published."
-        out.print(escape(stays))
-        out.print(f"To overrule: artmaster gate {painter} --adapter {verdict.adapter_id} --publish --reason TEXT")
+        _print_refusal(painter, *report.refused, page)
+
+
+def _print_refusal(painter: str, verdict: "Verdict", report: Path, page: Path) -> None:
+    print_verdict(verdict)
+    out.say(f"Report: {short(report)}")
+    stays = f"The gallery of the adapter before stays: {page}" if page.exists() else "No gallery was published."
+    out.say(stays)
+    out.say(f"To overrule: artmaster gate {painter} --adapter {verdict.adapter_id} --publish --reason TEXT")
 
 
 def _print_quarantine(home: Home, painter: str) -> None:
@@ -103,17 +114,13 @@ def _print_quarantine(home: Home, painter: str) -> None:
 
     left_out = [
         entry
-        for folder in (home.register(painter), home.crops(painter))
+        for member in members(painter)
+        for folder in (home.register(member), home.crops(member))
         for entry in read_manifest(folder / QUARANTINE, Quarantined)
     ]
     rows = [{"file": entry.path, "reason": entry.reason, "way out": entry.remedy} for entry in left_out]
     print_table(f"Left out: {len(rows)} files", rows)
 
 
-def _stage(name: str | None) -> Stage | None:
-    for stage in STAGES:
-        if name == stage:
-            return stage
-    if name is None:
-        return None
-    raise WrongUse(f"There is no stage {name!r}. The stages are: {', '.join(STAGES)}.")
+def _stage(name: str | None) -> str | None:
+    return stage_named(name).name if name else None

@@ -15,14 +15,17 @@ from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from artmaster_pipeline.base_models.hub import snapshot
 from artmaster_pipeline.errors import MissingRequirement
 from artmaster_pipeline.records import Scan
-from artmaster_pipeline.settings import Profile
+from artmaster_pipeline.sessions import kept
+from artmaster_pipeline.settings import Home, Profile
 
 if TYPE_CHECKING:
     import numpy as np
 
 FILE_NAME = "file name"
+_FILES = ("*.json", "*.txt", "*.jinja", "model*.safetensors")  # of a captioner: neither pickles nor code
 _CAMERA_NAME = re.compile(
     r"(?:img|image|dsc[fn]?|pict?|scan|p|untitled|photo|未标题|图片|扫描)?[\W_\d]*", re.IGNORECASE
 )
@@ -295,11 +298,17 @@ def _letters(text: str) -> str:
     return "".join(c for c in _form(text).casefold() if c.isalnum())
 
 
+@kept
+def load_captioner(profile: Profile, home: Home) -> "Captioner":
+    """The profile's captioner, one for as long as a session lasts. Raises as `Captioner` does."""
+    return Captioner(profile, home)
+
+
 class Captioner:
     """A captioning model of the hub (BLIP and its kin) that says in one line what a picture shows."""
 
-    def __init__(self, profile: Profile) -> None:
-        """Load `profile.captioner` on the profile's device.
+    def __init__(self, profile: Profile, home: Home | None = None) -> None:
+        """Load `profile.captioner` on the profile's device, at the commit that the profile names or `home` pins.
 
         Raises MissingRequirement where the device is not there or the model cannot be had.
         """
@@ -318,9 +327,10 @@ class Captioner:
         self._dtype = getattr(torch, profile.dtype)
         self._device = profile.device
         try:
-            self._processor: Any = AutoProcessor.from_pretrained(name)
-            model: Any = AutoModelForImageTextToText.from_pretrained(name, dtype=self._dtype, use_safetensors=True)
-        except (OSError, ValueError) as error:
+            folder = snapshot(name, profile.captioner_revision, _FILES, home)
+            self._processor: Any = AutoProcessor.from_pretrained(folder)
+            model: Any = AutoModelForImageTextToText.from_pretrained(folder, dtype=self._dtype, use_safetensors=True)
+        except (OSError, ValueError, MissingRequirement) as error:
             raise MissingRequirement(
                 f"The captioner {name!r} (setting `captioner` of the profile {profile.name!r}) cannot be loaded: "
                 f"{_first_line(error)}. Check the network and `hf auth login`, set `captioner: null`, "

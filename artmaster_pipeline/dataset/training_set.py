@@ -4,11 +4,13 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
+from artmaster_pipeline.base_models.hub import family_here
+from artmaster_pipeline.base_models.scripts import unread_message
 from artmaster_pipeline.dataset.captions import (
     FILE_NAME,
     Caption,
-    Captioner,
     archive_caption,
+    load_captioner,
     only_what_varies,
     with_trigger,
 )
@@ -16,6 +18,7 @@ from artmaster_pipeline.dataset.near_duplicates import near_duplicates
 from artmaster_pipeline.dataset.split import Assignment, SplitTable, split_works, what_the_parts_mean
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import clear_partials, inside, sha256_of, writing
+from artmaster_pipeline.locks import one_at_a_time
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import (
     MANIFEST,
@@ -29,6 +32,7 @@ from artmaster_pipeline.records import (
     read_manifest,
     write_manifest,
 )
+from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import Home, Profile, load_painter
 
 if TYPE_CHECKING:
@@ -41,7 +45,7 @@ _SAID = "said.jsonl"  # in full what a captioning model said, since the captions
 class _Said(Record):
     """What a captioning model said about a training picture; `id` is the picture's."""
 
-    captioner: str
+    captioner: str  # its name, and its commit where the profile names one
     text: str
 
 
@@ -56,6 +60,7 @@ class _Picture:
     made: bool
 
 
+@one_at_a_time
 def build_training_set(
     home: Home, painter: str, profile: Profile, progress: Progress = SILENT
 ) -> Outcome[TrainingImage]:
@@ -105,7 +110,10 @@ def build_training_set(
         folder / MANIFEST,
         made,
         len(rows) - made,
-        figures=_figures(records) | _left_out(left_out, progress) | _warnings(records, parts, scans, progress),
+        figures=_figures(records)
+        | _left_out(left_out, progress)
+        | _unread(records, profile, progress)
+        | _warnings(records, parts, scans, progress),
     )
 
 
@@ -143,6 +151,7 @@ def _parts(
     )
 
 
+@session()
 def _make_pictures(
     home: Home, painter: str, profile: Profile, crops: tuple[Crop, ...], old: dict[str, TrainingImage], told: Progress
 ) -> list[_Picture]:
@@ -217,16 +226,17 @@ def _captions(
     if profile.captioner is None or not unsaid:
         return captions
     file = home.training_set(painter) / _SAID
-    said = {row.id: row for row in read_manifest(file, _Said) if row.captioner == profile.captioner}
-    captioner = None
-    with told.task("Captions", len(unsaid)) as advance:
+    known_as = f"{profile.captioner}@{profile.captioner_revision}" if profile.captioner_revision else profile.captioner
+    # without a commit it was said before commits were named
+    said = {row.id: row for row in read_manifest(file, _Said) if row.captioner in (profile.captioner, known_as)}
+    with session(), told.task("Captions", len(unsaid)) as advance:
         for picture_id, n in unsaid.items():
             if picture_id not in said:
-                captioner = captioner or Captioner(profile)
+                captioner = load_captioner(profile, home)
                 text = captioner.describe(_pixels(home.training_set(painter) / pictures[n].path))
-                said[picture_id] = _Said(id=picture_id, captioner=captioner.name, text=text)
+                said[picture_id] = _Said(id=picture_id, captioner=known_as, text=text)
             row = said[picture_id]
-            captions[n] = Caption(with_trigger(settings.trigger, row.text), row.captioner)
+            captions[n] = Caption(with_trigger(settings.trigger, row.text), profile.captioner)
             advance(1, captions[n].text)
     write_manifest(file, (said[picture_id] for picture_id in unsaid))
     return captions
@@ -260,6 +270,16 @@ def _figures(rows: tuple[TrainingImage, ...]) -> dict[str, Any]:
         "enlarged pictures": sum(bool(row.enlarged_by) for row in rows),
         "captions by source": {source: sum(row.caption_source == source for row in rows) for source in sources},
     }
+
+
+def _unread(rows: tuple[TrainingImage, ...], profile: Profile, told: Progress) -> dict[str, Any]:
+    """Captions in scripts that the base does not read, as a figure and in the log; empty where there are none."""
+    family = family_here(profile.base_model)
+    message = unread_message(sorted({row.caption for row in rows}), family, "caption") if family else ""
+    if not message:
+        return {}
+    told.say(f"{message} For works, say it in the column `subject` of artworks.csv.")
+    return {"captions the base does not read": message}
 
 
 def _warnings(

@@ -17,6 +17,7 @@ from artmaster_pipeline.evaluation.report.page import REPORT, write_report
 from artmaster_pipeline.evaluation.rows import Row, choose_rows
 from artmaster_pipeline.evaluation.samples import EXTRA, fill_cells
 from artmaster_pipeline.files import clear_partials
+from artmaster_pipeline.locks import one_at_a_time
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import (
     MANIFEST,
@@ -28,6 +29,7 @@ from artmaster_pipeline.records import (
     read_manifest,
     write_manifest,
 )
+from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import Home, Profile, load_painter
 
 STRENGTHS_GRID, CHECKPOINTS_GRID, CONTEST_GRID = "grid-strengths.png", "grid-checkpoints.png", "grid-against-{}.png"
@@ -56,6 +58,7 @@ class Evaluation:
     grids: tuple[Path, ...] = field(default=())
 
 
+@one_at_a_time
 def evaluate_adapter(home: Home, painter: str, profile: Profile, progress: Progress = SILENT) -> Outcome[Sample]:
     """Evaluate the painter's current adapter and give its pictures' records.
 
@@ -73,6 +76,8 @@ def evaluate_adapter(home: Home, painter: str, profile: Profile, progress: Progr
     return Outcome(records, folder / MANIFEST, done.made, len(records) - done.made, figures=figures)
 
 
+@one_at_a_time
+@session()
 def evaluate(home: Home, adapter: Adapter, profile: Profile, asked: Asked, progress: Progress = SILENT) -> Evaluation:
     """Draw, measure and judge one adapter, current or not, and what else was `asked` for; writes all its files."""
     painter = adapter.painter

@@ -16,6 +16,7 @@ from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.evaluation.panel.compare import Contest
 from artmaster_pipeline.evaluation.panel.reading import excludes_zero
 from artmaster_pipeline.files import write_text
+from artmaster_pipeline.locks import one_at_a_time
 from artmaster_pipeline.records import DECISIONS, VERDICT, Verdict
 from artmaster_pipeline.settings import GateSettings, Home
 
@@ -157,6 +158,7 @@ def last_decision(home: Home, painter: str, adapter_id: str) -> dict[str, str]:
     return found[-1] if found else {}
 
 
+@one_at_a_time
 def decide(
     home: Home, painter: str, adapter_id: str, verdict: Literal["publish", "reject"], reason: str
 ) -> dict[str, str]:

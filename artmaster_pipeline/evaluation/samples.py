@@ -3,7 +3,7 @@
 import itertools
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ from artmaster_pipeline.settings import Home, Profile
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from artmaster_pipeline.base_models import TextEmbedding
 
 SAMPLES, EXTRA = "samples", "extra"  # folders below an adapter's evaluation
 
@@ -92,25 +94,43 @@ def _draw(
     there already: it may change a picture's last digits, and a run that was killed must end with the same bytes. So
     a batch with a missing picture is drawn whole.
     """
-    from artmaster_pipeline.adapters import attach
-    from artmaster_pipeline.base_models import base_revision, load_pipeline
-    from artmaster_pipeline.generation.sampling import Embedder, compile_blocks, worth_compiling
+    from artmaster_pipeline.base_models import base_revision, open_pipeline
+    from artmaster_pipeline.generation.sampling import embed_texts
 
     drawn = sorted((cell for cell in cells if cell.column != "original"), key=_order)
     wanted = {cell.id for cell in missing}
     if wanted.isdisjoint(cell.id for cell in drawn):
         return
-    if base_revision(profile) != adapter.base_revision:
+    if base_revision(profile, home) != adapter.base_revision:
         raise WrongUse(
             f"The base model {adapter.base_model} is no longer the one that the adapter {adapter.id} was trained on "
             f"(revision {adapter.base_revision}): run the stage style_adapter again, then this one."
         )
-    pipe: Any = load_pipeline(profile)
-    embedded = Embedder(pipe)
-    if worth_compiling(pipe, len(drawn)):
+    groups = [list(of) for _, of in itertools.groupby(drawn, key=lambda cell: _order(cell)[:3])]
+    due = [cell for of in groups if not wanted.isdisjoint(cell.id for cell in of) for cell in of]
+    embedded = embed_texts(profile, {cell.prompt for cell in due}, home)
+    with open_pipeline(profile, ("transformer", "vae"), home) as pipe:
+        yield from _drawn(pipe, home, adapter, profile, folder, groups, wanted, embedded)
+
+
+def _drawn(
+    pipe: Any,
+    home: Home,
+    adapter: Adapter,
+    profile: Profile,
+    folder: Path,
+    groups: Sequence[Sequence[Cell]],
+    wanted: set[str],
+    embedded: "Mapping[str, TextEmbedding]",
+) -> Iterator[Cell]:
+    """One group of cells after the other, each of one state and strength of the adapter; the wanted are written."""
+    from artmaster_pipeline.adapters import attach
+    from artmaster_pipeline.generation.sampling import compile_blocks, worth_compiling
+
+    if worth_compiling(pipe, sum(map(len, groups))):
         compile_blocks(pipe)
-    for (adapted, checkpoint, strength), of in itertools.groupby(drawn, key=lambda cell: _order(cell)[:3]):
-        same = list(of)
+    for same in groups:
+        adapted, checkpoint, strength = _order(same[0])[:3]
         if wanted.isdisjoint(cell.id for cell in same):
             continue
         sizes = Counter((cell.width, cell.height) for cell in same)
@@ -142,13 +162,16 @@ def _batches(cells: Sequence[Cell], wanted: set[str], profile: Profile) -> Itera
             yield batch
 
 
-def _pictures(pipe: Any, embedded: Any, batch: Sequence[Cell], profile: Profile, compiled: bool) -> "list[np.ndarray]":
-    from artmaster_pipeline.generation.sampling import draw_embedded, uncompiled
+def _pictures(
+    pipe: Any, embedded: "Mapping[str, TextEmbedding]", batch: Sequence[Cell], profile: Profile, compiled: bool
+) -> "list[np.ndarray]":
+    from artmaster_pipeline.generation.sampling import draw_embedded, negative_of, uncompiled
 
     drawings = [_drawing(cell, profile) for cell in batch]
-    texts = [embedded(drawing.prompt, drawing.max_sequence_length) for drawing in drawings]
+    texts = [embedded[drawing.prompt] for drawing in drawings]
+    negative = negative_of(pipe, embedded, drawings[0].guidance_scale)
     with nullcontext() if compiled else uncompiled():
-        return draw_embedded(pipe, texts, [drawing.seed for drawing in drawings], *drawings[0].how)
+        return draw_embedded(pipe, texts, [drawing.seed for drawing in drawings], *drawings[0].how, negative)
 
 
 def _drawing(cell: Cell, profile: Profile) -> Drawing:

@@ -9,6 +9,7 @@ from artmaster_pipeline.files import inside, sha256_of
 from artmaster_pipeline.pictures import AI_GENERATED, is_whole, read_rgb, write_png
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import MANIFEST, Sample, identity, read_manifest
+from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import Home, Profile
 
 _VERSION = 1  # part of an enlarged picture's id: raise it when enlarging does something else
@@ -22,6 +23,7 @@ class Picture:
     file: Path
 
 
+@session()
 def enlarge_samples(
     home: Home, painter: str, profile: Profile, samples: Sequence[Sample], progress: Progress
 ) -> tuple[tuple[Picture, ...], int]:

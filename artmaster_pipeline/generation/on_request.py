@@ -2,17 +2,21 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from artmaster_pipeline.adapters.finding import find_adapter, folder_of
+from artmaster_pipeline.base_models.hub import family_here
+from artmaster_pipeline.base_models.scripts import unread_message
 from artmaster_pipeline.errors import WrongUse
-from artmaster_pipeline.files import inside
+from artmaster_pipeline.files import check_folder, inside
 from artmaster_pipeline.pictures import AI_GENERATED, is_whole, write_png
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import Adapter, identity
+from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import CROP_SIZES, Home, Profile
 
 _LONGEST_NAME = 48  # characters of the prompt in a file's name
@@ -27,6 +31,7 @@ class _Wanted:
     file: Path
 
 
+@session()
 def generate(
     home: Home,
     painter: str,
@@ -54,17 +59,21 @@ def generate(
         shapes = " or ".join(f"{width}x{height}" for width, height in CROP_SIZES)
         raise WrongUse(f"{size[0]}x{size[1]} is not a size that adapters are trained for: choose {shapes}.")
     adapter = find_adapter(home, painter, profile, adapter_id)
+    check_folder(out)
     said = _with_trigger(prompt, adapter.trigger)
+    family = family_here(profile.base_model)
+    if family is not None and (unread := unread_message([prompt], family, "prompt")):
+        progress.say(unread)
     network = _network(profile) if enlarge else None
     wanted = _wanted(adapter, profile, said, range(seed, seed + count), size, network, out)
     missing = [picture for picture in wanted if not _is_there(picture)]
     with progress.task(f"drawing for {painter}", count, count - len(missing)) as advance:
         if missing:
-            draw_one = _artist(home, adapter, profile, said, profile.size(*size), network)
-            for picture in missing:
-                facts = _facts(adapter, profile, said, picture) | ({"enlarged_by": network.name} if network else {})
-                write_png(picture.file, draw_one(picture.seed), facts)
-                advance(note=picture.file.name)
+            with _open_drawing(home, adapter, profile, said, profile.size(*size), network) as draw_one:
+                for picture in missing:
+                    facts = _facts(adapter, profile, said, picture) | ({"enlarged_by": network.name} if network else {})
+                    write_png(picture.file, draw_one(picture.seed), facts)
+                    advance(note=picture.file.name)
     return [picture.file for picture in wanted]
 
 
@@ -121,27 +130,30 @@ def _is_there(picture: _Wanted) -> bool:
     raise WrongUse(f"{picture.file} exists and is not the picture asked for: move it away or choose another --out.")
 
 
-def _artist(home: Home, adapter: Adapter, profile: Profile, prompt: str, size: tuple[int, int], network: Any) -> Any:
+@contextmanager
+def _open_drawing(
+    home: Home, adapter: Adapter, profile: Profile, prompt: str, size: tuple[int, int], network: Any
+) -> Iterator[Callable[[int], Any]]:
     """A function that draws `prompt` for a seed, with the pipeline loaded once."""
     from artmaster_pipeline.adapters import attach
-    from artmaster_pipeline.base_models import base_revision, load_pipeline
-    from artmaster_pipeline.generation.sampling import Embedder, draw_embedded
+    from artmaster_pipeline.base_models import base_revision, open_pipeline
+    from artmaster_pipeline.generation.sampling import draw_embedded, embed_texts, negative_of
 
-    if base_revision(profile) != adapter.base_revision:
+    if base_revision(profile, home) != adapter.base_revision:
         raise WrongUse(
             f"The base model {adapter.base_model} is no longer the one that the adapter {adapter.id} was trained on "
             f"(revision {adapter.base_revision}): run `artmaster run {adapter.painter}` to train on the present one."
         )
-    pipe = load_pipeline(profile)
-    attach(pipe, folder_of(home, adapter))
+    embedded, how = embed_texts(profile, [prompt], home), profile.evaluation
+    with open_pipeline(profile, ("transformer", "vae"), home) as pipe:
+        attach(pipe, folder_of(home, adapter))
+        drawn = (*size, how.num_inference_steps, how.guidance_scale, negative_of(pipe, embedded, how.guidance_scale))
 
-    text, how = Embedder(pipe)(prompt, profile.max_sequence_length), profile.evaluation
+        def draw_one(seed: int) -> Any:
+            (pixels,) = draw_embedded(pipe, [embedded[prompt]], [seed], *drawn)
+            return network.enlarge(pixels) if network else pixels
 
-    def draw_one(seed: int) -> Any:
-        (pixels,) = draw_embedded(pipe, [text], [seed], *size, how.num_inference_steps, how.guidance_scale)
-        return network.enlarge(pixels) if network else pixels
-
-    return draw_one
+        yield draw_one
 
 
 def _facts(adapter: Adapter, profile: Profile, prompt: str, picture: _Wanted) -> dict[str, Any]:

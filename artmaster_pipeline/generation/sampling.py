@@ -3,16 +3,18 @@
 Texts are embedded once each, and pictures can be drawn from embeddings alone, without text encoders on the pipeline.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from artmaster_pipeline.base_models.flux.velocity import TextEmbedding, embed_text
+from artmaster_pipeline.base_models.compiling import compile_repeated_blocks
+from artmaster_pipeline.base_models.family import TextEmbedding, family_for
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.progress import SILENT, Progress
+from artmaster_pipeline.settings import Home, Profile
 
 _WORTH_COMPILING = (
     32  # pictures: an estimate, since compiling takes as long as drawing a dozen and saves a part of each
@@ -51,9 +53,8 @@ def draw(
 
     A prompt beyond `max_sequence_length` is cut there. Raises WrongUse for a size that the latents do not divide.
     """
-    _check_size(pipe, width, height)
-    how = (width, height, num_inference_steps, guidance_scale)
-    return draw_embedded(pipe, [Embedder(pipe)(prompt, max_sequence_length)], [seed], *how)[0]
+    drawing = Drawing(prompt, seed, width, height, num_inference_steps, guidance_scale, max_sequence_length)
+    return next(draw_all(pipe, [drawing]))
 
 
 def draw_all(
@@ -75,7 +76,9 @@ def draw_all(
     with progress.task(description, len(wanted)) as advance:
         for batch in batches_of(wanted, batch_size):
             texts = [embedded(drawing.prompt, drawing.max_sequence_length) for drawing in batch]
-            pictures = draw_embedded(pipe, texts, [drawing.seed for drawing in batch], *batch[0].how)
+            without = family_for(pipe).negative_prompt(batch[0].guidance_scale)
+            negative = None if without is None else embedded(without, batch[0].max_sequence_length)
+            pictures = draw_embedded(pipe, texts, [drawing.seed for drawing in batch], *batch[0].how, negative)
             for drawing, pixels in zip(batch, pictures, strict=True):
                 advance(note=drawing.prompt[:40])
                 yield pixels
@@ -101,9 +104,11 @@ def draw_embedded(
     height: int,
     num_inference_steps: int,
     guidance_scale: float,
+    negative: TextEmbedding | None = None,
 ) -> list[np.ndarray]:
     """One batch of pictures from embeddings: uint8 (height, width, 3), sRGB.
 
+    `negative` is the embedding of what the family's `negative_prompt` names at this guidance, if it names one.
     The noise comes from a CPU generator of each picture alone, so a seed means the same noise on CPU and CUDA, whatever
     is drawn beside it. Raises WrongUse for a size that the latents do not divide.
     """
@@ -111,11 +116,9 @@ def draw_embedded(
 
     _check_size(pipe, width, height)
     transformer = pipe.transformer
-    place = {"device": transformer.device, "dtype": transformer.dtype}
     with torch.inference_mode():
         pictures = pipe(
-            prompt_embeds=torch.stack([text.prompt_embeds for text in texts]).to(**place),
-            pooled_prompt_embeds=torch.stack([text.pooled_prompt_embeds for text in texts]).to(**place),
+            **family_for(pipe).conditioning(texts, negative, transformer.device, transformer.dtype),
             width=width,
             height=height,
             num_inference_steps=num_inference_steps,
@@ -127,7 +130,7 @@ def draw_embedded(
 
 
 def _check_size(pipe: Any, width: int, height: int) -> None:
-    grid = pipe.vae_scale_factor * 2
+    grid = family_for(pipe).pixels_per_token
     if width % grid or height % grid or min(width, height) < grid:
         raise WrongUse(f"{width}x{height} cannot be drawn: this model's pictures are multiples of {grid} pixels.")
 
@@ -150,8 +153,7 @@ def compile_blocks(pipe: Any, backend: str = "inductor") -> None:
     rank share one. Attached otherwise, nearly every block would be compiled alone. Draw what is not worth it within
     `uncompiled()`.
     """
-    # FLUX's single blocks need two forms, for two strides: two sizes with and without an adapter are PyTorch's limit, 8
-    pipe.transformer.compile_repeated_blocks(fullgraph=True, dynamic=False, recompile_limit=64, backend=backend)
+    compile_repeated_blocks(pipe.transformer, backend)
 
 
 @contextmanager
@@ -161,6 +163,35 @@ def uncompiled() -> Iterator[None]:
 
     with torch.compiler.set_stance("force_eager"):
         yield
+
+
+def embed_texts(profile: Profile, texts: Iterable[str], home: Home | None = None) -> dict[str, TextEmbedding]:
+    """The embeddings of texts, and of what drawing at the profile's guidance takes away from, on the CPU.
+
+    The text encoders are loaded alone and are gone when this returns, before the transformer is loaded: of FLUX.1-dev
+    both would not fit a card of 24 GB together.
+    """
+    import torch
+
+    from artmaster_pipeline.base_models import family_of, open_pipeline
+
+    family = family_of(profile, home)
+    without = family.negative_prompt(profile.evaluation.guidance_scale)
+    wanted = sorted({*texts, *([] if without is None else [without])})
+    if not wanted:
+        return {}
+    found = {}
+    with open_pipeline(profile, family.text_encoders, home) as pipe, torch.inference_mode():
+        for text in wanted:
+            embedding = family.encode_text(pipe, text, profile.device, profile.max_sequence_length)
+            found[text] = TextEmbedding({name: tensor.cpu() for name, tensor in embedding.tensors.items()})
+    return found
+
+
+def negative_of(pipe: Any, embedded: Mapping[str, TextEmbedding], guidance_scale: float) -> TextEmbedding | None:
+    """Of the texts' embeddings the one that drawing takes away from at this guidance; None where it does not."""
+    without = family_for(pipe).negative_prompt(guidance_scale)
+    return None if without is None else embedded[without]
 
 
 class Embedder:
@@ -177,5 +208,6 @@ class Embedder:
         key = (prompt, max_sequence_length)
         if key not in self._known:
             with torch.inference_mode():
-                self._known[key] = embed_text(self._pipe, prompt, self._pipe.transformer.device, max_sequence_length)
+                device = self._pipe.transformer.device
+                self._known[key] = family_for(self._pipe).encode_text(self._pipe, prompt, device, max_sequence_length)
         return self._known[key]

@@ -6,26 +6,14 @@ from collections.abc import Iterator
 import dagster as dg
 
 from artmaster_pipeline.orchestration.assets import PAINTERS
+from artmaster_pipeline.orchestration.jobs import CHAINS, RETRAIN
 from artmaster_pipeline.orchestration.resources import DataHome
 from artmaster_pipeline.records import MANIFEST, Adapter, manifest_hash, read_manifest
 from artmaster_pipeline.scans.fingerprint import scans_fingerprint
 from artmaster_pipeline.settings import Home
 
-whole_chain = dg.define_asset_job(
-    "whole_chain",
-    selection=dg.AssetSelection.all(),
-    partitions_def=PAINTERS,
-    description="From one painter's scans to the published gallery. What is already there is not made again.",
-)
-retrain = dg.define_asset_job(
-    "retrain",
-    selection=dg.AssetSelection.assets("style_adapter").downstream(),
-    partitions_def=PAINTERS,
-    description="A new adapter from the training set as it stands, its evaluation and its gallery.",
-)
 
-
-@dg.sensor(job=whole_chain, minimum_interval_seconds=60)
+@dg.sensor(job_name=CHAINS["painter"], minimum_interval_seconds=60)
 def new_scans(context: dg.SensorEvaluationContext, data_home: DataHome) -> dg.SensorResult:
     """New or changed scans ask for one run of their painter; a new folder below scans/ becomes a new painter.
 
@@ -47,7 +35,7 @@ def new_scans(context: dg.SensorEvaluationContext, data_home: DataHome) -> dg.Se
     )
 
 
-@dg.schedule(job=retrain, cron_schedule="0 3 * * 1")
+@dg.schedule(job_name=RETRAIN, cron_schedule="0 3 * * 1")
 def weekly_retraining(
     context: dg.ScheduleEvaluationContext, data_home: DataHome
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:

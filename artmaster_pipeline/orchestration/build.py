@@ -5,9 +5,10 @@ from typing import Any
 
 import dagster as dg
 
-from artmaster_pipeline.orchestration.assets import ASSETS
-from artmaster_pipeline.orchestration.automation import new_scans, retrain, weekly_retraining, whole_chain
-from artmaster_pipeline.orchestration.checks import CHECKS
+from artmaster_pipeline.orchestration.assets import assets
+from artmaster_pipeline.orchestration.automation import new_scans, weekly_retraining
+from artmaster_pipeline.orchestration.checks import checks
+from artmaster_pipeline.orchestration.jobs import jobs
 from artmaster_pipeline.orchestration.resources import DataHome
 
 
@@ -15,12 +16,12 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
     """All assets, checks, jobs, sensors and schedules; `resource_overrides` replaces resources by name.
 
     The steps of a run share one process: each run has its own, so a GPU is free again when the run has ended, and a
-    chain of six short steps does not pay for six starts of Python.
+    chain of short steps does not pay for a start of Python each.
     """
     return dg.Definitions(
-        assets=ASSETS,
-        asset_checks=CHECKS,
-        jobs=[whole_chain, retrain],
+        assets=assets(),
+        asset_checks=checks(),
+        jobs=jobs(),
         sensors=[new_scans],
         schedules=[weekly_retraining],
         resources={"data_home": DataHome(), **(resource_overrides or {})},

@@ -5,6 +5,7 @@ Each states what it found in figures; none repeats the work of a room.
 
 import warnings
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, get_args
 
 import dagster as dg
@@ -12,24 +13,30 @@ import dagster as dg
 from artmaster_pipeline import versioning
 from artmaster_pipeline.evaluation import current_verdict
 from artmaster_pipeline.files import sha256_of
-from artmaster_pipeline.orchestration.assets import PAINTERS
+from artmaster_pipeline.orchestration.assets import PARTITIONS
 from artmaster_pipeline.orchestration.resources import DataHome
 from artmaster_pipeline.records import MANIFEST, QUARANTINE, Crop, Quarantined, Sample, Scan, Split, TrainingImage
 from artmaster_pipeline.records import read_manifest as read
 from artmaster_pipeline.scans import unreadable_entries
-from artmaster_pipeline.settings import CROP_SIZES, STAGES, Home, Stage, load_painter
+from artmaster_pipeline.settings import CROP_SIZES, Home, load_painter
+from artmaster_pipeline.stages import Stage, in_order, stage_named
 from artmaster_pipeline.training import check_adapter
 
 GATE = "fit_to_publish"
 _QUARANTINE_SHARE = 0.1  # of the files; more than this deserves a look
 
 
-# A check's verdict belongs to one painter, so checks are partitioned as assets are; Dagster calls that a preview.
-warnings.filterwarnings("ignore", message=".*partitions_def on an AssetCheckSpec", category=dg.PreviewWarning)
-
-
 def _check(asset: str, *, blocking: bool = False, pool: str | None = None, name: str | None = None) -> Callable:
-    return dg.asset_check(asset=asset, name=name, blocking=blocking, pool=pool, partitions_def=PAINTERS)
+    partitions = PARTITIONS[stage_named(asset).kind]
+
+    def checked(function: Callable) -> dg.AssetChecksDefinition:
+        with warnings.catch_warnings():
+            # A check's verdict belongs to one partition, as its asset does; Dagster calls that a preview.
+            warnings.filterwarnings("ignore", message=".*partitions_def on an AssetCheckSpec")
+            found = dg.asset_check(asset=asset, name=name, blocking=blocking, pool=pool, partitions_def=partitions)
+            return found(function)
+
+    return checked
 
 
 @_check("raw_scans", blocking=True)
@@ -136,27 +143,28 @@ def pages_are_whole(context: dg.AssetCheckExecutionContext, data_home: DataHome)
     )
 
 
-def changed_files(home: Home, stage: Stage, painter: str, rows: tuple[Any, ...]) -> list[str]:
+def changed_files(home: Home, stage: str, painter: str, rows: tuple[Any, ...]) -> list[str]:
     """The paths of records whose file is missing or has other bytes than the record says."""
     folder = home.stage_folder(stage, painter)
     return [row.path for row in rows if not (folder / row.path).is_file() or sha256_of(folder / row.path) != row.sha256]
 
 
+@cache
 def _versioned(stage: Stage) -> dg.AssetChecksDefinition:
-    @_check(stage, blocking=True, pool="dvc", name=f"{stage}_versioned")
+    @_check(stage.name, blocking=True, pool="dvc", name=f"{stage.name}_versioned")
     def versioned(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
         """The stage is committed: dvc.lock names the bytes that this record describes."""
-        home, painter = data_home.home, context.partition_key
-        unreadable = unreadable_entries(home, painter) if stage == "raw_scans" else ()
-        hashes = versioning.commit_stage(home, stage, painter, unreadable)
-        stale = stage in versioning.stale_stages(home, painter) if hashes else False
+        home, partition = data_home.home, context.partition_key
+        unreadable = unreadable_entries(home, partition) if stage.sources else ()
+        hashes = versioning.commit_stage(home, stage.name, partition, unreadable)
+        stale = stage.name in versioning.stale_stages(home, partition) if hashes else False
         note = {} if hashes else {"note": "inside `dvc repro`: DVC commits this stage itself"}
         return dg.AssetCheckResult(passed=not stale, metadata={**hashes, **note})
 
     return versioned
 
 
-CHECKS = (
+_ROOMS_CHECKS = (
     enough_works,
     few_quarantined,
     every_scan_is_accounted_for,
@@ -164,5 +172,9 @@ CHECKS = (
     folds_exactly,
     fit_to_publish,
     pages_are_whole,
-    *(_versioned(stage) for stage in STAGES),
 )
+
+
+def checks() -> tuple[dg.AssetChecksDefinition, ...]:
+    """The rooms' own checks, and for every stage of the table that it is versioned."""
+    return (*_ROOMS_CHECKS, *(_versioned(stage) for stage in in_order()))

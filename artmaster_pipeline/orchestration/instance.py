@@ -1,8 +1,10 @@
 """Dagster's storage for a data home: where it is, how it is set up, and what a killed run left behind in it."""
 
+import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import dagster as dg
 import yaml
@@ -36,30 +38,65 @@ def open_instance(home: Home) -> dg.DagsterInstance:
 
 
 @contextmanager
-def alive(home: Home, instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+def alive(home: Home, instance: dg.DagsterInstance, run_id: str, *, until_exit: bool = False) -> Iterator[None]:
     """Hold a lock for as long as this process works on a run, after ending the runs whose process is gone.
 
     The operating system drops the lock with the process, so a lock that can be taken is the proof of a kill. A killed
-    run would otherwise stay 'started' for ever and keep its place in the pools.
+    run would otherwise stay 'started' for ever and keep its place in the pools. `until_exit` keeps the lock to the end
+    of the process: Dagster marks a run as finished only after it has let go of its resources.
     """
-    folder = home.cache / "runs"
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in folder.glob("*.lock"):
-        if file.stem != run_id:
-            _end_if_killed(instance, FileLock(file), file.stem)
-    lock = FileLock(folder / f"{run_id}.lock")
-    with lock:
+    if run_id in _HELD:
         yield
-    (folder / f"{run_id}.lock").unlink(missing_ok=True)
+        return
+    with _registered(home) as folder:
+        _end_killed_runs(instance, folder)
+        lock = FileLock(folder / f"{run_id}.lock")
+        lock.acquire()
+        _HELD[run_id] = lock
+    try:
+        yield
+    finally:
+        if until_exit:
+            atexit.register(_let_go, home, run_id)
+        else:
+            _let_go(home, run_id)
 
 
 def end_killed_runs(home: Home, instance: dg.DagsterInstance) -> None:
     """End the runs whose process is gone, so that they no longer hold places in the pools."""
-    for file in (home.cache / "runs").glob("*.lock"):
-        _end_if_killed(instance, FileLock(file), file.stem)
+    with _registered(home) as folder:
+        _end_killed_runs(instance, folder)
 
 
-def _end_if_killed(instance: dg.DagsterInstance, lock: FileLock, run_id: str) -> None:
+_HELD: dict[str, FileLock] = {}  # the runs that this process works on
+
+
+@contextmanager
+def _registered(home: Home) -> Iterator[Path]:
+    """The folder of the runs' locks, held: nobody looks between the making of a lock's file and its locking."""
+    folder = home.cache / "runs"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(home.cache / "runs.lock"):
+        yield folder
+
+
+def _let_go(home: Home, run_id: str) -> None:
+    lock = _HELD.pop(run_id, None)
+    if lock is None or not home.cache.is_dir():  # a home that was removed meanwhile
+        return
+    with _registered(home) as folder:
+        (folder / f"{run_id}.lock").unlink(missing_ok=True)
+        lock.release()
+
+
+def _end_killed_runs(instance: dg.DagsterInstance, folder: Path) -> None:
+    for file in sorted(folder.glob("*.lock")):
+        if file.stem not in _HELD:
+            _end_if_killed(instance, file)
+
+
+def _end_if_killed(instance: dg.DagsterInstance, file: Path) -> None:
+    lock, run_id = FileLock(file), file.stem
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -69,6 +106,6 @@ def _end_if_killed(instance: dg.DagsterInstance, lock: FileLock, run_id: str) ->
         if run is not None and not run.is_finished:
             instance.report_run_failed(run, "The process of this run was killed. Finished work is kept; run it again.")
         instance.event_log_storage.free_concurrency_slots_for_run(run_id)
+        file.unlink(missing_ok=True)
     finally:
         lock.release()
-        os.unlink(lock.lock_file)  # noqa: PTH108 - the lock's own name

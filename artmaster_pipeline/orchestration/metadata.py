@@ -1,15 +1,19 @@
-"""What a person sees of a materialisation in the Dagster UI: counts, tables, thumbnails, curves."""
+"""What a person sees of a materialisation in the Dagster UI: counts, tables, thumbnails, curves.
+
+Every stage shows its counts and figures; those of SHOWN show more.
+"""
 
 import base64
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from artmaster_pipeline.records import Outcome, Quarantined, Record
+from artmaster_pipeline.settings import Home
 
 _SHEET_PICTURES = 12
 _SHEET_HEIGHT = 128  # pixels
@@ -79,3 +83,80 @@ def _markdown(image: Any, text: str) -> str:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)
     return f"![{text}](data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+
+
+def of_stage(stage: str, home: Home, partition: str, outcome: Outcome[Any]) -> dict[str, Any]:
+    """All that is shown of what a stage gave."""
+    more = SHOWN[stage](home, partition, outcome) if stage in SHOWN else {}
+    return {**counts(outcome), **more, **outcome.figures}
+
+
+def _scans(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, Any]:
+    thumbnails = [home.register(painter) / "thumbnails" / f"{scan.id}.jpg" for scan in outcome.records]
+    return {
+        "formats": tally(outcome.records, "format"),
+        "colour": tally(outcome.records, "colour"),
+        "scans": contact_sheet(thumbnails),
+    }
+
+
+def _crops(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, Any]:
+    return {
+        "crops": contact_sheet([home.crops(painter) / crop.path for crop in outcome.records]),
+        "crops that need enlarging": sum(crop.source_scale < 1 for crop in outcome.records),
+    }
+
+
+def _training_set(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, Any]:
+    return {
+        "parts": tally(outcome.records, "split"),
+        "enlarged": tally(outcome.records, "enlarged_by"),
+        "captions": table([{"caption": r.caption, "from": r.caption_source} for r in outcome.records[:20]]),
+        "pictures": contact_sheet([home.training_set(painter) / r.path for r in outcome.records]),
+    }
+
+
+def _adapter(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, Any]:
+    (adapter,) = outcome.records
+    folder = home.root / adapter.path
+    sheet = folder / "samples.png"
+    return {
+        "adapter": adapter.id,
+        "folder": dg.MetadataValue.path(str(folder)),
+        "artworks": len(adapter.scan_sha256s),
+        "steps": adapter.steps,
+        "loss": adapter.final_loss,
+        "loss_curve": picture(folder / "loss.png", 720),
+        "rank_curve": picture(folder / "ranks.png", 960),
+        "validation": picture(folder / "watch.png", 720),
+        **({"pictures while training": picture(sheet, 960)} if sheet.is_file() else {}),
+        "ranks": table([{"layer": layer, "rank": rank} for layer, rank in sorted(adapter.ranks.items())]),
+    }
+
+
+def _evaluation(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, Any]:
+    folder = home.evaluation(painter) / outcome.records[0].evaluated_adapter_id
+    return {
+        "grid": picture(folder / "grid.png", 900),
+        "report": dg.MetadataValue.path(str(folder / "report.html")),
+        "open_report": dg.MetadataValue.url((folder / "report.html").as_uri()),
+    }
+
+
+def _gallery(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, Any]:
+    page = home.gallery(painter) / "index.html"
+    return {
+        "page": dg.MetadataValue.path(str(page)),
+        "open_page": dg.MetadataValue.url(page.as_uri()),
+        "samples": contact_sheet([home.gallery(painter) / r.path for r in outcome.records]),
+    }
+
+
+SHOWN: dict[str, Callable[[Home, str, Outcome[Any]], dict[str, Any]]] = {
+    "raw_scans": _scans,
+    "curated_crops": _crops,
+    "training_set": _training_set,
+    "style_adapter": _adapter,
+    "evaluation_grid": _evaluation,
+    "sample_gallery": _gallery,
+}

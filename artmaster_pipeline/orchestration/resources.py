@@ -1,16 +1,15 @@
 """What the assets share: the data home, the painter at work, and where progress is told."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import dagster as dg
-from filelock import FileLock, Timeout
 from pydantic import PrivateAttr
 
+from artmaster_pipeline.locks import working_on
 from artmaster_pipeline.orchestration.instance import alive
-from artmaster_pipeline.progress import Progress
+from artmaster_pipeline.progress import Progress, terminal_progress
 from artmaster_pipeline.settings import Home, Profile, painter_profile
 
 
@@ -32,16 +31,7 @@ class DataHome(dg.ConfigurableResource):
 
     def progress(self, context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> Progress:
         """Progress for a step: lines in its log and, with `terminal`, bars (plain lines where there is no screen)."""
-        if not self.terminal:
-            return Progress(context.log.info)
-        if sys.stderr.isatty():
-            return Progress(context.log.info, bar=True)
-
-        def both(message: str) -> None:
-            context.log.info(message)
-            print(message, file=sys.stderr, flush=True)  # noqa: T201 - the terminal is what was asked for
-
-        return Progress(both)
+        return terminal_progress(context.log.info) if self.terminal else Progress(context.log.info)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["DataHome"]:
@@ -49,24 +39,8 @@ class DataHome(dg.ConfigurableResource):
         run, instance = context.run, context.instance
         with ExitStack() as stack:
             if run is not None and instance is not None:
-                stack.enter_context(alive(self.home, instance, run.run_id))
-                if painter := run.tags.get("dagster/partition"):
-                    stack.enter_context(_painter_lock(self.home, painter, context))
+                stack.enter_context(alive(self.home, instance, run.run_id, until_exit=True))
+                if partition := run.tags.get("dagster/partition"):
+                    told = Progress(context.log.info if context.log else None)
+                    stack.enter_context(working_on(self.home, partition, None if self.terminal else told))
             yield self
-
-
-@contextmanager
-def _painter_lock(home: Home, painter: str, context: dg.InitResourceContext) -> Iterator[None]:
-    folder = home.cache / "painters"
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{painter}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        if context.log:
-            context.log.info(f"Another run is working on {painter}; this one waits for it.")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()

@@ -1,4 +1,4 @@
-"""`artmaster run`: which stages of a painter have to be made, and making them through Dagster in this process.
+"""`artmaster run`: which steps of a painter, or of a set of painters, have to be made, and making them through Dagster.
 
 It is the same job, the same assets and the same records as a materialisation started in the UI.
 """
@@ -14,78 +14,78 @@ from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as CheckStatus
 
 from artmaster_pipeline import versioning
-from artmaster_pipeline.errors import ArtMasterError
+from artmaster_pipeline.errors import ArtMasterError, Interrupted
 from artmaster_pipeline.evaluation import current_verdict
-from artmaster_pipeline.orchestration.assets import ASSETS, PAINTERS, PROFILE_TAG, profile_tag
+from artmaster_pipeline.orchestration.assets import PARTITIONS, SETTINGS_TAG
 from artmaster_pipeline.orchestration.build import build_defs
-from artmaster_pipeline.orchestration.checks import CHECKS, GATE
-from artmaster_pipeline.orchestration.instance import end_killed_runs, open_instance
+from artmaster_pipeline.orchestration.checks import GATE, checks
+from artmaster_pipeline.orchestration.instance import alive, end_killed_runs, open_instance
+from artmaster_pipeline.orchestration.jobs import CHAINS
 from artmaster_pipeline.orchestration.resources import DataHome
 from artmaster_pipeline.records import MANIFEST, Verdict, manifest_hash
-from artmaster_pipeline.settings import (
-    STAGES,
-    Home,
-    Stage,
-    complete_painter,
-    load_painter,
-    painter_profile,
-    save_painter,
-)
+from artmaster_pipeline.settings import Home, complete_painter, load_painter, save_painter
+from artmaster_pipeline.stage_settings import partition_profile, settings_identity
+from artmaster_pipeline.stages import KINDS, Step, inputs_of, kind_of, members, stage_named, steps_towards, to_make
 
-_USES_PROFILE = frozenset(STAGES[2:])
+_GUARDED = "sample_gallery"  # what the gate lets through or not
 
 
 @dataclass(frozen=True)
 class RunReport:
-    """What a run did: the stages it made, the ones it found current, and Dagster's id of the run (none: no work)."""
+    """What a run did: the stages it made, the ones it found current, and Dagster's id of the run (none: no work).
 
-    made: tuple[Stage, ...]
-    current: tuple[Stage, ...]
+    Stages of a set's members are named with their painter.
+    """
+
+    made: tuple[str, ...]
+    current: tuple[str, ...]
     run_id: str | None
     refused: tuple[Verdict, Path] | None = None  # the gate's verdict and the report, where it let nothing be published
+    notes: tuple[str, ...] = ()  # what a person should know of how the bytes are kept
 
 
 def run_painter(
-    home: Home, painter: str, *, profile: str | None = None, until: Stage | None = None, only: Stage | None = None
+    home: Home, partition: str, *, profile: str | None = None, until: str | None = None, only: str | None = None
 ) -> RunReport:
-    """Bring a painter's stages up to date, to the gallery or to `until`; `only` makes one stage, stale or not.
+    """Bring a painter, or a set of painters, up to date: wholly, or to `until`; `only` makes one stage, stale or not.
 
-    A profile given here becomes the painter's (painter.yaml), so that the UI, the schedule and `dvc repro` go on with
+    A profile given here becomes the painters' (painter.yaml), so that the UI, the schedule and `dvc repro` go on with
     it.
 
     An adapter that the gate refuses is no failure: the report says why, and what was published stays. Raises
     ArtMasterError with the reason of the first stage or blocking check that failed; what was finished before it stays.
     """
-    _settle_profile(home, painter, profile)
-    versioning.prepare(home, painter)
+    wanted = steps_towards(partition, until or only)
+    _settle_profile(home, partition, profile)
+    versioning.prepare(home, partition)
+    notes = versioning.said_of(home, partition)
     with open_instance(home) as instance:
         end_killed_runs(home, instance)
-        instance.add_dynamic_partitions(str(PAINTERS.name), [painter])
-        wanted = STAGES[: STAGES.index(until) + 1] if until else STAGES
-        stages = (only,) if only else stages_to_make(home, instance, painter, wanted)
-        if stages == ("sample_gallery",) and not only and (refused := _refusal(home, painter)):
-            return RunReport((), wanted[:-1], None, refused)
-        if not stages:
-            return RunReport((), wanted, None)
-        run_id = _execute(home, instance, painter, stages)
-        refused = _refusal(home, painter) if "evaluation_grid" in stages else None
-        made = tuple(stage for stage in stages if not (refused and stage == "sample_gallery"))
-        return RunReport(made, tuple(s for s in wanted if s not in stages), run_id, refused)
+        steps = (Step(only, partition),) if only else steps_to_make(home, instance, wanted)
+        if [step.stage for step in steps] == [_GUARDED] and not only and (refused := _refusal(home, partition)):
+            current = _names([step for step in wanted if step not in steps], partition)
+            return RunReport((), current, None, refused, notes)
+        if not steps:
+            return RunReport((), _names(wanted, partition), None, notes=notes)
+        made, run_id = _make_all(home, instance, steps)
+        judged = kind_of(partition) == "painter" and Step("evaluation_grid", partition) in steps
+        refused = _refusal(home, partition) if judged else None
+        current = _names([step for step in wanted if step not in steps], partition)
+        return RunReport(_names(made, partition), current, run_id, refused, notes)
 
 
-def stages_to_make(
-    home: Home, instance: dg.DagsterInstance, painter: str, wanted: Sequence[Stage] = STAGES
-) -> tuple[Stage, ...]:
-    """The first stage of `wanted` that is not current, and all after it; empty where nothing has to be done.
+def steps_to_make(home: Home, instance: dg.DagsterInstance, wanted: Sequence[Step]) -> tuple[Step, ...]:
+    """Those of `wanted` that are not current, and those that lie below them; empty where nothing has to be done.
 
-    A stage is current when DVC finds its inputs and outputs as committed, and Dagster's last record of it has this
-    manifest's hash, this code version, this profile, and passed blocking checks.
+    A step is current when DVC finds its inputs, settings and outputs as committed, and Dagster's last record of it has
+    this manifest's hash, this code version, these settings, and passed blocking checks.
     """
-    stale = set(versioning.stale_stages(home, painter))
-    for place, stage in enumerate(wanted):
-        if stage in stale or not _is_recorded(home, instance, painter, stage):
-            return tuple(wanted[place:])
-    return ()
+    stale = versioning.stale_steps(home, wanted)
+    return to_make(wanted, lambda step: step not in stale and _is_recorded(home, instance, step))
+
+
+def _names(steps: Sequence[Step], partition: str) -> tuple[str, ...]:
+    return tuple(step.stage if step.partition == partition else str(step) for step in steps)
 
 
 def _refusal(home: Home, painter: str) -> tuple[Verdict, Path] | None:
@@ -94,58 +94,77 @@ def _refusal(home: Home, painter: str) -> tuple[Verdict, Path] | None:
     return None if verdict.publish else (verdict, report)
 
 
-def _settle_profile(home: Home, painter: str, profile: str | None) -> None:
-    settings = load_painter(home, painter)
-    if profile and profile != settings.profile:
-        settings = settings.model_copy(update={"profile": profile})
-        save_painter(home, painter, settings)
-    complete_painter(home, painter)
-    painter_profile(home, painter)  # a wrong profile is said now, not in the middle of the run
+def _settle_profile(home: Home, partition: str, profile: str | None) -> None:
+    for painter in members(partition):
+        settings = load_painter(home, painter)
+        if profile and profile != settings.profile:
+            settings = settings.model_copy(update={"profile": profile})
+            save_painter(home, painter, settings)
+        complete_painter(home, painter)
+    partition_profile(home, partition)  # a wrong profile is said now, not in the middle of the run
 
 
-def _is_recorded(home: Home, instance: dg.DagsterInstance, painter: str, stage: Stage) -> bool:
-    manifest = home.stage_folder(stage, painter) / MANIFEST
-    asset = ASSETS[STAGES.index(stage)]
-    filters = dg.AssetRecordsFilter(asset_key=asset.key, asset_partitions=[painter])
+def _is_recorded(home: Home, instance: dg.DagsterInstance, step: Step) -> bool:
+    stage = stage_named(step.stage)
+    manifest = home.stage_folder(step.stage, step.partition) / MANIFEST
+    filters = dg.AssetRecordsFilter(asset_key=dg.AssetKey(stage.name), asset_partitions=[step.partition])
     records = instance.fetch_materializations(filters, limit=1).records
     if not records or records[0].asset_materialization is None or not manifest.exists():
         return False
     tags = records[0].asset_materialization.tags or {}
-    expected = {
-        "dagster/data_version": manifest_hash(manifest),
-        "dagster/code_version": asset.code_versions_by_key[asset.key],
-    }
-    if stage in _USES_PROFILE:
-        expected[PROFILE_TAG] = profile_tag(painter_profile(home, painter))
-    return all(tags.get(name) == value for name, value in expected.items()) and _checks_passed(instance, painter, stage)
+    expected = {"dagster/data_version": manifest_hash(manifest), "dagster/code_version": stage.code_version}
+    if SETTINGS_TAG in tags:  # records of before settings were resolved: DVC alone knows
+        expected[SETTINGS_TAG] = settings_identity(home, step.partition, stage)
+    return all(tags.get(name) == value for name, value in expected.items()) and _checks_passed(instance, step)
 
 
-def _checks_passed(instance: dg.DagsterInstance, painter: str, stage: Stage) -> bool:
+def _checks_passed(instance: dg.DagsterInstance, step: Step) -> bool:
     # The gate judges the adapter, not the evaluation: that is whole and current whatever the verdict.
-    blocking = [spec.key for check in CHECKS for spec in check.check_specs if spec.blocking and spec.name != GATE]
-    keys = [key for key in blocking if key.asset_key == dg.AssetKey(stage)]
-    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys, PartitionKeyFilter(key=painter))
+    blocking = [spec.key for check in checks() for spec in check.check_specs if spec.blocking and spec.name != GATE]
+    keys = [key for key in blocking if key.asset_key == dg.AssetKey(step.stage)]
+    which = PartitionKeyFilter(key=step.partition)
+    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys, which)
     return all(key in latest and latest[key].status == CheckStatus.SUCCEEDED for key in keys)
 
 
-def _execute(home: Home, instance: dg.DagsterInstance, painter: str, stages: Sequence[Stage]) -> str:
+def _make_all(home: Home, instance: dg.DagsterInstance, steps: Sequence[Step]) -> tuple[tuple[Step, ...], str | None]:
+    """Make steps, one run of Dagster's per partition, painters before sets; gives those that were made.
+
+    What lies below an adapter that the gate refuses is not made.
+    """
+    run_id, held_back = None, set[Step]()
+    for partition in sorted({step.partition for step in steps}, key=lambda each: (KINDS.index(kind_of(each)), each)):
+        due = [step for step in steps if step.partition == partition and not held_back.intersection(inputs_of(step))]
+        held_back |= {step for step in steps if step.partition == partition and step not in due}
+        if due:
+            run_id, passed = _execute(home, instance, partition, [step.stage for step in due])
+            held_back |= set() if passed else {step for step in due if step.stage == _GUARDED}
+    return tuple(step for step in steps if step not in held_back), run_id
+
+
+def _execute(home: Home, instance: dg.DagsterInstance, partition: str, stages: Sequence[str]) -> tuple[str, bool]:
+    """Make stages of one partition; gives the run's id, and whether the gate let everything through."""
     definitions = build_defs(resource_overrides={"data_home": DataHome(root=str(home.root), terminal=True)})
     run_id = str(uuid.uuid4())  # Dagster's name for this attempt; no record of ours is made from it
+    kind = kind_of(partition)
+    instance.add_dynamic_partitions(str(PARTITIONS[kind].name), [partition])
     try:
-        definitions.resolve_job_def("whole_chain").execute_in_process(
-            instance=instance,
-            partition_key=painter,
-            asset_selection=[dg.AssetKey(stage) for stage in stages],
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            run_id=run_id,
-        )
+        with alive(home, instance, run_id):
+            definitions.resolve_job_def(CHAINS[kind]).execute_in_process(
+                instance=instance,
+                partition_key=partition,
+                asset_selection=[dg.AssetKey(stage) for stage in stages],
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                run_id=run_id,
+            )
     except DagsterAssetCheckFailedError as error:
         failed = _failed_checks(instance, run_id)
         if [evaluation.asset_check_key.name for evaluation in failed] != [GATE]:
-            raise ArtMasterError(_told(failed, painter)) from error
+            raise ArtMasterError(_told(failed, partition)) from error
+        return run_id, False
     except DagsterExecutionInterruptedError as error:
-        raise ArtMasterError("Stopped. What was finished is kept; run the same command again to go on.") from error
-    return run_id
+        raise Interrupted from error
+    return run_id, True
 
 
 def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[dg.AssetCheckEvaluation]:

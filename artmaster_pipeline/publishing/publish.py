@@ -17,6 +17,7 @@ from artmaster_pipeline.files import check_slug, clear_partials, inside, sha256_
 from artmaster_pipeline.gallery.enlarging import enlarge_samples, unpublished_pictures
 from artmaster_pipeline.gallery.pages import PAGE, Contents, painters_pages, published_cells, site_contents
 from artmaster_pipeline.gallery.provenance import read_provenance
+from artmaster_pipeline.locks import one_at_a_time
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.publishing.credentials import Signer
 from artmaster_pipeline.publishing.signing import Site, hash_of, signed, signer_of, unsigned
@@ -35,6 +36,7 @@ from artmaster_pipeline.records import (
 from artmaster_pipeline.settings import Home, Profile
 
 
+@one_at_a_time
 def publish_gallery(home: Home, painter: str, profile: Profile, progress: Progress = SILENT) -> Outcome[Sample]:
     """Publish gallery/<painter>/ and the page over all painters; gives the records of every picture in the site.
 
@@ -62,6 +64,7 @@ def publish_gallery(home: Home, painter: str, profile: Profile, progress: Progre
     return Outcome(read_manifest(manifest, Sample), manifest, made, len(enlarged) - made, figures=figures)
 
 
+@one_at_a_time
 def put_back(home: Home, painter: str, version_id: str) -> Version:
     """Put an older version in place again; the ledger notes it, and the stage does not undo it (see `allow_again`).
 
@@ -75,6 +78,7 @@ def put_back(home: Home, painter: str, version_id: str) -> Version:
     return version
 
 
+@one_at_a_time
 def allow_again(home: Home, painter: str) -> None:
     """Let the stage publish the current adapter after all, though a person put an older one's site back."""
     site_versions = _site_versions(home, painter)

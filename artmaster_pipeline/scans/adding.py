@@ -1,25 +1,38 @@
 """Taking a folder of scans into the data home: whole copies, originals untouched, refusals remembered."""
 
+import errno
 import os
 import shutil
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from artmaster_pipeline.errors import ArtMasterError, WrongUse
+from artmaster_pipeline.errors import ArtMasterError, BadInput, WrongUse
+from artmaster_pipeline.faults import disk_full
 from artmaster_pipeline.files import clear_partials, inside, sha256_of, write_text, writing
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import Quarantined, Record, identity, read_manifest, write_manifest
-from artmaster_pipeline.scans.artworks import merged_table
+from artmaster_pipeline.scans.artworks import ARTWORKS, Table, describe, kept_silently, merged, read_table, written
 from artmaster_pipeline.scans.listing import Entry, Listing, Refusal, list_folder, unreadable
-from artmaster_pipeline.settings import Home, PainterSettings, default_painter, load_painter, save_painter
+from artmaster_pipeline.settings import (
+    Home,
+    PainterSettings,
+    checked_painter,
+    default_painter,
+    load_painter,
+    save_painter,
+)
 
 # Hidden, among the scans: it is input to the stage raw_scans, so a refusal that is mended makes that stage stale.
 _NOT_COPIED = ".not-copied.jsonl"
 
 
 class NotCopied(Record):
-    """A file that add_scans had to refuse. `source` is a hash of its folder's place, so that adding again mends it."""
+    """What add_scans had to refuse. `source` is a hash of its folder's place, so that adding again mends it.
+
+    A table of artworks counts as refused whatever the data home has under its name: that one says something else.
+    """
 
     source: str
     path: str
@@ -37,6 +50,13 @@ class AddedScans:
     refused: tuple[Quarantined, ...]
     sidecars: tuple[str, ...]  # .txt and artworks.csv files that were new or changed
     ignored: tuple[str, ...]  # files that are neither pictures nor sidecars
+    faults: tuple[Quarantined, ...] = ()  # what tables and captions say that could not be used
+    notes: tuple[str, ...] = ()  # what else a person should know of tables and captions
+
+    @property
+    def all_descriptions_taken(self) -> bool:
+        """Whether everything that the folder's tables and captions say is in the data home now."""
+        return not self.faults and not any(_is_table(refused.path) for refused in self.refused)
 
     def ignored_summary(self) -> tuple[str, ...]:
         """One line for each kind of file that was passed over, for people to see that nothing vanished silently."""
@@ -58,11 +78,14 @@ def add_scans(
 
     Content decides (sha256), not time. The first call writes painter.yaml from defaults; later ones change only the
     settings that are given. Files that cannot be copied are returned as `refused` and remembered for the stage
-    raw_scans, until they are mended and `source` is added again. Raises WrongUse where `source` is no folder of scans.
+    raw_scans, until they are mended and `source` is added again; so are tables of artworks, whole or in part, by the
+    rules of `describe`. Raises WrongUse where `source` is no folder of scans or a setting is wrong, ArtMasterError
+    where the data home's disk has no room for them.
     """
     target = home.scans(painter)
     listing = _list_source(home, source)
     settings = _settings(home, painter, name, trigger, rights)
+    _check_room(listing, target)
     target.mkdir(parents=True, exist_ok=True)
     clear_partials(target)
     done: dict[str, list[str]] = {"added": [], "changed": [], "already there": []}
@@ -75,8 +98,11 @@ def add_scans(
             else:
                 done[outcome].append(picture.relative)
             advance(note=picture.relative)
-    sidecars = _copy_sidecars(listing, target, refusals)
-    _remember(target, source, refusals)
+    described = describe(listing, _pictures_in(target))
+    notes, dropped = list(described.notes), list[Refusal]()
+    sidecars = [*_copy_captions(listing, target, refusals), *_take_tables(listing, target, refusals, dropped, notes)]
+    faults = [each for each in (*described.unread, *described.partial) if each.relative not in _paths(refusals)]
+    _remember(target, source, [*refusals, *dropped])
     save_painter(home, painter, settings)
     result = AddedScans(
         tuple(done["added"]),
@@ -85,6 +111,8 @@ def add_scans(
         tuple(_quarantined(painter, refusal) for refusal in sorted(refusals, key=lambda refusal: refusal.relative)),
         tuple(sidecars),
         tuple(listing.ignored),
+        tuple(_quarantined(painter, fault) for fault in faults),
+        tuple(notes),
     )
     _tell(result, progress)
     return result
@@ -95,7 +123,7 @@ def not_copied(home: Home, painter: str) -> tuple[Quarantined, ...]:
     target = home.scans(painter)
     rows = read_manifest(target / _NOT_COPIED, NotCopied)
     by_path = {row.path: Refusal(row.path, row.reason, row.remedy) for row in rows}
-    return tuple(_quarantined(painter, by_path[path]) for path in sorted(by_path) if not _is_there(target, path))
+    return tuple(_quarantined(painter, by_path[path]) for path in sorted(by_path) if not _is_mended(target, path))
 
 
 def _list_source(home: Home, source: Path) -> Listing:
@@ -115,7 +143,21 @@ def _settings(home: Home, painter: str, name: str | None, trigger: str | None, r
     known = home.scans(painter).is_dir()
     settings = load_painter(home, painter) if known else default_painter(painter)
     given = {"name": name, "trigger": trigger, "rights": rights}
-    return settings.model_copy(update={key: value for key, value in given.items() if value is not None})
+    changed = {key: value.strip() for key, value in given.items() if value is not None}
+    return checked_painter({**settings.model_dump(), **changed})
+
+
+def _check_room(listing: Listing, target: Path) -> None:
+    """Raise ArtMasterError where the disk cannot hold what has to be copied, before anything is."""
+    needed = 0
+    for picture in listing.pictures:
+        with suppress(OSError):  # an unreadable picture is refused later, by name
+            size, place = picture.path.stat().st_size, target / picture.relative
+            needed += 0 if place.is_file() and place.stat().st_size == size else size
+    home = next(folder for folder in (target, *target.parents) if folder.is_dir())
+    usage = shutil.disk_usage(home)
+    if needed > usage.free and usage.total:  # some network drives do not say how large they are
+        raise disk_full(home, needed=needed)
 
 
 def _copy(picture: Entry, target: Path) -> str | Refusal:
@@ -133,6 +175,8 @@ def _copy(picture: Entry, target: Path) -> str | Refusal:
         with writing(inside(target, str(Path(picture.relative).parent)) / place.name) as temporary:
             shutil.copyfile(picture.path, temporary)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise disk_full(place, needed=picture.path.stat().st_size) from error
         raise ArtMasterError(
             f"{picture.path} could not be copied to {place} ({error.strerror}). Make room there or allow writing, then "
             "add the folder again: what is already copied stays."
@@ -140,23 +184,76 @@ def _copy(picture: Entry, target: Path) -> str | Refusal:
     return outcome
 
 
-def _copy_sidecars(listing: Listing, target: Path, refusals: list[Refusal]) -> list[str]:
+def _copy_captions(listing: Listing, target: Path, refusals: list[Refusal]) -> list[str]:
     copied = []
-    tables = {table.relative for table in listing.tables}
-    for sidecar in (*listing.captions, *listing.tables):
-        place = target / sidecar.relative
-        if sidecar.relative in tables and _is_whole(place):
-            text = merged_table(place, sidecar.path)
-            if text == merged_table(place, place):
-                continue
-            write_text(place, text)
-        elif isinstance(outcome := _copy(sidecar, target), Refusal):
+    for caption in listing.captions:
+        outcome = _copy(caption, target)
+        if isinstance(outcome, Refusal):
             refusals.append(outcome)
-            continue
-        elif outcome == "already there":
-            continue
-        copied.append(sidecar.relative)
+        elif outcome != "already there":
+            copied.append(caption.relative)
     return copied
+
+
+def _take_tables(
+    listing: Listing, target: Path, refusals: list[Refusal], dropped: list[Refusal], notes: list[str]
+) -> list[str]:
+    """Put each table of artworks where the data home has none, or into the one that it has; gives those that changed.
+
+    A table of which nothing can be read is refused, and the one in the data home stays as it was. Rows that could not
+    be used, and so did not get into the data home's, are `dropped`.
+    """
+    taken = []
+    for entry in listing.tables:
+        place = _table_in(target, entry.relative)
+        try:
+            table, there = read_table(entry.path), _is_whole(place)
+            changed = _merge(place, table, notes) if there else _copy(entry, target)
+            reason = "; ".join(table.faults) if there else ""  # a copy holds them, and the stage names them itself
+            dropped += [Refusal(entry.relative, reason, "Mend the rows, then add the folder again")] if reason else []
+        except BadInput as bad:
+            stays = "; what the data home's own table says stays" if _is_whole(place) else ""
+            refusals.append(Refusal(entry.relative, f"{bad.reason}{stays}", f"{bad.remedy}, then add the folder again"))
+            continue
+        if isinstance(changed, Refusal):
+            refusals.append(changed)
+        elif changed != "already there":
+            taken.append(entry.relative)
+    return taken
+
+
+def _merge(place: Path, new: Table, notes: list[str]) -> str:
+    try:
+        old = read_table(place)
+    except BadInput as bad:
+        raise BadInput(f"The data home's own {place} cannot be read ({bad.reason})", "Mend or remove that one") from bad
+    if stays := kept_silently(old, new):
+        notes.append(f"{place.name}: {stays}")
+    whole = merged(old, new)
+    if (whole.columns, whole.rows) == (old.columns, old.rows):
+        return "already there"
+    write_text(place, written(whole))
+    return "changed"
+
+
+def _table_in(target: Path, relative: str) -> Path:
+    """The table of artworks in the same folder of the data home, however its name is written."""
+    place = target / relative
+    if place.parent.is_dir():
+        return next((each for each in sorted(place.parent.iterdir()) if _is_table(each.name)), place)
+    return place
+
+
+def _is_table(path: str) -> bool:
+    return path.rpartition("/")[2].casefold() == ARTWORKS
+
+
+def _pictures_in(target: Path) -> list[str]:
+    return [picture.relative for picture in list_folder(target).pictures]
+
+
+def _paths(refusals: list[Refusal]) -> set[str]:
+    return {refusal.relative for refusal in refusals}
 
 
 def _remember(target: Path, source: Path, refusals: list[Refusal]) -> None:
@@ -172,7 +269,7 @@ def _remember(target: Path, source: Path, refusals: list[Refusal]) -> None:
         )
         for refusal in refusals
     }
-    rows = [row for row in kept if not _is_there(target, row.path)] + list(new.values())
+    rows = [row for row in kept if not _is_mended(target, row.path)] + list(new.values())
     if rows:
         write_manifest(target / _NOT_COPIED, rows)
     else:
@@ -193,7 +290,9 @@ def _is_whole(place: Path) -> bool:
     return place.is_file() and not place.is_symlink()
 
 
-def _is_there(target: Path, relative: str) -> bool:
+def _is_mended(target: Path, relative: str) -> bool:
+    if _is_table(relative):
+        return False
     # A refused name may be too long or too strange to ask the file system about; then nothing of it is there.
     try:
         return _is_whole(target / relative)
@@ -204,5 +303,7 @@ def _is_there(target: Path, relative: str) -> bool:
 def _tell(result: AddedScans, progress: Progress) -> None:
     for refusal in result.refused:
         progress.say(f"{refusal.path}: {refusal.reason}. {refusal.remedy}.")
-    for line in result.ignored_summary():
+    for fault in result.faults:
+        progress.say(f"{fault.path}: {fault.reason}.")
+    for line in (*result.notes, *result.ignored_summary()):
         progress.say(line)

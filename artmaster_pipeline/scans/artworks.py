@@ -4,14 +4,23 @@ import csv
 import io
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from artmaster_pipeline.scans.listing import ARTWORKS, Entry, Listing
+from artmaster_pipeline.errors import BadInput
+from artmaster_pipeline.scans.listing import ARTWORKS, Entry, Listing, Refusal
 
 COLUMNS = ("file", "title", "accession_number", "date", "season", "subject", "caption", "rights")
 _LONGEST = 2000  # characters of one field; a text encoder reads about 2,000 at most
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}  # as spreadsheets write any of them
+_MARKS = (  # byte order marks, the longer ones first since one begins like the other
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
 
 
 @dataclass
@@ -20,44 +29,89 @@ class Descriptions:
 
     by_picture: dict[str, dict[str, str]] = field(default_factory=dict)
     from_table: set[str] = field(default_factory=set)  # pictures that an artworks.csv describes
-    faults: list[str] = field(default_factory=list)
+    unread: list[Refusal] = field(default_factory=list)  # tables and texts of which nothing could be used
+    partial: list[Refusal] = field(default_factory=list)  # what could not be used of the others
+    notes: list[str] = field(default_factory=list)  # what a person should know, though nothing is wrong
+
+    @property
+    def faults(self) -> list[str]:
+        """All that was wrong or is worth knowing, a line each."""
+        return [*(f"{each.relative}: {each.reason}" for each in (*self.unread, *self.partial)), *self.notes]
 
 
-def describe(listing: Listing) -> Descriptions:
-    """Read every artworks.csv and sidecar of a listing. The sidecar's text is the caption, before the table's."""
+@dataclass(frozen=True)
+class Table:
+    """An artworks.csv as it is written: rows by column name (lower case, underscores), the cells untouched."""
+
+    columns: tuple[str, ...]
+    rows: tuple[dict[str, str], ...]
+    faults: tuple[str, ...]  # rows that cannot be used, and why
+
+
+def describe(listing: Listing, elsewhere: Iterable[str] = ()) -> Descriptions:
+    """Read every artworks.csv and sidecar of a listing. The sidecar's text is the caption, before the table's.
+
+    A table may also speak of the pictures `elsewhere` (paths as in the listing): those that the data home has already.
+    """
     found = Descriptions()
-    pictures = {picture.relative: picture for picture in listing.pictures}
+    pictures = [picture.relative for picture in listing.pictures]
     for table in listing.tables:
-        _describe_from_table(table, pictures, found)
+        try:
+            content = read_table(table.path)
+        except BadInput as bad:
+            found.unread.append(Refusal(table.relative, bad.reason, bad.remedy))
+        else:
+            _describe_from_table(table.relative, content, [*pictures, *elsewhere], found)
     texts = {_form(str(Path(text.relative).with_suffix(""))): text for text in listing.captions}
     for relative in pictures:
         text = texts.get(_form(str(Path(relative).with_suffix(""))))
-        if text and (caption := _read_caption(text, found.faults)):
+        if text and (caption := _read_caption(text, found)):
             found.by_picture.setdefault(relative, {})["caption"] = caption
     return found
 
 
-def read_table(path: Path) -> tuple[list[dict[str, str]], list[str]]:
-    """The rows of an artworks.csv by column name (lower case, underscores), and what is wrong with it.
+def read_table(path: Path) -> Table:
+    """An artworks.csv: commas, semicolons and tabs are understood; UTF-8, and what a byte order mark announces.
 
-    Commas, semicolons and tabs are understood, as spreadsheets write any of them; a byte order mark is dropped.
+    Rows that cannot be used are left out and named in `faults`. Raises BadInput where the whole table cannot be read.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        return [], [f"it cannot be read ({error.strerror})"]
-    except UnicodeDecodeError:
-        return [], ["it is not UTF-8: save it as 'CSV UTF-8'"]
-    head = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=head.count)
+    text = read_text(path, "CSV UTF-8")
+    if not text.strip():
+        raise BadInput("It is empty", f"Write a header line ({', '.join(COLUMNS[:3])}, ...) and a row for each scan")
+    announced = re.match(r"sep=(.)\r?\n", text)  # a line that Excel understands
+    text = text[announced.end() :] if announced else text
+    delimiter = announced[1] if announced else max(_DELIMITERS, key=lambda each: _header_rank(text, each))
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         columns = [_column(name) for name in next(lines, [])]
-        if "file" not in columns:
-            return [], ["it has no column 'file'"]
-        return _rows(columns, lines)
+        _check_header(columns)
+        return _rows(columns, lines, lambda: lines.line_num, _DELIMITERS.get(delimiter, "such signs"))
     except csv.Error as error:
-        return [], [f"line {lines.line_num}: {error}"]
+        raise BadInput(
+            f"line {lines.line_num}: {error}", "Mend that line: put a text that holds quotes or commas in quotes"
+        ) from error
+
+
+def read_text(path: Path, kind: str = "UTF-8") -> str:
+    """The words of a file in UTF-8, or in UTF-16 or UTF-32 with a byte order mark; `kind` is what to save it as else.
+
+    Raises BadInput with the reason.
+    """
+    remedy = f"Save it as '{kind}'"
+    if path.exists() and not path.is_file():
+        raise BadInput("It is a folder, a pipe or a device, not a file", "Rename it, or move it away")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"It cannot be read ({error.strerror})", "Put a readable copy in its place") from error
+    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8-sig")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise BadInput("It is not UTF-8" if encoding == "utf-8-sig" else f"Its {encoding} is broken", remedy) from error
+    if "\0" in text:
+        raise BadInput("It holds NUL bytes, as no text does", remedy)
+    return text
 
 
 def cleaned_title(relative: str) -> str:
@@ -67,62 +121,133 @@ def cleaned_title(relative: str) -> str:
     return unicodedata.normalize("NFC", without_counter.strip() or stem)
 
 
-def _rows(columns: list[str], lines: Any) -> tuple[list[dict[str, str]], list[str]]:
-    rows, faults = [], []
-    unknown = sorted({name for name in columns if name and name not in COLUMNS})
-    if unknown:
-        faults.append(f"columns nobody reads: {', '.join(unknown)}")
+def merged(old: Table, new: Table) -> Table:
+    """Two tables as one: what `new` says of a file replaces what `old` said, column by column; all else stays."""
+    columns = [*old.columns, *(name for name in new.columns if name not in old.columns)]
+    rows = {_name(row): row for row in old.rows}
+    spoken = {_name(row) for row in new.rows}
+    alike: dict[str, list[str]] = {}
+    for name in rows:
+        alike.setdefault(_form(name), []).append(name)
+    for row in new.rows:
+        name = _name(row)
+        close = [other for other in alike.get(_form(name), []) if other not in spoken]
+        key = name if name in rows or len(close) != 1 else close[0]
+        rows[key] = rows.get(key, {}) | row
+    return Table(tuple(columns), tuple(rows.values()), ())
+
+
+def kept_silently(old: Table, new: Table) -> str:
+    """What stays of `old` in rows that `new` describes, since `new` lacks the columns; empty where nothing does."""
+    again = {_form(_name(row)) for row in new.rows}
+    stays = {
+        name
+        for row in old.rows
+        for name, text in row.items()
+        if _form(_name(row)) in again and name not in new.columns and text.strip()
+    }
+    return f"it has no column {', '.join(sorted(stays))}: what the table before said there stays" if stays else ""
+
+
+def written(table: Table) -> str:
+    """A table as the text of an artworks.csv."""
+    lines = io.StringIO(newline="")
+    writer = csv.DictWriter(lines, table.columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table.rows)
+    return lines.getvalue()
+
+
+def _header_rank(text: str, delimiter: str) -> tuple[bool, int]:
+    try:
+        header = next(csv.reader(io.StringIO(text.split("\n", 1)[0]), delimiter=delimiter, strict=True), [])
+    except csv.Error:
+        return False, 0
+    return "file" in map(_column, header), len(header)
+
+
+def _check_header(columns: Sequence[str]) -> None:
+    if "file" not in columns:
+        raise BadInput("It has no column 'file'", f"Name the columns in its first line: {', '.join(COLUMNS)}")
+    twice = sorted(name for name, count in Counter(columns).items() if name and count > 1)
+    if twice:
+        raise BadInput(f"Two of its columns are called {', '.join(twice)}", "Keep one column of each name")
+
+
+def _rows(columns: list[str], lines: Iterator[list[str]], line: Callable[[], int], delimiters: str) -> Table:
+    rows: list[dict[str, str]] = []
+    faults, named = [], set()
     for cells in lines:
         if not any(cell.strip() for cell in cells):
             continue
-        named = zip(columns, cells, strict=False)
-        row = {name: cell.strip() if name == "file" else _clean(cell) for name, cell in named if name in COLUMNS}
-        if len(cells) > len(columns):
-            faults.append(f"line {lines.line_num}: more cells than columns; put texts with commas in quotes")
-        if row.get("file"):
-            rows.append(row)
+        row = {name: cell for name, cell in zip(columns, cells, strict=False) if name}
+        row["file"] = row.get("file", "").strip()
+        if any(cell.strip() for cell in cells[len(columns) :]):
+            faults.append(
+                f"line {line()} ({' | '.join(cells)[:120]}): more cells than columns ({len(cells)} for "
+                f"{len(columns)}), so the row is not used; put texts with {delimiters} in quotes"
+            )
+        elif any(cell.strip() for name, cell in zip(columns, cells, strict=False) if not name):
+            faults.append(f"line {line()}: a cell under a column without a name, so the row is not used")
+        elif not row["file"]:
+            faults.append(f"line {line()}: no file is named")
+        elif _name(row) in named:
+            faults.append(f"line {line()}: {row['file']!r} is described twice; the first row counts")
         else:
-            faults.append(f"line {lines.line_num}: no file is named")
-    return rows, faults
+            named.add(_name(row))
+            rows.append(row)
+    return Table(tuple(name for name in columns if name), tuple(rows), tuple(faults))
 
 
-def _describe_from_table(table: Entry, pictures: dict[str, Entry], found: Descriptions) -> None:
-    rows, faults = read_table(table.path)
-    folder = table.relative.rpartition("/")[0]
-    exact = {relative.removeprefix(f"{folder}/" if folder else ""): relative for relative in pictures}
-    alike: dict[str, list[str]] = {}
-    for relative in pictures:
-        for name in {relative, relative.rpartition("/")[2], relative.removeprefix(f"{folder}/")}:
-            alike.setdefault(_form(name), []).append(relative)
-    for row in rows:
-        name = row["file"].replace("\\", "/").removeprefix("./")
-        close = alike.get(_form(name), [])
-        relative = exact.get(name) or (close[0] if len(close) == 1 else "")
-        if not relative:
+def _describe_from_table(relative: str, table: Table, pictures: list[str], found: Descriptions) -> None:
+    folder = relative.rpartition("/")[0]
+    exact = {picture.removeprefix(f"{folder}/" if folder else ""): picture for picture in pictures}
+    alike: dict[str, set[str]] = {}
+    for picture in pictures:
+        for name in {picture, picture.rpartition("/")[2], picture.removeprefix(f"{folder}/")}:
+            alike.setdefault(_form(name), set()).add(picture)
+    faults = list(table.faults)
+    for row in table.rows:
+        close = alike.get(_form(_name(row)), set())
+        picture = exact.get(_name(row)) or (next(iter(close)) if len(close) == 1 else "")
+        if not picture:
             why = "more than one scan has that name" if close else "there is no such scan"
             faults.append(f"{row['file']!r}: {why}")
-        elif relative in found.from_table:
+        elif picture in found.from_table:
             faults.append(f"{row['file']!r} is described twice; the first row counts")
         else:
-            found.from_table.add(relative)
-            found.by_picture[relative] = {name: text for name, text in row.items() if name != "file" and text}
-    found.faults.extend(f"{table.relative}: {fault}" for fault in faults)
+            found.from_table.add(picture)
+            read = [name for name in COLUMNS[1:] if name in row]
+            fields = {name: _clean(row[name], f"{relative}: the {name} of {row['file']}", found) for name in read}
+            found.by_picture[picture] = {name: text for name, text in fields.items() if text}
+    remedy = "Mend the row, then add or run again"
+    found.partial.extend(Refusal(relative, fault, remedy) for fault in faults)
+    if unknown := sorted(set(table.columns) - set(COLUMNS)):
+        found.notes.append(f"{relative}: columns nobody reads: {', '.join(unknown)}")
 
 
-def _read_caption(text: Entry, faults: list[str]) -> str:
+def _read_caption(text: Entry, found: Descriptions) -> str:
     try:
-        return _clean(text.path.read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        faults.append(f"{text.relative}: it cannot be read ({error.strerror})")
-    except UnicodeDecodeError:
-        faults.append(f"{text.relative}: it is not UTF-8 and was not used")
+        return _clean(read_text(text.path), f"{text.relative}: its caption", found)
+    except BadInput as bad:
+        found.unread.append(Refusal(text.relative, f"{bad.reason}, and was not used", bad.remedy))
     return ""
 
 
-def _clean(text: str) -> str:
-    """One line without control characters, at most `_LONGEST` characters."""
+def _clean(text: str, what: str, found: Descriptions) -> str:
+    """One line without control characters, at most `_LONGEST` characters; what is cut is said."""
     visible = "".join(" " if unicodedata.category(character) == "Cc" else character for character in text)
-    return unicodedata.normalize("NFC", " ".join(visible.split())[:_LONGEST])
+    line = " ".join(visible.split())
+    if len(line) > _LONGEST:
+        found.notes.append(
+            f"{what} has {len(line):,} characters ({len(line.split()):,} words): only the first {_LONGEST:,} are used"
+        )
+    return unicodedata.normalize("NFC", line[:_LONGEST])
+
+
+def _name(row: dict[str, str]) -> str:
+    """The file that a row speaks of, as a POSIX path below the table's folder."""
+    return row["file"].replace("\\", "/").removeprefix("./")
 
 
 def _column(name: str) -> str:
@@ -133,17 +258,7 @@ def _form(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def merged_table(old: Path, new: Path) -> str:
-    """Two artworks.csv as one: rows of `new` replace those of `old` for the same file, other old rows stay.
-
-    A table that cannot be read adds nothing.
-    """
-    rows = {_form(row["file"]): row for table in (old, new) for row in read_table(table)[0]}
-    lines = io.StringIO(newline="")
-    writer = csv.DictWriter(lines, COLUMNS, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows.values())
-    return lines.getvalue()
-
-
-__all__ = ["ARTWORKS", "COLUMNS", "Descriptions", "cleaned_title", "describe", "merged_table", "read_table"]
+__all__ = [
+    "ARTWORKS", "COLUMNS", "Descriptions", "Table", "cleaned_title", "describe", "kept_silently", "merged",
+    "read_table", "read_text", "written",
+]  # fmt: skip

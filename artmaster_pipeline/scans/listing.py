@@ -135,25 +135,26 @@ def _bad_name(relative: str, name: str) -> Refusal | None:
 
 def _bad_kind(relative: str, entry: os.DirEntry[str], suffix: str) -> Refusal | None:
     """Why an entry is not a file to read. Other files than pictures and sidecars are nobody's loss: no reason given."""
+    is_table = entry.name.casefold() == ARTWORKS
     if entry.is_dir(follow_symlinks=False):
-        if suffix in EXTENSIONS:
-            return Refusal(relative, "It is a folder named like a picture", "Rename the folder, or move it away")
-        return None
+        like = "a picture" if suffix in EXTENSIONS else "the table of artworks" if is_table else ""
+        remedy = "Rename the folder, or move it away"
+        return Refusal(relative, f"It is a folder named like {like}", remedy) if like else None
     try:
         kind = entry.stat().st_mode
     except OSError as error:
-        return unreadable(relative, error) if suffix in EXTENSIONS else None
+        return unreadable(relative, error) if suffix in EXTENSIONS or is_table else None
     if stat.S_ISDIR(kind):
         return Refusal(relative, "It is a link to a folder", "Put the folder itself here, or add it by itself")
-    if not stat.S_ISREG(kind) and suffix in (*EXTENSIONS, _SIDECAR):
-        return Refusal(relative, "It is a pipe or a device, not a file", "Put a picture file in its place")
+    if not stat.S_ISREG(kind) and (suffix in (*EXTENSIONS, _SIDECAR) or is_table):
+        return Refusal(relative, "It is a pipe or a device, not a file", "Put a file in its place")
     return None
 
 
 def unreadable(relative: str, error: OSError) -> Refusal:
     """The refusal that `error`, raised while reading the entry, amounts to."""
     if isinstance(error, FileNotFoundError):
-        return Refusal(relative, "It is a link to a file that does not exist", "Put the picture itself in its place")
+        return Refusal(relative, "It is a link to a file that does not exist", "Put the file itself in its place")
     if isinstance(error, PermissionError):
         return Refusal(relative, "This user may not read it", f"Allow it: chmod u+r {relative!r}, then add it again")
     return Refusal(relative, f"It cannot be read ({error.strerror})", "Put a readable copy in its place")

@@ -11,6 +11,7 @@ from typing import Any
 
 from artmaster_pipeline.errors import ArtMasterError, BadInput, WrongUse
 from artmaster_pipeline.files import clear_partials, inside, sha256_of, writing
+from artmaster_pipeline.locks import one_at_a_time
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import (
     MANIFEST,
@@ -24,7 +25,7 @@ from artmaster_pipeline.records import (
     write_manifest,
 )
 from artmaster_pipeline.scans.adding import not_copied
-from artmaster_pipeline.scans.artworks import Descriptions, cleaned_title, describe
+from artmaster_pipeline.scans.artworks import ARTWORKS, Descriptions, cleaned_title, describe
 from artmaster_pipeline.scans.decoding import DECODER, decode, reading
 from artmaster_pipeline.scans.journal import Journal
 from artmaster_pipeline.scans.listing import Entry, Refusal, list_folder, one_form, unreadable
@@ -59,6 +60,7 @@ class _File:
     in_table: bool
 
 
+@one_at_a_time
 def register_scans(home: Home, painter: str, progress: Progress = SILENT) -> Outcome[Scan]:
     """Write register/<painter>/: the manifest of usable scans, the quarantine, a thumbnail of each scan.
 
@@ -70,13 +72,15 @@ def register_scans(home: Home, painter: str, progress: Progress = SILENT) -> Out
     clear_partials(register)
     listing = list_folder(home.scans(painter))
     described = describe(listing)
+    _check_tables(home, painter, described)
     files, refusals = _identify(home.scans(painter), listing.pictures, described, progress)
     facts, made = _decode_all(home, painter, files, progress)
     first, repeats = _without_repeats(files, facts)
     made |= _mend_thumbnails(register / "thumbnails", first, facts)
     twins = _same_but_for_form(first)
+    left_out = [*listing.refused, *refusals, *described.unread, *described.partial]
     scans = [_scan(painter, file, facts[_facts_id(file)], twins, settings.rights) for file in first]
-    quarantined = _quarantine(painter, files, facts, repeats, [*listing.refused, *refusals], not_copied(home, painter))
+    quarantined = _quarantine(painter, files, facts, repeats, left_out, not_copied(home, painter))
     _remove_stale(register / "thumbnails", {f"{scan.id}.jpg" for scan in scans})
     write_manifest(register / QUARANTINE, quarantined)
     write_manifest(register / MANIFEST, scans)
@@ -92,6 +96,14 @@ def register_scans(home: Home, painter: str, progress: Progress = SILENT) -> Out
         quarantined=read_manifest(register / QUARANTINE, Quarantined),
         figures=_figures(scans, quarantined, described.faults, listing.ignored),
     )
+
+
+def _check_tables(home: Home, painter: str, described: Descriptions) -> None:
+    """Raise ArtMasterError where a table cannot be read: titles and rights would go missing without a word."""
+    tables = [each for each in described.unread if each.relative.casefold().endswith(ARTWORKS)]
+    if tables:
+        said = "; ".join(f"{home.scans(painter) / each.relative}: {each.reason}. {each.remedy}" for each in tables)
+        raise ArtMasterError(f"{said}. Without it the titles and rights of the works would be lost; then run again.")
 
 
 def scan_path(home: Home, scan: Scan) -> Path:
@@ -278,7 +290,7 @@ def _quarantine(
             same = "bytes" if kept.sha256 == file.sha256 else "pixels"
             reason = f"It has the same {same} as {kept.entry.relative}"
             rows.append(row(relative, reason, "Nothing to do: the picture is used once", file.sha256, kept.sha256[:16]))
-    there = {entry.path for entry in rows}
+    there = {entry.path for entry in rows if not entry.path.casefold().endswith(ARTWORKS)}  # a table has many faults
     return rows + [entry for entry in never_copied if entry.path not in there]
 
 

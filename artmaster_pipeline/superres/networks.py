@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from artmaster_pipeline.errors import BadInput, MissingRequirement, WrongUse
 from artmaster_pipeline.records import identity
+from artmaster_pipeline.sessions import kept
 from artmaster_pipeline.superres.enlarge import Enlarger
 from artmaster_pipeline.superres.ncnn_weights import read_shipped, shipped_folder
 
@@ -22,10 +23,12 @@ def network_names() -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in shipped_folder().glob("*.param")))
 
 
+@kept
 def load_network(name_or_path: str, device: str = "cpu", dtype: Literal["float32", "bfloat16"] = "float32") -> Enlarger:
     """The network of that name, or of that .pth or .safetensors file, ready on `device`.
 
-    A .pth is read as tensors only: one that holds anything else is refused and nothing in it is run.
+    In a session it is loaded once. A .pth is read as tensors only: one that holds anything else is refused and nothing
+    in it is run.
 
     Raises WrongUse for an unknown name, a missing file, an unknown device; BadInput for a file that is not an RGB
     super-resolution network; MissingRequirement where CUDA is asked for and absent.

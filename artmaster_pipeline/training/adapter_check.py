@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from artmaster_pipeline.adapters.finding import find_adapter, folder_of
 from artmaster_pipeline.adapters.folder import LIVE, LORA, live_state
 from artmaster_pipeline.adapters.folding import PREFIX
-from artmaster_pipeline.base_models.flux.velocity import TextEmbedding, predict_velocity
+from artmaster_pipeline.base_models.family import TextEmbedding, family_for
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.settings import Home, Profile
 from artmaster_pipeline.training.adalora.injecting import live_scale
@@ -31,7 +31,7 @@ def check_adapter(home: Home, painter: str, profile: Profile) -> dict[str, Any]:
     the profile's dtype, `effect` the largest difference that the adapter makes to the base; `weights_difference`
     compares the layers themselves. Raises ArtMasterError where there is no adapter or the weights differ.
     """
-    from artmaster_pipeline.base_models import load_pipeline
+    from artmaster_pipeline.base_models import open_pipeline
 
     adapter = find_adapter(home, painter)
     folder = folder_of(home, adapter)
@@ -41,8 +41,8 @@ def check_adapter(home: Home, painter: str, profile: Profile) -> dict[str, Any]:
             f"{folder / LORA} is not what {folder / LIVE} folds to (they differ by {by_weights:.1e}): one of them was "
             "changed. Remove the folder and run the stage style_adapter again."
         )
-    pipe = load_pipeline(profile, parts=("transformer",))
-    figures = {**live_and_folded(pipe, folder, profile), "weights_difference": by_weights}
+    with open_pipeline(profile, ("transformer",), home) as pipe:
+        figures = {**live_and_folded(pipe, folder, profile), "weights_difference": by_weights}
     tolerance = _FP32_TOLERANCE if profile.dtype == "float32" else _BF16_TOLERANCE * figures["prediction"]
     return {**figures, "tolerance": tolerance, "total_rank": sum(adapter.ranks.values())}
 
@@ -81,9 +81,9 @@ def weights_difference(folder: Path) -> float:
         wanted = factor * (b @ (e.flatten() * (a @ probe)))
         layer = f"{PREFIX}{name.removesuffix('.lora_E')}"
         given = torch.zeros_like(wanted)
-        if f"{layer}.alpha" in folded:
+        if f"{layer}.lora_A.weight" in folded:
             down, up = folded[f"{layer}.lora_A.weight"], folded[f"{layer}.lora_B.weight"]
-            given = (folded[f"{layer}.alpha"] / len(down)) * (up @ (down @ probe))
+            given = (folded.get(f"{layer}.alpha", len(down)) / len(down)) * (up @ (down @ probe))
         largest = max(wanted.abs().max().item(), given.abs().max().item())
         if largest > 0:
             worst = max(worst, (wanted - given).abs().max().item() / largest)
@@ -96,14 +96,13 @@ def _predict(transformer: Any, profile: Profile) -> "torch.Tensor":
     config, dtype = transformer.config, getattr(torch, profile.dtype)
     width, height = profile.size(512, 512)
     generator = step_generator(0, 0)
-    # 16 pixels are one token (8 in the VAE, 2 in the packing): for another VAE it is merely another size.
-    latents = torch.randn(1, config.in_channels // 4, height // 8, width // 8, generator=generator)
-    text = TextEmbedding(
-        torch.randn(_TEXT_TOKENS, config.joint_attention_dim, generator=generator),
-        torch.randn(config.pooled_projection_dim, generator=generator),
-    )
+    family = family_for(transformer)
+    latents = torch.randn(1, *family.latent_shape(config, width, height), generator=generator)
+    shapes = family.text_shapes(config, _TEXT_TOKENS)
+    text = TextEmbedding({name: torch.randn(shape, generator=generator) for name, shape in shapes.items()})
     transformer.eval()
     with torch.inference_mode(), torch.autocast(profile.device, dtype, enabled=dtype == torch.bfloat16):
         sigmas = torch.tensor([_SIGMA], device=profile.device)
         guidance = profile.training.guidance_scale
-        return predict_velocity(transformer, latents.to(profile.device), sigmas, [text], guidance, dtype).float().cpu()
+        given = (latents.to(profile.device), sigmas, [text], guidance, dtype)
+        return family.predict_velocity(transformer, *given).float().cpu()

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from artmaster_pipeline.base_models.flux.velocity import TextEmbedding, clean_latent, embed_text
+from artmaster_pipeline.base_models.family import TextEmbedding, family_for
+from artmaster_pipeline.base_models.hub import family_of
 from artmaster_pipeline.errors import BadInput
 from artmaster_pipeline.files import inside, writing
 from artmaster_pipeline.progress import Progress
@@ -43,7 +44,7 @@ def latents_of(
         image = pictures[file]
         return {"latent": _encode_picture(pipe, inside(folder, image.path), profile, image)}
 
-    held = _held("Latents", profile, ("vae",), pictures, encode, progress)
+    held = _held("Latents", home, profile, ("vae",), pictures, encode, progress)
     return {image_id: held[file]["latent"] for image_id, (_, file) in wanted.items()}
 
 
@@ -55,11 +56,11 @@ def texts_of(
     words = {file: caption for caption, file in wanted.items()}
 
     def encode(pipe: Any, file: Path) -> "Tensors":
-        text = embed_text(pipe, words[file], profile.device, profile.max_sequence_length)
-        return {"prompt_embeds": text.prompt_embeds, "pooled_prompt_embeds": text.pooled_prompt_embeds}
+        text = family_for(pipe).encode_text(pipe, words[file], profile.device, profile.max_sequence_length)
+        return dict(text.tensors)
 
-    held = _held("Text embeddings", profile, ("text_encoder", "text_encoder_2"), words, encode, progress)
-    return {caption: TextEmbedding(**held[file]) for caption, file in wanted.items()}
+    held = _held("Text embeddings", home, profile, family_of(profile, home).text_encoders, words, encode, progress)
+    return {caption: TextEmbedding(held[file]) for caption, file in wanted.items()}
 
 
 def write_checked(file: Path, tensors: "Tensors") -> None:
@@ -108,6 +109,7 @@ def _sha256_of(tensors: "Tensors") -> str:
 
 def _held(
     description: str,
+    home: Home,
     profile: Profile,
     parts: tuple[str, ...],
     files: Iterable[Path],
@@ -127,12 +129,13 @@ def _held(
         more = f", and {len(unfit) - _NAMED} more" if len(unfit) > _NAMED else ""
         progress.say(f"{description}: not used but encoded anew: {'; '.join(unfit[:_NAMED])}{more}.")
     if missing:
-        _encode(description, profile, parts, missing, encode, progress)
+        _encode(description, home, profile, parts, missing, encode, progress)
     return held | {file: read_checked(file) for file in missing}
 
 
 def _encode(
     description: str,
+    home: Home,
     profile: Profile,
     parts: tuple[str, ...],
     files: list[Path],
@@ -142,33 +145,24 @@ def _encode(
     """Load the encoders, write the files with them, and free them again."""
     import torch
 
-    from artmaster_pipeline.base_models import load_pipeline
+    from artmaster_pipeline.base_models import open_pipeline
 
-    pipe = load_pipeline(profile, parts=parts)
-    with progress.task(description, len(files)) as advance, torch.inference_mode():
+    with (
+        open_pipeline(profile, parts, home) as pipe,
+        progress.task(description, len(files)) as advance,
+        torch.inference_mode(),
+    ):
         for file in files:
             write_checked(file, encode(pipe, file))
             advance()
-    del pipe
-    free_memory()
-
-
-def free_memory() -> None:
-    """Give back what freed models held, on the GPU too."""
-    import gc
-
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _encode_picture(pipe: Any, file: Path, profile: Profile, image: TrainingImage) -> "torch.Tensor":
     from PIL import Image
 
     with Image.open(file) as picture:
-        return clean_latent(pipe, picture, *profile.size(image.width, image.height))
+        latent: torch.Tensor = family_for(pipe).encode_picture(pipe, picture, *profile.size(image.width, image.height))
+        return latent
 
 
 def _latent_file(home: Home, profile: Profile, revision: str, image: TrainingImage) -> Path:

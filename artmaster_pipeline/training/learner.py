@@ -1,22 +1,24 @@
 """One step of training: AdaLoRA on a FLUX transformer, its losses, its upkeep. Knows no files and no painters."""
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from artmaster_pipeline.base_models.flux.velocity import TextEmbedding, predict_velocity
+from artmaster_pipeline.base_models.compiling import compile_repeated_blocks
+from artmaster_pipeline.base_models.family import TextEmbedding, family_for
 from artmaster_pipeline.settings import TrainingSettings
 from artmaster_pipeline.training.adalora import injecting as adalora
 from artmaster_pipeline.training.adalora.rank_allocation import StackedAllocator
 from artmaster_pipeline.training.adalora.stacked import Stacks
 from artmaster_pipeline.training.losses.flow_matching import (
-    add_noise,
-    clean_of,
+    clean_latents,
     sigmas_for,
     step_generator,
     velocity_loss,
+    with_noise,
 )
 from artmaster_pipeline.training.losses.semantic_guidance import GuidanceTexts, guidance_loss, is_due
 from artmaster_pipeline.training.optimizers import make_optimizer
@@ -38,8 +40,16 @@ class Example:
     weights: "torch.Tensor | None" = None  # (1, height, width) of the latent: how much each place counts
 
 
-class BlewUp(Exception):
-    """A loss or a gradient is no longer a number; the weights are those of the step before."""
+class TrainingDiverged(Exception):
+    """A loss or a gradient is no longer a number; the weights are those of the step before.
+
+    `untrained`: at the very first step, before anything was learnt, so that neither the learning rate nor what was
+    learnt can be the cause.
+    """
+
+    def __init__(self, untrained: bool) -> None:
+        super().__init__("a loss or a gradient is no longer a number")
+        self.untrained = untrained
 
 
 class Learner:
@@ -60,6 +70,7 @@ class Learner:
         """Wrap `transformer` (frozen, on its device, in `dtype`); `processes` share the work of a step."""
         self.transformer, self.settings, self.total_step = transformer, settings, total_step
         self._scheduler, self._dtype, self._device = scheduler, dtype, transformer.device
+        self._family = family_for(transformer)
         self._constraint, self._guidance = constraint, guidance
         self._processes = processes or Processes()
         if settings.gradient_checkpointing:
@@ -74,8 +85,7 @@ class Learner:
         self.averages = [t.detach().clone() for t in self.stacks.tensors] if settings.ema_decay else []
         self._stage = 0
         if settings.compile_blocks:
-            # a form for every size, batch and kind of pass; PyTorch gives up at 8 unless told otherwise
-            transformer.compile_repeated_blocks(fullgraph=True, dynamic=False, recompile_limit=64)
+            compile_repeated_blocks(transformer)
 
     @property
     def total_rank(self) -> int:
@@ -87,8 +97,9 @@ class Learner:
     def step(self, number: int, stage: int, batches: Sequence[Sequence[Example]]) -> dict[str, float]:
         """One optimizer step (from 1) on batches of pictures of one size; gives the losses, the rate and the rank.
 
-        The order is AdaLoRA's: any other lets pruned ranks grow back. Raises BlewUp, before any weight is changed,
-        where a loss or a gradient is not finite.
+        The order is AdaLoRA's: any other lets pruned ranks grow back. The same pictures in the same order give the
+        same step in however many batches, but for fp32's rounding. Raises TrainingDiverged, before any weight is
+        changed, where a loss or a gradient is not finite.
         """
         import torch
 
@@ -105,7 +116,7 @@ class Learner:
         row = {name: value.item() for name, value in losses.items()} | {"orth": orthogonal.item(), "norm": norm.item()}
         if not all(math.isfinite(value) for value in row.values()):
             self.stacks.zero_grad()
-            raise BlewUp
+            raise TrainingDiverged(untrained=not self.optimizer.state)
         rate = learning_rate_at(number, self.total_step, stages_of(self.settings)[stage], self.settings)
         self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.step()
@@ -161,19 +172,23 @@ class Learner:
         """Gradients of all losses in A, B and E, summed over the processes; gives the losses."""
         import torch
 
-        pictures = sum(len(batch) for batch in batches)
+        ends = list(itertools.accumulate(len(batch) for batch in batches))
+        sigmas, noise = self._noise(number, stage, batches)
+        weight = _weights(batches)
         losses = {name: torch.zeros((), device=self._device) for name in ("loss", "constraint", "guidance")}
         for place, batch in self._processes.share(batches):
-            generator = step_generator(self.settings.seed, number, place)
-            velocity, constraint = self._losses(stage, batch, generator)
-            share = len(batch) / pictures
-            total = velocity if constraint is None else velocity + self.settings.style_constraint.weight * constraint
-            (total * share).backward()
-            losses["loss"] += velocity.detach() * share
+            part = slice(ends[place] - len(batch), ends[place])
+            velocity, constraint = self._losses(batch, torch.stack(sigmas[part]), torch.stack(noise[part]))
+            share = len(batch) / ends[-1]
+            total = velocity * weight[place]
+            if constraint is not None:
+                total = total + constraint * (self.settings.style_constraint.weight * share)
+            total.backward()
+            losses["loss"] += velocity.detach() * weight[place]
             if constraint is not None:
                 losses["constraint"] += constraint.detach() * share
         if self._guides(number):
-            generator = step_generator(self.settings.seed, number, len(batches))
+            generator = step_generator(self.settings.seed, number, 1)
             guidance = self._guidance_loss(batches[0][0], generator)
             guidance.backward()
             losses["guidance"] += guidance.detach()
@@ -188,25 +203,35 @@ class Learner:
         last = self._processes.number == self._processes.count - 1  # the one that has no more batches than the others
         return self._guidance is not None and last and is_due(self.settings.semantic_guidance, number)
 
+    def _noise(self, number: int, stage: int, batches: Sequence[Sequence[Example]]) -> "tuple[list[Any], list[Any]]":
+        """Noise level and noise of every picture of a step, drawn for all at once: batches have no part in them."""
+        import torch
+
+        generator = step_generator(self.settings.seed, number, 0)
+        band, sampling = stages_of(self.settings)[stage].sigmas, self.settings.timestep_sampling
+        sigmas: list[torch.Tensor] = []
+        noise: list[torch.Tensor] = []
+        shapes = (example.latent.shape for batch in batches for example in batch)
+        for shape, neighbours in itertools.groupby(shapes):
+            count, shift = len(list(neighbours)), self._family.shift(self._scheduler, self._family.tokens(*shape[1:]))
+            sigmas += sigmas_for(count, shift, sampling, generator, band).unbind()
+            noise += torch.randn((count, *shape), generator=generator).unbind()
+        return sigmas, noise
+
     def _losses(
-        self, stage: int, batch: Sequence[Example], generator: "torch.Generator"
+        self, batch: Sequence[Example], sigmas: "torch.Tensor", noise: "torch.Tensor"
     ) -> "tuple[torch.Tensor, torch.Tensor | None]":
         import torch
 
         latents = self._latents(batch)
-        tokens = (latents.shape[2] // 2) * (latents.shape[3] // 2)
-        band = stages_of(self.settings)[stage].sigmas
-        sampling = self.settings.timestep_sampling
-        noised = add_noise(
-            latents, sigmas_for(len(batch), tokens, self._scheduler, sampling, generator, band), generator
-        )
+        noised = with_noise(latents, sigmas, noise)
         predicted = self._predict(noised.noisy, noised.sigmas, [example.text for example in batch])
         weighed = [example.weights for example in batch if example.weights is not None]
         weights = torch.stack(weighed).to(latents.device) if len(weighed) == len(batch) else None
         loss = velocity_loss(predicted, noised, weights)
         if self._constraint is None:
             return loss, None
-        return loss, self._constraint(clean_of(noised, predicted.float()), latents, noised.sigmas)
+        return loss, self._constraint(clean_latents(noised, predicted.float()), latents, noised.sigmas)
 
     def _guidance_loss(self, example: Example, generator: "torch.Generator") -> "torch.Tensor":
         if self._guidance is None:
@@ -227,7 +252,8 @@ class Learner:
         return torch.stack([example.latent for example in batch]).to(self._device)
 
     def _predict(self, noisy: Any, sigmas: Any, texts: list[TextEmbedding]) -> Any:
-        return predict_velocity(self.transformer, noisy, sigmas, texts, self.settings.guidance_scale, self._dtype)
+        scale = self.settings.guidance_scale
+        return self._family.predict_velocity(self.transformer, noisy, sigmas, texts, scale, self._dtype)
 
     def _average(self) -> None:
         import torch
@@ -256,3 +282,26 @@ class Learner:
         for group in self.stacks.groups:
             yield tensors[begin : begin + len(group.tensors)]
             begin += len(group.tensors)
+
+
+def _weights(batches: Sequence[Sequence[Example]]) -> list[float]:
+    """How much the mean over each batch counts in the mean over the whole step.
+
+    Pictures of one size weigh as their places do; sizes as many as they have pictures.
+    """
+    pictures = sum(len(batch) for batch in batches)
+    shapes = {example.latent.shape for batch in batches for example in batch}
+    counts, places = dict.fromkeys(shapes, 0), dict.fromkeys(shapes, 0.0)
+    for batch in batches:
+        for example in batch:
+            counts[example.latent.shape] += 1
+            places[example.latent.shape] += _places(example)
+    found = []
+    for batch in batches:
+        shape = batch[0].latent.shape
+        found.append(counts[shape] / pictures * sum(map(_places, batch)) / places[shape])
+    return found
+
+
+def _places(example: Example) -> float:
+    return 1.0 if example.weights is None else float(example.weights.double().sum())

@@ -6,6 +6,7 @@ batch after batch (`gradient_accumulation`), several do at once.
 
 import os
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,11 @@ from artmaster_pipeline.settings import Profile
 
 if TYPE_CHECKING:
     import torch
+
+
+# How long processes wait for each other. One of them fetches the base model (34 GB: an hour and a half at 50 Mbit/s)
+# and encodes every picture while the others wait; NCCL's own ten minutes would end them.
+PATIENCE = timedelta(hours=24)
 
 
 class Processes:
@@ -46,8 +52,8 @@ class Processes:
             for tensor in tensors:
                 torch.distributed.all_reduce(tensor)
 
-    def tell(self, value: Any) -> Any:
-        """What the writing process says, in every process."""
+    def broadcast(self, value: Any) -> Any:
+        """The writing process's value, in every process."""
         if self.count == 1:
             return value
         from accelerate.utils import broadcast_object_list
@@ -72,5 +78,5 @@ def processes(profile: Profile) -> Processes:
         )
     from accelerate import PartialState
 
-    state = PartialState(cpu=profile.device == "cpu")
+    state = PartialState(cpu=profile.device == "cpu", timeout=PATIENCE)
     return Processes(state.process_index, state.num_processes)

@@ -28,6 +28,7 @@ from artmaster_pipeline.adapters.folder import (
 )
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import clear_partials, sha256_of, writing_folder
+from artmaster_pipeline.locks import one_at_a_time
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import (
     MANIFEST,
@@ -39,6 +40,7 @@ from artmaster_pipeline.records import (
     read_manifest,
     write_manifest,
 )
+from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import Home, Profile, load_painter
 from artmaster_pipeline.training.adalora import injecting as adalora
 from artmaster_pipeline.training.monitoring.watch import Judge, JudgeFor, sample_prompts
@@ -47,11 +49,14 @@ from artmaster_pipeline.training.schedule import rank_schedule
 from artmaster_pipeline.training.trainer import Job, Trained, run
 
 _TRAINER = 3  # raise when the same pictures and settings would give another adapter
+_SUMS_IN_FP32 = 4  # the same for trainings whose steps have several batches, or are not in fp32 (see `_adapter_id`)
 _FILES = (LORA, LOG, WATCH, LOSS_PLOT, RANK_PLOT, WATCH_PLOT, f"{LIVE}/{STATE}", f"{LIVE}/{CONFIG}")
 # What decides nothing about the weights; how the validation works are asked counts only where the panel chooses.
 _WATCHING = {"loss_every", "sigmas", "samples_every", "samples"}
 
 
+@one_at_a_time
+@session()
 def train_adapter(
     home: Home, painter: str, profile: Profile, progress: Progress = SILENT, judge_for: JudgeFor | None = None
 ) -> Outcome[Adapter]:
@@ -66,7 +71,7 @@ def train_adapter(
     from artmaster_pipeline.base_models import base_revision
 
     rows = _training_rows(home, painter)
-    revision, group = base_revision(profile), processes(profile)
+    revision, group = base_revision(profile, home), processes(profile)
     judge = _judge(home, painter, profile, rows, judge_for, progress)
     adapter_id = _adapter_id(painter, profile, revision, rows, judge)
     folder = home.adapters(painter) / adapter_id
@@ -154,10 +159,12 @@ def _adapter_id(
         settings.pop("validation")
         settings.pop("checkpoints")
     else:
-        choice = [profile.evaluation.model_dump(mode="json"), profile.gate.max_drift]
+        choice = [profile.evaluation.deciding(), profile.gate.max_drift]
     base = [revision, profile.device, profile.dtype, profile.quantization]
     sizes = [profile.size_divisor, profile.max_sequence_length]
-    return identity("adapter", _TRAINER, painter, base, sizes, settings, pictures, choice)
+    # One batch in fp32 is summed as it always was, so adapters of that kind keep their ids.
+    one_sum = profile.dtype == "float32" and profile.training.gradient_accumulation == 1
+    return identity("adapter", _TRAINER if one_sum else _SUMS_IN_FP32, painter, base, sizes, settings, pictures, choice)
 
 
 def _whole_record(folder: Path, adapter_id: str) -> Adapter | None:
@@ -173,16 +180,18 @@ def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tup
     from safetensors.torch import load_file
 
     from artmaster_pipeline.adapters.folding import ranks, save_folded
+    from artmaster_pipeline.base_models import base_commit, family_of
     from artmaster_pipeline.training.monitoring import plots
 
     live, settings, history = trained.live, job.profile.training, trained.history
     scale = adalora.final_scale(settings)
+    alphas = family_of(job.profile, job.home).alphas
     adalora.save_live(live, folder / LIVE, settings, rank_schedule(job.steps, settings))
     for file in sorted(job.kept_folder.glob("step-*.safetensors")):
         if file != job.kept(trained.step):
             state = folder / kept_name(int(file.stem.removeprefix("step-")))
             state.parent.mkdir(exist_ok=True)
-            save_folded(load_file(file), scale, state)
+            save_folded(load_file(file), scale, state, alphas)
     write_log(folder / LOG, history.log)
     write_watch(folder / WATCH, history.losses, history.readings)
     kept = ranks(live)
@@ -197,11 +206,13 @@ def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tup
         "sha256": "",
         "ranks": kept,
         "final_loss": sum(last) / len(last),
+        "base_commit": base_commit(job.profile, job.home),
         "steps": history.last_step,
         "chosen_step": trained.step if trained.step != history.last_step else 0,
     }
     record = _record(job, adapter_id, rows, measured)
-    save_folded(live, scale, folder / LORA, own_words(record, load_painter(job.home, job.painter).name))
+    words = own_words(record, load_painter(job.home, job.painter).name)
+    save_folded(live, scale, folder / LORA, alphas, words)
     record = record.model_copy(update={"sha256": sha256_of(folder / LORA)})
     _save_samples(folder, job, record, history.drawn)
     write_texts(folder, job.home, record, rows)
@@ -234,7 +245,7 @@ def _save_samples(folder: Path, job: Job, adapter: Adapter, drawn: list[int]) ->
 
 def _describe(job: Job, there: Adapter, rows: tuple[TrainingImage, ...]) -> Adapter:
     """The record of an adapter that need not be trained again, for the archive as it stands now."""
-    names = ("sha256", "ranks", "final_loss", "steps", "chosen_step")
+    names = ("sha256", "ranks", "final_loss", "steps", "chosen_step", "base_commit")
     return _record(job, there.id, rows, {name: getattr(there, name) for name in names})
 
 

@@ -4,15 +4,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from artmaster_pipeline.base_models.flux.velocity import TextEmbedding
+from artmaster_pipeline.base_models.family import TextEmbedding, family_for
+from artmaster_pipeline.base_models.hub import family_of
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import writing
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import TrainingImage, identity
+from artmaster_pipeline.sessions import free_memory
 from artmaster_pipeline.settings import Home, Profile
-from artmaster_pipeline.training.caches import free_memory, latents_of, texts_of
+from artmaster_pipeline.training.caches import latents_of, texts_of
 from artmaster_pipeline.training.checkpoints import newest_step, restore_checkpoint, save_checkpoint
-from artmaster_pipeline.training.learner import BlewUp, Example, Learner
+from artmaster_pipeline.training.learner import Example, Learner, TrainingDiverged
 from artmaster_pipeline.training.losses.masks import weights_of
 from artmaster_pipeline.training.losses.semantic_guidance import GuidanceTexts, guidance_texts
 from artmaster_pipeline.training.memory.forecast import (
@@ -115,8 +117,11 @@ def run(job: Job, progress: Progress) -> Trained:
     texts = texts_of(job.home, job.profile, job.revision, _all_texts(job), progress)
     if group.writes:
         group.wait()
+    from artmaster_pipeline.base_models import open_pipeline
+
     try:
-        return _Loop(job, latents, texts, group).run(progress)
+        with open_pipeline(job.profile, ("transformer", "vae"), job.home) as pipe:
+            return _Loop(job, pipe, latents, texts, group).run(progress)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -127,8 +132,10 @@ def run(job: Job, progress: Progress) -> Trained:
 
 def _all_texts(job: Job) -> set[str]:
     settings = job.profile.training
+    without = family_of(job.profile, job.home).negative_prompt(job.profile.evaluation.guidance_scale)
     texts = {image.caption for image in job.images} | {job.trigger}
     texts |= {prompt for prompt, _ in sample_prompts(job.images, settings.validation.samples)}
+    texts |= set() if without is None else {without}
     if job.judge is not None:
         texts |= set(job.judge.texts)
     return texts.union(*guidance_texts(settings.semantic_guidance, job.trigger)) if _guides(job) else texts
@@ -141,15 +148,12 @@ def _guides(job: Job) -> bool:
 
 class _Loop:
     def __init__(
-        self, job: Job, latents: "dict[str, torch.Tensor]", texts: dict[str, TextEmbedding], group: Processes
+        self, job: Job, pipe: Any, latents: "dict[str, torch.Tensor]", texts: dict[str, TextEmbedding], group: Processes
     ) -> None:
         import torch
 
-        from artmaster_pipeline.base_models import load_pipeline
-
         self._job, self._settings, self._group = job, job.profile.training, group
         self._latents, self._texts = latents, texts
-        pipe = load_pipeline(job.profile, parts=("transformer", "vae"))
         guidance = None
         if _guides(job):
             plain, triggered = guidance_texts(self._settings.semantic_guidance, job.trigger)
@@ -202,7 +206,7 @@ class _Loop:
         batches = [[self._example(step, image, place) for place, image in enumerate(b)] for b in step.batches]
         try:
             row = self._learner.step(step.number, step.stage, batches)
-        except BlewUp as error:
+        except TrainingDiverged as error:
             raise self._fault(step, "its loss is no longer a number") from error
         if self._trend.diverges(step.number, step.stage, row["loss"]):
             raise self._fault(step, f"its loss has grown to {Trend.FACTOR:g} times what it was and keeps growing")
@@ -224,7 +228,7 @@ class _Loop:
             if kept:
                 self._keep(number)
         if kept:
-            self._history = History(**self._group.tell(vars(self._history)))
+            self._history = History(**self._group.broadcast(vars(self._history)))
         if kept or number % settings.checkpoint_every == 0:
             if self._journal is not None:
                 self._journal.flush()  # so that no curve has a gap before the step that a resume begins at
@@ -283,7 +287,7 @@ class _Loop:
         from artmaster_pipeline.training.losses.style_constraint import StyleConstraint
 
         wanted = self._settings.style_constraint
-        return StyleConstraint(pipe.vae, wanted.max_sigma) if wanted.weight > 0 else None
+        return StyleConstraint(pipe.vae, family_for(pipe), wanted.max_sigma) if wanted.weight > 0 else None
 
     def _held_out_loss(self) -> HeldOutLoss | None:
         images = [image for image in self._job.images if image.split == "validate"]
@@ -320,7 +324,8 @@ def _last_good(job: Job, trend: Trend, newest: int) -> str:
         return f"The last checkpoint is that of step {newest}." if newest else "There is no checkpoint before it."
     target = job.checkpoints / "last-good" / "adapter.safetensors"
     with writing(target) as temporary:
-        save_folded(load_file(usable[-1]), adalora.final_scale(job.profile.training), temporary)
+        alphas = family_of(job.profile, job.home).alphas
+        save_folded(load_file(usable[-1]), adalora.final_scale(job.profile.training), temporary, alphas)
     step = int(usable[-1].stem.removeprefix("step-"))
     return f"The adapter as it was after step {step}, the last good one that was kept, is {target}."
 

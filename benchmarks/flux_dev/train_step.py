@@ -46,7 +46,8 @@ import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
 from diffusers.training_utils import compute_density_for_timestep_sampling
 
-from artmaster_pipeline.base_models.flux.velocity import TextEmbedding
+from artmaster_pipeline.base_models.family import TextEmbedding
+from artmaster_pipeline.base_models.flux.descriptor import FAMILY
 from artmaster_pipeline.generation.sampling import compile_blocks, draw_embedded
 from artmaster_pipeline.settings import SemanticGuidanceSettings, TrainingSettings, load_profile
 from artmaster_pipeline.training.adalora import injecting as adalora
@@ -264,7 +265,7 @@ def gaussian_lora(rank: int) -> Any:
     """The recipe's LoRA, on the product's layers."""
     from peft import LoraConfig
 
-    return LoraConfig(r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=adalora.TARGETS)
+    return LoraConfig(r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=FAMILY.adapted_layers)
 
 
 def recipes_noise(latents: torch.Tensor, scheduler: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -283,8 +284,8 @@ def products_noise(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The same three as the product draws them in a step, so that losses can be compared."""
     generator = step_generator(settings.seed, number, 0)
-    tokens = (latents.shape[2] // 2) * (latents.shape[3] // 2)
-    sigmas = sigmas_for(len(latents), tokens, scheduler, settings.timestep_sampling, generator)
+    shift = FAMILY.shift(scheduler, FAMILY.tokens(*latents.shape[2:]))
+    sigmas = sigmas_for(len(latents), shift, settings.timestep_sampling, generator)
     noise = torch.randn(latents.shape, generator=generator)
     return noise, 1000 * sigmas, sigmas.view(-1, 1, 1, 1)
 
@@ -460,7 +461,12 @@ def random_examples(place: Place, size: tuple[int, int], batch: int) -> list[Exa
     return [
         Example(
             normal(place.config["in_channels"] // 4, size[1] // 8, size[0] // 8),
-            TextEmbedding(normal(place.text_tokens, joint).to(place.dtype), normal(pooled).to(place.dtype)),
+            TextEmbedding(
+                {
+                    "prompt_embeds": normal(place.text_tokens, joint).to(place.dtype),
+                    "pooled_prompt_embeds": normal(pooled).to(place.dtype),
+                }
+            ),
         )
         for _ in range(batch)
     ]

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from artmaster_pipeline.base_models import load_pipeline
-from artmaster_pipeline.base_models.flux.velocity import TextEmbedding, predict_velocity
+from artmaster_pipeline.base_models.family import TextEmbedding, family_for
 from artmaster_pipeline.settings import Profile, TrainingSettings, load_profile
 from artmaster_pipeline.training.adalora import injecting as adalora
 from artmaster_pipeline.training.learner import Example, Learner
@@ -94,7 +94,12 @@ def random_examples(size: int) -> list[Example]:
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=chance)
 
-    return [Example(normal(16, 16, 16), TextEmbedding(normal(48, 128), normal(128))) for _ in range(size)]
+    return [
+        Example(
+            normal(16, 16, 16), TextEmbedding({"prompt_embeds": normal(48, 128), "pooled_prompt_embeds": normal(128)})
+        )
+        for _ in range(size)
+    ]
 
 
 def ours(profile: Profile, settings: TrainingSettings, examples: Sequence[Example], steps: int) -> tuple[Times, Losses]:
@@ -113,14 +118,15 @@ def with_peft(
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     latents = torch.stack([example.latent for example in examples])
-    tokens = (latents.shape[2] // 2) * (latents.shape[3] // 2)
+    family = family_for(pipe)
+    shift = family.shift(pipe.scheduler, family.tokens(*latents.shape[2:]))
 
     def step(number: int) -> float:
         generator = step_generator(settings.seed, number, 0)
-        sigmas = sigmas_for(len(examples), tokens, pipe.scheduler, settings.timestep_sampling, generator)
+        sigmas = sigmas_for(len(examples), shift, settings.timestep_sampling, generator)
         noised = add_noise(latents, sigmas, generator)
         texts = [example.text for example in examples]
-        predicted = predict_velocity(
+        predicted = family.predict_velocity(
             pipe.transformer, noised.noisy, noised.sigmas, texts, settings.guidance_scale, torch.float32
         )
         loss = velocity_loss(predicted, noised)

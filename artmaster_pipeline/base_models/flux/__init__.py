@@ -1,1 +1,1 @@
-"""The FLUX.1 family: what its transformer is asked outside a pipeline."""
+"""The FLUX.1 family: FLUX.1-dev and the miniature that is built of the same classes."""

@@ -38,7 +38,7 @@ from artmaster_pipeline.base_models.miniature.training_pictures import (
 from artmaster_pipeline.base_models.miniature.training_state import load_state, save_state, state_facts
 from artmaster_pipeline.base_models.miniature.vocabulary import TEXT_TOKENS, caption_words
 from artmaster_pipeline.errors import MissingRequirement, WrongUse
-from artmaster_pipeline.files import writing, writing_folder
+from artmaster_pipeline.files import check_folder, writing, writing_folder
 from artmaster_pipeline.progress import SILENT, Progress
 
 Part = Literal["all", "decoder", "transformer"]
@@ -70,6 +70,7 @@ def train_base(
     where there is no CUDA.
     """
     _check_device(device)
+    check_folder(out)
     work = out / "work"
     states = {"decoder": work / _DECODER, "transformer": work / _TRANSFORMER}
     wanted = tuple(states) if part == "all" else (part,)

@@ -15,6 +15,7 @@ from artmaster_pipeline.curation.crops.windows import Window, best_window
 from artmaster_pipeline.curation.masks.saliency import saliency
 from artmaster_pipeline.errors import ArtMasterError, BadInput
 from artmaster_pipeline.files import clear_partials, sha256_of, writing
+from artmaster_pipeline.locks import one_at_a_time
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import (
     MANIFEST,
@@ -48,6 +49,7 @@ class _Cut:
     mask: np.ndarray
 
 
+@one_at_a_time
 def crop_scans(home: Home, painter: str, progress: Progress = SILENT) -> Outcome[Crop]:
     """Write crops/<painter>/: for every registered scan a crop and a mask at each of `CROP_SIZES`.
 

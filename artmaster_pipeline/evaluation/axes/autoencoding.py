@@ -6,7 +6,8 @@ adapter could mend that. So for whole style the works go through it first, and w
 own. FLUX's autoencoder changes next to nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,32 +38,34 @@ def autoencoded(
         files.append(home.cache / "autoencoded" / f"{key}.png")
     missing = [n for n, file in enumerate(files) if not (file.is_file() and is_whole(file, file.stem))]
     if missing:
-        round_trip = load_round_trip(profile)
-        with progress.task("works through the autoencoder", len(files), len(files) - len(missing)) as advance:
+        done = len(files) - len(missing)
+        with (
+            open_round_trip(profile, home) as round_trip,
+            progress.task("works through the autoencoder", len(files), done) as advance,
+        ):
             for n in missing:
                 write_png(files[n], round_trip(squares[n]), {"id": files[n].stem})
                 advance()
     return files
 
 
-def load_round_trip(profile: Profile) -> RoundTrip:
-    """A function that encodes and decodes a picture with the base model's autoencoder."""
+@contextmanager
+def open_round_trip(profile: Profile, home: Home) -> Iterator[RoundTrip]:
+    """A function that encodes and decodes a picture with the base model's autoencoder, as long as the block lasts."""
     import numpy as np
     import torch
     from PIL import Image
 
-    from artmaster_pipeline.base_models import load_pipeline
-    from artmaster_pipeline.base_models.flux.velocity import clean_latent
-
-    pipe = load_pipeline(profile, parts=("vae",))
-    config = pipe.vae.config
+    from artmaster_pipeline.base_models import family_for, open_pipeline
 
     def round_trip(pixels: "np.ndarray") -> "np.ndarray":
+        family = family_for(pipe)
         with torch.inference_mode():
-            latent = clean_latent(pipe, Image.fromarray(pixels), pixels.shape[1], pixels.shape[0])[None]
-            raw = latent / config.scaling_factor + (config.shift_factor or 0.0)
+            latent = family.encode_picture(pipe, Image.fromarray(pixels), pixels.shape[1], pixels.shape[0])[None]
+            raw = family.decoder_input(pipe.vae, latent)
             decoded = pipe.vae.decode(raw.to(pipe.vae.dtype)).sample
             shown = pipe.image_processor.postprocess(decoded, output_type="np")[0]
         return np.round(np.clip(shown, 0, 1) * 255).astype(np.uint8)
 
-    return round_trip
+    with open_pipeline(profile, ("vae",), home) as pipe:
+        yield round_trip

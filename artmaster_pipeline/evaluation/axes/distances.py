@@ -13,6 +13,7 @@ from artmaster_pipeline.evaluation.axes.sets import in_painters_units
 from artmaster_pipeline.files import sha256_of, writing
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import identity
+from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import CROP_SIZES, Home, Profile
 
 if TYPE_CHECKING:
@@ -48,26 +49,26 @@ class Looks:
         return {axis: np.mean(list(of.values()), axis=0) for axis, of in self.matrices.items()}
 
 
-def lenses(profile: Profile) -> tuple[Lens, ...]:
-    """The four axes; `style` by the networks that the profile names."""
+def lenses(profile: Profile, home: Home | None = None) -> tuple[Lens, ...]:
+    """The four axes; `style` by the networks that the profile names, hub networks at the commits that `home` pins."""
     plain = [
         Lens("tone", tone.describe, tone.COMPONENTS, "tone"),
         Lens("brushwork", brushwork.describe, brushwork.COMPONENTS, "brushwork"),
         Lens("composition", composition.describe, composition.COMPONENTS, "composition"),
     ]
     if profile.evaluation.style_features == "hub":
-        return (*plain, _hub_lens(profile))
+        return (*plain, _hub_lens(profile, home))
     return (
         *plain,
         Lens("style", lambda pictures: style.describe(pictures, profile.device), style.COMPONENTS, "vgg16"),
     )
 
 
-def _hub_lens(profile: Profile) -> Lens:
+def _hub_lens(profile: Profile, home: Home | None) -> Lens:
     """Style by VGG16's Gram matrices and by what the hub's networks say."""
     from artmaster_pipeline.evaluation.axes.hub_features import hub_lens
 
-    said, components, name = hub_lens(profile)
+    said, components, name = hub_lens(profile, home)
     gram = style.COMPONENTS[0]
 
     def describe(pictures: Sequence["np.ndarray"]) -> "dict[str, np.ndarray]":
@@ -86,6 +87,7 @@ def read_square(path: Path, profile: Profile) -> "np.ndarray":
     return np.asarray(picture)
 
 
+@session()
 def look_at(
     home: Home,
     profile: Profile,
@@ -107,7 +109,7 @@ def look_at(
     mask = np.zeros(len(pictures), dtype=bool)
     mask[train] = True
     matrices = {}
-    for lens in (lens for lens in lenses(profile) if lens.axis in axes):
+    for lens in (lens for lens in lenses(profile, home) if lens.axis in axes):
         seen = list(pictures)
         if lens.axis == "style" and works is not None and len(works):
             squares = [read_square(seen[row], profile) for row in works]

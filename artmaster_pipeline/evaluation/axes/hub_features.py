@@ -1,6 +1,6 @@
 """Style as three large networks of the hub see it, CSD, CLIP and DINOv2; and how well a picture fits a prompt.
 
-Each network is named by a folder or by a repository of the hub, `NAME` or `NAME@REVISION`. Only safetensors and
+Each network is named by a folder or by a repository of the hub, used at one commit. Only safetensors and
 configurations are fetched, no code of a repository is run. CSD (Somepalli et al. 2024) was published as a pickle; the
 repositories `yuxi-liu-wired/CSD` and `vvmatorin/CSD` hold the same tensors as safetensors, under the names of OpenAI's
 CLIP, and are read here into transformers' own CLIP.
@@ -9,17 +9,18 @@ CLIP, and are read here into transformers' own CLIP.
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from artmaster_pipeline.base_models.hub import hub_refusals
+from artmaster_pipeline.base_models.hub import snapshot
 from artmaster_pipeline.base_models.miniature.model import quiet_libraries
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement
 from artmaster_pipeline.evaluation.axes.components import Component
 from artmaster_pipeline.evaluation.axes.style import kernel_distance
 from artmaster_pipeline.records import identity
-from artmaster_pipeline.settings import Profile
+from artmaster_pipeline.sessions import kept
+from artmaster_pipeline.settings import Home, Profile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,8 +44,18 @@ _RENAMED = (
 )
 
 
+@dataclass(frozen=True)
+class Network:
+    """A network of the hub: a folder or a repository, its revision, the home that pins it, the device it runs on."""
+
+    name: str
+    revision: str | None = None
+    home: Home | None = None
+    device: str = "cpu"
+
+
 def describe(
-    pictures: "Sequence[np.ndarray]", clip: str, dinov2: str, csd: str | None = None, device: str = "cpu"
+    pictures: "Sequence[np.ndarray]", clip: Network, dinov2: Network, csd: Network | None = None
 ) -> "dict[str, np.ndarray]":
     """What each network says of uint8 pictures (height, width, 3): float32 rows of length 1, (n, k) by component.
 
@@ -52,13 +63,11 @@ def describe(
     pixels along the shorter side, of which the middle square is seen. Raises MissingRequirement where the hub, a
     network's files or its safetensors are absent.
     """
-    found = {"CLIP": _embed(_clip(clip, device), pictures), "DINOv2": _embed(_dinov2(dinov2, device), pictures)}
-    return ({"CSD": _embed(_csd(csd, device), pictures)} if csd else {}) | found
+    found = {"CLIP": _embed(_clip(clip), pictures), "DINOv2": _embed(_dinov2(dinov2), pictures)}
+    return ({"CSD": _embed(_csd(csd), pictures)} if csd else {}) | found
 
 
-def prompt_scores(
-    pictures: "Sequence[np.ndarray]", prompts: Sequence[str], clip: str, device: str = "cpu"
-) -> "np.ndarray":
+def prompt_scores(pictures: "Sequence[np.ndarray]", prompts: Sequence[str], clip: Network) -> "np.ndarray":
     """CLIP's cosine similarity of n pictures and m prompts (n, m): CLIPScore without its factor, Hessel et al. 2021.
 
     A prompt is cut where CLIP's 77 tokens end. Raises MissingRequirement as `describe` does.
@@ -66,9 +75,9 @@ def prompt_scores(
     import torch
     from torch.nn.functional import normalize
 
-    network = _clip(clip, device)
+    network = _clip(clip)
     with torch.inference_mode():
-        tokens = network.tokenizer(list(prompts), padding=True, truncation=True, return_tensors="pt").to(device)
+        tokens = network.tokenizer(list(prompts), padding=True, truncation=True, return_tensors="pt").to(clip.device)
         words = normalize(network.model.get_text_features(**tokens).pooler_output, dim=-1)
     return _embed(network, pictures) @ words.cpu().numpy().T
 
@@ -93,21 +102,31 @@ COMPONENTS = tuple(
 
 
 def hub_lens(
-    profile: Profile,
+    profile: Profile, home: Home | None = None
 ) -> "tuple[Callable[[Sequence[np.ndarray]], dict[str, np.ndarray]], tuple[Component, ...], str]":
     """The profile's view of style: a function that describes pictures, its components, and a name of the networks."""
     settings = profile.evaluation
-    names = (settings.clip, settings.dinov2, settings.csd)
+    networks = _networks(profile, home)
+    names = (settings.clip, settings.dinov2, settings.csd, *settings.other_pins())
     shown = tuple(component for component in COMPONENTS if settings.csd or component.name != "CSD")
-    return lambda pictures: describe(pictures, *names, device=profile.device), shown, f"hub-{identity('hub', names)}"
+    return lambda pictures: describe(pictures, *networks), shown, f"hub-{identity('hub', names)}"
 
 
-def clip_fits(profile: Profile) -> "Callable[[np.ndarray, Sequence[str]], np.ndarray]":
+def clip_fits(profile: Profile, home: Home | None = None) -> "Callable[[np.ndarray, Sequence[str]], np.ndarray]":
     """How well each of m prompts fits a uint8 picture (height, width, 3), as a function: CLIP's cosines (m,)."""
-    return lambda picture, prompts: prompt_scores([picture], prompts, profile.evaluation.clip, profile.device)[0]
+    clip = _networks(profile, home)[0]
+    return lambda picture, prompts: prompt_scores([picture], prompts, clip)[0]
 
 
-class _Network:
+def _networks(profile: Profile, home: Home | None) -> tuple[Network, Network, Network | None]:
+    """CLIP, DINOv2 and, where the profile names it, CSD."""
+    how = profile.evaluation
+    clip = Network(how.clip, how.clip_revision, home, profile.device)
+    dinov2 = Network(how.dinov2, how.dinov2_revision, home, profile.device)
+    return clip, dinov2, Network(how.csd, how.csd_revision, home, profile.device) if how.csd else None
+
+
+class _Loaded:
     """A model on its device, the preparation of its pictures, and its tokenizer where it reads words."""
 
     def __init__(self, model: Any, processor: Any, device: str, tokenizer: Any = None) -> None:
@@ -125,7 +144,7 @@ class _Network:
         return seen.image_embeds if hasattr(seen, "image_embeds") else seen.pooler_output
 
 
-def _embed(network: _Network, pictures: "Sequence[np.ndarray]") -> "np.ndarray":
+def _embed(network: _Loaded, pictures: "Sequence[np.ndarray]") -> "np.ndarray":
     import numpy as np
     import torch
     from torch.nn.functional import normalize
@@ -137,41 +156,43 @@ def _embed(network: _Network, pictures: "Sequence[np.ndarray]") -> "np.ndarray":
     return np.concatenate(parts).astype(np.float32)
 
 
-@cache
-def _clip(name: str, device: str) -> _Network:
+@kept
+def _clip(asked: Network) -> _Loaded:
     from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
 
-    folder = _folder(name)
-    with _readable(name):
+    folder = _folder(asked)
+    with _readable(asked.name):
         model = CLIPModel.from_pretrained(folder, use_safetensors=True)
         processor, tokenizer = AutoImageProcessor.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     tokenizer.model_max_length = model.config.text_config.max_position_embeddings
-    return _Network(model, processor, device, tokenizer)
+    return _Loaded(model, processor, asked.device, tokenizer)
 
 
-@cache
-def _dinov2(name: str, device: str) -> _Network:
+@kept
+def _dinov2(asked: Network) -> _Loaded:
     from transformers import AutoImageProcessor, Dinov2Model
 
-    folder = _folder(name)
-    with _readable(name):
+    folder = _folder(asked)
+    with _readable(asked.name):
         model = Dinov2Model.from_pretrained(folder, use_safetensors=True)
-        return _Network(model, AutoImageProcessor.from_pretrained(folder), device)
+        return _Loaded(model, AutoImageProcessor.from_pretrained(folder), asked.device)
 
 
-@cache
-def _csd(name: str, device: str) -> _Network:
+@kept
+def _csd(asked: Network) -> _Loaded:
     from safetensors.torch import load_file
     from transformers import CLIPImageProcessor
 
-    file = _folder(name) / "model.safetensors"
+    file = _folder(asked) / "model.safetensors"
     if not file.is_file():
-        raise MissingRequirement(f"{name} holds no model.safetensors, and CSD is not read from a pickle. {_CSD_REMEDY}")
-    with _readable(name):
+        raise MissingRequirement(
+            f"{asked.name} holds no model.safetensors, and CSD is not read from a pickle. {_CSD_REMEDY}"
+        )
+    with _readable(asked.name):
         model = csd_model(load_file(file))
     side = model.config.image_size
     size = {"size": {"shortest_edge": side}, "crop_size": {"height": side, "width": side}}
-    return _Network(model, CLIPImageProcessor(**size), device)
+    return _Loaded(model, CLIPImageProcessor(**size), asked.device)
 
 
 _CSD_REMEDY = "Let the profile's evaluation setting `csd` name yuxi-liu-wired/CSD, or set it to null."
@@ -218,16 +239,10 @@ def _translated(name: str, value: Any) -> dict[str, Any]:
     return {f"{before}{part}_proj.{kind}": rows for part, rows in zip("qkv", value.chunk(3), strict=True)}
 
 
-def _folder(name: str) -> Path:
+def _folder(network: Network) -> Path:
     """The local folder of a network: itself, or the snapshot that the hub's client fetched or has in its cache."""
-    from huggingface_hub import snapshot_download
-
     quiet_libraries()
-    if (folder := Path(name).expanduser()).is_dir():
-        return folder
-    repository, _, revision = name.partition("@")
-    with hub_refusals(repository):
-        return Path(snapshot_download(repository, revision=revision or None, allow_patterns=list(_FILES)))
+    return snapshot(network.name, network.revision, _FILES, network.home)
 
 
 @contextmanager

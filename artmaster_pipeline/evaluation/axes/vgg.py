@@ -7,12 +7,12 @@ reconstruction of numpy arrays and nothing else.
 
 import io
 import pickle  # noqa: TID251 - read by an unpickler that admits numpy arrays only
-from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artmaster_pipeline.errors import MissingRequirement
+from artmaster_pipeline.sessions import kept
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,9 +42,9 @@ def weights_file() -> Path:
     )
 
 
-@cache
+@kept
 def load_vgg(device: str = "cpu") -> "Vgg":
-    """VGG16 on `device` ("cpu" or "cuda"), read once in a process (0.4 s, 59 MB).
+    """VGG16 on `device` ("cpu" or "cuda"), read once in a session (0.4 s, 59 MB).
 
     Raises MissingRequirement where the package is absent or its file is not the known one.
     """

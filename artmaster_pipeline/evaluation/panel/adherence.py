@@ -7,13 +7,15 @@ what a model itself says: the error of its denoising under that prompt (diffusio
 https://arxiv.org/abs/2303.16203).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from artmaster_pipeline.settings import Profile
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from artmaster_pipeline.base_models import TextEmbedding
 
 # Fit of each prompt to a picture: larger is better.
 Fits = Callable[["np.ndarray", Sequence[str]], "np.ndarray"]
@@ -41,43 +43,31 @@ def other_prompts(prompt: str, prompts: Sequence[str], far: Sequence[str], count
     return [*near, *(other for other in far if other != prompt and other not in near)][:count]
 
 
-def denoising_fits(pipe: Any, profile: Profile, embedded: Callable[[str], Any] | None = None) -> Fits:
+def denoising_fits(pipe: Any, profile: Profile, embedded: "Mapping[str, TextEmbedding]") -> Fits:
     """Fits from the pipeline's model, with its adapter if one is on: minus the mean squared error of the velocity.
 
-    `embedded` gives the embedding of a prompt where the pipeline has no text encoders.
+    `embedded` holds every prompt that will be asked for: the pipeline needs no text encoders.
     """
-    from functools import cache
-
     import numpy as np
     import torch
     from PIL import Image
 
-    from artmaster_pipeline.base_models.flux.velocity import (
-        TextEmbedding,
-        clean_latent,
-        embed_text,
-        predict_velocity,
-    )
+    from artmaster_pipeline.base_models import family_for
 
+    family = family_for(pipe)
     dtype = getattr(torch, profile.dtype)
-
-    @cache
-    def text(prompt: str) -> TextEmbedding:
-        if embedded is not None:
-            return embedded(prompt)
-        return embed_text(pipe, prompt, profile.device, profile.max_sequence_length)
 
     def fits(picture: "np.ndarray", prompts: Sequence[str]) -> "np.ndarray":
         with torch.inference_mode(), torch.autocast(profile.device, dtype, enabled=dtype == torch.bfloat16):
-            texts = [text(prompt) for prompt in prompts]
-            clean = clean_latent(pipe, Image.fromarray(picture), picture.shape[1], picture.shape[0])
+            texts = [embedded[prompt] for prompt in prompts]
+            clean = family.encode_picture(pipe, Image.fromarray(picture), picture.shape[1], picture.shape[0])
             errors = np.zeros(len(prompts))
             for number in range(_NOISES * len(_SIGMAS)):
                 noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(number)).to(clean.device)
                 sigma = _SIGMAS[number % len(_SIGMAS)]
                 noisy = ((1 - sigma) * clean + sigma * noise)[None].expand(len(prompts), -1, -1, -1)
                 sigmas = torch.full((len(prompts),), sigma, device=clean.device)
-                predicted = predict_velocity(pipe.transformer, noisy, sigmas, texts, _GUIDANCE, dtype).float()
+                predicted = family.predict_velocity(pipe.transformer, noisy, sigmas, texts, _GUIDANCE, dtype).float()
                 errors += (predicted - (noise - clean)).square().mean((1, 2, 3)).cpu().numpy()
         return -errors / (_NOISES * len(_SIGMAS))
 

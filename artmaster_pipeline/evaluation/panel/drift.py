@@ -11,7 +11,8 @@ captions, which no model made.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,12 +136,15 @@ class _Reader:
         """Each question with what reads it, one strength of the adapter after the other."""
         if not questions:
             return
-        readers = _load_readers(self._home, self._adapter, self._profile)
-        for strength in sorted({question.strength for question in questions}):
-            fits = readers(strength)
-            for question in questions:
-                if question.strength == strength:
-                    yield question, fits
+        prompts = {
+            prompt for question in questions for own, others in [self._prompts(question)] for prompt in [own, *others]
+        }
+        with _open_readers(self._home, self._adapter, self._profile, prompts) as readers:
+            for strength in sorted({question.strength for question in questions}):
+                fits = readers(strength)
+                for question in questions:
+                    if question.strength == strength:
+                        yield question, fits
 
     def _prompts(self, question: _Question) -> tuple[str, list[str]]:
         """The prompt and the others as the reader should hear them: with the trigger where the adapter reads."""
@@ -161,24 +165,33 @@ class _Reader:
         return self._home.cache / "adherence" / f"{key}.json"
 
 
-def _load_readers(home: Home, adapter: Adapter, profile: Profile) -> Any:
-    """A function that gives what reads pictures drawn at a strength of the adapter (0: by the base)."""
+@contextmanager
+def _open_readers(
+    home: Home, adapter: Adapter, profile: Profile, prompts: Iterable[str]
+) -> Iterator[Callable[[float], Fits]]:
+    """A function that gives what reads pictures drawn at a strength of the adapter (0: by the base).
+
+    `prompts` are all that they will be asked about.
+    """
     if profile.evaluation.adherence == "clip":
         from artmaster_pipeline.evaluation.axes.hub_features import clip_fits
 
-        fits = clip_fits(profile)
-        return lambda strength: fits
+        fits = clip_fits(profile, home)
+        yield lambda strength: fits
+        return
     from artmaster_pipeline.adapters import attach
-    from artmaster_pipeline.base_models import load_pipeline
+    from artmaster_pipeline.base_models import open_pipeline
+    from artmaster_pipeline.generation.sampling import embed_texts
 
-    pipe = load_pipeline(profile)
+    embedded = embed_texts(profile, prompts, home)
 
     def reader(strength: float) -> Fits:
         if strength:
             attach(pipe, inside(home.root, adapter.path), strength)
-        return denoising_fits(pipe, profile)
+        return denoising_fits(pipe, profile, embedded)
 
-    return reader
+    with open_pipeline(profile, ("transformer", "vae"), home) as pipe:
+        yield reader
 
 
 def _slope(far: Sequence[Sample], read: dict[str, float]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from artmaster_pipeline.evaluation.panel.reading import reading
 from artmaster_pipeline.files import inside, write_text
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import MANIFEST, PANEL, Adapter, Sample, TrainingImage, identity, read_manifest
+from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import CROP_SIZES, Home, Profile
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Sitting:
         return np.concatenate([self.members.train, self.members.held_out, *self.others.values()])
 
 
+@session()
 def write_panel(
     home: Home,
     adapter: Adapter,
@@ -314,5 +316,5 @@ def _identity(
     """Made from every picture and setting that the panel's figures follow from."""
     sources = [[image.id, image.sha256, image.split] for image in images] + [[s.id, s.sha256] for s in samples]
     other = {name: [image.sha256 for image in of] for name, of in others.items()}
-    how = profile.evaluation.model_dump(mode="json")
+    how = profile.evaluation.deciding()
     return identity("panel", _VERSION, adapter.id, profile.size_divisor, how, sources, other)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from artmaster_pipeline.evaluation.axes.vgg import load_vgg
+from artmaster_pipeline.sessions import session
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,6 +66,7 @@ class Nearest:
     suspect: bool  # two of the three measures are within their limits, and LPIPS is not far beyond its own
 
 
+@session()
 def nearest(
     samples: "Sequence[np.ndarray]",
     crops: "Sequence[np.ndarray]",

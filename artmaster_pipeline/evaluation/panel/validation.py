@@ -28,7 +28,7 @@ from artmaster_pipeline.settings import Home, Profile, load_painter
 if TYPE_CHECKING:
     import numpy as np
 
-    from artmaster_pipeline.base_models.flux.velocity import TextEmbedding
+    from artmaster_pipeline.base_models.family import TextEmbedding
 
 _PANEL_SEED, _FAR_SEED = 4_000, 5_000  # after the profile's evaluation seed: other pictures than the final evaluation's
 _MOST_WORKS = 40  # of each part
@@ -83,7 +83,7 @@ class ValidationPanel:
                 paths,
                 rows["train"],
                 works=_array(works),
-                revision=base_revision(self._profile),
+                revision=base_revision(self._profile, self._home),
             )
         axes = {str(axis): sets.energy(m, rows["drawn"], rows["validate"]) for axis, m in looks.axes.items()}
         if self._base_reading is None:
@@ -112,8 +112,8 @@ class ValidationPanel:
         if self._profile.evaluation.adherence == "clip":
             from artmaster_pipeline.evaluation.axes.hub_features import clip_fits
 
-            return clip_fits(self._profile)
-        return denoising_fits(model.pipe, self._profile, model.texts.__getitem__)
+            return clip_fits(self._profile, self._home)
+        return denoising_fits(model.pipe, self._profile, model.texts)
 
 
 def validation_panel(

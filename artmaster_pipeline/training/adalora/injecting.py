@@ -1,4 +1,4 @@
-"""PEFT's AdaLoRA (or plain LoRA) on a FLUX transformer: where it sits, how its live state is kept."""
+"""PEFT's AdaLoRA (or plain LoRA) on a transformer: where it sits, how its live state is kept."""
 
 import json
 from collections.abc import Iterable
@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artmaster_pipeline.adapters.folder import CONFIG, STATE, live_state
+from artmaster_pipeline.base_models.family import family_for
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.settings import TrainingSettings
-from artmaster_pipeline.training.adalora.stacked import is_of
 from artmaster_pipeline.training.schedule import RankSchedule
 
 if TYPE_CHECKING:
@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
 ADAPTER_NAME = "style"  # must not be a part of a module's path, PEFT matches by substring
-
-_DOUBLE = r"attn\.(?:to_[qkv]|to_out\.0|add_[qkv]_proj|to_add_out)|ff(?:_context)?\.net\.(?:0\.proj|2)"
-_SINGLE = r"attn\.to_[qkv]|proj_mlp|proj_out"
-# All attention and MLP linears of the double and single blocks; neither embedders nor modulations nor the last layer.
-TARGETS = rf"transformer_blocks\.\d+\.(?:{_DOUBLE})|single_transformer_blocks\.\d+\.(?:{_SINGLE})"
 
 
 def wrap(transformer: Any, settings: TrainingSettings, schedule: RankSchedule) -> "PeftModel":
@@ -62,10 +57,11 @@ def _targets(transformer: Any, settings: TrainingSettings) -> str | list[str]:
     """The pattern of all layers, or the names of those that the stages train."""
     import re
 
+    family = family_for(transformer)
     if all(not stage.layers for stage in settings.stages) or not settings.stages:
-        return TARGETS
-    names = [name for name, _ in transformer.named_modules() if re.fullmatch(TARGETS, name)]
-    return [name for name in names if any(is_of(name, stage.layers) for stage in settings.stages)]
+        return family.adapted_layers
+    names = [name for name, _ in transformer.named_modules() if re.fullmatch(family.adapted_layers, name)]
+    return [name for name in names if any(family.is_of(name, stage.layers) for stage in settings.stages)]
 
 
 def parameters(model: Any) -> "dict[str, torch.nn.Parameter]":

@@ -3,39 +3,28 @@
 An adapter has thousands of small matrices. Kept one by one, the upkeep of AdaLoRA (orthogonality, importance, masks,
 the optimizer) is tens of thousands of small operations a step; kept in stacks it is a few dozen. PEFT's modules still
 own their parameters, which become views of the stacks, so names, saving and switching off stay PEFT's. What the layers
-compute with are working copies in the model's dtype, with E and the scale multiplied in; their gradients are turned
-into those of A, B and E stack by stack (the chain rule, nothing more).
+compute with are working copies in the model's dtype, with E and the scale multiplied in; their gradients are summed in
+fp32 over all backward passes of a step, and turned into those of A, B and E stack by stack (the chain rule, no more).
 """
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from artmaster_pipeline.base_models.family import family_for
+
 if TYPE_CHECKING:
     import torch
-
-_KINDS = {
-    "double": re.compile(r"transformer_blocks\."),
-    "single": re.compile(r"single_transformer_blocks\."),
-    "attention": re.compile(r".*\.attn\."),
-    "feed_forward": re.compile(r".*\.(?:ff|ff_context)\.|single_transformer_blocks\.\d+\.proj_(?:mlp|out)$"),
-}
-
-
-def is_of(layer: str, kinds: Iterable[str]) -> bool:
-    """Whether a layer (its path in the transformer) is of any of these kinds; of none, every layer is."""
-    wanted = tuple(kinds)
-    return not wanted or any(_KINDS[kind].match(layer) for kind in wanted)
 
 
 @dataclass(frozen=True)
 class LayerGroup:
     """Layers of one shape that learn in the same stages: A is (layers, r, in), B (layers, out, r), E (layers, r, 1).
 
-    Plain LoRA has no E. `down` and `up` are the working copies of E A and B, with gradients.
+    Plain LoRA has no E. `down` and `up` are the working copies of E A and B. Their gradients, `down_grad` and
+    `up_grad`, are in fp32 at least: summed in bf16, a step would depend on how many backward passes it is made in.
     """
 
     layers: tuple[str, ...]
@@ -68,11 +57,12 @@ class Stacks:
         stages: Sequence[Sequence[str]] = ((),),
     ) -> None:
         """Move the parameters (`adalora.parameters`) into stacks; `stages` are the kinds of layers of each stage."""
+        family = family_for(model.base_model.model)
         members: dict[Any, list[str]] = {}
         for name, p in named.items():
             if name.endswith(".lora_A"):
                 layer = name.removesuffix(".lora_A")
-                learns = tuple(is_of(layer, kinds) for kinds in stages)
+                learns = tuple(family.is_of(layer, kinds) for kinds in stages)
                 members.setdefault((tuple(p.shape), tuple(named[f"{layer}.lora_B"].shape), learns), []).append(layer)
         modules = dict(model.base_model.model.named_modules())
         self.groups = tuple(_group(named, layers, learns, dtype) for (_, _, learns), layers in members.items())
@@ -142,8 +132,9 @@ class Stacks:
     def add_orthogonal_loss(self, weight: float) -> "torch.Tensor":
         """Add to the gradients what `weight` times the orthogonal loss has; gives the loss, without a graph.
 
-        The loss is PEFT's (which never runs on FLUX): the mean over all A and B of ||P P^T - I||_F
-        (https://arxiv.org/abs/2303.10512, equation 4). Its derivative by P is 2 (P P^T - I) P / ||P P^T - I||_F.
+        The loss is PEFT's (which never runs on a diffusers model, whose output has no `.loss`): the mean over all A and
+        B of ||P P^T - I||_F (https://arxiv.org/abs/2303.10512, equation 4). Its derivative by P is
+        2 (P P^T - I) P / ||P P^T - I||_F.
         """
         import torch
 
@@ -184,38 +175,59 @@ def _group(
     e = stack("E") if f"{layers[0]}.lora_E" in named else None
     down, up = torch.zeros_like(a, dtype=dtype), torch.zeros_like(b, dtype=dtype)
     down, up = down.detach(), up.detach()
-    return LayerGroup(tuple(layers), learns, a, b, e, down, up, torch.zeros_like(down), torch.zeros_like(up))
+    wide = torch.promote_types(dtype, torch.float32)
+    grads = torch.zeros_like(down, dtype=wide), torch.zeros_like(up, dtype=wide)
+    return LayerGroup(tuple(layers), learns, a, b, e, down, up, *grads)
 
 
 def _use(group: LayerGroup, modules: dict[str, Any]) -> "list[torch.Tensor]":
-    """Let the group's layers compute with the working copies; gives those as leaves, two for each layer."""
-    leaves = []
+    """Let the group's layers compute with the working copies; gives the leaves of their gradients, two for each layer.
+
+    A working copy in bf16 could only have a gradient in bf16. So a leaf of its own stands for it in the graph: fp32 and
+    of the same shape, but a single number spread over it (stride 0), which takes no memory and is never computed with.
+    """
+    leaves: list[torch.Tensor] = []
     for number, layer in enumerate(group.layers):
-        down, up = group.down[number], group.up[number]
-        for leaf, grad in ((down, group.down_grad[number]), (up, group.up_grad[number])):
-            leaf.requires_grad_(True)
-            leaf.grad = grad
-            leaves.append(leaf)
-        modules[layer].forward = _forward(modules[layer], down, up)
+        module = modules[layer]
+        module.__class__ = _stacked_kind(module.__class__)
+        module.stacked = group.down[number], group.up[number]
+        module.stacked_leaves = _leaf(group.down_grad[number]), _leaf(group.up_grad[number])
+        leaves += module.stacked_leaves
     return leaves
 
 
-def _forward(module: Any, down: "torch.Tensor", up: "torch.Tensor") -> "Callable[[torch.Tensor], torch.Tensor]":
+def _leaf(grad: "torch.Tensor") -> "torch.Tensor":
     import torch
 
-    plain = type(module.base_layer) is torch.nn.Linear
-    linear = _linear()
+    leaf = torch.zeros((), dtype=grad.dtype, device=grad.device).expand(grad.shape).requires_grad_(True)
+    leaf.grad = grad
+    return leaf
 
-    def forward(x: "torch.Tensor") -> "torch.Tensor":
-        if module.disable_adapters:
-            return module.base_layer(x)
-        if plain:
-            return linear(x.to(down.dtype), module.base_layer.weight, module.base_layer.bias, down, up)
-        result = module.base_layer(x)
-        small = x.to(down.dtype) @ down.T
-        return result + (small @ up.T).to(result.dtype)
 
-    return forward
+@cache
+def _stacked_kind(kind: Any) -> Any:
+    """A kind of PEFT's layers whose forward adds the change by the working copies.
+
+    A class and no function that each layer is given: such a function would hold its layer, and with it the base's
+    weights, in a circle.
+    """
+    import torch
+
+    linear, change = _linear(), _change()
+
+    class Stacked(kind):
+        def forward(self, x: "torch.Tensor") -> "torch.Tensor":
+            if self.disable_adapters:
+                return self.base_layer(x)
+            adapter = (*self.stacked, *self.stacked_leaves)
+            x_there = x.to(adapter[0].dtype)
+            if type(self.base_layer) is torch.nn.Linear:
+                return linear(x_there, self.base_layer.weight, self.base_layer.bias, *adapter)
+            result = self.base_layer(x)
+            return result + change(x_there, *adapter).to(result.dtype)
+
+    Stacked.__name__ = f"Stacked{kind.__name__}"
+    return Stacked
 
 
 @cache
@@ -229,7 +241,7 @@ def _linear() -> Any:
 
     class Linear(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: Any, x: Any, weight: Any, bias: Any, down: Any, up: Any) -> Any:
+        def forward(ctx: Any, x: Any, weight: Any, bias: Any, down: Any, up: Any, *leaves: Any) -> Any:
             flat = x.flatten(0, -2)
             small = flat @ down.T
             result = torch.nn.functional.linear(flat, weight, bias)
@@ -245,8 +257,47 @@ def _linear() -> Any:
             by_x = by_down = by_up = None
             if ctx.needs_input_grad[0]:
                 by_x = (rows @ weight).addmm_(back, down).view(*grad.shape[:-1], weight.shape[1])
-            if ctx.needs_input_grad[3]:
-                by_down, by_up = back.T @ flat, rows.T @ small
-            return by_x, None, None, by_down, by_up
+            if ctx.needs_input_grad[5]:
+                by_down, by_up = _in_fp32(back.T, flat), _in_fp32(rows.T, small)
+            return by_x, None, None, None, None, by_down, by_up
 
     return Linear.apply
+
+
+@cache
+def _change() -> Any:
+    """The term up (down x) alone, beside a base layer that does its product itself, such as one of 4-bit weights."""
+    import torch
+
+    class Change(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any, down: Any, up: Any, *leaves: Any) -> Any:
+            flat = x.flatten(0, -2)
+            small = flat @ down.T
+            ctx.save_for_backward(flat, small, down, up)
+            return (small @ up.T).view(*x.shape[:-1], len(up))
+
+        @staticmethod
+        def backward(ctx: Any, grad: Any) -> Any:
+            flat, small, down, up = ctx.saved_tensors
+            rows = grad.reshape(-1, grad.shape[-1])
+            back = rows @ up
+            by_x = by_down = by_up = None
+            if ctx.needs_input_grad[0]:
+                by_x = (back @ down).view(*grad.shape[:-1], down.shape[1])
+            if ctx.needs_input_grad[3]:
+                by_down, by_up = _in_fp32(back.T, flat), _in_fp32(rows.T, small)
+            return by_x, None, None, by_down, by_up
+
+    return Change.apply
+
+
+def _in_fp32(a: "torch.Tensor", b: "torch.Tensor") -> "torch.Tensor":
+    """The matrix product, not rounded to less than fp32: the kernels add up in fp32 anyhow, whatever they are given."""
+    import torch
+
+    if a.dtype not in (torch.bfloat16, torch.float16):
+        return a @ b
+    if a.device.type == "cpu":  # has no product of another dtype than its factors'
+        return a.float() @ b.float()
+    return torch.mm(a, b, out_dtype=torch.float32)

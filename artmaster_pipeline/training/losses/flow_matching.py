@@ -1,10 +1,9 @@
-"""Rectified-flow training on FLUX's latents: sigmas, noise, the velocity target.
+"""Rectified-flow training on latents: sigmas, noise, the velocity target.
 
-x_t = (1 - sigma) z + sigma eps with z = (vae latent - shift) * scale; the model predicts eps - z
+x_t = (1 - sigma) z + sigma eps with z a clean latent; the model predicts eps - z
 (https://arxiv.org/abs/2403.03206).
 """
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +24,7 @@ class Noised:
 
 def sigmas_for(
     count: int,
-    image_seq_len: int,
-    scheduler: Any,
+    shift: float,
     sampling: str,
     generator: Any,
     band: tuple[float, float] = (0.0, 1.0),
@@ -34,7 +32,7 @@ def sigmas_for(
     """`count` noise levels within `band`, (count,), fp32: uniform, logit-normal, or logit-normal and shifted.
 
     The logit-normal density favours middle levels (https://arxiv.org/abs/2403.03206, section 3.1); `shifted` moves it
-    as the scheduler does for this size: FLUX's factor is 1.88 at 512x512 (1024 tokens), 2.05 at 512x768 (1536 tokens).
+    by the factor `shift` towards high noise, as the base's own schedule does for this size (`Family.shift`).
     Within a narrower band the same density is cut, by its inverse distribution function.
     """
     import torch
@@ -43,25 +41,12 @@ def sigmas_for(
     low, high = band
     if sampling == "uniform":
         return (low + (high - low) * drawn).float()
-    factor = _shift_factor(image_seq_len, scheduler) if sampling == "shifted" else 1.0
+    factor = shift if sampling == "shifted" else 1.0
     ends = torch.tensor([low, high], dtype=torch.float64)
     below, above = torch.special.ndtr(torch.logit(ends / (factor - (factor - 1) * ends)))
     level = (below + (above - below) * drawn).clamp(1e-7, 1 - 1e-7)
     plain = torch.sigmoid(torch.special.ndtri(level))
     return (factor * plain / (1 + (factor - 1) * plain)).float()
-
-
-def _shift_factor(image_seq_len: int, scheduler: Any) -> float:
-    from diffusers.pipelines.flux.pipeline_flux import calculate_shift
-
-    config = scheduler.config
-    if not config.use_dynamic_shifting:
-        return float(config.shift)
-    return math.exp(
-        calculate_shift(
-            image_seq_len, config.base_image_seq_len, config.max_image_seq_len, config.base_shift, config.max_shift
-        )
-    )
 
 
 def step_generator(seed: int, *number: int) -> "torch.Generator":
@@ -75,13 +60,17 @@ def add_noise(latents: "torch.Tensor", sigmas: "torch.Tensor", generator: "torch
     """Latents (batch, channels, height, width) at noise levels (batch,), with noise from a CPU generator."""
     import torch
 
-    noise = torch.randn(latents.shape, generator=generator).to(latents.device)
-    sigmas = sigmas.to(latents.device)
+    return with_noise(latents, sigmas, torch.randn(latents.shape, generator=generator))
+
+
+def with_noise(latents: "torch.Tensor", sigmas: "torch.Tensor", noise: "torch.Tensor") -> Noised:
+    """Latents (batch, channels, height, width) at noise levels (batch,), with `noise` of their shape."""
+    noise, sigmas = noise.to(latents.device), sigmas.to(latents.device)
     level = sigmas.view(-1, 1, 1, 1)
     return Noised((1 - level) * latents + level * noise, noise - latents, sigmas)
 
 
-def clean_of(noised: Noised, predicted: "torch.Tensor") -> "torch.Tensor":
+def clean_latents(noised: Noised, predicted: "torch.Tensor") -> "torch.Tensor":
     """The clean latents that a predicted velocity means: x_t - sigma v."""
     return noised.noisy - noised.sigmas.view(-1, 1, 1, 1) * predicted
 

@@ -17,7 +17,7 @@ Both are asked at high noise, where the words decide what will be painted.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from artmaster_pipeline.base_models.flux.velocity import TextEmbedding
+from artmaster_pipeline.base_models.family import TextEmbedding
 from artmaster_pipeline.settings import SemanticGuidanceSettings
 
 if TYPE_CHECKING:

@@ -14,6 +14,8 @@ that no depth outweighs the others.
 
 from typing import TYPE_CHECKING, Any
 
+from artmaster_pipeline.base_models.family import Family
+
 if TYPE_CHECKING:
     import torch
 
@@ -23,11 +25,11 @@ _LEAST = 1e-4  # of a channel's standard deviation: a channel that is constant i
 class StyleConstraint:
     """The auxiliary loss between predicted and true clean latents, by a VAE's decoder."""
 
-    def __init__(self, vae: Any, max_sigma: float) -> None:
+    def __init__(self, vae: Any, family: Family, max_sigma: float) -> None:
         decoder = vae.decoder
         self._layers = (decoder.conv_in, decoder.mid_block, decoder.up_blocks[0])
         self._before = vae.post_quant_conv if vae.config.use_post_quant_conv else None
-        self._scale, self._shift = vae.config.scaling_factor, vae.config.shift_factor or 0.0
+        self._vae, self._family = vae, family
         self._dtype = vae.dtype
         self._max_sigma = max_sigma
 
@@ -49,7 +51,7 @@ class StyleConstraint:
 
     def _features(self, latents: "torch.Tensor") -> "list[torch.Tensor]":
         features = [latents.float()]
-        hidden = (latents / self._scale + self._shift).to(self._dtype)
+        hidden = self._family.decoder_input(self._vae, latents).to(self._dtype)
         hidden = hidden if self._before is None else self._before(hidden)
         for layer in self._layers:
             hidden = layer(hidden)

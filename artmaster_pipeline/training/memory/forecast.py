@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from artmaster_pipeline.base_models.miniature.model import miniature_folder
+from artmaster_pipeline.base_models.hub import family_of, local_folder
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.settings import CROP_SIZES, Profile, TrainingSettings
 
@@ -39,42 +39,15 @@ _KEPT_BY_GLIBC = 2**20  # bytes: larger blocks go back to the system, see `give_
 # What glibc's heap holds beyond the smaller ones in it, as a share of them: measured, 0.7 to 0.9
 _HOLES = 0.8
 
-# The configurations of black-forest-labs/FLUX.1-dev, for machines that do not hold it yet
-_FLUX_DEV: dict[str, dict[str, Any]] = {
-    "transformer": {
-        "attention_head_dim": 128,
-        "axes_dims_rope": (16, 56, 56),
-        "guidance_embeds": True,
-        "in_channels": 64,
-        "joint_attention_dim": 4096,
-        "num_attention_heads": 24,
-        "num_layers": 19,
-        "num_single_layers": 38,
-        "patch_size": 1,
-        "pooled_projection_dim": 768,
-    },
-    "vae": {
-        "block_out_channels": (128, 256, 512, 512),
-        "down_block_types": ("DownEncoderBlock2D",) * 4,
-        "latent_channels": 16,
-        "layers_per_block": 2,
-        "scaling_factor": 0.3611,
-        "shift_factor": 0.1159,
-        "up_block_types": ("UpDecoderBlock2D",) * 4,
-        "use_post_quant_conv": False,
-        "use_quant_conv": False,
-    },
-}
-_FLUX_DEV_ENCODERS = (4630.7e6, 131.6e6 + 123.1e6)  # numbers in T5-XXL's linear layers; in its words and CLIP-L
 _BASELINE = """
 import torch, torchvision, transformers, torch.utils.tensorboard
-from diffusers import FluxPipeline
+from diffusers import {pipeline}
 from peft import AdaLoraConfig, get_peft_model
 import artmaster_pipeline.training.trainer
 x = torch.rand(4, 8, 64, 64, requires_grad=True)
 y = torch.nn.functional.scaled_dot_product_attention(x, x, x) @ x
 torch.nn.functional.conv2d(y, x[:, :, :3, :3]).sum().backward()
-from artmaster_pipeline.training.memory import peak_of_this_process
+from artmaster_pipeline.training.memory.forecast import peak_of_this_process
 print(peak_of_this_process())
 """  # some arithmetic, because kernels become resident when they first run
 
@@ -261,7 +234,7 @@ def _resident(profile: Profile) -> dict[str, float]:
     importance = 8.0 if settings.adapter == "adalora" else 0.0
     return {
         "base model": counted.linear * linear + counted.other * each,
-        "adapter and its gradients": trained * (8.0 + 2 * each),  # fp32, and working copies in the model's dtype
+        "adapter and its gradients": trained * (12.0 + each),  # fp32; the working copies alone in the model's dtype
         f"optimizer ({settings.optimizer})": trained * _MOMENTS[settings.optimizer],
         "AdaLoRA's importance": trained * importance,
         "running mean (ema_decay)": trained * 4.0 if settings.ema_decay else 0.0,
@@ -282,8 +255,8 @@ def _step(profile: Profile) -> dict[str, float]:
 @cache
 def _count(profile: Profile) -> _Counted:
     """Build everything on `meta` and go through the largest step."""
+    import diffusers
     import torch
-    from diffusers import FluxTransformer2DModel
 
     from artmaster_pipeline.training.adalora import injecting as adalora
     from artmaster_pipeline.training.adalora.stacked import Stacks
@@ -292,7 +265,7 @@ def _count(profile: Profile) -> _Counted:
     settings, dtype = profile.training, getattr(torch, profile.dtype)
     config = _config(profile, "transformer")
     with torch.device("meta"):
-        transformer = _in_dtype(FluxTransformer2DModel(**config), dtype)
+        transformer = _in_dtype(getattr(diffusers, family_of(profile).transformer_class)(**config), dtype)
         linear = sum(m.weight.numel() for m in transformer.modules() if isinstance(m, torch.nn.Linear))
         every = _numbers(transformer)
         if profile.quantization:
@@ -312,16 +285,15 @@ def _go_through(profile: Profile, transformer: Any, config: dict[str, Any], stac
     """A step forward, backward and through AdaLoRA's upkeep; gives the bytes that are kept between the first two."""
     import torch
 
-    from artmaster_pipeline.base_models.flux.velocity import TextEmbedding, predict_velocity
+    from artmaster_pipeline.base_models.family import TextEmbedding, family_for
 
     settings, dtype = profile.training, getattr(torch, profile.dtype)
     rows, (width, height) = _rows(settings), profile.size(*CROP_SIZES[1])
-    text = TextEmbedding(
-        torch.empty(profile.max_sequence_length, config["joint_attention_dim"], dtype=dtype),
-        torch.empty(config["pooled_projection_dim"], dtype=dtype),
-    )
-    latents = torch.empty(rows, config["in_channels"] // 4, height // 8, width // 8)
-    predicted = predict_velocity(transformer, latents, torch.empty(rows), [text] * rows, 1.0, dtype).float()
+    family = family_for(transformer)
+    shapes = family.text_shapes(config, profile.max_sequence_length)
+    text = TextEmbedding({name: torch.empty(shape, dtype=dtype) for name, shape in shapes.items()})
+    latents = torch.empty(rows, *family.latent_shape(config, width, height))
+    predicted = family.predict_velocity(transformer, latents, torch.empty(rows), [text] * rows, 1.0, dtype).float()
     loss = (predicted - latents).square().mean()
     if settings.style_constraint.weight > 0:
         loss = loss + _constraint_loss(profile, predicted, latents)
@@ -341,7 +313,7 @@ def _constraint_loss(profile: Profile, predicted: Any, latents: Any) -> Any:
 
     from artmaster_pipeline.training.losses.style_constraint import StyleConstraint
 
-    constraint = StyleConstraint(_vae(profile), 1.0)
+    constraint = StyleConstraint(_vae(profile), family_of(profile), 1.0)
     return constraint(predicted, latents, torch.zeros(len(latents), device="cpu"))
 
 
@@ -395,7 +367,8 @@ def _decoded(profile: Profile, rows: int) -> int:
     width, height = profile.size(*CROP_SIZES[0])
     vae, meter = _vae(profile), _meter()()
     with torch.device("meta"), torch.no_grad(), meter, _fused_attention():
-        latents = torch.empty(rows, vae.config.latent_channels, height // 8, width // 8, dtype=vae.dtype)
+        factor = 2 ** (len(vae.config.block_out_channels) - 1)
+        latents = torch.empty(rows, vae.config.latent_channels, height // factor, width // factor, dtype=vae.dtype)
         vae.decode(latents, return_dict=False)
     return int(meter.peak)
 
@@ -414,11 +387,12 @@ def _encoded(profile: Profile) -> int:
 
 def _vae(profile: Profile) -> Any:
     """The base's VAE on `meta`."""
+    import diffusers
     import torch
-    from diffusers import AutoencoderKL
 
+    kind = getattr(diffusers, family_of(profile).autoencoder_class)
     with torch.device("meta"):
-        return _in_dtype(AutoencoderKL(**_config(profile, "vae")), getattr(torch, profile.dtype)).eval()
+        return _in_dtype(kind(**_config(profile, "vae")), getattr(torch, profile.dtype)).eval()
 
 
 def _in_dtype(module: Any, dtype: "torch.dtype") -> Any:
@@ -520,14 +494,16 @@ def _unpack_when_used(transformer: Any) -> None:
 def _around(profile: Profile) -> dict[str, float]:
     """The process itself, or what CUDA keeps on the GPU."""
     if profile.device == "cpu":
-        return {"Python and its libraries": _baseline()}
+        return {"Python and its libraries": _baseline(family_of(profile).pipeline_class)}
     return {"CUDA itself": float(_CUDA_CONTEXT)}
 
 
 @cache
-def _baseline() -> float:
+def _baseline(pipeline: str) -> float:
     """Peak resident bytes of a process that has imported what the trainer imports: measured, in some seconds."""
-    done = subprocess.run([sys.executable, "-c", _BASELINE], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", _BASELINE.format(pipeline=pipeline)], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise ArtMasterError(f"The libraries cannot be imported: {done.stderr.strip().splitlines()[-1]}")
     return float(done.stdout.strip().splitlines()[-1])
@@ -545,10 +521,10 @@ def _encoders(profile: Profile) -> float:
                 shape, numbers = tensors.get_slice(name).get_shape(), 1
                 for side in shape:
                     numbers *= side
-                packed = file.parent.name == "text_encoder_2" and len(shape) == 2 and "shared" not in name
+                packed = file.parent.name in family_of(profile).quantized and len(shape) == 2 and "shared" not in name
                 linear, other = (linear + numbers, other) if packed else (linear, other + numbers)
     if not files:
-        linear, other = _FLUX_DEV_ENCODERS
+        linear, other = family_of(profile).base(profile.base_model).encoder_numbers
     each = _BYTES[profile.dtype]
     return linear * (_NF4 if profile.quantization else each) + other * each
 
@@ -559,8 +535,8 @@ def _config(profile: Profile, part: str) -> dict[str, Any]:
     file = folder / part / "config.json" if folder else None
     if file is not None and file.is_file():
         return {k: v for k, v in json.loads(file.read_text(encoding="utf-8")).items() if not k.startswith("_")}
-    if profile.base_model.endswith("FLUX.1-dev"):
-        return dict(_FLUX_DEV[part])
+    if known := family_of(profile).base(profile.base_model).configurations:
+        return dict(known[part])
     raise ArtMasterError(
         f"The configuration of {profile.base_model} is not on this machine, so its memory cannot be forecast: "
         "fetch the model first (any training does), then ask again."
@@ -571,10 +547,7 @@ def _folder(profile: Profile) -> Path | None:
     """Where the base model's files are on this machine; None if they are not."""
     from huggingface_hub import try_to_load_from_cache
 
-    if profile.base_model == "miniature":
-        return miniature_folder()
-    folder = Path(profile.base_model).expanduser()
-    if folder.is_absolute() or folder.is_dir():
+    if (folder := local_folder(profile.base_model)) is not None:
         return folder
     index = try_to_load_from_cache(profile.base_model, "model_index.json", revision=profile.revision)
     return Path(index).parent if isinstance(index, str) else None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from artmaster_pipeline.base_models.flux.velocity import TextEmbedding
+from artmaster_pipeline.base_models.family import TextEmbedding
 from artmaster_pipeline.records import TrainingImage
 from artmaster_pipeline.settings import CROP_SIZES, Profile
 from artmaster_pipeline.training.adalora import injecting as adalora
@@ -47,17 +47,17 @@ class LiveModel:
 
     def draw(self, prompts: Sequence[str], seeds: Sequence[int], *, adapted: bool = True) -> "list[np.ndarray]":
         """Square pictures, uint8 (height, width, 3), as the finished adapter (or the base) would draw them now."""
-        from artmaster_pipeline.generation.sampling import draw_embedded
+        from artmaster_pipeline.generation.sampling import draw_embedded, negative_of
 
         how, pictures = self.profile.evaluation, []
-        width, height = self.profile.size(*CROP_SIZES[0])
+        negative = negative_of(self.pipe, self.texts, how.guidance_scale)
+        size = self.profile.size(*CROP_SIZES[0])
+        drawn = (*size, how.num_inference_steps, how.guidance_scale, negative)
         with self._as_finished(adapted):
             for begin in range(0, len(prompts), how.batch_size):
                 part = slice(begin, begin + how.batch_size)
                 embedded = [self.texts[prompt] for prompt in prompts[part]]
-                pictures += draw_embedded(
-                    self.pipe, embedded, seeds[part], width, height, how.num_inference_steps, how.guidance_scale
-                )
+                pictures += draw_embedded(self.pipe, embedded, seeds[part], *drawn)
         return pictures
 
     def base(self) -> Any:

@@ -1,0 +1,253 @@
+"""The one table of the stages: what Dagster's assets, DVC's stages, the run's plan and the home's folders come from.
+
+A stage is added here, by one entry of TABLE, and nowhere else. An entry names its function by import path, so that
+reading the table loads neither torch nor dagster.
+
+A stage is made once per partition: of one painter, or of a set of painters. A painter's partition is the slug; a set's
+is its members' slugs, sorted, with two hyphens between them, which no slug holds. One stage of one partition is a
+`Step`; steps form a graph, and a run makes those that are not current and all that lie below them.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
+from typing import Any, Literal
+
+from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.files import check_slug
+
+Kind = Literal["painter", "painters"]  # what a stage's partitions are: single painters, or sets of them
+KINDS: tuple[Kind, ...] = ("painter", "painters")
+_BETWEEN = "--"
+
+# What every stage that loads the base model depends on.
+_BASE = ("base_model", "revision", "device", "dtype", "quantization", "size_divisor", "max_sequence_length")
+# Settings of the final evaluation alone, which the panel that chooses among an adapter's states never reads.
+FINAL_EVALUATION = ("rows", "samples", "far_prompts", "far_samples", "strengths")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """An entry of the table.
+
+    `makes` is the stage function, "module:function", called with the home, the partition, the profile (only where
+    `profile` is not empty), the progress, and by name what `lends` says. It gives an `Outcome`.
+    """
+
+    name: str
+    says: str  # one sentence for people, in Dagster's UI
+    folder: str  # below the data home; one folder per partition in it
+    makes: str
+    after: tuple[str, ...] = ()  # the stages whose folders it reads
+    sources: tuple[str, ...] = ()  # folders that it reads and no stage makes, one per painter in each
+    painter: tuple[str, ...] = ()  # the lines of painter.yaml that decide its bytes
+    profile: tuple[str, ...] = ()  # the settings of the profile that do: dotted names; "-name" takes one out again
+    lends: tuple[tuple[str, str], ...] = ()  # further arguments: a name, and "module:object" of a room above it
+    kind: Kind = "painter"
+    group: str = "pictures"
+    tools: tuple[str, ...] = ("python",)  # what it is made with, shown in Dagster's UI
+    pool: str | None = None
+    code_version: str = "1"  # raise where the same inputs would give other bytes
+
+    def function(self) -> Callable[..., Any]:
+        """The stage function; its room is loaded now."""
+        return _resolve(self.makes)
+
+    def lent(self) -> dict[str, Any]:
+        """The further arguments of the stage function; their rooms are loaded now."""
+        return {name: _resolve(path) for name, path in self.lends}
+
+
+TABLE: tuple[Stage, ...] = (
+    Stage(
+        name="raw_scans",
+        says="The painter's scans that can be used: decoded, identified by sha256, described; the others quarantined.",
+        folder="register",
+        makes="artmaster_pipeline.scans:register_scans",
+        sources=("scans",),
+    ),
+    Stage(
+        name="curated_crops",
+        says="512x512 and 512x768 crops that keep each picture's main subject and leave borders out, with their masks.",
+        folder="crops",
+        makes="artmaster_pipeline.curation:crop_scans",
+        after=("raw_scans",),
+    ),
+    Stage(
+        name="training_set",
+        says="The crops as the trainer sees them: super-resolved where a scan lacked detail, captioned, split by work.",
+        folder="training_set",
+        makes="artmaster_pipeline.dataset:build_training_set",
+        after=("raw_scans", "curated_crops"),
+        painter=("trigger", "name"),
+        profile=("super_resolution", "captioner", "held_out_share", "validate_share", "device", "dtype"),
+        group="training",
+        tools=("python", "pytorch"),
+        pool="gpu",
+        code_version="2",
+    ),
+    Stage(
+        name="style_adapter",
+        says="An AdaLoRA adapter of the base model, folded to a plain LoRA that stock diffusers loads.",
+        folder="adapters",
+        makes="artmaster_pipeline.training:train_adapter",
+        after=("training_set",),
+        painter=("trigger", "name", "rights"),
+        profile=(
+            *("name", *_BASE, "training", "gate.max_drift"),
+            *("evaluation", *(f"-evaluation.{name}" for name in FINAL_EVALUATION)),
+        ),
+        lends=(("judge_for", "artmaster_pipeline.evaluation:validation_panel"),),
+        group="training",
+        tools=("pytorch", "huggingface"),
+        pool="gpu",
+        code_version="2",
+    ),
+    Stage(
+        name="evaluation_grid",
+        says="Original | base | adapter, the same prompts and seeds; the panel, the verdict and the report on it.",
+        folder="evaluation",
+        makes="artmaster_pipeline.evaluation:evaluate_adapter",
+        after=("training_set", "style_adapter"),
+        painter=("name",),
+        profile=(*_BASE, "evaluation", "gate", "training.validation"),
+        group="evaluation",
+        tools=("pytorch",),
+        pool="gpu",
+    ),
+    Stage(
+        name="sample_gallery",
+        says="A static site of enlarged samples: prompt, seed, adapter, and the artworks it was trained on.",
+        folder="gallery",
+        makes="artmaster_pipeline.publishing:publish_gallery",
+        after=("raw_scans", "style_adapter", "evaluation_grid"),
+        painter=("name", "rights", "show_works"),
+        profile=("super_resolution", "device"),
+        group="gallery",
+        tools=("pytorch", "html"),
+        pool="gpu",
+    ),
+)
+STAGES = tuple(stage.name for stage in TABLE)
+
+
+@dataclass(frozen=True, order=True)
+class Step:
+    """One stage of one partition."""
+
+    stage: str
+    partition: str
+
+    def __str__(self) -> str:
+        return f"{self.stage} of {' and '.join(members(self.partition))}"
+
+
+def stage_named(name: str) -> Stage:
+    """The entry of that name; raises WrongUse, with the names that there are, otherwise."""
+    for stage in TABLE:
+        if stage.name == name:
+            return stage
+    raise WrongUse(f"There is no stage {name!r}. The stages are: {', '.join(stage.name for stage in TABLE)}.")
+
+
+def in_order(kind: Kind | None = None) -> tuple[Stage, ...]:
+    """The stages whose partitions are of that kind (none: all), each after those that it reads.
+
+    Raises ValueError where the table names a stage that it lacks, goes in a circle, or leads from sets to a painter.
+    """
+    entries = {stage.name: stage for stage in TABLE}
+    if len(entries) < len(TABLE):
+        raise ValueError("two stages of the table share a name")
+    if unknown := sorted({name for stage in TABLE for name in stage.after} - set(entries)):
+        raise ValueError(f"the table names stages that it lacks: {', '.join(unknown)}")
+    if any(stage.kind == "painter" and entries[name].kind != "painter" for stage in TABLE for name in stage.after):
+        raise ValueError("a stage of single painters reads one over sets: which set would it be?")
+    ranks = {name: rank for rank, name in enumerate(entries)}
+    sorter = TopologicalSorter({stage.name: stage.after for stage in TABLE})
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        raise ValueError(f"the stages go in a circle: {' -> '.join(error.args[1])}") from error
+    found: list[Stage] = []
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready(), key=ranks.__getitem__)
+        found += [entries[name] for name in ready]
+        sorter.done(*ready)
+    return tuple(stage for stage in found if kind in (None, stage.kind))
+
+
+def members(partition: str) -> tuple[str, ...]:
+    """The painters of a partition: one, or the members of a set."""
+    return tuple(partition.split(_BETWEEN))
+
+
+def kind_of(partition: str) -> Kind:
+    """Whether a partition is one painter or a set of painters."""
+    return "painters" if _BETWEEN in partition else "painter"
+
+
+def set_of(painters: Iterable[str]) -> str:
+    """The partition that stands for a set of two painters or more."""
+    slugs = sorted({check_slug(painter) for painter in painters})
+    if len(slugs) < 2:
+        raise WrongUse(f"A set holds two painters or more, not {', '.join(slugs) or 'none'}.")
+    return _BETWEEN.join(slugs)
+
+
+def check_partition(partition: str) -> str:
+    """Return `partition` if it is a painter's slug or a set as `set_of` writes it; raises WrongUse otherwise."""
+    found = members(partition)
+    if len(found) == 1:
+        return check_slug(partition)
+    if set_of(found) != partition:
+        raise WrongUse(f"{partition!r} is no set of painters: write {set_of(found)}.")
+    return partition
+
+
+def inputs_of(step: Step) -> tuple[Step, ...]:
+    """The steps that a step reads. A stage over a set reads its own set's stages and each member's."""
+    found = []
+    for name in stage_named(step.stage).after:
+        if stage_named(name).kind == kind_of(step.partition):
+            found.append(Step(name, step.partition))
+        else:
+            found += [Step(name, member) for member in members(step.partition)]
+    return tuple(found)
+
+
+def steps_towards(partition: str, until: str | None = None) -> tuple[Step, ...]:
+    """The steps that bring a partition to the stage `until` (none: to all of its stages), each after its inputs.
+
+    For a set these are its members' steps too, as far as it reads them. Raises WrongUse where the stage is not of the
+    partition's kind.
+    """
+    kind = kind_of(partition)
+    if until and stage_named(until).kind != kind:
+        raise WrongUse(f"The stage {until} is not made for {partition!r}: it is one of {stage_named(until).kind}.")
+    wanted = [Step(until, partition)] if until else [Step(stage.name, partition) for stage in in_order(kind)]
+    needed: set[Step] = set()
+    while wanted:
+        step = wanted.pop()
+        if step not in needed:
+            needed.add(step)
+            wanted += inputs_of(step)
+    ranks = {stage.name: rank for rank, stage in enumerate(in_order())}
+    return tuple(sorted(needed, key=lambda step: (ranks[step.stage], step.partition)))
+
+
+def to_make(steps: Iterable[Step], is_current: Callable[[Step], bool]) -> tuple[Step, ...]:
+    """Of `steps`, each after its inputs: those that are not current, and those below them, whatever they say.
+
+    `is_current` is not asked about a step below one that has to be made.
+    """
+    found: list[Step] = []
+    for step in steps:
+        if any(before in found for before in inputs_of(step)) or not is_current(step):
+            found.append(step)
+    return tuple(found)
+
+
+def _resolve(path: str) -> Any:
+    module, name = path.split(":")
+    return getattr(import_module(module), name)

@@ -1,0 +1,13 @@
+"""DVC: the bytes of every stage and their names. The only room that imports dvc.
+
+A data home belongs to the nearest dvc.yaml whose `home` variable names it (the project's own, for `assets_data/`), or
+is a DVC repository of its own. dvc.yaml holds the same stages as Dagster, one of each per painter, and one more that
+resolves their settings. After an asset has been written, its stage is committed in process: dvc.lock then names the
+bytes that Dagster's record describes. Inside `dvc repro` the commit is left to DVC.
+"""
+
+from artmaster_pipeline.versioning.committing import commit_stage, prepare, said_of, stale_stages, stale_steps
+from artmaster_pipeline.versioning.pipeline import pipeline_text
+from artmaster_pipeline.versioning.repository import find_root
+
+__all__ = ["commit_stage", "find_root", "pipeline_text", "prepare", "said_of", "stale_stages", "stale_steps"]

@@ -1,0 +1,267 @@
+"""What is committed to DVC, and what is stale: one stage of one partition at a time."""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.files import write_text
+from artmaster_pipeline.settings import Home
+from artmaster_pipeline.stage_settings import write_settings
+from artmaster_pipeline.stages import Step, in_order, kind_of, members, stage_named
+from artmaster_pipeline.versioning.pipeline import (
+    SETTINGS,
+    is_ours,
+    listed,
+    pipeline,
+    stage_name,
+    text_of,
+    write_listed,
+)
+from artmaster_pipeline.versioning.repository import (
+    PIPELINE_FILE,
+    find_root,
+    keep_good_lock,
+    make_or_mend,
+    one_writer,
+    opened,
+    patiently,
+    read_pipeline,
+)
+
+
+def prepare(home: Home, partition: str | None = None) -> Path:
+    """Make the data home a DVC repository where it is not yet one, and give `partition` its stages.
+
+    Mends what a killed run left half-written, writes dvc.yaml as the stages' table has it, and drops painters whose
+    scans are gone from it. Returns the DVC root.
+    """
+    if _inside_dvc() and (root := find_root(home)):
+        return root  # DVC holds its own locks and reads these files now
+    with one_writer(home):
+        root = make_or_mend(home)
+        _list(home, partition)
+        _renew_pipeline(home, root)
+        return root
+
+
+def commit_stage(home: Home, stage: str, partition: str, unreadable: Sequence[str] = ()) -> dict[str, str]:
+    """Record the current bytes of a stage in dvc.lock (and, for raw_scans, of the scans in their .dvc file).
+
+    Args:
+        home: the data home.
+        stage: the stage whose output has just been written.
+        partition: the painter's slug, or the set's.
+        unreadable: entries below scans/<painter>/ that no tool can hash (broken links and the like); DVC is told to
+            pass them over, since their quarantine record already says why they are left out.
+
+    Returns:
+        The hashes that dvc.lock now names, path below the DVC root -> md5. Empty inside `dvc repro`, where DVC
+        itself commits.
+
+    Raises:
+        ArtMasterError: another process holds DVC's lock for longer than a few minutes, or the commit fails.
+    """
+    if _inside_dvc():
+        return {}
+    root = prepare(home, partition)
+    with one_writer(home):
+        write_settings_if_there(home, partition)
+        if "scans" in stage_named(stage).sources:
+            for painter in members(partition):
+                _ignore(home, painter, unreadable)
+                _add_scans(home, root, painter)
+        return _commit(home, root, [(SETTINGS, partition), (stage, partition)])
+
+
+def stale_stages(home: Home, partition: str) -> tuple[str, ...]:
+    """The stages of a partition whose inputs, settings or output are not what dvc.lock names, in order."""
+    stages = in_order(kind_of(partition))
+    stale = stale_steps(home, [Step(stage.name, partition) for stage in stages])
+    return tuple(stage.name for stage in stages if Step(stage.name, partition) in stale)
+
+
+def stale_steps(home: Home, steps: Iterable[Step]) -> set[Step]:
+    """Those of `steps` whose inputs, settings or output are not what dvc.lock names."""
+    steps = list(steps)
+    if find_root(home) is None:
+        return set(steps)
+    with one_writer(home):
+        root = prepare(home)
+        known = listed(home)
+        asked = [step for step in steps if step.partition in known[kind_of(step.partition)]]
+        if not asked:
+            return set(steps)
+        partitions = sorted({step.partition for step in asked})
+        for partition in partitions:
+            write_settings_if_there(home, partition)
+        targets = [*((step.stage, step.partition) for step in asked), *((SETTINGS, each) for each in partitions)]
+        names = _status(root, targets)
+        if names is None:
+            return set(steps)
+        late = [partition for partition in partitions if stage_name(SETTINGS, partition) in names]
+        if late and not _inside_dvc():
+            _commit(home, root, [(SETTINGS, partition) for partition in late])
+    return {step for step in steps if step not in asked or stage_name(step.stage, step.partition) in names}
+
+
+def said_of(home: Home, partition: str) -> tuple[str, ...]:
+    """What a person should know, before any work, of how the bytes of a painter's scans are kept."""
+    return tuple(
+        f"{home.scans(painter)} is a link to {home.scans(painter).resolve()}: the scans are read there, and DVC keeps "
+        "no copy of them. Keep them safe yourself, or copy them into the home instead of the link."
+        for painter in members(partition)
+        if _is_linked(home, painter)
+    )
+
+
+def write_settings_if_there(home: Home, partition: str) -> None:
+    """Resolve the settings of a partition whose painters are all there."""
+    if all(home.scans(painter).is_dir() for painter in members(partition)):
+        write_settings(home, partition)
+
+
+def _inside_dvc() -> bool:
+    return bool(os.environ.get("DVC_STAGE"))
+
+
+def _target(root: Path, stage: str, partition: str) -> str:
+    return f"{root / PIPELINE_FILE}:{stage_name(stage, partition)}"
+
+
+def _commit(home: Home, root: Path, targets: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Commit stages; gives the hashes of those that keep their bytes."""
+    found: dict[str, str] = {}
+    with opened(root) as repo:
+        for stage, partition in targets:
+            if stage == SETTINGS and not home.resolved_settings(partition).is_file():
+                continue
+            name = _target(root, stage, partition)
+            entries = patiently(partial(repo.commit, name, force=True))
+            if stage != SETTINGS:
+                found |= {str(out): out.hash_info.value for entry in entries for out in entry.outs}
+    keep_good_lock(home, root)
+    return found
+
+
+def _status(root: Path, targets: Iterable[tuple[str, str]]) -> set[str] | None:
+    """The names of the stages among `targets` that DVC finds changed; None where something cannot be hashed."""
+    with opened(root) as repo:
+        names = [_target(root, stage, partition) for stage, partition in targets]
+        try:
+            status = patiently(lambda: repo.status(targets=names))
+        except OSError:  # an entry that cannot be hashed appeared in scans/: raw_scans will name it
+            return None
+    return {str(name).rsplit(":", 1)[-1] for name in status}
+
+
+def _list(home: Home, partition: str | None) -> None:
+    """Keep painters.yaml: `partition` is in it, and nothing whose scans were moved or removed by hand."""
+    before = listed(home)
+    lists = {
+        kind: [each for each in those if all(is_there_or_can_be(home, painter) for painter in members(each))]
+        for kind, those in before.items()
+    }
+    if partition:
+        lists["painter"] += [painter for painter in members(partition) if painter not in lists["painter"]]
+        if kind_of(partition) == "painters" and partition not in lists["painters"]:
+            lists["painters"].append(partition)
+    write_listed(home, lists)
+
+
+def is_there_or_can_be(home: Home, painter: str) -> bool:
+    """Whether a painter's scans are there, or DVC can bring them (a clone before `dvc pull`).
+
+    A home where the painter was worked on and whose scans are gone is none that waits for a pull: somebody moved them.
+    """
+    try:
+        scans = home.scans(painter)
+    except WrongUse:
+        return False
+    if scans.is_dir():
+        return True
+    return scans.with_name(f"{painter}.dvc").is_file() and not home.register(painter).is_dir()
+
+
+def _renew_pipeline(home: Home, root: Path) -> None:
+    """Write dvc.yaml as the table has it; a person's own stages, plots and the like in it stay.
+
+    A file of the form before settings were resolved becomes one of today's, and what was clean under it stays clean.
+    """
+    file = root / PIPELINE_FILE
+    there = read_pipeline(file) if file.is_file() else {}
+    where = "." if root == home.root else home.root.relative_to(root).as_posix()
+    wanted = pipeline(where, listed(home)["painters"])
+    own = {name: stage for name, stage in (there.get("stages") or {}).items() if not is_ours(str(name))}
+    wanted["stages"] |= own
+    wanted["vars"] += [each for each in there.get("vars") or () if each not in wanted["vars"]]
+    wanted |= {name: part for name, part in there.items() if name not in wanted}
+    if there != wanted:
+        if there.get("stages") and SETTINGS not in there["stages"]:
+            _note_clean(home, root)
+        write_text(file, text_of(wanted))
+    _take_over(home, root)
+
+
+def _note_clean(home: Home, root: Path) -> None:
+    """Write down which stages are clean under a dvc.yaml of the older form, before it is replaced."""
+    stages = [(stage.name, painter) for painter in listed(home)["painter"] for stage in in_order("painter")]
+    changed = _status(root, stages) if stages else set()
+    clean = [] if changed is None else [list(each) for each in stages if stage_name(*each) not in changed]
+    write_text(_noted(home), json.dumps(clean))
+
+
+def _take_over(home: Home, root: Path) -> None:
+    """Commit in today's form what was clean in the older one."""
+    if not _noted(home).is_file():
+        return
+    clean = [(str(stage), str(painter)) for stage, painter in json.loads(_noted(home).read_text(encoding="utf-8"))]
+    painters = sorted({painter for _, painter in clean})
+    for painter in painters:
+        write_settings_if_there(home, painter)
+    _commit(home, root, [*((SETTINGS, painter) for painter in painters), *clean])
+    _noted(home).unlink()
+
+
+def _noted(home: Home) -> Path:
+    return home.cache / "versioning" / "clean-before.json"
+
+
+def _is_linked(home: Home, painter: str) -> bool:
+    return home.scans(painter).is_symlink() or (home.root / "scans").is_symlink()
+
+
+def _add_scans(home: Home, root: Path, painter: str) -> None:
+    """Let DVC keep the scans' bytes. Scans behind a link stay where they are: DVC adds nothing from there."""
+    pointer = home.scans(painter).with_name(f"{painter}.dvc")
+    if _is_linked(home, painter):
+        pointer.unlink(missing_ok=True)
+        return
+    with opened(root) as repo:
+        patiently(lambda: repo.add(str(home.scans(painter))))
+
+
+def _ignore(home: Home, painter: str, unreadable: Sequence[str]) -> None:
+    """Keep scans/.dvcignore: one line for each entry of each painter that cannot be hashed, and for partial copies."""
+    file = home.root / "scans" / ".dvcignore"
+    kept = file.read_text(encoding="utf-8").splitlines() if file.exists() else [".partial-*"]
+    kept = [line for line in kept if not line.startswith(f"/{painter}/")]
+    lines = kept + [f"/{painter}/{_escape(entry)}" for entry in sorted(unreadable)]
+    text = "\n".join(lines) + "\n"
+    if not file.exists() or file.read_text(encoding="utf-8") != text:
+        write_text(file, text)
+
+
+def _escape(name: str) -> str:
+    """A file's name as a gitignore pattern; what such a pattern cannot hold matches any one character."""
+    characters = []
+    for character in name:
+        if character in "\n\r" or 0xD800 <= ord(character) <= 0xDFFF:
+            characters.append("?")
+        elif character in "*?[]\\! #":
+            characters.append("\\" + character)
+        else:
+            characters.append(character)
+    return "".join(characters)

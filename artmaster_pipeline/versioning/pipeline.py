@@ -1,0 +1,112 @@
+"""dvc.yaml: the stages' table as DVC reads it, and painters.yaml, the painters and sets that it is written for."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from artmaster_pipeline.errors import ArtMasterError
+from artmaster_pipeline.files import write_text
+from artmaster_pipeline.settings import PAINTER_FILE, Home
+from artmaster_pipeline.stages import KINDS, Kind, Stage, Step, in_order, inputs_of, kind_of, members
+
+PAINTERS_FILE = "painters.yaml"
+SETTINGS = "settings"  # the stage that resolves what the others use; its folder, too
+_LISTS: dict[Kind, str] = {"painter": "painters", "painters": "sets"}  # in painters.yaml
+_HEAD = (
+    "# The stages of every painter in the data home, the same as Dagster's assets; written from the product's table.\n"
+    "# `artmaster run` commits each stage once its asset is made; `dvc repro` runs stale ones through Dagster.\n"
+)
+
+
+def stage_name(stage: str, partition: str) -> str:
+    """What DVC calls a stage of a painter, or of a set."""
+    return f"{stage}@{partition}" if kind_of(partition) == "painter" else f"{stage}--{partition}"
+
+
+def pipeline_text(home: str, sets: Sequence[str] = ()) -> str:
+    """The dvc.yaml of a data home at `home`, relative to the file's folder; stages over sets are written out."""
+    return text_of(pipeline(home, sets))
+
+
+def pipeline(home: str, sets: Sequence[str] = ()) -> dict[str, Any]:
+    """What that dvc.yaml says."""
+    prefix = "" if home == "." else f"{home}/"  # DVC compares paths as written: "./scans" would never equal "scans"
+    stages: dict[str, Any] = {
+        SETTINGS: {"foreach": "${painters}", "do": _settings(prefix, "${item}", ("${item}",))},
+    }
+    for stage in in_order("painter"):
+        stages[stage.name] = {"foreach": "${painters}", "do": _painter_stage(prefix, stage)}
+    for partition in sets:
+        stages[stage_name(SETTINGS, partition)] = _settings(prefix, partition, members(partition))
+        for stage in in_order("painters"):
+            stages[stage_name(stage.name, partition)] = _set_stage(prefix, stage, partition)
+    return {"vars": [{"home": home}, prefix + PAINTERS_FILE], "stages": stages}
+
+
+def text_of(content: dict[str, Any]) -> str:
+    """A dvc.yaml's content as its text."""
+    return _HEAD + yaml.safe_dump(content, sort_keys=False, width=120, allow_unicode=True)
+
+
+def is_ours(name: str) -> bool:
+    """Whether a stage of a dvc.yaml is one that the table writes, now or for a set that has gone."""
+    known = {SETTINGS, *(stage.name for stage in in_order())}
+    return name.split("--", maxsplit=1)[0] in known
+
+
+def _painter_stage(prefix: str, stage: Stage) -> dict[str, Any]:
+    folders = [*stage.sources, *(entry.folder for entry in in_order("painter") if entry.name in stage.after)]
+    return _definition(prefix, stage, "${item}", [f"{folder}/${{item}}" for folder in folders])
+
+
+def _set_stage(prefix: str, stage: Stage, partition: str) -> dict[str, Any]:
+    folders = {entry.name: entry.folder for entry in in_order()}
+    read = [f"{folder}/{member}" for folder in stage.sources for member in members(partition)]
+    read += [f"{folders[step.stage]}/{step.partition}" for step in inputs_of(Step(stage.name, partition))]
+    return _definition(prefix, stage, partition, read)
+
+
+def _definition(prefix: str, stage: Stage, partition: str, read: list[str]) -> dict[str, Any]:
+    definition: dict[str, Any] = {
+        "cmd": f"artmaster run {partition} --only {stage.name} --home ${{home}}",
+        "deps": [prefix + folder for folder in read],
+    }
+    if stage.painter or stage.profile:
+        definition["params"] = [{f"{prefix}{SETTINGS}/{partition}.yaml": [stage.name]}]
+    definition["outs"] = [{f"{prefix}{stage.folder}/{partition}": {"persist": True}}]
+    return definition
+
+
+def _settings(prefix: str, partition: str, painters: Sequence[str]) -> dict[str, Any]:
+    return {
+        "cmd": f"artmaster painters settings {partition} --home ${{home}}",
+        "deps": [*(f"{prefix}scans/{painter}/{PAINTER_FILE}" for painter in painters), f"{prefix}profiles"],
+        "outs": [{f"{prefix}{SETTINGS}/{partition}.yaml": {"cache": False, "persist": True}}],
+    }
+
+
+def listed(home: Home) -> dict[Kind, list[str]]:
+    """The painters and the sets that the home's dvc.yaml is written for."""
+    file = home.root / PAINTERS_FILE
+    if not file.exists():
+        return {kind: [] for kind in KINDS}
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        found = {kind: list(content.get(_LISTS[kind]) or ()) for kind in KINDS}
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
+        raise ArtMasterError(
+            f"{file} cannot be read: it lists the painters of the home under `painters:`, one `- slug` each. Mend it, "
+            "or move it away: ArtMaster writes it anew, and every `artmaster run PAINTER` lists its painter again."
+        ) from error
+    return {kind: [str(each) for each in those] for kind, those in found.items()}
+
+
+def write_listed(home: Home, lists: dict[Kind, list[str]]) -> None:
+    """Write painters.yaml; untouched if nothing changed."""
+    content = {_LISTS["painter"]: sorted(set(lists["painter"]))}
+    if lists["painters"]:
+        content[_LISTS["painters"]] = sorted(set(lists["painters"]))
+    file, text = home.root / PAINTERS_FILE, yaml.safe_dump(content)
+    if not file.is_file() or file.read_bytes() != text.encode():
+        write_text(file, text)
