@@ -1,10 +1,12 @@
 """ArtMaster: a model of one painter's hand, and proof of which artworks are in it.
 
 Importing this package switches the usage reports of the libraries below it off (Dagster's, DVC's and the hub
-client's), unless the user's own environment says otherwise.
+client's) and says how their threads wait for one another (`threads`), unless the user's own environment says otherwise.
 """
 
 import os
+
+from artmaster_pipeline.threads import set_environment as _set_environment
 
 for _name, _value in {
     "DO_NOT_TRACK": "1",
@@ -13,5 +15,7 @@ for _name, _value in {
     "DISABLE_TELEMETRY": "1",
 }.items():
     os.environ.setdefault(_name, _value)
+
+_set_environment()
 
 __version__ = "0.1.0"

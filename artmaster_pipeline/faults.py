@@ -13,14 +13,18 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
 from artmaster_pipeline.errors import ArtMasterError, Interrupted
 
 _AGAIN = "then run the same command again: what is finished is kept"
-_FULL = re.compile(r"no space left on device|disk quota exceeded|database or disk is full|not enough space", re.I)
+_FULL = re.compile(
+    r"no space left on device|disk quota exceeded|database or disk is full|not enough space"
+    r"|requested and \d+ written|failed writing file",  # numpy's and torch's words for it
+    re.IGNORECASE,
+)
 
 # By errno: what is wrong with the file, and the way out. {again} ends most of them.
 _REASONS: dict[int, tuple[str, str]] = {
@@ -62,6 +66,7 @@ _WITHOUT_FILE: dict[int, str] = {
     errno.EADDRINUSE: "That port is taken by another program. Choose another port, or end that program.",
     errno.EADDRNOTAVAIL: "This machine has no such address. Choose another one.",
 }
+_ROOM = 1_000_000  # bytes; SQLite needs some to say anything at all
 _CONNECTION = (
     "requests", "urllib3", "httpx", "httpcore", "aiohttp", "botocore", "s3fs", "gcsfs", "adlfs", "azure", "google",
     "huggingface_hub", "hf_xet", "ssl", "fsspec", "socket",
@@ -81,7 +86,7 @@ def in_words(error: BaseException, root: Path | None = None) -> ArtMasterError |
         return own
     for link in chain:
         if _says_full(link):  # whoever wrapped it speaks of its own part only
-            return disk_full(_file_of(link), root)
+            return disk_full(*(_named_by(link) or _places(link, root)))
     if own:
         return own
     if any(isinstance(link, KeyboardInterrupt) or _is(link, "DagsterExecutionInterruptedError") for link in chain):
@@ -105,29 +110,32 @@ def in_product_words(root: Callable[[], Path | None] | None = None) -> Iterator[
         raise told from error
 
 
-def disk_full(path: Path | None = None, root: Path | None = None, needed: int | None = None) -> ArtMasterError:
-    """The error of a disk without room: which disk, how much is free on it, and how much is `needed` (bytes)."""
-    places = [_there(place) for place in (path, root, Path.cwd(), Path(tempfile.gettempdir())) if place]
-    place = places[0] if path else min(places, key=lambda place: shutil.disk_usage(place).free)
+def disk_full(*paths: Path, needed: int | None = None) -> ArtMasterError:
+    """The error of a disk without room: the fullest of those of `paths`, how much is free and `needed` (bytes)."""
+    place = min(map(_there, paths), key=lambda folder: shutil.disk_usage(folder).free)
     usage = shutil.disk_usage(place)
-    wanted = f", {_size(needed)} are needed" if needed else ""
     entries = os.statvfs(place) if hasattr(os, "statvfs") else None
+    wanted = f"{_size(needed)} are needed" if needed else "more is needed"
     if entries and entries.f_files and not entries.f_favail:
-        wanted = ", but it can hold no more files"
+        wanted = "it can hold no more files"
     return ArtMasterError(
-        f"No space left on device: the disk that holds {place} has {_size(usage.free)} of {_size(usage.total)} "
-        f"free{wanted}. Make room there, or choose a place on another disk, {_AGAIN}, and nothing half-written is left."
+        f"No space left on device: the disk that holds {place} has {_size(usage.free)} of {_size(usage.total)} free, "
+        f"and {wanted}. Make room there, or choose a place on another disk, {_AGAIN}, and nothing half-written is left."
     )
 
 
-def report_fault(error: BaseException, folder: Path) -> str:
-    """Write a fault of the product itself down in `folder` (else in the system's temporary one); what to tell."""
+def report_fault(error: BaseException, root: Path | None) -> str:
+    """Write a fault of the product itself down below the data home `root`, else in the system's own temporary folder.
+
+    Gives what to tell: one sentence with the name of that file.
+    """
     text = "".join(traceback.format_exception(error))
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
     said = (
         f"This is a fault of ArtMaster, not of your files or settings ({type(error).__name__}: {_first_line(error)})."
     )
-    for place in (folder, Path(tempfile.gettempdir()) / "artmaster-faults"):
+    places = [root / ".cache" / "faults"] if root and root.is_dir() else []
+    for place in (*places, Path(tempfile.gettempdir()) / "artmaster-faults"):
         try:
             place.mkdir(parents=True, exist_ok=True)
             (place / name).write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -169,7 +177,8 @@ def _of_files(error: BaseException, _root: Path | None) -> ArtMasterError | None
 
 def _of_text(error: BaseException, _root: Path | None) -> ArtMasterError | None:
     """A file that is not what it should be: text in another encoding, broken YAML or JSON."""
-    file = _file_of(error)
+    # What reads a file has it in hand, perhaps around a generator; who calls from farther off may be at fault itself.
+    file = next(iter(_in_hand(error.__traceback__, frames=2)), None)
     if _is_from(error, ("yaml",)):
         return ArtMasterError(
             f"{file or 'A settings file'} cannot be read as YAML: {_first_line(error)}. Mend it there."
@@ -209,6 +218,8 @@ def _of_databases(error: BaseException, root: Path | None) -> ArtMasterError | N
     """Dagster's own storage, which is a folder of SQLite files below the data home."""
     if not _is_from(error, _DATABASE):
         return None
+    if root and shutil.disk_usage(_there(root)).free < _ROOM:  # SQLite says "disk I/O error" then
+        return disk_full(root)
     place = root / ".dagster" if root else "Dagster's storage"
     text = _first_line(getattr(error, "orig", None) or error).lower()
     if "locked" in text:
@@ -266,11 +277,24 @@ def _says_full(error: BaseException) -> bool:
 
 def _file_of(error: BaseException) -> Path | None:
     """The file that an error speaks of; where it names none, the one that the product's own code had in hand."""
-    if isinstance(error, OSError):
-        for name in (error.filename, error.filename2):
-            if isinstance(name, (str, bytes, os.PathLike)) and os.fspath(name):
-                return Path(os.fsdecode(name))
-    return _in_hand(error.__traceback__)
+    return next(iter((*_named_by(error), *_in_hand(error.__traceback__)[:1])), None)
+
+
+def _named_by(error: BaseException) -> list[Path]:
+    if not isinstance(error, OSError):
+        return []
+    names = (error.filename, error.filename2)
+    return [
+        Path(os.fsdecode(name)) for name in names if isinstance(name, (str, bytes, os.PathLike)) and os.fspath(name)
+    ]
+
+
+def _places(error: BaseException, root: Path | None) -> list[Path]:
+    """Where a command may have been writing: files in hand, the data home, and where programs put what passes."""
+    usual = [root, Path(tempfile.gettempdir())]
+    with suppress(OSError):  # the working folder may be gone
+        usual.append(Path.cwd())
+    return [*_in_hand(error.__traceback__), *(place for place in usual if place)]
 
 
 def _nameless() -> str:
@@ -281,15 +305,16 @@ def _nameless() -> str:
     return "A file"
 
 
-def _in_hand(trace: TracebackType | None) -> Path | None:
-    found = None
-    while trace:  # outermost first, so the last one found is the nearest to the fault
+def _in_hand(trace: TracebackType | None, frames: int | None = None) -> list[Path]:
+    """The files that the product's functions (the last `frames` of them) had in hand, nearest to the fault first."""
+    names = ("temporary", "place", "path", "file", "manifest", "target", "folder", "destination", "out")
+    found: list[list[Path]] = []
+    while trace:
         if trace.tb_frame.f_globals.get("__name__", "").startswith("artmaster_pipeline"):
-            names = ("temporary", "place", "path", "file", "manifest", "target", "folder")
             held = [trace.tb_frame.f_locals.get(name) for name in names]
-            found = next((each for each in held if isinstance(each, Path)), found)
+            found.insert(0, [each for each in held if isinstance(each, Path)])
         trace = trace.tb_next
-    return found
+    return [path for held in found[:frames] for path in held]
 
 
 def _there(path: Path) -> Path:

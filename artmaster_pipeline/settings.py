@@ -29,10 +29,12 @@ class Home:
     def find(cls, chosen: Path | None = None) -> "Home":
         """`chosen`, else `$ARTMASTER_HOME`, else `assets_data/` below the working directory; always absolute.
 
-        Raises WrongUse where that is a file.
+        Raises WrongUse where that is a file, or a path with control characters, which DVC cannot version.
         """
         root = chosen or Path(os.environ.get("ARTMASTER_HOME") or DEFAULT_HOME)
         root = root.expanduser().resolve()
+        if any(unicodedata.category(character) == "Cc" for character in str(root)):
+            raise WrongUse(f"{str(root)!r} cannot be a data home: its path holds a line break or a control character.")
         if root.exists() and not root.is_dir():
             raise WrongUse(f"{root} is a file: a data home is a folder. Name another with --home or ARTMASTER_HOME.")
         return cls(root)

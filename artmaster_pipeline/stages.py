@@ -81,7 +81,10 @@ TABLE: tuple[Stage, ...] = (
         makes="artmaster_pipeline.dataset:build_training_set",
         after=("raw_scans", "curated_crops"),
         painter=("trigger", "name"),
-        profile=("super_resolution", "captioner", "held_out_share", "validate_share", "device", "dtype"),
+        profile=(
+            *("super_resolution", "captioner", "captioner_revision"),
+            *("held_out_share", "validate_share", "device", "dtype"),
+        ),
         group="training",
         tools=("python", "pytorch"),
         pool="gpu",

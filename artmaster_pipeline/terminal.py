@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any, cast
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType  # noqa: TID251 - the one place
 from rich.segment import Segment
 from rich.text import Text
 
@@ -28,7 +28,8 @@ from artmaster_pipeline.errors import ArtMasterError
 # What a terminal obeys instead of showing it, or what has no shape: controls, formats (bidi, zero width), surrogates,
 # private and unassigned code points, line and paragraph separators. Spaces of other widths are text.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_CURSOR_UP = re.compile(r"\n*(?:\x1b\[A)+")  # how tqdm finds the line of a bar below another
+# How tqdm finds the line of a bar below another, and how colorama leaves a terminal: whole writes of libraries' own.
+_HARMLESS = re.compile(r"\n*(?:\x1b\[A)+|\x1b\[0m")
 
 
 def plain(text: object, encoding: str = "utf-8") -> str:
@@ -122,7 +123,7 @@ class _GuardedStream(io.TextIOBase):
         return stream
 
     def write(self, text: str) -> int:
-        if not _CURSOR_UP.fullmatch(text):
+        if not _HARMLESS.fullmatch(text):
             returned = self._fresh and text.startswith("\r")
             tame = _by_line(text[1:] if returned else text, self.encoding)
             self._stream.write("\r" + tame if returned else tame)

@@ -55,7 +55,9 @@ def source(tmp_path: Path) -> Iterator[Path]:
 
 
 def add(home: Home, source: Path, *options: str) -> Result:
-    return CliRunner().invoke(app, ["painters", "add", "x", str(source), "--home", str(home.root), *options])
+    return CliRunner(env={"COLUMNS": "400"}).invoke(
+        app, ["painters", "add", "x", str(source), "--home", str(home.root), *options]
+    )
 
 
 def told(result: Result) -> str:

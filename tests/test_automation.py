@@ -1,16 +1,22 @@
-"""Retraining without being asked, with a real Dagster instance: settled content asks once, time asks for nothing."""
+"""Retraining without being asked, with a real Dagster instance: settled scans ask once, and no file is opened."""
 
+import json
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
+import made_scans
 import pytest
 
+from artmaster_pipeline.curation import crop_scans
 from artmaster_pipeline.orchestration.automation import needs_retraining, new_scans, weekly_retraining
 from artmaster_pipeline.orchestration.build import build_defs
 from artmaster_pipeline.orchestration.instance import open_instance
 from artmaster_pipeline.orchestration.resources import DataHome
 from artmaster_pipeline.records import MANIFEST, Adapter, TrainingImage, identity, manifest_hash, write_manifest
+from artmaster_pipeline.scans import register_scans
 from artmaster_pipeline.settings import Home
 
 
@@ -88,13 +94,69 @@ def test_a_changed_scan_asks_again_for_its_painter_only(home: Home, watch: Watch
     assert watch.tick() == ["p"]
 
 
-def test_touching_or_renaming_back_asks_for_nothing(home: Home, watch: Watch) -> None:
+def test_touching_asks_once_and_the_run_finds_nothing_to_do(home: Home, watch: Watch) -> None:
+    for seed in (1, 2):
+        made_scans.write(home.scans("p") / f"{seed}.png", seed)
+    watch.tick()
+    assert watch.tick() == ["p"]
+    first = register_scans(home, "p"), crop_scans(home, "p")
+    os.utime(home.scans("p") / "1.png", (1, 1))
+    assert [watch.tick(), watch.tick()] == [[], ["p"]]
+    again = register_scans(home, "p"), crop_scans(home, "p")
+    assert [stage.made for stage in again] == [0, 0]
+    assert [stage.hash for stage in again] == [stage.hash for stage in first]
+    assert [watch.tick(), watch.tick()] == [[], []]
+
+
+def test_a_tick_over_four_thousand_files_opens_none_of_them(home: Home, watch: Watch) -> None:
+    home.scans("p").mkdir(parents=True)
+    for number in range(4000):
+        (home.scans("p") / f"{number}.tif").touch()
+    opened: list[str] = []
+    listening = True
+
+    def hook(event: str, arguments: tuple) -> None:
+        if listening and event == "open" and str(home.scans("p")) in str(arguments[0]):
+            opened.append(str(arguments[0]))
+
+    sys.addaudithook(hook)  # cannot be taken away again; `listening` ends it
+    assert [watch.tick(), watch.tick()] == [[], ["p"]]
+    listening = False
+    assert opened == []
+
+
+def test_what_systems_keep_for_themselves_asks_for_nothing(home: Home, watch: Watch) -> None:
     put(home, "p", "a.jpg", b"1")
     watch.tick()
     watch.tick()
-    os.utime(home.scans("p") / "a.jpg", (1, 1))
-    assert watch.tick() == []
-    assert watch.tick() == []
+    for name in ("#recycle/b.jpg", "@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", "._a.jpg", "Thumbs.db"):
+        (home.scans("p") / name).parent.mkdir(parents=True, exist_ok=True)
+        (home.scans("p") / name).write_bytes(b"x")
+    assert [watch.tick(), watch.tick()] == [[], []]
+
+
+def test_a_painter_s_folder_may_be_a_link(home: Home, watch: Watch, tmp_path: Path) -> None:
+    (tmp_path / "drive").mkdir()
+    (tmp_path / "drive" / "a.jpg").write_bytes(b"1")
+    home.scans("p").parent.mkdir(parents=True, exist_ok=True)
+    home.scans("p").symlink_to(tmp_path / "drive")
+    assert [watch.tick(), watch.tick()] == [[], ["p"]]
+
+
+def test_the_cursor_of_a_version_that_hashed_the_scans_is_taken_over(home: Home, watch: Watch) -> None:
+    """Written as that version wrote it: the file that it had asked a run for asks for none, a new one does."""
+    put(home, "p", "a.jpg", b"1")
+    put(home, "q", "a.jpg", b"2")
+    for painter in ("p", "q"):
+        stat = (home.scans(painter) / "a.jpg").stat()
+        reading = [stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, "sha256"]
+        memory = home.cache / "fingerprints" / f"{painter}.json"
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        memory.write_text(json.dumps({"a.jpg": reading}), encoding="utf-8")
+    content = {painter: identity([["a.jpg", "sha256"]]) for painter in ("p", "q")}
+    watch.cursor = json.dumps({"seen": content, "asked": content})
+    put(home, "q", "b.jpg", b"new")
+    assert [watch.tick(), watch.tick(), watch.tick()] == [[], ["q"], []]
 
 
 def test_a_removed_scan_asks_again(home: Home, watch: Watch) -> None:
@@ -186,6 +248,16 @@ def test_monday_trains_a_painter_that_has_a_training_set_and_no_adapter(
     instance.add_dynamic_partitions("painter", ["p"])
     training_set(home, "p", "one")
     assert monday(home, instance) == ["p"]
+
+
+def test_a_damaged_record_is_told_in_one_sentence(home: Home, instance: dg.DagsterInstance) -> None:
+    home.scans("p").mkdir(parents=True)
+    training_set(home, "p", "one")
+    adapter(home, "p", "0")
+    (home.adapters("p") / MANIFEST).write_bytes(b"\0\xff")
+    with pytest.raises(dg.Failure) as raised:
+        monday(home, instance)
+    assert f"{home.adapters('p') / MANIFEST} is damaged" in str(raised.value.description)
 
 
 def test_both_begin_switched_off_and_can_be_switched_on(home: Home, instance: dg.DagsterInstance) -> None:

@@ -145,7 +145,7 @@ def _pixels(taken: SimpleNamespace, name: str) -> np.ndarray:
         ("truncated.jpg", "cannot be decoded to its end"),
         ("truncated.png", "cannot be decoded to its end"),
         ("text.jpg", "text"),
-        ("drawing.jpg", "text"),
+        ("drawing.jpg", "a drawing of lines"),
         ("phone.jpg", "HEIF"),
         ("one-pixel.png", "1 x 1"),
         ("bomb.png", "60,000 x 60,000"),
@@ -187,7 +187,7 @@ def test_what_cannot_be_used_is_left_out_with_its_reason_and_a_way_out(
         ("srgb-icc.png", "ICC: sRGB built-in", ""),
         ("grey.jpg", "grey", ""),
         ("palette.png", "sRGB", ""),
-        ("two-pages.tif", "sRGB", "Only the first of its 2 pages was used"),
+        ("two-pages.tif", "sRGB", "Of the 2 pictures in it page 1 (240 x 320) was used. Left out: page 2 (240 x 320)"),
         ("misnamed.jpg", "sRGB", "Its bytes are PNG"),
         ("link.jpg", "sRGB", ""),
     ],
@@ -248,7 +248,10 @@ def test_names_that_differ_in_form_only_are_both_kept_and_noted(taken: SimpleNam
 def test_nothing_is_lost_silently(taken: SimpleNamespace) -> None:
     named = {os.fsencode(path.name).decode("utf-8", "backslashreplace") for path in taken.source.iterdir()}
     assert named - set(taken.scans) - set(taken.left_out) == {"Thumbs.db", ".hidden.jpg"}
-    assert taken.added.ignored == ("Thumbs.db",)
+    assert taken.added.passed_over == (
+        "left out, kept by a system or program for itself: Thumbs.db (1 file)",
+        "left out, kept by a system or program for itself: hidden (1 file)",
+    )
 
 
 def test_the_originals_are_untouched(taken: SimpleNamespace) -> None:

@@ -318,7 +318,7 @@ def test_odd_files_dropped_by_hand_stop_neither_dagster_nor_dvc(home: Home) -> N
         (("lineage", "adapter", "0123"), 2, "There is no adapter"),
         (("evaluate", PAINTER, "--strengths", "a lot"), 2, "numbers with commas"),
         (("evaluate", PAINTER, "--strengths", "3"), 2, "between 0"),
-        (("evaluate", PAINTER), 1, "style_adapter"),
+        (("evaluate", PAINTER), 1, "has no adapter yet"),
         (("gate", PAINTER, "--publish", "--reject"), 2, "cannot both be meant"),
         (("lineage", "artwork", "xyz"), 2, "not a sha256"),
         (("lineage", "artwork", "00000000"), 2, "No scan"),

@@ -443,6 +443,16 @@ def test_a_file_that_holds_something_else_is_not_overwritten(trained, tmp_path):
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_a_place_that_takes_no_file_is_told(trained, tmp_path):
+    home, _, _ = trained
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link.safetensors").symlink_to(tmp_path / "nowhere")
+    for place in (tmp_path / "file" / "x.safetensors", tmp_path / "link.safetensors"):
+        with pytest.raises(WrongUse, match="--out"):
+            export_adapter(home, PAINTER, "kohya", out=place)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_exporting_again_to_the_same_file_is_no_error(trained, tmp_path):
     home, _, _ = trained
     first = export_adapter(home, PAINTER, "kohya", out=tmp_path).file

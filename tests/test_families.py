@@ -132,6 +132,15 @@ def test_it_exports_in_diffusers_format_and_says_that_kohya_has_no_names_for_it(
         export_adapter(home, PAINTER, "kohya", out=tmp_path)
 
 
+def test_its_memory_is_forecast(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    from artmaster_pipeline.training.memory import forecast
+
+    monkeypatch.setattr(forecast, "_baseline", lambda *_: 2.0**30)
+    expected = forecast.predict(profile)
+    assert expected.parts["base model"] > 4 * 100_000  # bytes of fp32
+    assert expected.total > 2**30
+
+
 def test_no_room_asks_which_base_it_is_on() -> None:
     """What a base is called, and how FLUX's classes and layers are, is said in base_models and nowhere else."""
     told = r"FluxPipeline|FluxTransformer|AutoencoderKL|single_transformer_blocks|calculate_shift|_pack_latents"

@@ -74,7 +74,7 @@ def test_a_full_disk_names_the_disk_and_what_is_free_on_it_whoever_says_so(tmp_p
         assert told.startswith("No space left on device: the disk that holds /")
         assert " free" in told
         assert "Make room there" in told
-    assert "1 GB are needed" in str(disk_full(tmp_path, needed=1_234_567_890))
+    assert "free, and 1 GB are needed" in str(disk_full(tmp_path, needed=1_234_567_890))
     assert in_words(disk_full(tmp_path, needed=5)).args == disk_full(tmp_path, needed=5).args  # type: ignore[union-attr]
 
 
@@ -224,7 +224,7 @@ def test_hostile_names_pass_through_every_command_line_whatever_the_encoding(
 
 def test_a_closed_pipe_and_a_full_output_end_a_command_quietly(tmp_path: Path, archive: Path) -> None:
     home = str(tmp_path / "home")
-    artmaster("painters", "add", "x", str(archive), "--home", home)
+    add_scans(Home(Path(home)), "x", archive)
     command = f"{sys.executable} -c 'from artmaster_pipeline.cli import main; main()' painters list --home {home}"
     for redirection, code, said in (
         (">/dev/full", 1, "stdout cannot be written to"),
@@ -290,7 +290,7 @@ def test_a_disk_that_fills_up_in_a_run_is_one_message_and_nothing_half_written(
     small_disk: Path, archive: Path, left: int
 ) -> None:
     home = Home(small_disk / "home")
-    assert artmaster("painters", "add", "x", str(archive), "--home", str(home.root)).returncode == 0
+    add_scans(home, "x", archive)
     free = shutil.disk_usage(small_disk).free
     filler = small_disk / "filler"
     filler.write_bytes(b"\0" * max(0, free - left - 4096))
@@ -302,11 +302,15 @@ def test_a_disk_that_fills_up_in_a_run_is_one_message_and_nothing_half_written(
     assert str(small_disk) in said[0]
     assert "No space left on device" in said[0]
     assert not list(home.root.rglob(".partial-*"))
+    assert [line for line in done.stderr.splitlines() if "Errno" in line] == []
+    if left == 0:
+        filler.unlink()
+        done = artmaster("run", "x", "--until", "raw_scans", "--home", str(home.root))
+        assert done.returncode == 0, done.stderr
 
 
 def test_json_manifests_of_a_home_stay_readable(tmp_path: Path, archive: Path) -> None:
-    done = artmaster("painters", "add", "x", str(archive), "--home", str(tmp_path / "home"))
-    assert done.returncode == 0
+    add_scans(Home(tmp_path / "home"), "x", archive)
     done = artmaster("painters", "list", "--json", "--home", str(tmp_path / "home"), env={"PYTHONIOENCODING": "ascii"})
     assert json.loads(done.stdout)[0]["painter"] == "x"
 
@@ -342,6 +346,13 @@ def test_the_ui_ends_where_its_port_is_taken_and_names_a_free_one(tmp_path: Path
     assert f"Port {port} is taken" in done.stderr
     assert "http://" not in done.stdout + done.stderr
     assert not (tmp_path / "home").exists()
+
+
+def test_a_data_home_is_a_folder_with_a_plain_path(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for place, why in ((tmp_path / "file", "is a file"), (tmp_path / "a\nb", "control character")):
+        with pytest.raises(WrongUse, match=why):
+            Home.find(place)
 
 
 def test_a_second_ui_of_a_home_is_refused(tmp_path: Path) -> None:
@@ -407,3 +418,24 @@ main()
         add_scans(Home(home), "x", archive)
         done = artmaster("run", "x", "--until", "raw_scans", "--home", str(home))
         assert done.returncode == 0, done.stderr
+
+
+def test_a_step_fails_in_dagsters_pages_with_the_sentence_that_the_terminal_shows(
+    tmp_path: Path, archive: Path
+) -> None:
+    from artmaster_pipeline.orchestration.instance import open_instance
+    from artmaster_pipeline.orchestration.run import run_painter
+
+    home = Home(tmp_path / "home")
+    add_scans(home, "x", archive)
+    (home.scans("x") / "artworks.csv").write_bytes(b"\xff\xfe\x1b[2J")
+    with pytest.raises(ArtMasterError, match=r"artworks\.csv") as raised:
+        run_painter(home, "x", until="raw_scans")
+    with open_instance(home) as instance:
+        (run,) = instance.get_runs()
+        failures = [
+            log.dagster_event.step_failure_data
+            for log in instance.all_logs(run.run_id)
+            if log.dagster_event and log.dagster_event.is_step_failure
+        ]
+    assert [failure.user_failure_data.description for failure in failures] == [str(raised.value)]

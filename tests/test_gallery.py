@@ -550,6 +550,15 @@ def test_an_unknown_adapter_is_refused_and_the_known_are_listed(published: Home,
         generate(published, PAINTER, PROFILE, "mist", adapter_id=adapter, out=tmp_path)
 
 
+def test_a_place_that_takes_no_pictures_is_told_before_anything_is_drawn(published: Home, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for place in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / "link"):
+        with pytest.raises(WrongUse, match="--out"):
+            generate(published, PAINTER, PROFILE, "mist", out=place)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 @pytest.mark.parametrize("wrong", [{"size": (500, 500)}, {"count": 0}])
 def test_what_cannot_be_drawn_is_refused(published: Home, tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(WrongUse):

@@ -117,9 +117,9 @@ with terminal_progress().task("Copying [red]\\x1b[2J", 2) as advance:
 def test_others_prints_keep_their_lines_and_their_bars() -> None:
     raw = io.StringIO()
     stream = _GuardedStream(raw)
-    for piece in ("\r 10 %", "\r 20 %", "\n", "\x1b[A", "a\tb\n", "name: ", "\rforged\n", "x\x1b[2J\n"):
+    for piece in ("\r 10 %", "\r 20 %", "\n", "\x1b[A", "a\tb\n", "name: ", "\rforged\n", "x\x1b[2J\n", "\x1b[0m"):
         stream.write(piece)
-    assert raw.getvalue() == "\r 10 %\r 20 %\n\x1b[Aa\tb\nname: \\rforged\nx\\x1b[2J\n"
+    assert raw.getvalue() == "\r 10 %\r 20 %\n\x1b[Aa\tb\nname: \\rforged\nx\\x1b[2J\n\x1b[0m"
 
 
 def test_lines_of_a_log_are_one_line_each() -> None:

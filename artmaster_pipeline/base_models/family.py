@@ -64,6 +64,7 @@ class Base:
     architecture: str  # ModelSpec's `modelspec.architecture`, without "/lora"
     version: str = ""  # sd-scripts' `ss_base_model_version`; empty where sd-scripts does not know the base
     public: bool = True  # whether other programs can have it
+    disk: float = 40 * 2**30  # bytes to have free for its files, where they come from the hub
     # part -> its configuration, for machines that do not hold the base yet
     configurations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     # and how many numbers the text encoders hold, in what quantization packs and in the rest

@@ -6,14 +6,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from artmaster_pipeline.base_models.hub import hub_refusals, licence_remedy, local_folder
+from artmaster_pipeline.base_models.hub import describe_base, hub_refusals, licence_remedy, local_folder
 from artmaster_pipeline.errors import MissingRequirement
 from artmaster_pipeline.settings import Home, Profile
 
 Need = tuple[str, bool, str]  # what, whether it is there, the way out
 
 _GIB = 2**30
-_HUB_DISK = 40 * _GIB  # FLUX.1-dev: 34 GB of files
 _HOME_DISK = 2 * _GIB
 
 
@@ -88,7 +87,9 @@ def _hub(profile: Profile, ask_hub: bool) -> Iterator[Need]:
     yield (f"{repository} in the cache, or a hub token for it", cached or token, licence_remedy(repository))
     free = shutil.disk_usage(_existing(Path(HF_HUB_CACHE))).free
     remedy = f"Free some space, or let HF_HOME name a folder on a larger disk (now {HF_HUB_CACHE})."
-    yield (f"40 GiB free for {repository} ({free / _GIB:.0f} GiB)", cached or free >= _HUB_DISK, remedy)
+    disk = describe_base(repository).disk
+    label = f"{disk / _GIB:.0f} GiB free for {repository} ({free / _GIB:.0f} GiB)"
+    yield (label, cached or free >= disk, remedy)
     if ask_hub:
         yield _licence(profile)
 

@@ -112,7 +112,7 @@ def _answered() -> int:
     except Exception as error:
         if hasattr(error, "format_message"):  # how typer says that a command was used wrongly
             return _say_usage(error)
-        return _say(report_fault(error, (_root() or Path.cwd()) / ".cache" / "faults"), 1)
+        return _say(report_fault(error, _root()), 1)
     if code == Interrupted.exit_code:  # typer makes this of Ctrl+C
         return _say(Interrupted(), code)
     return code if isinstance(code, int) else 0

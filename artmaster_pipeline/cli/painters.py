@@ -35,6 +35,9 @@ def painters_add(
     for line in (*added.notes, *added.ignored_summary()):
         out.say(line, style="dim")
     if not added.all_descriptions_taken:
+        out.say(
+            f"Mend what was not taken, then add the folder again. The scans stay; with them alone: artmaster run {slug}"
+        )
         raise typer.Exit(1)
     out.say(f"Next: artmaster run {slug}")
 

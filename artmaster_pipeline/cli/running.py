@@ -2,6 +2,8 @@
 
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +12,7 @@ import typer
 from artmaster_pipeline.cli.evaluating import print_verdict
 from artmaster_pipeline.cli.options import HomeOption, JsonOption, PainterArgument
 from artmaster_pipeline.cli.printing import print_json, print_table, short
+from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.progress import terminal_progress
 from artmaster_pipeline.settings import Home, load_painter, load_profile, painter_profile
 from artmaster_pipeline.stages import STAGES, members, stage_named
@@ -79,7 +82,8 @@ def run_and_report(
         load_painter(home, member)
     from artmaster_pipeline.orchestration.run import run_painter
 
-    report = run_painter(home, painter, profile=profile, until=until, only=only)
+    with _left_out_where_too_few(home, painter):
+        report = run_painter(home, painter, profile=profile, until=until, only=only)
     for note in report.notes:
         out.say(note)
     if not report.made and not report.refused:
@@ -107,6 +111,21 @@ def _print_refusal(painter: str, verdict: "Verdict", report: Path, page: Path) -
     stays = f"The gallery of the adapter before stays: {page}" if page.exists() else "No gallery was published."
     out.say(stays)
     out.say(f"To overrule: artmaster gate {painter} --adapter {verdict.adapter_id} --publish --reason TEXT")
+
+
+@contextmanager
+def _left_out_where_too_few(home: Home, painter: str) -> Iterator[None]:
+    """Where a run fails for want of scans, why each of the others does not count."""
+    from artmaster_pipeline.dataset.split import MIN_TRAIN_WORKS
+    from artmaster_pipeline.records import MANIFEST, Scan, read_manifest
+
+    try:
+        yield
+    except ArtMasterError:
+        manifests = [home.register(member) / MANIFEST for member in members(painter)]
+        if any(file.exists() and len(read_manifest(file, Scan)) < MIN_TRAIN_WORKS for file in manifests):
+            _print_quarantine(home, painter)
+        raise
 
 
 def _print_quarantine(home: Home, painter: str) -> None:

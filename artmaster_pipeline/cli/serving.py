@@ -1,5 +1,6 @@
 """`artmaster ui`: Dagster's pages of a data home, on this machine alone, and what they say on the terminal."""
 
+import ctypes
 import errno
 import re
 import signal
@@ -83,6 +84,7 @@ def _serve(home: Home, port: int) -> None:
         text=True,
         errors="replace",
         start_new_session=True,  # Ctrl+C reaches it once, through `end`, and not twice
+        preexec_fn=_heed_its_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - no threads here
     )
     ended = False
 
@@ -91,8 +93,9 @@ def _serve(home: Home, port: int) -> None:
         ended = True
         server.send_signal(signal.SIGINT)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), end)
     with log.open("w", encoding="utf-8") as whole:
         for line in without_traces(_kept(server.stdout or (), whole)):
             if _SERVES.search(line):
@@ -102,6 +105,12 @@ def _serve(home: Home, port: int) -> None:
     server.wait()
     if not ended:
         raise ArtMasterError(f"The Dagster UI has ended by itself: what it said is in {log}.")
+
+
+def _heed_its_parent() -> None:
+    """Let the server hear Ctrl+C (shells' background jobs do not), and be told to end when this process is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    ctypes.CDLL(None).prctl(1, signal.SIGINT)  # PR_SET_PDEATHSIG
 
 
 def _kept(lines: Iterable[str], whole: TextIO) -> Iterator[str]:

@@ -15,6 +15,7 @@ from artmaster_pipeline.base_models.family import TextEmbedding, family_for
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.settings import Home, Profile
+from artmaster_pipeline.threads import denoising, giving_way
 
 _WORTH_COMPILING = (
     32  # pictures: an estimate, since compiling takes as long as drawing a dozen and saves a part of each
@@ -116,7 +117,7 @@ def draw_embedded(
 
     _check_size(pipe, width, height)
     transformer = pipe.transformer
-    with torch.inference_mode():
+    with torch.inference_mode(), giving_way():
         pictures = pipe(
             **family_for(pipe).conditioning(texts, negative, transformer.device, transformer.dtype),
             width=width,
@@ -125,6 +126,7 @@ def draw_embedded(
             guidance_scale=guidance_scale,
             generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
             output_type="np",
+            callback_on_step_end=denoising(num_inference_steps),
         ).images
     return [np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8) for pixels in pictures]
 

@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from artmaster_pipeline.orchestration import metadata
+from artmaster_pipeline.orchestration.failures import one_sentence
 from artmaster_pipeline.orchestration.resources import DataHome
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import Outcome
@@ -50,12 +51,13 @@ def _asset(stage: Stage) -> dg.AssetsDefinition:
     )
     def made(context: dg.AssetExecutionContext, data_home: DataHome) -> dg.MaterializeResult:
         home, partition = data_home.home, context.partition_key
-        used = settings_identity(home, partition, stage)
-        outcome = make(home, stage, partition, data_home.progress(context))
-        return dg.MaterializeResult(
-            metadata=metadata.of_stage(stage.name, home, partition, outcome),
-            data_version=dg.DataVersion(outcome.hash),
-            tags={SETTINGS_TAG: used},
-        )
+        with one_sentence(home):
+            used = settings_identity(home, partition, stage)
+            outcome = make(home, stage, partition, data_home.progress(context))
+            return dg.MaterializeResult(
+                metadata=metadata.of_stage(stage.name, home, partition, outcome),
+                data_version=dg.DataVersion(outcome.hash),
+                tags={SETTINGS_TAG: used},
+            )
 
     return made

@@ -2,37 +2,52 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
 from artmaster_pipeline.orchestration.assets import PAINTERS
+from artmaster_pipeline.orchestration.failures import one_sentence
 from artmaster_pipeline.orchestration.jobs import CHAINS, RETRAIN
 from artmaster_pipeline.orchestration.resources import DataHome
 from artmaster_pipeline.records import MANIFEST, Adapter, manifest_hash, read_manifest
-from artmaster_pipeline.scans.fingerprint import scans_fingerprint
+from artmaster_pipeline.scans.fingerprint import fingerprint_of_content, scans_fingerprint
 from artmaster_pipeline.settings import Home
+
+_BY = "listing"  # what a cursor's fingerprints are made of
 
 
 @dg.sensor(job_name=CHAINS["painter"], minimum_interval_seconds=60)
 def new_scans(context: dg.SensorEvaluationContext, data_home: DataHome) -> dg.SensorResult:
     """New or changed scans ask for one run of their painter; a new folder below scans/ becomes a new painter.
 
-    Content decides, not time: scans count as settled when two evaluations in a row find the same bytes, so that a
-    copy in progress is never taken for a delivery, and touching a file asks for nothing.
+    No file is opened: scans count as settled when two evaluations in a row list the same names, sizes and times, so
+    that a copy in progress is never taken for a delivery. The run hashes what is there: where a file was only touched,
+    it makes nothing and trains nothing.
     """
     home = data_home.home
-    before = json.loads(context.cursor) if context.cursor else {"seen": {}, "asked": {}}
-    seen = {painter: scans_fingerprint(home, painter) for painter in home.painters()}
-    settled = {painter for painter, content in seen.items() if content and before["seen"].get(painter) == content}
-    due = sorted(painter for painter in settled if before["asked"].get(painter) != seen[painter])
-    known = set(context.instance.get_dynamic_partitions(str(PAINTERS.name)))
-    new = [painter for painter in due if painter not in known]
-    asked = {painter: seen[painter] if painter in due else before["asked"].get(painter) for painter in seen}
-    return dg.SensorResult(
-        run_requests=[dg.RunRequest(run_key=f"{p}-{seen[p]}", partition_key=p) for p in due],
-        dynamic_partitions_requests=[PAINTERS.build_add_request(new)] if new else [],
-        cursor=json.dumps({"seen": seen, "asked": asked}),
-    )
+    with one_sentence(home):
+        before = _cursor(home, context.cursor)
+        seen = {painter: scans_fingerprint(home, painter) for painter in home.painters()}
+        settled = {painter for painter, content in seen.items() if content and before["seen"].get(painter) == content}
+        due = sorted(painter for painter in settled if before["asked"].get(painter) != seen[painter])
+        known = set(context.instance.get_dynamic_partitions(str(PAINTERS.name)))
+        new = [painter for painter in due if painter not in known]
+        asked = {painter: seen[painter] if painter in due else before["asked"].get(painter) for painter in seen}
+        return dg.SensorResult(
+            run_requests=[dg.RunRequest(run_key=f"{p}-{seen[p]}", partition_key=p) for p in due],
+            dynamic_partitions_requests=[PAINTERS.build_add_request(new)] if new else [],
+            cursor=json.dumps({"by": _BY, "seen": seen, "asked": asked}),
+        )
+
+
+def _cursor(home: Home, text: str | None) -> dict[str, dict[str, str | None]]:
+    """What the last evaluation saw and has asked for. Cursors of versions that hashed the scans are taken over."""
+    before: dict[str, Any] = json.loads(text) if text else {"by": _BY, "seen": {}, "asked": {}}
+    if before.get("by") == _BY:
+        return before
+    asked = {painter: fingerprint_of_content(home, painter, content) for painter, content in before["asked"].items()}
+    return {"seen": asked, "asked": asked}
 
 
 @dg.schedule(job_name=RETRAIN, cron_schedule="0 3 * * 1")
@@ -40,15 +55,16 @@ def weekly_retraining(
     context: dg.ScheduleEvaluationContext, data_home: DataHome
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Mondays at 3: a painter is retrained when the training set is no longer the one that the last adapter saw."""
-    due = [painter for painter in data_home.home.painters() if needs_retraining(data_home.home, painter)]
-    known = set(context.instance.get_dynamic_partitions(str(PAINTERS.name)))
-    for painter in due:
-        if painter in known:
-            yield dg.RunRequest(
-                run_key=f"{painter}-{_training_set_hash(data_home.home, painter)}", partition_key=painter
-            )
-    if not known.intersection(due):
-        yield dg.SkipReason("Every painter's adapter was trained on the training set as it stands.")
+    with one_sentence(data_home.home):
+        due = [painter for painter in data_home.home.painters() if needs_retraining(data_home.home, painter)]
+        known = set(context.instance.get_dynamic_partitions(str(PAINTERS.name)))
+        for painter in due:
+            if painter in known:
+                yield dg.RunRequest(
+                    run_key=f"{painter}-{_training_set_hash(data_home.home, painter)}", partition_key=painter
+                )
+        if not known.intersection(due):
+            yield dg.SkipReason("Every painter's adapter was trained on the training set as it stands.")
 
 
 def needs_retraining(home: Home, painter: str) -> bool:

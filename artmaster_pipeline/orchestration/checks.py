@@ -5,15 +5,18 @@ Each states what it found in figures; none repeats the work of a room.
 
 import warnings
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, wraps
 from typing import Any, get_args
 
 import dagster as dg
 
 from artmaster_pipeline import versioning
+from artmaster_pipeline.dataset.split import MIN_TRAIN_WORKS
 from artmaster_pipeline.evaluation import current_verdict
 from artmaster_pipeline.files import sha256_of
+from artmaster_pipeline.orchestration import metadata
 from artmaster_pipeline.orchestration.assets import PARTITIONS
+from artmaster_pipeline.orchestration.failures import one_sentence
 from artmaster_pipeline.orchestration.resources import DataHome
 from artmaster_pipeline.records import MANIFEST, QUARANTINE, Crop, Quarantined, Sample, Scan, Split, TrainingImage
 from artmaster_pipeline.records import read_manifest as read
@@ -23,6 +26,7 @@ from artmaster_pipeline.stages import Stage, in_order, stage_named
 from artmaster_pipeline.training import check_adapter
 
 GATE = "fit_to_publish"
+_NAMED = 5  # files in a message
 _QUARANTINE_SHARE = 0.1  # of the files; more than this deserves a look
 
 
@@ -30,11 +34,16 @@ def _check(asset: str, *, blocking: bool = False, pool: str | None = None, name:
     partitions = PARTITIONS[stage_named(asset).kind]
 
     def checked(function: Callable) -> dg.AssetChecksDefinition:
+        @wraps(function)
+        def told(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
+            with one_sentence(data_home.home):
+                return function(context, data_home)
+
         with warnings.catch_warnings():
             # A check's verdict belongs to one partition, as its asset does; Dagster calls that a preview.
             warnings.filterwarnings("ignore", message=".*partitions_def on an AssetCheckSpec")
             found = dg.asset_check(asset=asset, name=name, blocking=blocking, pool=pool, partitions_def=partitions)
-            return found(function)
+            return found(told)
 
     return checked
 
@@ -42,8 +51,33 @@ def _check(asset: str, *, blocking: bool = False, pool: str | None = None, name:
 @_check("raw_scans", blocking=True)
 def enough_works(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
     """There are at least two scans to train on; how many works they show is known after training_set."""
-    scans = read(data_home.home.register(context.partition_key) / MANIFEST, Scan)
-    return dg.AssetCheckResult(passed=len(scans) > 1, metadata={"scans": len(scans)})
+    painter = context.partition_key
+    register = data_home.home.register(painter)
+    scans, left_out = read(register / MANIFEST, Scan), read(register / QUARANTINE, Quarantined)
+    passed = len(scans) >= MIN_TRAIN_WORKS
+    return dg.AssetCheckResult(
+        passed=passed,
+        description=None if passed else _too_few(painter, scans, left_out),
+        metadata={
+            "scans": len(scans),
+            "least": MIN_TRAIN_WORKS,
+            "duplicates": sum(bool(entry.duplicate_of) for entry in left_out),
+            "unusable": sum(not entry.duplicate_of for entry in left_out),
+            **({"left out": metadata.quarantine_table(left_out)} if left_out else {}),
+        },
+    )
+
+
+def _too_few(painter: str, scans: tuple[Scan, ...], left_out: tuple[Quarantined, ...]) -> str:
+    """What there is, what a style needs, and why the other files do not count."""
+    named = "; ".join(f"{entry.path!r}: {entry.reason}" for entry in left_out[:_NAMED])
+    named += f"; and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
+    same = sum(bool(entry.duplicate_of) for entry in left_out)
+    counted = f"{same} more are duplicates, {len(left_out) - same} cannot be used ({named}). " if left_out else ""
+    return (
+        f"{len(scans)} scan can be used and a style needs those of at least {MIN_TRAIN_WORKS} works (20 or more do "
+        f"well). {counted}Add scans of other works: artmaster painters add {painter} FOLDER_OF_SCANS"
+    )
 
 
 @_check("raw_scans")

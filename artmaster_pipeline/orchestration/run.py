@@ -19,6 +19,7 @@ from artmaster_pipeline.evaluation import current_verdict
 from artmaster_pipeline.orchestration.assets import PARTITIONS, SETTINGS_TAG
 from artmaster_pipeline.orchestration.build import build_defs
 from artmaster_pipeline.orchestration.checks import GATE, checks
+from artmaster_pipeline.orchestration.failures import told_by_the_run
 from artmaster_pipeline.orchestration.instance import alive, end_killed_runs, open_instance
 from artmaster_pipeline.orchestration.jobs import CHAINS
 from artmaster_pipeline.orchestration.resources import DataHome
@@ -149,7 +150,7 @@ def _execute(home: Home, instance: dg.DagsterInstance, partition: str, stages: S
     kind = kind_of(partition)
     instance.add_dynamic_partitions(str(PARTITIONS[kind].name), [partition])
     try:
-        with alive(home, instance, run_id):
+        with alive(home, instance, run_id), told_by_the_run(home):
             definitions.resolve_job_def(CHAINS[kind]).execute_in_process(
                 instance=instance,
                 partition_key=partition,
@@ -177,9 +178,11 @@ def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[dg.AssetCh
 def _told(failed: Sequence[dg.AssetCheckEvaluation], painter: str) -> str:
     """Failed checks as a person should read them."""
     found = "; ".join(
-        f"{e.asset_check_key.name} of {e.asset_check_key.asset_key.to_user_string()} ("
-        + ", ".join(f"{name}: {value.value}" for name, value in e.metadata.items())
-        + ")"
-        for e in failed
+        f"{e.asset_check_key.name} of {e.asset_check_key.asset_key.to_user_string()} ({_why(e)})" for e in failed
     )
     return f"A check stopped the run of {painter}: {found}. Nothing after it was made; mend the cause and run again."
+
+
+def _why(evaluation: dg.AssetCheckEvaluation) -> str:
+    """The check's own sentence, or its figures where it has none."""
+    return evaluation.description or ", ".join(f"{name}: {value.value}" for name, value in evaluation.metadata.items())

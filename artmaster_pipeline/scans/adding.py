@@ -52,6 +52,7 @@ class AddedScans:
     ignored: tuple[str, ...]  # files that are neither pictures nor sidecars
     faults: tuple[Quarantined, ...] = ()  # what tables and captions say that could not be used
     notes: tuple[str, ...] = ()  # what else a person should know of tables and captions
+    passed_over: tuple[str, ...] = ()  # lines on what systems keep for themselves
 
     @property
     def all_descriptions_taken(self) -> bool:
@@ -61,7 +62,8 @@ class AddedScans:
     def ignored_summary(self) -> tuple[str, ...]:
         """One line for each kind of file that was passed over, for people to see that nothing vanished silently."""
         kinds = Counter(Path(name).suffix.lower() or Path(name).name for name in self.ignored)
-        return tuple(f"ignored: {count} x {kind}" for kind, count in sorted(kinds.items()))
+        lines = (f"ignored: {count} x {kind}" for kind, count in sorted(kinds.items()))
+        return (*lines, *self.passed_over)
 
 
 def add_scans(
@@ -104,7 +106,7 @@ def add_scans(
     faults = [each for each in (*described.unread, *described.partial) if each.relative not in _paths(refusals)]
     _remember(target, source, [*refusals, *dropped])
     save_painter(home, painter, settings)
-    result = AddedScans(
+    return AddedScans(
         tuple(done["added"]),
         tuple(done["already there"]),
         tuple(done["changed"]),
@@ -113,9 +115,8 @@ def add_scans(
         tuple(listing.ignored),
         tuple(_quarantined(painter, fault) for fault in faults),
         tuple(notes),
+        listing.passed_over_summary(),
     )
-    _tell(result, progress)
-    return result
 
 
 def not_copied(home: Home, painter: str) -> tuple[Quarantined, ...]:
@@ -298,12 +299,3 @@ def _is_mended(target: Path, relative: str) -> bool:
         return _is_whole(target / relative)
     except (OSError, ValueError):
         return False
-
-
-def _tell(result: AddedScans, progress: Progress) -> None:
-    for refusal in result.refused:
-        progress.say(f"{refusal.path}: {refusal.reason}. {refusal.remedy}.")
-    for fault in result.faults:
-        progress.say(f"{fault.path}: {fault.reason}.")
-    for line in (*result.notes, *result.ignored_summary()):
-        progress.say(line)

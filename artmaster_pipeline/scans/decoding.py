@@ -1,41 +1,41 @@
 """How a scan is read: its format told by its bytes, its size checked before decoding, its colours brought to sRGB.
 
 Every room reads scans through `open_scan`. Whatever had to be decided on the way (a missing profile, an alpha channel,
-more pages than one) is said in `Decoded.notes`; whatever cannot be decided well is refused as BadInput.
+more pages than one, values that fill a part of their range) is said in `Decoded.notes`; whatever cannot be decided well
+is refused as BadInput.
 """
 
 import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from artmaster_pipeline.errors import BadInput
+from artmaster_pipeline.errors import ArtMasterError, BadInput
+from artmaster_pipeline.scans.kinds import SUFFIXES, sniff
+from artmaster_pipeline.scans.pages import (
+    Page,
+    ends_well,
+    jpeg_pictures,
+    left_out,
+    the_scan,
+    tiff_pages,
+    unread_compression,
+)
 
 if TYPE_CHECKING:
     import pyvips
 
-DECODER = "1"  # changes when the same bytes would give other pixels, so that nothing decoded before is reused
+DECODER = "2"  # changes when the same bytes would give other pixels, so that nothing decoded before is reused
 MAX_PIXELS = 1_000_000_000  # 3 GB once decoded; the largest real scroll at hand has a tenth of it
 _MAX_PROFILE_BYTES = 8_000_000  # the largest press profiles have about 3 MB
-_SIGNATURES = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"II*\x00", "TIFF"),
-    (b"MM\x00*", "TIFF"),
-    (b"II+\x00", "TIFF"),
-    (b"MM\x00+", "TIFF"),
-)
-_FOREIGN = (
-    (0, b"GIF8", "a GIF"),
-    (4, b"ftyp", "a HEIF, AVIF or video file"),
-    (0, b"%PDF", "a PDF"),
-    (0, b"BM", "a Windows bitmap"),
-    (0, b"8BPS", "a Photoshop document"),
-    (4, b"jP  ", "a JPEG 2000"),
-    (0, b"PK\x03\x04", "a ZIP archive"),
-)
-_SUFFIXES = {"JPEG": (".jpg", ".jpeg"), "PNG": (".png",), "TIFF": (".tif", ".tiff"), "WebP": (".webp",)}
+_HELD_IN_MEMORY = 64_000_000  # bytes of a decoded picture; a larger one waits on the disk
 _RESAVE = "Save it again as an 8-bit or 16-bit RGB TIFF, PNG or JPEG"
+_WHOLE = "the file itself is whole"
+_BLANK, _DRAWN = 1.0, 4.0  # grey levels of deviation: of a sheet without anything on it, and of a picture
+_DARKEST = 4095  # of 65,535: what is never brighter shows nothing, so its values were meant for fewer bits
+_DARK = 16383  # of 65,535: a scan never brighter than this may be a very dark painting, or hold 14-bit values
 
 
 @dataclass(frozen=True)
@@ -60,74 +60,130 @@ def open_scan(path: Path) -> "pyvips.Image":
 def decode(path: Path, shrink: int = 1) -> Decoded:
     """Open the scan at `path` with its colours in sRGB; a JPEG may be decoded at 1/2, 1/4 or 1/8 for speed.
 
-    Raises BadInput where it cannot be used.
+    The file's pixels are decoded once, when they are first asked for; `held` lets them be read more than once. Raises
+    BadInput where the scan cannot be used.
     """
     kind = sniff(path)
-    with reading():
-        raw = _load(path, kind, shrink, random=False)
+    shrink = shrink if kind == "JPEG" else 1
+    pages = tiff_pages(path) if kind == "TIFF" else jpeg_pictures(path) if kind == "JPEG" else ()
+    page = the_scan(pages) if kind == "TIFF" and pages else None
+    with reading(path, kind, page):
+        raw = _load(path, kind, shrink, page, random=False)
         if raw.width * raw.height * shrink * shrink > MAX_PIXELS:
             raise BadInput(
                 f"It is {raw.width * shrink:,} x {raw.height * shrink:,} pixels, more than {MAX_PIXELS:,}",
                 "Save it at a smaller size; crops need 768 pixels at most",
             )
-        notes = _pages(raw, kind)
-        if path.suffix.lower() not in _SUFFIXES[kind]:
+        notes = _pages(raw, path, kind, pages, page)
+        if path.suffix.lower() not in SUFFIXES[kind]:
             notes.append(f"Its bytes are {kind}, whatever its name says")
-        if raw.get_typeof("orientation") and raw.get("orientation") in range(2, 9):
-            raw = _load(path, kind, shrink, random=True).autorot()
+        turned = raw.get_typeof("orientation") and raw.get("orientation") in range(2, 9)
+        if turned or raw.format == "ushort" or _beyond_colours(raw) != 0:
+            # what is turned, or looked at before it is converted, has to be read more than once
+            raw = _load(path, kind, shrink, page, random=True)
+        if turned:
+            raw = raw.autorot()
             notes.append("Turned as its EXIF orientation says")
-        image, colour, more = to_srgb(raw)
+        image, colour, more = to_srgb(raw, page)
     return Decoded(image, kind, colour, tuple(notes + more))
 
 
-class reading:  # noqa: N801 - reads as a verb: `with reading():`
-    """Turns a failure of pyvips inside the block into BadInput."""
+@contextmanager
+def held(image: "pyvips.Image", folder: Path) -> Iterator["pyvips.Image"]:
+    """The same picture, decoded and converted once, to be read any number of times while the block lasts.
+
+    A small one is kept in memory, a larger one in a file of `folder` that is gone afterwards, so memory does not grow
+    with the scan. Raises pyvips.Error where the scan is not whole (see `reading`).
+    """
+    if image.width * image.height * image.bands <= _HELD_IN_MEMORY:
+        yield image.copy_memory()
+        return
+    import tempfile
+
+    import pyvips
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as place:
+        file = str(Path(place, "pixels.tif"))
+        # tiles are read one by one, where libvips' own format would be mapped into memory as a whole
+        image.tiffsave(file, tile=True, tile_width=128, tile_height=128, bigtiff=True, keep="none")
+        yield pyvips.Image.tiffload(file, revalidate=True).copy(interpretation="srgb")
+
+
+class reading:  # noqa: N801 - reads as a verb: `with reading(path):`
+    """Turns a failure of pyvips inside the block into BadInput, with the way out that fits the file.
+
+    A file that is whole by its own structure is not to be scanned again: it is stored in a way that is not read here.
+    """
+
+    def __init__(self, path: Path, kind: str = "", page: Page | None = None) -> None:
+        self._path, self._kind, self._page = path, kind, page
 
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: object) -> None:
+    def __exit__(self, exception: type[BaseException] | None, error: BaseException | None, at: object) -> None:
         import pyvips
 
-        if isinstance(error, pyvips.Error):
-            raise BadInput(
-                f"It cannot be decoded to its end ({_detail(error)})",
-                "Scan it again, or take a whole copy from the archive's store",
+        if not isinstance(error, pyvips.Error):
+            return
+        detail = _detail(error)
+        if "no space left" in str(error).lower():
+            raise ArtMasterError(
+                f"There was no room left on the disk while {self._path} was decoded. Free some, or point TMPDIR to a "
+                "larger disk, then run the same command again; finished work is kept."
             ) from error
+        raise self._judged(detail) from error
+
+    def _judged(self, detail: str) -> BadInput:
+        kind = self._kind or sniff(self._path)
+        page = self._page
+        if kind == "TIFF" and page is None and (pages := tiff_pages(self._path)):
+            page = the_scan(pages)
+        if compression := unread_compression(self._path, kind, page):
+            return BadInput(
+                f"Its pixels are compressed as {compression}, which is not read here; {_WHOLE}",
+                "Save it again as TIFF with LZW compression: nothing of it is lost",
+            )
+        if not self._opens(kind, page) and ends_well(self._path, kind, page):
+            return BadInput(f"It is stored in a way that is not read here ({detail}); {_WHOLE}", _RESAVE)
+        return BadInput(
+            f"It cannot be decoded to its end ({detail})",
+            "Scan it again, or take a whole copy from the archive's store",
+        )
+
+    def _opens(self, kind: str, page: Page | None) -> bool:
+        import pyvips
+
+        try:
+            _load(self._path, kind, 1, page, random=False)
+        except pyvips.Error:
+            return False
+        return True
 
 
-def sniff(path: Path) -> str:
-    """JPEG, PNG, TIFF or WebP, told by the file's first bytes. Raises BadInput, saying what else it is."""
-    with path.open("rb") as file:
-        head = file.read(64)
-    if not head:
-        raise BadInput("It is empty", "Copy it again from where it came from")
-    for signature, name in _SIGNATURES:
-        if head.startswith(signature):
-            return name
-    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
-        return "WebP"
-    for offset, signature, name in _FOREIGN:
-        if head[offset:].startswith(signature):
-            raise BadInput(f"It is {name}, not a JPEG, PNG, TIFF or WebP picture", _RESAVE)
-    what = "text" if _is_text(head) else "something else"
-    raise BadInput(f"It is {what}, not a JPEG, PNG, TIFF or WebP picture", "Put the picture itself in its place")
-
-
-def to_srgb(image: "pyvips.Image") -> tuple["pyvips.Image", str, list[str]]:
+def to_srgb(image: "pyvips.Image", page: Page | None = None) -> tuple["pyvips.Image", str, list[str]]:
     """Bring any picture to 8-bit sRGB: gives it, what its colours meant, and what was decided.
 
     Embedded ICC profiles are followed with relative colorimetric intent and black point compensation (ISO 15076-1);
-    CMYK without a profile is read with libvips' own press profile; alpha is laid on white.
+    CMYK without a profile is read with libvips' own press profile; alpha is laid on white. `page` is what a TIFF's
+    directory says of it. A picture of 16 bits or with more channels than its colours is read more than once.
     """
-    if image.format not in ("uchar", "ushort") and image.interpretation not in ("lab", "labs", "scrgb", "xyz"):
+    if image.format in ("float", "double") and image.interpretation not in ("lab", "labs"):
+        raise BadInput(
+            "Its pixels are floating-point numbers, and nothing in the file says which of them is white",
+            "Save it again as a 16-bit RGB TIFF from the program that made it",
+        )
+    if image.format not in ("uchar", "ushort") and image.interpretation not in ("lab", "labs"):
         raise BadInput(f"Its pixels are stored as {image.format} numbers of unknown range", _RESAVE)
-    notes = []
-    if image.format == "ushort":
-        notes.append("16 bits a channel were reduced to 8")
+    notes: list[str] = []
     if image.interpretation == "multiband":
         image = image.copy(interpretation="srgb" if image.bands > 2 else "b-w")
         notes.append("The file does not say what its channels mean: taken as RGB")
+    image = _only_alpha(image, page, notes)
+    if image.format == "ushort":
+        image = _full_range(image, page, notes)
+        notes.append("16 bits a channel were reduced to 8")
     plain = _without_profile(image)
     colour = _KINDS.get(image.interpretation, image.interpretation)
     converted, followed = _follow_profile(image, notes)
@@ -137,9 +193,71 @@ def to_srgb(image: "pyvips.Image") -> tuple["pyvips.Image", str, list[str]]:
     else:
         colour = followed if colour == "sRGB" else f"{colour}, {followed}"
     if converted.hasalpha():
-        converted = converted.flatten(background=255)
-        notes.append("Its alpha channel was laid on white")
+        converted = _laid_on_white(converted, notes)
     return converted.extract_band(0, n=3).cast("uchar").copy(interpretation="srgb"), colour, notes
+
+
+_COLOURS = {"b-w": 1, "grey16": 1, "cmyk": 4}
+
+
+def _beyond_colours(image: "pyvips.Image") -> int:
+    """How many channels there are beside the colours: alpha, masks, spot colours."""
+    return int(image.bands) - _COLOURS.get(image.interpretation, 3)
+
+
+def _only_alpha(image: "pyvips.Image", page: Page | None, notes: list[str]) -> "pyvips.Image":
+    """The colours and the alpha channel, if there is one. A TIFF says which channel is alpha; the others are none."""
+    extra = _beyond_colours(image)
+    if extra < 1 or page is None:
+        return image
+    colours = image.extract_band(0, n=image.bands - extra)
+    alphas = [place for place, kind in enumerate(page.extras[:extra]) if kind in ("ASSOCALPHA", "UNASSALPHA")]
+    dropped = extra - min(1, len(alphas))
+    if dropped:
+        what = "An extra channel that is not alpha was" if dropped == 1 else f"{dropped} extra channels were"
+        notes.append(f"{what} left out: the file gives {'it' if dropped == 1 else 'them'} no meaning for the picture")
+    return colours.bandjoin(image.extract_band(image.bands - extra + alphas[0])) if alphas else colours
+
+
+def _full_range(image: "pyvips.Image", page: Page | None, notes: list[str]) -> "pyvips.Image":
+    """A 16-bit picture with values that fill their range: those of 8, 10 or 12 bits would come out nearly black.
+
+    The file's own word decides (MaxSampleValue as 2^n - 1), then the largest value. Where that leaves open whether the
+    picture is dark or of fewer bits, it is refused: neither a black crop nor a night scene made day is right.
+    """
+    colours = image.extract_band(0, n=image.bands - _beyond_colours(image))
+    inverted = page is not None and page.photometric == "MINISWHITE"  # libvips has turned these values over
+    highest = int(65535 - colours.min() if inverted else colours.max())
+    said = page.largest_value if page else 0
+    exact = said >= 255 and (said & (said + 1)) == 0 and highest <= said < 65535
+    if not exact and (highest > _DARK or highest == 0):
+        return image
+    bits = said.bit_length() if exact else _bits_of(max(highest, said if said < 65535 else 0))
+    if not bits:
+        raise BadInput(
+            f"The largest of its 16-bit values is {highest:,} of 65,535: they have fewer bits, or it is very dark",
+            "Save it from the scanner's program with its full range; if the painting is that dark, save it with 8 bits",
+        )
+    notes.append(f"Its values fill {bits} of 16 bits (the largest is {highest:,}): stretched to the full range")
+    factor = 65535 / (2**bits - 1)
+    stretched = image.linear(factor, 65535 * (1 - factor)) if inverted else image * factor
+    return stretched.rint().cast("ushort").copy(interpretation=image.interpretation)
+
+
+def _bits_of(highest: int) -> int:
+    """8, 10 or 12 where the largest value is in the upper half of what so many bits hold; 0 where it is in no such."""
+    return next((bits for bits in (8, 10, 12) if 2 ** (bits - 1) <= highest < 2**bits), 0)
+
+
+def _laid_on_white(image: "pyvips.Image", notes: list[str]) -> "pyvips.Image":
+    """The picture on white paper; one that would vanish there keeps its colours, as its alpha cannot be meant."""
+    colours = image.extract_band(0, n=image.bands - 1)
+    flat = image.flatten(background=255)
+    if flat.deviate() < _BLANK and colours.deviate() >= _DRAWN:
+        notes.append("Its alpha channel would leave a blank sheet and was not used")
+        return colours
+    notes.append("Its alpha channel was laid on white")
+    return flat
 
 
 _KINDS = {
@@ -157,22 +275,41 @@ _KINDS = {
 _CHANNELS = {"b-w": "GRAY", "grey16": "GRAY", "cmyk": "CMYK"}
 
 
-def _load(path: Path, kind: str, shrink: int, *, random: bool) -> "pyvips.Image":
+def _load(path: Path, kind: str, shrink: int, page: Page | None, *, random: bool) -> "pyvips.Image":
     import pyvips
 
     load = getattr(pyvips.Image, {"JPEG": "jpegload", "PNG": "pngload", "TIFF": "tiffload", "WebP": "webpload"}[kind])
-    options: dict[str, Any] = {"shrink": shrink} if kind == "JPEG" and shrink > 1 else {}
+    options: dict[str, Any] = {"shrink": shrink} if shrink > 1 else {}
+    if page is not None:
+        options["page"] = page.number - 1
+        if page.inner is not None:
+            options["subifd"] = page.inner
     # revalidate: libvips remembers pictures by file name, and a scan may have been replaced under its name
     return load(str(path), access="random" if random else "sequential", fail_on="error", revalidate=True, **options)
 
 
-def _pages(image: "pyvips.Image", kind: str) -> list[str]:
-    pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
-    if pages == 1:
-        return []
+def _pages(image: "pyvips.Image", path: Path, kind: str, pages: Sequence[Page], page: Page | None) -> list[str]:
+    """What is to be said of other pages and frames. Raises BadInput for an animation."""
+    if kind == "JPEG" and len(pages) > 1:
+        return left_out(pages, pages[0])
+    if page is not None:
+        return left_out(pages, page)
     if kind == "TIFF":
-        return [f"Only the first of its {pages} pages was used"]
-    raise BadInput(f"It is an animation of {pages} frames", "Save the frame that shows the artwork as a picture")
+        return ["The list of its pages could not be read: only the first was used"]
+    frames = image.get("n-pages") if image.get_typeof("n-pages") else 1
+    if frames == 1 and not (kind == "PNG" and _is_animated(path)):
+        return []
+    raise BadInput(
+        f"It is an animation of {frames} frames" if frames > 1 else "It is an animation (APNG)",
+        "Save the frame that shows the artwork as a picture",
+    )
+
+
+def _is_animated(png: Path) -> bool:
+    """Whether a PNG announces frames (its chunk acTL stands before the pixels)."""
+    with png.open("rb") as file:
+        head = file.read(65_536)
+    return 0 < head.find(b"acTL") < (head.find(b"IDAT") % len(head) or len(head))
 
 
 def _follow_profile(image: "pyvips.Image", notes: list[str]) -> tuple["pyvips.Image | None", str]:
@@ -224,10 +361,6 @@ def _profile_name(profile: bytes, channels: str) -> str:
         return ""
     printable = "".join(character for character in name if character.isprintable()).strip()[:80]
     return (printable or "unnamed") if fits else ""
-
-
-def _is_text(head: bytes) -> bool:
-    return all(byte >= 32 or byte in b"\t\r\n" for byte in head)
 
 
 def _detail(error: Exception) -> str:

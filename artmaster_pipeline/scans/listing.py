@@ -1,19 +1,26 @@
 """What lies in a folder of scans: pictures, their sidecars, what has to be refused and why, what is ignored.
 
-Nothing is opened here; a name or a kind of entry is all that is judged. No entry is followed out of the folder.
+A file is known by its first bytes, whatever it is called; no pixels are decoded here, but those of what may be tiles of
+one picture. No entry is followed out of the folder.
 """
 
 import os
 import stat
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from artmaster_pipeline.scans.kinds import HEAD, SUFFIXES, Foreign, kind_of
+from artmaster_pipeline.scans.leftovers import is_ours, is_own_file, is_own_folder
+from artmaster_pipeline.scans.tiles import tiled_pictures
 from artmaster_pipeline.settings import PAINTER_FILE, Home
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
+EXTENSIONS = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
 ARTWORKS = "artworks.csv"
 _SIDECAR = ".txt"
+_OF_TILES = ("info.json", "imageproperties.xml", "vips-properties.xml", "blank.png")
+_HIDDEN = "hidden"
 
 
 @dataclass(frozen=True)
@@ -42,10 +49,21 @@ class Listing:
     tables: list[Entry] = field(default_factory=list)  # artworks.csv files
     refused: list[Refusal] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)  # what systems keep for themselves, and how many files
+
+    def passed_over_summary(self) -> tuple[str, ...]:
+        """One line for each place that systems and programs keep for themselves, for people to see what was left."""
+        return tuple(
+            f"left out, kept by a system or program for itself: {name} ({count} file{'' if count == 1 else 's'})"
+            for name, count in sorted(self.passed_over.items())
+        )
 
 
 def list_folder(root: Path) -> Listing:
-    """List `root` and its sub-folders. Hidden entries are passed over; whatever else cannot be used is named."""
+    """List `root` and its sub-folders. What systems keep for themselves is counted; whatever cannot be used is named.
+
+    The tiles of one picture are refused as one entry. `root` may be a link to a folder.
+    """
     listing = Listing()
     texts: list[Entry] = []
     _list(root, "", listing, texts)
@@ -55,6 +73,7 @@ def list_folder(root: Path) -> Listing:
             listing.captions.append(text)
         else:
             listing.ignored.append(text.relative)
+    _put_tiles_together(root, listing)
     for part in (listing.pictures, listing.captions, listing.tables, listing.refused):
         part.sort(key=lambda entry: entry.relative)
     listing.ignored.sort()
@@ -102,24 +121,71 @@ def _list(folder: Path, prefix: str, listing: Listing, texts: list[Entry]) -> No
         return
     for entry in found:
         relative = prefix + _printable(entry.name)
-        suffix = Path(entry.name).suffix.lower()
-        is_folder = entry.is_dir(follow_symlinks=False)
-        if (entry.name.startswith(".") and not entry.name.startswith("..")) or relative == PAINTER_FILE:
-            continue
-        wanted = suffix in (*EXTENSIONS, _SIDECAR) or entry.name.casefold() == ARTWORKS or is_folder
-        refusal = (_bad_name(relative, entry.name) if wanted else None) or _bad_kind(relative, entry, suffix)
-        if refusal:
-            listing.refused.append(refusal)
-        elif is_folder:
-            _list(folder / entry.name, f"{relative}/", listing, texts)
-        elif suffix in EXTENSIONS:
-            listing.pictures.append(Entry(relative, folder / entry.name))
-        elif suffix == _SIDECAR:
-            texts.append(Entry(relative, folder / entry.name))
-        elif entry.name.casefold() == ARTWORKS:
-            listing.tables.append(Entry(relative, folder / entry.name))
-        else:
-            listing.ignored.append(relative)
+        if relative != PAINTER_FILE and not _passed_over(entry, relative, listing):
+            _list_entry(entry, relative, folder / entry.name, listing, texts)
+
+
+def _list_entry(entry: os.DirEntry[str], relative: str, path: Path, listing: Listing, texts: list[Entry]) -> None:
+    suffix = Path(entry.name).suffix.lower()
+    is_folder = entry.is_dir(follow_symlinks=False)
+    is_text = suffix == _SIDECAR or entry.name.casefold() == ARTWORKS
+    kind = None if is_folder or is_text else _kind(entry, path)
+    wanted = kind or suffix in EXTENSIONS or is_text or is_folder
+    refusal = (_bad_name(relative, entry.name) if wanted else None) or _bad_kind(relative, entry, suffix)
+    if isinstance(kind, Foreign) and not refusal:
+        foreign = kind.refusal()
+        refusal = Refusal(relative, foreign.reason, foreign.remedy)
+    if refusal:
+        listing.refused.append(refusal)
+    elif is_folder:
+        _list(path, f"{relative}/", listing, texts)
+    elif entry.name.casefold() == ARTWORKS:
+        listing.tables.append(Entry(relative, path))
+    elif is_text:
+        texts.append(Entry(relative, path))
+    elif wanted:
+        listing.pictures.append(Entry(relative, path))
+    else:
+        listing.ignored.append(relative)
+
+
+def _passed_over(entry: os.DirEntry[str], relative: str, listing: Listing) -> bool:
+    """Whether a system or program keeps the entry for itself; then its files are counted."""
+    if entry.is_dir(follow_symlinks=False):
+        if not is_own_folder(entry.name):
+            return False
+        if count := sum(len(files) for _, _, files in os.walk(entry.path)):
+            listing.passed_over[f"{relative}/"] += count
+        return True
+    if not is_own_file(entry.name):
+        return False
+    if not is_ours(entry.name):
+        listing.passed_over[_HIDDEN if entry.name.startswith(".") else entry.name.strip()] += 1
+    return True
+
+
+def _kind(entry: os.DirEntry[str], path: Path) -> str | Foreign | None:
+    """What a regular file is by its first bytes; None for what is no picture, and for what cannot be read."""
+    try:
+        if not entry.is_file():
+            return None
+        with path.open("rb") as file:
+            return kind_of(file.read(HEAD), entry.name)
+    except OSError:
+        return None
+
+
+def _put_tiles_together(root: Path, listing: Listing) -> None:
+    for tiled in tiled_pictures(root, (picture.relative for picture in listing.pictures)):
+        own = {f"{tiled.place}/{name}".removeprefix("./") for name in _OF_TILES}
+        gone = {*tiled.tiles, *(name for name in _names(listing) if name.casefold() in {o.casefold() for o in own})}
+        listing.pictures = [picture for picture in listing.pictures if picture.relative not in gone]
+        listing.ignored = [name for name in listing.ignored if name not in gone]
+        listing.refused.append(Refusal(tiled.place, tiled.reason, tiled.remedy))
+
+
+def _names(listing: Listing) -> list[str]:
+    return [*(picture.relative for picture in listing.pictures), *listing.ignored]
 
 
 def _bad_name(relative: str, name: str) -> Refusal | None:

@@ -26,13 +26,16 @@ from artmaster_pipeline.records import (
 )
 from artmaster_pipeline.scans.adding import not_copied
 from artmaster_pipeline.scans.artworks import ARTWORKS, Descriptions, cleaned_title, describe
-from artmaster_pipeline.scans.decoding import DECODER, decode, reading
+from artmaster_pipeline.scans.decoding import DECODER, Decoded, decode, held, reading
 from artmaster_pipeline.scans.journal import Journal
-from artmaster_pipeline.scans.listing import Entry, Refusal, list_folder, one_form, unreadable
+from artmaster_pipeline.scans.listing import Entry, Listing, Refusal, list_folder, one_form, unreadable
 from artmaster_pipeline.settings import Home, load_painter
 
 SMALLEST = 64  # pixels; what has a shorter side than this teaches nothing about brushwork
 _THUMBNAIL = 256  # pixels of the long side
+_BLACK = 16  # of 255: what is nowhere brighter shows nothing
+_HARMLESS = ("16 bits a channel", "Turned as its EXIF")  # notes on what happens to every file of such a kind
+_TOLD = 20  # scans whose notes are printed; the register holds all of them
 _THREADS = min(4, os.cpu_count() or 1)
 
 
@@ -70,6 +73,7 @@ def register_scans(home: Home, painter: str, progress: Progress = SILENT) -> Out
     settings = load_painter(home, painter)
     register = home.register(painter)
     clear_partials(register)
+    clear_partials(_workplace(home))
     listing = list_folder(home.scans(painter))
     described = describe(listing)
     _check_tables(home, painter, described)
@@ -86,15 +90,14 @@ def register_scans(home: Home, painter: str, progress: Progress = SILENT) -> Out
     write_manifest(register / MANIFEST, scans)
     if not scans:
         raise _nothing_usable(home, painter, quarantined)
-    for fault in described.faults:
-        progress.say(fault)
+    _say(scans, described.faults, listing.passed_over_summary(), progress)
     return Outcome(
         records=read_manifest(register / MANIFEST, Scan),
         manifest=register / MANIFEST,
         made=sum(_facts_id(file) in made for file in first),
         reused=sum(_facts_id(file) not in made for file in first),
         quarantined=read_manifest(register / QUARANTINE, Quarantined),
-        figures=_figures(scans, quarantined, described.faults, listing.ignored),
+        figures=_figures(scans, quarantined, described.faults, listing),
     )
 
 
@@ -145,7 +148,7 @@ def _decode_all(home: Home, painter: str, files: list[_File], progress: Progress
         ThreadPoolExecutor(_THREADS) as pool,
         progress.task(f"Decoding scans of {painter}", len(wanted), len(facts)) as advance,
     ):
-        running = {pool.submit(_decode, key, file, thumbnails): file for key, file in missing.items()}
+        running = {pool.submit(_decode, key, file, thumbnails, _workplace(home)): file for key, file in missing.items()}
         for finished in as_completed(running):
             found = finished.result()
             facts[found.id] = found
@@ -155,27 +158,29 @@ def _decode_all(home: Home, painter: str, files: list[_File], progress: Progress
     return facts, set(missing)
 
 
-def _decode(key: str, file: _File, thumbnails: Path) -> Facts:
-    """Decode every pixel once, for its hash and to find a truncated end, then write the thumbnail."""
+def _decode(key: str, file: _File, thumbnails: Path, workplace: Path) -> Facts:
+    """Decode every pixel once: for its hash, to find a truncated end or an empty sheet, and for the thumbnail."""
     try:
         decoded = decode(file.entry.path)
-        image = decoded.image
-        if min(image.width, image.height) < SMALLEST:
+        if min(decoded.image.width, decoded.image.height) < SMALLEST:
             raise BadInput(
-                f"It is {image.width} x {image.height} pixels; the shorter side needs {SMALLEST} to show any brushwork",
+                f"It is {decoded.image.width} x {decoded.image.height} pixels; the shorter side needs {SMALLEST} to "
+                "show any brushwork",
                 "Scan the artwork at a higher resolution",
             )
-        with reading():
+        with reading(file.entry.path), held(decoded.image, workplace) as image:
+            small = _reduced(image).copy_memory()
+            _check_not_empty(small, decoded)
             pixels = _hash_pixels(image)
-            jpeg = _thumbnail(file.entry.path)
+            jpeg = _jpeg(small)
     except BadInput as bad:
         return Facts(id=key, sha256=file.sha256, reason=bad.reason, remedy=bad.remedy)
     _write(thumbnails / f"{file.sha256[:16]}.jpg", jpeg)
     return Facts(
         id=key,
         sha256=file.sha256,
-        width=image.width,
-        height=image.height,
+        width=decoded.image.width,
+        height=decoded.image.height,
         format=decoded.format,
         colour=decoded.colour,
         notes=decoded.notes,
@@ -184,8 +189,28 @@ def _decode(key: str, file: _File, thumbnails: Path) -> Facts:
     )
 
 
+def _check_not_empty(small: Any, decoded: Decoded) -> None:
+    """Raise BadInput for a sheet of one colour and for one that is black all over: nothing can be learnt from it."""
+    import numpy as np
+
+    stats = small.stats().numpy()
+    lowest, highest = stats[1:, 0], stats[1:, 1]
+    how = "; ".join(decoded.notes)
+    told = f" ({how})" if how else ""
+    if np.array_equal(lowest, highest):
+        raise BadInput(
+            f"All its pixels have one colour{told}",
+            "Put the picture itself in its place; if it has an alpha channel or layers, save it without them",
+        )
+    if highest.max() <= _BLACK:
+        raise BadInput(
+            f"It is black all over: its brightest value is {highest.max():.0f} of 255{told}",
+            "Save it from the scanner's program with its full range of values",
+        )
+
+
 def _hash_pixels(image: Any) -> str:
-    """sha256 of the shape and of all pixels, which pass by in strips: a scroll of 37,000 pixels takes 0.2 GB."""
+    """sha256 of the shape and of all pixels, which pass by in strips."""
     import pyvips
 
     digest = hashlib.sha256(f"{image.width}x{image.height}".encode())
@@ -200,13 +225,18 @@ def _hash_pixels(image: Any) -> str:
     return digest.hexdigest()
 
 
-def _thumbnail(scan: Path) -> bytes:
-    """A JPEG of at most 256 pixels a side."""
-    image = decode(scan).image
-    longest = max(image.width, image.height)
-    shrink = next((factor for factor in (8, 4, 2) if longest >= 2 * _THUMBNAIL * factor), 1)
-    image = decode(scan, shrink).image if shrink > 1 else image
-    return image.thumbnail_image(_THUMBNAIL, height=_THUMBNAIL, size="down").jpegsave_buffer(Q=80, keep="none")
+def _reduced(image: Any) -> Any:
+    """The picture at no more than 256 pixels a side."""
+    return image.thumbnail_image(_THUMBNAIL, height=_THUMBNAIL, size="down")
+
+
+def _jpeg(small: Any) -> bytes:
+    return small.jpegsave_buffer(Q=80, keep="none")
+
+
+def _workplace(home: Home) -> Path:
+    """Where large decoded scans wait for a moment."""
+    return home.cache / "decoded"
 
 
 def _write(place: Path, content: bytes) -> None:
@@ -303,9 +333,20 @@ def _nothing_usable(home: Home, painter: str, quarantined: list[Quarantined]) ->
     )
 
 
-def _figures(
-    scans: list[Scan], quarantined: list[Quarantined], faults: list[str], ignored: list[str]
-) -> dict[str, Any]:
+def _say(scans: list[Scan], faults: list[str], passed_over: Iterable[str], progress: Progress) -> None:
+    """What a person should see of what was decided: which page was used, what was stretched, what lies unused."""
+    for line in (*faults, *passed_over):
+        progress.say(line)
+    noted = [scan for scan in scans if any(not note.startswith(_HARMLESS) for note in scan.notes)]
+    for scan in noted[:_TOLD]:
+        progress.say(f"{scan.path}: {'. '.join(note for note in scan.notes if not note.startswith(_HARMLESS))}.")
+    if len(noted) > _TOLD:
+        progress.say(
+            f"... and {len(noted) - _TOLD} more scans with notes: register/{noted[0].painter}/{MANIFEST} has all."
+        )
+
+
+def _figures(scans: list[Scan], quarantined: list[Quarantined], faults: list[str], listing: Listing) -> dict[str, Any]:
     notes = Counter(note for scan in scans for note in scan.notes)
     figures: dict[str, Any] = {
         "scans by format": dict(sorted(Counter(scan.format for scan in scans).items())),
@@ -313,7 +354,12 @@ def _figures(
         "duplicates": sum(bool(entry.duplicate_of) for entry in quarantined),
         "unusable": sum(not entry.duplicate_of for entry in quarantined),
     }
-    optional = {"decided while reading": dict(sorted(notes.items())), "descriptions": faults, "ignored files": ignored}
+    optional = {
+        "decided while reading": dict(sorted(notes.items())),
+        "descriptions": faults,
+        "ignored files": listing.ignored,
+        "kept by systems for themselves": dict(sorted(listing.passed_over.items())),
+    }
     return figures | {name: value for name, value in optional.items() if value}
 
 
@@ -328,7 +374,8 @@ def _mend_thumbnails(thumbnails: Path, files: list[_File], facts: dict[str, Fact
     for file in files:
         place, key = thumbnails / f"{file.sha256[:16]}.jpg", _facts_id(file)
         if not place.is_file() or sha256_of(place) != facts[key].thumbnail:
-            _write(place, _thumbnail(file.entry.path))
+            with reading(file.entry.path):
+                _write(place, _jpeg(_reduced(decode(file.entry.path).image)))
             made.add(key)
     return made
 

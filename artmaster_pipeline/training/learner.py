@@ -1,4 +1,4 @@
-"""One step of training: AdaLoRA on a FLUX transformer, its losses, its upkeep. Knows no files and no painters."""
+"""One step of training: AdaLoRA on a transformer, its losses, its upkeep. Knows no files and no painters."""
 
 import itertools
 import math

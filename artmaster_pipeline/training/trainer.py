@@ -1,5 +1,6 @@
 """The training of one adapter: from cached latents and text embeddings to a live state, resumable at any step."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import TrainingImage, identity
 from artmaster_pipeline.sessions import free_memory
 from artmaster_pipeline.settings import Home, Profile
+from artmaster_pipeline.threads import giving_way
 from artmaster_pipeline.training.caches import latents_of, texts_of
 from artmaster_pipeline.training.checkpoints import newest_step, restore_checkpoint, save_checkpoint
 from artmaster_pipeline.training.learner import Example, Learner, TrainingDiverged
@@ -205,7 +207,8 @@ class _Loop:
         """One step of the learner, written down."""
         batches = [[self._example(step, image, place) for place, image in enumerate(b)] for b in step.batches]
         try:
-            row = self._learner.step(step.number, step.stage, batches)
+            with self._giving_way():
+                row = self._learner.step(step.number, step.stage, batches)
         except TrainingDiverged as error:
             raise self._fault(step, "its loss is no longer a number") from error
         if self._trend.diverges(step.number, step.stage, row["loss"]):
@@ -215,6 +218,10 @@ class _Loop:
         if self._journal is not None:
             self._journal.scalars(step.number, {f"train/{name}": v for name, v in row.items() if name != "step"})
         return row
+
+    def _giving_way(self) -> AbstractContextManager[None]:
+        """The transformer's bits do not depend on the number of threads; those of what decodes pictures do."""
+        return nullcontext() if self._settings.style_constraint.weight > 0 else giving_way()
 
     def _look(self, step: Step) -> None:
         """What is due after a step: the held-out loss, pictures, the judge, a kept state, a checkpoint."""

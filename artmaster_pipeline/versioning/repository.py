@@ -294,13 +294,14 @@ def _sentence(error: BaseException) -> str:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """DVC's own messages and progress bars stay off the terminal; errors still raise."""
-    logger = logging.getLogger("dvc")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    levels = {logger: logger.level for logger in map(logging.getLogger, ("dvc", "dvc_data", "dvc_objects", "scmrepo"))}
+    for logger in levels:
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
 def patiently(work: Callable[[], T]) -> T:

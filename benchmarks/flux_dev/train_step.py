@@ -237,8 +237,8 @@ def peer_step(place: Place, settings: TrainingSettings, size: tuple[int, int], b
     examples = random_examples(place, size, batch)
     latents = torch.stack([example.latent for example in examples]).to(place.dtype)
     texts = {
-        "encoder_hidden_states": torch.stack([example.text.prompt_embeds for example in examples]),
-        "pooled_projections": torch.stack([example.text.pooled_prompt_embeds for example in examples]),
+        "encoder_hidden_states": torch.stack([example.text.tensors["prompt_embeds"] for example in examples]),
+        "pooled_projections": torch.stack([example.text.tensors["pooled_prompt_embeds"] for example in examples]),
         "txt_ids": torch.zeros(place.text_tokens, 3, device=place.device, dtype=place.dtype),
     }
 

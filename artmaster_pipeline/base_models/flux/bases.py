@@ -12,6 +12,7 @@ FLUX_DEV = Base(
     ),
     architecture="flux-1-dev",
     version="flux1",
+    disk=40 * 2**30,  # 34 GB of files
     encoder_numbers=(4630.7e6, 131.6e6 + 123.1e6),  # T5-XXL's linear layers; its words and CLIP-L
     configurations={
         "transformer": {

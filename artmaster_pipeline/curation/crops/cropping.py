@@ -3,6 +3,7 @@
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from artmaster_pipeline.records import (
     write_manifest,
 )
 from artmaster_pipeline.scans import scan_path
-from artmaster_pipeline.scans.decoding import decode, reading
+from artmaster_pipeline.scans.decoding import decode, held, reading
 from artmaster_pipeline.scans.journal import Journal
 from artmaster_pipeline.settings import CROP_SIZES, Home
 
@@ -61,6 +62,7 @@ def crop_scans(home: Home, painter: str, progress: Progress = SILENT) -> Outcome
     if not scans:
         raise ArtMasterError(f"{painter} has no registered scans: run the stage raw_scans first.")
     clear_partials(folder)
+    clear_partials(home.cache / "decoded")
     journal = Journal(home.cache / "crops" / f"{painter}.jsonl", Crop)
     before = _finished(folder, journal, scans)
     crops = [row for scan in scans for row in before.get(scan.id, ()) if isinstance(row, Crop)]
@@ -143,9 +145,10 @@ def _crop(home: Home, scan: Scan) -> tuple[list[Crop], list[Quarantined]]:
     try:
         if _sha256_now(path) != scan.sha256:
             raise BadInput("Its file has changed or gone since it was registered", "Run the stage raw_scans again")
-        with reading():
-            cuts = _cuts(path, scan)
-            pictures = [(cut, _picture(path, scan, cut)) for cut in cuts if isinstance(cut, _Cut)]
+        with reading(path), ExitStack() as stack:
+            source = _Source(path, scan, home.cache / "decoded", stack)
+            cuts = _cuts(source, scan)
+            pictures = [(cut, _picture(source, scan, cut)) for cut in cuts if isinstance(cut, _Cut)]
     except BadInput as bad:
         return [], [_left_out(scan, bad)]
     crops = [_write(home.crops(scan.painter), scan, cut, png) for cut, png in pictures]
@@ -174,8 +177,25 @@ def _left_out_id(path: str, sha256: str, reason: str) -> str:
     return identity(CURATION, path, sha256, reason)
 
 
-def _cuts(path: Path, scan: Scan) -> list[_Cut | BadInput]:
-    lab = _look(path, scan)
+class _Source:
+    """A scan's pixels for its look and its crops: decoded once, and a JPEG once for each size it is read at."""
+
+    def __init__(self, path: Path, scan: Scan, workplace: Path, stack: ExitStack) -> None:
+        self._path, self._scan, self._workplace, self._stack = path, scan, workplace, stack
+        self._held: dict[int, Any] = {}
+
+    def reduced(self, scan_pixels: float) -> Any:
+        """The picture for a reduction by `scan_pixels`: a JPEG at 1/2, 1/4 or 1/8 where that leaves detail to spare."""
+        shrink = next((factor for factor in (8, 4, 2) if scan_pixels >= 1.5 * factor), 1)
+        shrink = shrink if self._scan.format == "JPEG" else 1
+        if shrink not in self._held:
+            image = decode(self._path, shrink).image
+            self._held[shrink] = self._stack.enter_context(held(image, self._workplace))
+        return self._held[shrink]
+
+
+def _cuts(source: _Source, scan: Scan) -> list[_Cut | BadInput]:
+    lab = _look(source, scan)
     area = painted_area(lab)
     box = area.box
     salient = np.zeros(lab.shape[:2], np.float32)
@@ -217,25 +237,20 @@ def _scan_box(window: Window, scan: Scan, size: tuple[int, int]) -> Box:
     return Box(left, top, left + width, top + height)
 
 
-def _look(path: Path, scan: Scan) -> np.ndarray:
+def _look(source: _Source, scan: Scan) -> np.ndarray:
     """The whole scan in CIELAB, float32 (height, width, 3), small enough to judge quickly."""
     scale = min(1.0, max(_LOOKED_AT[0] / max(scan.width, scan.height), _LOOKED_AT[1] / min(scan.width, scan.height)))
     scale = min(scale, (_LOOKED_AT_MOST / (scan.width * scan.height)) ** 0.5)
-    image = decode(path, _shrink(1 / scale)).image
+    image = source.reduced(1 / scale)
     size = max(1, round(scan.width * scale)), max(1, round(scan.height * scale))
     small = image.thumbnail_image(size[0], height=size[1], size="force")
     return small.colourspace("lab").numpy().astype(np.float32)
 
 
-def _shrink(scan_pixels: float) -> int:
-    """How much smaller a JPEG may be decoded when it is to be reduced by `scan_pixels`, with detail to spare."""
-    return next((factor for factor in (8, 4, 2) if scan_pixels >= 1.5 * factor), 1)
-
-
-def _picture(path: Path, scan: Scan, cut: _Cut) -> bytes:
+def _picture(source: _Source, scan: Scan, cut: _Cut) -> bytes:
     """The crop as PNG without any metadata, so that the same pixels are the same bytes."""
     box, (width, height) = cut.box, cut.size
-    image = decode(path, _shrink(box.width / width)).image
+    image = source.reduced(box.width / width)
     across, down = image.width / scan.width, image.height / scan.height
     left, top = min(int(box.left * across), image.width - 1), min(int(box.top * down), image.height - 1)
     part = image.crop(
