@@ -532,8 +532,8 @@ def front_matter_of(card: str) -> dict:
 
 
 def test_the_model_card_names_every_file_that_lies_beside_it(trained):
-    home, _, outcome = trained
-    folder = home.root / outcome.records[0].path
+    home, _, adapter = trained
+    folder = home.root / adapter.path
     named = set(re.findall(r"^- `([^`]+)`: ", (folder / "README.md").read_text(), re.MULTILINE))
     there = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
     assert {name for name in there if name not in named and f"{name.split('/')[0]}/" not in named} == set()
@@ -543,8 +543,8 @@ def test_the_model_card_names_every_file_that_lies_beside_it(trained):
 def test_the_model_card_shows_the_pictures_that_lie_there_with_their_prompts(trained):
     from artmaster_pipeline.pictures import read_facts
 
-    home, _, outcome = trained
-    folder = home.root / outcome.records[0].path
+    home, _, adapter = trained
+    folder = home.root / adapter.path
     card = (folder / "README.md").read_text()
     widget = front_matter_of(card)["widget"]
     pictures = sorted(f"samples/{file.name}" for file in (folder / "samples").iterdir())
@@ -572,8 +572,8 @@ def test_the_model_card_has_the_licence_of_the_base_and_the_words_the_hub_knows_
     from artmaster_pipeline.adapters import read_snapshot
     from artmaster_pipeline.adapters.model_card import model_card
 
-    home, _, outcome = trained
-    adapter = outcome.records[0].model_copy(update={"base_model": base_model})
+    home, _, adapter = trained
+    adapter = adapter.model_copy(update={"base_model": base_model})
     card = model_card(home, adapter, read_snapshot(home, adapter), home.root / adapter.path)
     front = front_matter_of(card)
     assert front.items() >= ({"base_model": base_model, "instance_prompt": adapter.trigger} | said).items()
