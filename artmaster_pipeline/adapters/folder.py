@@ -92,15 +92,21 @@ def write_log(file: Path, log: Iterable[dict[str, Any]]) -> None:
     write_text(file, "".join(json.dumps(row, sort_keys=True) + "\n" for row in log))
 
 
+VALIDATION_LOSS, VALIDATION_PANEL = "validation loss", "validation panel"
+_EARLIER_NAMES = {"loss": VALIDATION_LOSS, "panel": VALIDATION_PANEL}
+
+
 def write_watch(file: Path, losses: Iterable[dict[str, float]], readings: Iterable[dict[str, float]]) -> None:
-    """Write one JSON line per loss on the validation works and per reading of the panel, each with its step."""
-    rows = [{"what": "loss", **row} for row in losses] + [{"what": "panel", **row} for row in readings]
+    """Write one JSON line per loss on the validation works and per reading of the validation panel, with its step."""
+    rows = [{"what": VALIDATION_LOSS, **row} for row in losses]
+    rows += [{"what": VALIDATION_PANEL, **row} for row in readings]
     write_log(file, sorted(rows, key=lambda row: (row["step"], row["what"])))
 
 
 def read_watch(file: Path) -> list[dict[str, Any]]:
-    """What `write_watch` wrote."""
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    """What `write_watch` wrote, also under the names that earlier versions gave the two kinds of lines."""
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    return [{**row, "what": _EARLIER_NAMES.get(row["what"], row["what"])} for row in rows]
 
 
 def made_on(folder: Path) -> str:

@@ -53,8 +53,8 @@ def evaluate(
         _print_axes(title, done.contest.axes, "gain")
         if done.contest.why_not:
             out.say(f"Not compared with {done.contest.champion_id}: {done.contest.why_not}.")
-    out.say(done.panel["reading"])
-    print_verdict(done.verdict)
+    out.say(done.panel["summary"])
+    print_verdict(painter, done.verdict)
     for grid in done.grids:
         out.say(f"Grid: {short(grid)}")
     out.say(f"Report: {short(done.report)}")
@@ -88,18 +88,21 @@ def gate(
     if json:
         print_json(verdict.model_dump(mode="json"))
         return
-    print_verdict(verdict)
+    print_verdict(painter, verdict)
     if publish:
         out.say(f"Next: artmaster run {painter}")
 
 
-def print_verdict(verdict: "Verdict") -> None:
+def print_verdict(painter: str, verdict: "Verdict") -> None:
     """Say whether an adapter's pictures may be published, who decided, and why."""
     said = "may be published" if verdict.publish else "not published"
     by = ", by a person's decision" if verdict.by == "person" else ""
     out.say(f"Adapter {verdict.adapter_id}: ", (said, "bold"), f"{by}.")
     for reason in verdict.reasons:
         out.say(f"  - {reason}")
+    if verdict.needs_person and verdict.by == "figures":
+        out.say("The figures cannot decide this; a person can:")
+        out.say(f"artmaster gate {painter} --adapter {verdict.adapter_id} --publish --reason TEXT (or --reject)")
 
 
 @contextmanager
@@ -114,7 +117,7 @@ def _evaluation_versioned(home: Home, painter: str) -> Iterator[None]:
 
 
 def _print_axes(title: str, axes: dict[str, Any], figure: str) -> None:
-    from artmaster_pipeline.evaluation.axes.components import AXES
+    from artmaster_pipeline.axes import AXES
 
     def shown(value: float | None) -> str:
         return "-" if value is None else f"{value:.3f}"

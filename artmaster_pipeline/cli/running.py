@@ -106,7 +106,7 @@ def run_and_report(
 
 
 def _print_refusal(painter: str, verdict: "Verdict", report: Path, page: Path) -> None:
-    print_verdict(verdict)
+    print_verdict(painter, verdict)
     out.say(f"Report: {short(report)}")
     stays = f"The gallery of the adapter before stays: {page}" if page.exists() else "No gallery was published."
     out.say(stays)

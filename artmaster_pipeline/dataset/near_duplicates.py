@@ -5,7 +5,6 @@ over each other and compared stroke by stroke. Both look at the register's thumb
 """
 
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -19,6 +18,7 @@ from artmaster_pipeline.files import inside, write_text
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import Scan
 from artmaster_pipeline.settings import Home
+from artmaster_pipeline.threads import usable_cpus
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -37,7 +37,7 @@ _SIDE = 80  # pixels: the square root of the area at which pictures are laid ove
 _SCALES = tuple(float(scale) for scale in np.geomspace(0.72, 1 / 0.72, 17))
 _OVERLAP = 0.6  # of the smaller picture's area that the two must have in common
 _PARTS = 4  # the overlap is compared in 4 x 4 parts
-_THREADS = min(4, os.cpu_count() or 1)
+_THREADS = min(4, len(usable_cpus()))
 
 T = TypeVar("T")
 U = TypeVar("U")

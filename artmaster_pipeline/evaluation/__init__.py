@@ -8,8 +8,8 @@ from artmaster_pipeline.evaluation.evaluate import (
     evaluate_adapter,
     verdict_on,
 )
-from artmaster_pipeline.evaluation.gate import decide
 from artmaster_pipeline.evaluation.panel.validation import validation_panel
+from artmaster_pipeline.evaluation.verdicts import decide, last_verdict, read_verdicts
 
 __all__ = [
     "Asked",
@@ -18,6 +18,8 @@ __all__ = [
     "decide",
     "evaluate",
     "evaluate_adapter",
+    "last_verdict",
+    "read_verdicts",
     "validation_panel",
     "verdict_on",
 ]

@@ -36,7 +36,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Maker:
+class CellMaker:
     """Gives the cells of one adapter and profile."""
 
     adapter: Adapter
@@ -68,7 +68,7 @@ class Maker:
         return (prompt, seed, size, *how, (profile.dtype, profile.quantization))
 
 
-def row_cells(maker: Maker, rows: Iterable[Row]) -> tuple[Cell, ...]:
+def row_cells(maker: CellMaker, rows: Iterable[Row]) -> tuple[Cell, ...]:
     """Original, base and adapter of every row, row by row."""
     cells: list[Cell] = []
     for row in rows:
@@ -78,7 +78,7 @@ def row_cells(maker: Maker, rows: Iterable[Row]) -> tuple[Cell, ...]:
     return tuple(cells)
 
 
-def panel_cells(maker: Maker, prompts: Sequence[str]) -> tuple[Cell, ...]:
+def panel_cells(maker: CellMaker, prompts: Sequence[str]) -> tuple[Cell, ...]:
     """Base and adapter, pair by pair: as many square pictures as the profile says, over the prompts in turn."""
     settings, size = maker.profile.evaluation, maker.profile.size(*CROP_SIZES[0])
     cells = []
@@ -88,7 +88,7 @@ def panel_cells(maker: Maker, prompts: Sequence[str]) -> tuple[Cell, ...]:
     return tuple(cells)
 
 
-def far_cells(maker: Maker) -> tuple[Cell, ...]:
+def far_cells(maker: CellMaker) -> tuple[Cell, ...]:
     """For every far prompt and seed: the base, the adapter, and the adapter at the profile's further strengths."""
     settings, size = maker.profile.evaluation, maker.profile.size(*CROP_SIZES[0])
     cells = []
@@ -101,7 +101,7 @@ def far_cells(maker: Maker) -> tuple[Cell, ...]:
 
 
 def column_cells(
-    maker: Maker, rows: Iterable[Row], strengths: Sequence[float] = (), checkpoints: Sequence[int] = ()
+    maker: CellMaker, rows: Iterable[Row], strengths: Sequence[float] = (), checkpoints: Sequence[int] = ()
 ) -> tuple[Cell, ...]:
     """Row by row: the original, then the adapter at each strength (0 is the base) or after each training step."""
     cells: list[Cell] = []

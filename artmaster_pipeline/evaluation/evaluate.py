@@ -5,22 +5,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from artmaster_pipeline.adapters.finding import current_adapter, find_adapter, folder_of, read_adapter
 from artmaster_pipeline.adapters.folder import kept_steps
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
-from artmaster_pipeline.evaluation.cells import Cell, Maker, column_cells, far_cells, panel_cells, row_cells
-from artmaster_pipeline.evaluation.gate import judge, last_decision, read_verdict, write_verdict
+from artmaster_pipeline.evaluation.cells import Cell, CellMaker, column_cells, far_cells, panel_cells, row_cells
+from artmaster_pipeline.evaluation.gate import judge
 from artmaster_pipeline.evaluation.panel.compare import Contest, compare_adapters
 from artmaster_pipeline.evaluation.panel.measure import flat_figures, one_per_work, write_panel
 from artmaster_pipeline.evaluation.report.grid import GRID, HEADINGS, Sheet, write_grid
 from artmaster_pipeline.evaluation.report.page import REPORT, write_report
 from artmaster_pipeline.evaluation.rows import Row, choose_rows
-from artmaster_pipeline.evaluation.samples import EXTRA, fill_cells
+from artmaster_pipeline.evaluation.samples import EXTRA, SAMPLES, fill_cells
+from artmaster_pipeline.evaluation.verdicts import append_verdict, last_decision, last_verdict
 from artmaster_pipeline.files import clear_partials
 from artmaster_pipeline.locks import one_at_a_time
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import (
     MANIFEST,
+    VERDICT,
+    VERDICTS,
+    VERSIONS_FOLDER,
     Adapter,
     Outcome,
     Sample,
@@ -62,9 +68,9 @@ class Evaluation:
 def evaluate_adapter(home: Home, painter: str, profile: Profile, progress: Progress = SILENT) -> Outcome[Sample]:
     """Evaluate the painter's current adapter and give its pictures' records.
 
-    Writes evaluation/<painter>/<adapter id>/ with samples/, grid.png, grid.jpg, panel.json, verdict.json, report.html.
-    The base's pictures are drawn once for all adapters that share prompts and seeds. Raises ArtMasterError where there
-    is no adapter yet and WrongUse where the adapter is of another base model than the profile's.
+    Writes evaluation/<painter>/<adapter id>/ with samples/, grid.png, grid.jpg, panel.json, report.html, and adds to
+    verdicts.jsonl. The base's pictures are drawn once for all adapters that share prompts and seeds. Raises
+    ArtMasterError where there is no adapter yet and WrongUse where it is of another base model than the profile's.
     """
     folder = home.evaluation(painter)
     adapter = find_adapter(home, painter, profile)
@@ -88,7 +94,7 @@ def evaluate(home: Home, adapter: Adapter, profile: Profile, asked: Asked, progr
     rows = choose_rows(images, profile.evaluation.rows, profile.evaluation.seed)
     if not rows:
         raise ArtMasterError(f"{home.training_set(painter)} holds no pictures: run the stage training_set first.")
-    maker, known = Maker(adapter, profile), _known(home, painter)
+    maker, known = CellMaker(adapter, profile), _known(home, painter)
     cells = (*row_cells(maker, rows), *panel_cells(maker, _prompts(images)), *far_cells(maker))
     samples, made = fill_cells(home, adapter, profile, cells, known, progress)
     known |= {sample.id: sample for sample in samples}
@@ -97,12 +103,13 @@ def evaluate(home: Home, adapter: Adapter, profile: Profile, asked: Asked, progr
     write_grid(folder / adapter.id / GRID, folder, Sheet(name, f"adapter {adapter.id}", HEADINGS), rows, shown)
     panel = write_panel(home, adapter, profile, images, samples, progress)
     contest = _contest(home, adapter, profile, images, samples, known, progress)
-    verdict = judge(panel, profile.gate, contest, last_decision(home, painter, adapter.id))
-    write_verdict(home, painter, verdict)
+    champion = last_verdict(folder / contest.champion_id) if contest and contest.champion_id else None
+    decision = last_decision(home, painter, adapter.id)
+    verdict = append_verdict(home, painter, judge(panel, profile.gate, contest, decision, champion))
     write_manifest(folder / adapter.id / MANIFEST, samples)
     asked_for, against = _asked_grids(home, adapter, profile, asked, rows, samples, images, known, progress)
     report = write_report(home, adapter, profile, images, samples, panel, verdict, against)
-    progress.say(panel["reading"])
+    progress.say(panel["summary"])
     return Evaluation(adapter, samples, made, panel, verdict, report, against, asked_for)
 
 
@@ -112,7 +119,7 @@ def current_verdict(home: Home, painter: str) -> tuple[Verdict, Path]:
     Raises ArtMasterError where the current adapter has not been evaluated.
     """
     adapter = current_adapter(home, painter)
-    verdict = read_verdict(home, painter, adapter.id) if adapter else None
+    verdict = last_verdict(home.evaluation(painter) / adapter.id) if adapter else None
     if verdict is None:
         raise ArtMasterError(f"The current adapter of {painter} has not been judged: run the stage evaluation_grid.")
     return verdict, home.evaluation(painter) / verdict.adapter_id / REPORT
@@ -120,7 +127,7 @@ def current_verdict(home: Home, painter: str) -> tuple[Verdict, Path]:
 
 def verdict_on(home: Home, painter: str, adapter_id: str) -> Verdict:
     """The verdict on an adapter. Raises WrongUse where it has not been evaluated."""
-    verdict = read_verdict(home, painter, adapter_id)
+    verdict = last_verdict(home.evaluation(painter) / adapter_id)
     if verdict is None:
         raise WrongUse(
             f"The adapter {adapter_id} of {painter} has not been judged. Run: "
@@ -172,15 +179,29 @@ def _contest(
     progress: Progress,
 ) -> Contest | None:
     """The comparison with the adapter whose gallery is published, where that is another one."""
-    gallery = read_manifest(home.gallery(adapter.painter) / MANIFEST, Sample)
-    published = {sample.evaluated_adapter_id for sample in gallery} - {adapter.id}
-    if not published:
+    champion_id, why_not = _published(home, adapter.painter)
+    if why_not:
+        return Contest("", adapter.id, why_not=why_not)
+    if champion_id in ("", adapter.id):
         return None
-    champion_id = min(published)
     champion = read_adapter(home, adapter.painter, champion_id)
     if champion is None:
         return Contest(champion_id, adapter.id, why_not="its weights are no longer there")
     return compare_adapters(home, profile, champion, adapter, images, samples, known, progress)[0]
+
+
+def _published(home: Home, painter: str) -> tuple[str, str]:
+    """The id of the adapter whose gallery is in place, empty where nothing was published; or why nobody can say."""
+    manifest = home.gallery(painter) / MANIFEST
+    if not manifest.is_file():
+        kept = manifest.parent.parent / VERSIONS_FOLDER / painter
+        lost = any(manifest.parent.glob("*")) or any(kept.glob("*.json"))
+        return "", f"{manifest} is missing, though a gallery was published" if lost else ""
+    try:
+        gallery = read_manifest(manifest, Sample)
+    except (ValidationError, UnicodeDecodeError):
+        return "", f"{manifest} cannot be read, so that nobody knows which one it is"
+    return min((sample.evaluated_adapter_id for sample in gallery), default=""), ""
 
 
 def _asked_grids(
@@ -209,13 +230,13 @@ def _asked_grids(
             "Original",
             *(f"Strength {strength:g}" if strength else "Base model" for strength in asked.strengths),
         ]
-        draw(STRENGTHS_GRID, headings, column_cells(Maker(adapter, profile), rows, strengths=asked.strengths))
+        draw(STRENGTHS_GRID, headings, column_cells(CellMaker(adapter, profile), rows, strengths=asked.strengths))
     if asked.checkpoints:
         steps = kept_steps(folder_of(home, adapter))
         if not steps:
             raise WrongUse(f"The adapter {adapter.id} has no checkpoints: train with `checkpoints` above 0.")
         headings = ["Original", *(f"Step {step}" for step in steps), f"Step {adapter.step}"]
-        draw(CHECKPOINTS_GRID, headings, column_cells(Maker(adapter, profile), rows, checkpoints=(*steps, 0)))
+        draw(CHECKPOINTS_GRID, headings, column_cells(CellMaker(adapter, profile), rows, checkpoints=(*steps, 0)))
     if asked.against:
         other = find_adapter(home, adapter.painter, profile, asked.against)
         contest, theirs = compare_adapters(home, profile, other, adapter, images, samples, known, progress)
@@ -234,7 +255,13 @@ def _asked_grids(
 
 
 def _remove_orphans(home: Home, painter: str, current: Adapter) -> None:
-    """Remove the evaluations of adapters that are gone; those of older adapters that still exist stay."""
+    """Remove the pictures of adapters that are gone; their verdicts stay, which may have let them be published."""
     for entry in home.evaluation(painter).iterdir():
-        if entry.is_dir() and entry.name != current.id and not (home.adapters(painter) / entry.name).is_dir():
+        if not entry.is_dir() or entry.name == current.id or (home.adapters(painter) / entry.name).is_dir():
+            continue
+        if not any((entry / name).is_file() for name in (VERDICTS, VERDICT)):
             shutil.rmtree(entry)
+            continue
+        (entry / MANIFEST).unlink(missing_ok=True)  # first: no record of pictures that are no longer there
+        for name in (SAMPLES, EXTRA):
+            shutil.rmtree(entry / name, ignore_errors=True)

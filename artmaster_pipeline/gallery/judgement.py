@@ -1,16 +1,17 @@
-"""How an adapter was judged, as the pages tell it: read from the evaluation's panel.json and verdict.json."""
+"""How an adapter was judged, as the pages tell it: read from the evaluation's panel.json and its verdicts."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
+from artmaster_pipeline.axes import AXES
 from artmaster_pipeline.errors import ArtMasterError
-from artmaster_pipeline.records import PANEL, VERDICT, Verdict
+from artmaster_pipeline.evaluation.verdicts import last_verdict
+from artmaster_pipeline.records import PANEL, Verdict
 
-AXES = ("tone", "brushwork", "composition", "style")  # in the order of the page; the words for them are the site's
 _LEFT, _RIGHT = -0.25, 1.25  # the ends of the scale that scores are drawn on
 
 
@@ -32,7 +33,7 @@ class _Panel(_File):
     axes: dict[str, _AxisFigures] = {}
     memorisation: _Memorisation = _Memorisation()
     counts: dict[str, int] = {}
-    reading: str = ""
+    summary: str = Field("", validation_alias=AliasChoices("summary", "reading"))  # `reading` in earlier versions
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Judgement:
     prompts: int | None
     suspects: int | None  # pictures suspiciously near to a work of the training set; None where nobody looked
     looked_at: int | None  # pictures that were compared with the training set
-    reading: str
+    summary: str
     verdict: Verdict | None
 
 
@@ -67,11 +68,11 @@ def read_judgement(evaluated: Path) -> Judgement:
     Raises ArtMasterError, naming the file and the field, where panel.json is missing or one of the two cannot be read.
     """
     panel = _read(evaluated / PANEL, _Panel)
-    verdict = _read(evaluated / VERDICT, Verdict) if (evaluated / VERDICT).is_file() else None
+    verdict = last_verdict(evaluated)
     axes = (_axis(name, panel.axes[name]) for name in sorted(panel.axes, key=_axis_order))
     copies = panel.memorisation
     prompts = panel.counts.get("prompts")
-    return Judgement(tuple(axes), prompts, copies.suspects, copies.pictures, panel.reading, verdict)
+    return Judgement(tuple(axes), prompts, copies.suspects, copies.pictures, panel.summary, verdict)
 
 
 def _axis(name: str, figures: _AxisFigures) -> Axis:

@@ -55,7 +55,7 @@ class GridRow:
 def site_contents(home: Home, provenance: Provenance, enlarged: Sequence[Picture], cells: Sequence[Sample]) -> Contents:
     """All files of a painter's site but its manifest. `cells` are the evaluation's samples, three per row.
 
-    Raises ArtMasterError where the evaluation's panel.json or verdict.json cannot be read.
+    Raises ArtMasterError where the evaluation's panel.json or its verdicts cannot be read.
     """
     painter = provenance.adapter.painter
     evaluated = home.evaluation(painter) / provenance.adapter.id

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from artmaster_pipeline.adapters.finding import current_adapter
 from artmaster_pipeline.errors import ArtMasterError, NotPublished
+from artmaster_pipeline.evaluation.verdicts import last_verdict
 from artmaster_pipeline.files import check_slug, clear_partials, inside, sha256_of, write_text
 from artmaster_pipeline.gallery.enlarging import enlarge_samples, unpublished_pictures
 from artmaster_pipeline.gallery.pages import PAGE, Contents, painters_pages, published_cells, site_contents
@@ -24,7 +25,6 @@ from artmaster_pipeline.publishing.signing import Site, hash_of, signed, signer_
 from artmaster_pipeline.publishing.versions import LedgerEntry, SiteVersions, Version, files_of, now
 from artmaster_pipeline.records import (
     MANIFEST,
-    VERDICT,
     Adapter,
     Outcome,
     Sample,
@@ -46,7 +46,7 @@ def publish_gallery(home: Home, painter: str, profile: Profile, progress: Progre
     fit or a person put an older adapter's site back; what is published then stays as it is.
     """
     adapter, cells = _evaluated(home, painter)
-    check_verdict(home, painter, adapter.id)
+    verdict = check_verdict(home, painter, adapter.id)
     _check_held_back(home, painter, adapter.id)
     drawn = [cell for cell in cells if cell.column == "adapter"]
     provenance = read_provenance(home, adapter, drawn)
@@ -56,7 +56,7 @@ def publish_gallery(home: Home, painter: str, profile: Profile, progress: Progre
     site = Site(provenance, site_contents(home, provenance, enlarged, cells), records)
     with _one_publisher(home):
         version = _kept(home, painter, site, signer_of(home, progress), progress)
-        _put_in_place(home, painter, version, "published")
+        _put_in_place(home, painter, version, "published", verdict)
     shutil.rmtree(unpublished_pictures(home, painter), ignore_errors=True)
     progress.say(f"The gallery is at {home.gallery(painter) / PAGE}")
     figures = {"pictures": len(enlarged), "artworks behind them": len(provenance.trained_on), "version": version.id}
@@ -72,9 +72,9 @@ def put_back(home: Home, painter: str, version_id: str) -> Version:
     judged unfit since; ArtMasterError where its files are no longer whole.
     """
     version = _site_versions(home, painter).version(version_id)
-    check_verdict(home, painter, version.adapter_id, needed=False)
+    verdict = check_verdict(home, painter, version.adapter_id, needed=False)
     with _one_publisher(home):
-        _put_in_place(home, painter, version, "put back")
+        _put_in_place(home, painter, version, "put back", verdict)
     return version
 
 
@@ -126,25 +126,22 @@ def kept_versions(home: Home, painter: str) -> list[dict[str, str]]:
     ]
 
 
-def check_verdict(home: Home, painter: str, adapter_id: str, *, needed: bool = True) -> None:
-    """Raise NotPublished unless the adapter's verdict lets its pictures be published.
+def check_verdict(home: Home, painter: str, adapter_id: str, *, needed: bool = True) -> Verdict | None:
+    """Raise NotPublished unless the adapter's last verdict lets its pictures be published; gives that verdict.
 
     `needed=False` lets an adapter pass that has no verdict: one that was published before.
     """
-    file = home.evaluation(painter) / adapter_id / VERDICT
-    if not file.is_file():
+    try:
+        verdict = last_verdict(home.evaluation(painter) / adapter_id)
+    except ArtMasterError as error:
+        raise NotPublished(str(error)) from error
+    if verdict is None:
         if needed:
             raise NotPublished(
                 f"The adapter {adapter_id} of {painter} has not been judged: run the stage evaluation_grid first "
                 f"(artmaster run {painter} --until evaluation_grid)."
             )
-        return
-    try:
-        verdict = Verdict.model_validate_json(file.read_text(encoding="utf-8"))
-    except (ValidationError, UnicodeDecodeError) as error:
-        raise NotPublished(f"{file} cannot be read as a verdict: run the stage evaluation_grid again.") from error
-    if verdict.adapter_id != adapter_id:
-        raise NotPublished(f"{file} is about another adapter, {verdict.adapter_id}: run evaluation_grid again.")
+        return None
     if not verdict.publish:
         judge = "a person" if verdict.by == "person" else "its figures"
         raise NotPublished(
@@ -152,6 +149,7 @@ def check_verdict(home: Home, painter: str, adapter_id: str, *, needed: bool = T
             f"{' '.join(verdict.reasons) or 'no reason was given.'} What is published stays as it is. To overrule: "
             f"artmaster gate {painter} --adapter {adapter_id} --publish --reason TEXT"
         )
+    return verdict
 
 
 def renew_painters_page(home: Home) -> None:
@@ -224,13 +222,14 @@ def _kept(home: Home, painter: str, site: Site, signer: Signer | None, progress:
     return version
 
 
-def _put_in_place(home: Home, painter: str, version: Version, action: Any) -> None:
+def _put_in_place(home: Home, painter: str, version: Version, action: Any, verdict: Verdict | None) -> None:
     site_versions = _site_versions(home, painter)
     if site_versions.in_place() != version:
         before = _records_in_place(site_versions)
         instead = before[0].evaluated_adapter_id if before else ""
         site_versions.put_in_place(version)
         said = {"version_id": version.id, "adapter_id": version.adapter_id, "instead_of": instead}
+        said["verdict_id"] = verdict.id if verdict else ""
         site_versions.note(LedgerEntry(when=now(), action=action, **said))
     renew_painters_page(home)
 

@@ -31,7 +31,8 @@ from artmaster_pipeline.pictures import (
     same_picture,
 )
 from artmaster_pipeline.publishing.credentials import EXTRA, Credentials, check_credentials
-from artmaster_pipeline.publishing.versions import VERSIONS_FOLDER, SiteVersions
+from artmaster_pipeline.publishing.versions import SiteVersions
+from artmaster_pipeline.records import VERSIONS_FOLDER
 from artmaster_pipeline.settings import Home
 
 _HASHES = ("pixels_sha256", "data_sha256", "facts_sha256")

@@ -22,10 +22,17 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
-from artmaster_pipeline.files import check_slug, clear_partials, inside, sha256_of, write_text, writing_folder
-from artmaster_pipeline.records import Record
+from artmaster_pipeline.files import (
+    check_slug,
+    clear_partials,
+    inside,
+    make_folder,
+    sha256_of,
+    write_text,
+    writing_folder,
+)
+from artmaster_pipeline.records import VERSIONS_FOLDER, Record
 
-VERSIONS_FOLDER = ".versions"
 _LEDGER = "ledger.jsonl"
 
 
@@ -48,6 +55,7 @@ class LedgerEntry(BaseModel):
     action: Literal["published", "put back", "allowed again", "copied"]
     version_id: str
     adapter_id: str
+    verdict_id: str = ""  # of the adapter's verdicts.jsonl: what let it be published; empty in older lines
     instead_of: str = ""  # the adapter whose site was in place before
     to: str = ""  # where it was copied
 
@@ -143,9 +151,13 @@ class SiteVersions:
         return tuple(LedgerEntry.model_validate_json(line) for line in file.read_text(encoding="utf-8").splitlines())
 
     def note(self, entry: LedgerEntry) -> None:
-        """Add a line to the ledger."""
-        lines = [line.model_dump_json() for line in (*self.ledger(), entry)]
-        write_text(self.folder / _LEDGER, "".join(f"{line}\n" for line in lines))
+        """Add a line to the ledger; those of other processes, noted at the same moment, stay."""
+        from filelock import FileLock
+
+        make_folder(self.folder)
+        with FileLock(self.folder / ".ledger.lock", is_singleton=True):
+            lines = [line.model_dump_json() for line in (*self.ledger(), entry)]
+            write_text(self.folder / _LEDGER, "".join(f"{line}\n" for line in lines))
 
     def _by_hash(self) -> dict[str, Path]:
         return {sha256: self.folder / v.id / name for v in self.versions() for name, sha256 in v.files.items()}

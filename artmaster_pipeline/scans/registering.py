@@ -1,7 +1,6 @@
 """The stage raw_scans: every file of a painter's folder is decoded once, identified, described, or quarantined."""
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -30,13 +29,14 @@ from artmaster_pipeline.scans.decoding import DECODER, Decoded, decode, held, re
 from artmaster_pipeline.scans.journal import Journal
 from artmaster_pipeline.scans.listing import Entry, Listing, Refusal, list_folder, one_form, unreadable
 from artmaster_pipeline.settings import Home, load_painter
+from artmaster_pipeline.threads import usable_cpus
 
 SMALLEST = 64  # pixels; what has a shorter side than this teaches nothing about brushwork
 _THUMBNAIL = 256  # pixels of the long side
 _BLACK = 16  # of 255: what is nowhere brighter shows nothing
 _HARMLESS = ("16 bits a channel", "Turned as its EXIF")  # notes on what happens to every file of such a kind
 _TOLD = 20  # scans whose notes are printed; the register holds all of them
-_THREADS = min(4, os.cpu_count() or 1)
+_THREADS = min(4, len(usable_cpus()))
 
 
 class Facts(Record):

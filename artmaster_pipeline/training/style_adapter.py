@@ -16,6 +16,7 @@ from artmaster_pipeline.adapters.folder import (
     SAMPLES,
     SAMPLES_SHEET,
     STATE,
+    VALIDATION_LOSS,
     WATCH,
     WATCH_PLOT,
     hide_own_tensors,
@@ -73,7 +74,7 @@ def train_adapter(
     rows = _training_rows(home, painter)
     revision, group = base_revision(profile, home), processes(profile)
     judge = _judge(home, painter, profile, rows, judge_for, progress)
-    adapter_id = _adapter_id(painter, profile, revision, rows, judge)
+    adapter_id = _known_or_new_id(home, painter, profile, revision, rows, judge)
     folder = home.adapters(painter) / adapter_id
     if group.writes:
         clear_partials(home.adapters(painter))
@@ -140,6 +141,15 @@ def _training_rows(home: Home, painter: str) -> tuple[TrainingImage, ...]:
 
 def _train_part(rows: tuple[TrainingImage, ...]) -> tuple[TrainingImage, ...]:
     return tuple(row for row in rows if row.split == "train")
+
+
+def _known_or_new_id(
+    home: Home, painter: str, profile: Profile, revision: str, rows: tuple[TrainingImage, ...], judge: Judge | None
+) -> str:
+    """The adapter's id; under the painter's former name where it was trained then."""
+    names = (painter, *load_painter(home, painter).formerly)
+    ids = [_adapter_id(name, profile, revision, rows, judge) for name in names]
+    return next((each for each in ids if _whole_record(home.adapters(painter) / each, each)), ids[0])
 
 
 def _adapter_id(
@@ -276,5 +286,5 @@ def _figures(adapter: Adapter, folder: Path) -> dict[str, Any]:
         "training pictures": len(adapter.training_image_ids),
         "step of the weights": adapter.step,
     }
-    losses = [row["loss"] for row in read_watch(folder / WATCH) if row["what"] == "loss"]
+    losses = [row["loss"] for row in read_watch(folder / WATCH) if row["what"] == VALIDATION_LOSS]
     return figures | ({"loss on validation works": losses[-1]} if losses else {})

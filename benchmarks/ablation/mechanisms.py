@@ -15,10 +15,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from artmaster_pipeline.axes import AXES
 from artmaster_pipeline.curation import crop_scans
 from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.evaluation import Asked, evaluate
-from artmaster_pipeline.evaluation.axes.components import AXES
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import Adapter
 from artmaster_pipeline.scans import add_scans, register_scans

@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from artmaster_pipeline.axes import AXES
 from artmaster_pipeline.curation import crop_scans
 from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.evaluation import current_verdict, evaluate_adapter, validation_panel
-from artmaster_pipeline.evaluation.axes.components import AXES
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.scans import add_scans, register_scans
 from artmaster_pipeline.settings import Home, load_profile

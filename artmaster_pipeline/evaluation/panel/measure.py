@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from artmaster_pipeline.evaluation.axes import sets
 from artmaster_pipeline.evaluation.axes.autoencoding import autoencoded
-from artmaster_pipeline.evaluation.axes.distances import Looks, lenses, look_at, read_square
+from artmaster_pipeline.evaluation.axes.distances import (
+    DistanceMatrices,
+    feature_extractors,
+    pairwise_distances,
+    read_square,
+)
 from artmaster_pipeline.evaluation.panel import drift, memorisation
-from artmaster_pipeline.evaluation.panel.reading import reading
+from artmaster_pipeline.evaluation.panel.summary import summary
 from artmaster_pipeline.files import inside, write_text
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import MANIFEST, PANEL, Adapter, Sample, TrainingImage, identity, read_manifest
@@ -24,14 +29,14 @@ from artmaster_pipeline.settings import CROP_SIZES, Home, Profile
 if TYPE_CHECKING:
     import numpy as np
 
-_VERSION = 6  # part of the panel's id: raise it when something is measured otherwise
+_VERSION = 7  # part of the panel's id: raise it when something is measured otherwise
 _MOST_WORKS = 100  # of each part; more change the figures by little and the time by much
 _MOST_OTHERS, _MOST_OF_ANOTHER = 8, 30  # other painters, and works of each
 MIN_HELD_OUT = 2  # works: with one there is no variety to compare with
 
 
 @dataclass(frozen=True)
-class Sitting:
+class PanelPictures:
     """The pictures that a panel compares, in the order of the matrices' rows."""
 
     paths: tuple[Path, ...]
@@ -57,7 +62,7 @@ def write_panel(
 ) -> dict[str, Any]:
     """Measure the samples, write panel.json beside the grid and give its content; what is there is not measured again.
 
-    `axes` is empty where fewer than two works were held out, and `reading` says so.
+    `axes` is empty where fewer than two works were held out, and `summary` says so.
     """
     works = {part: one_per_work(image for image in images if image.split == part) for part in ("train", "held_out")}
     others = _other_painters(home, adapter.painter)
@@ -73,36 +78,39 @@ def write_panel(
         "counts": _counts(images, samples),
         "measured_at": f"{min(profile.size(*CROP_SIZES[0]))} pixels, one square picture of each work",
         "axes": {},
-        "sources": {lens.axis: {c.name: c.source for c in lens.components} for lens in lenses(profile)},
+        "sources": {
+            extractor.axis: {c.name: c.source for c in extractor.components}
+            for extractor in feature_extractors(profile)
+        },
     }
     if len(works["held_out"]) >= MIN_HELD_OUT and len(works["train"]) >= MIN_HELD_OUT:
-        sitting = seat(home, adapter.painter, works, others, samples)
-        looks = look_at(
+        pictures = gather_pictures(home, adapter.painter, works, others, samples)
+        distances = pairwise_distances(
             home,
             profile,
-            sitting.paths,
-            sitting.members.train,
+            pictures.paths,
+            pictures.members.train,
             progress,
-            works=sitting.works,
+            works=pictures.works,
             revision=adapter.base_revision,
         )
-        panel |= _hand(looks, sitting)
-        panel["autoencoder"] = _taken_away(home, adapter, profile, sitting, progress)
+        panel |= _axes_and_spread(distances, pictures)
+        panel["autoencoder"] = _autoencoder_distance(home, adapter, profile, pictures, progress)
     panel["memorisation"] = _copies(home, adapter, profile, images, works["held_out"], samples)
     panel["drift"] = drift.measure(home, adapter, profile, works["held_out"][:_MOST_WORKS], samples, progress)
-    panel["reading"] = reading(panel)
+    panel["summary"] = summary(panel)
     text = json.dumps(panel, ensure_ascii=False, indent=2, sort_keys=True)
     write_text(file, text + "\n")
     return dict(json.loads(text))
 
 
-def seat(
+def gather_pictures(
     home: Home,
     painter: str,
     works: dict[str, list[TrainingImage]],
     others: dict[str, list[TrainingImage]],
     samples: Sequence[Sample],
-) -> Sitting:
+) -> PanelPictures:
     """All pictures of a panel in one row: training works, held-out works, base, adapter, other painters."""
     root = home.evaluation(painter)
     drawn = {
@@ -115,12 +123,16 @@ def seat(
         **drawn,
         **{f"of {name}": [inside(home.training_set(name), i.path) for i in of] for name, of in others.items()},
     }
-    paths, rows = in_one_row(parts)
-    members = sets.Members(**{name: rows[name] for name in ("train", "held_out", "base", "adapter")})
-    return Sitting(paths, members, {name: rows[f"of {name}"] for name in others})
+    paths, rows = concatenated(parts)
+    members = sets.Members(
+        **{name: rows[name] for name in ("train", "held_out", "base", "adapter")},
+        prompts=tuple(s.prompt for s in samples if s.role == "panel" and s.column == "adapter"),
+        captions=tuple(image.caption for image in works["held_out"][:_MOST_WORKS]),
+    )
+    return PanelPictures(paths, members, {name: rows[f"of {name}"] for name in others})
 
 
-def in_one_row(parts: dict[str, list[Path]]) -> "tuple[tuple[Path, ...], dict[str, np.ndarray]]":
+def concatenated(parts: dict[str, list[Path]]) -> "tuple[tuple[Path, ...], dict[str, np.ndarray]]":
     """All pictures one after the other, and by part where they stand."""
     import numpy as np
 
@@ -155,54 +167,56 @@ def flat_figures(panel: dict[str, Any]) -> dict[str, Any]:
     if "consistency" in panel:
         flat |= {"consistency": panel["consistency"]["ratio"], "diversity": panel["diversity"]["samples"]}
     flat |= {"loss of adherence": panel["drift"]["loss"], "suspects": panel["memorisation"]["suspects"]}
-    return flat | {"reading": panel["reading"]}
+    return flat | {"summary": panel["summary"]}
 
 
-def _hand(looks: Looks, sitting: Sitting) -> dict[str, Any]:
+def _axes_and_spread(distances: DistanceMatrices, pictures: PanelPictures) -> dict[str, Any]:
     """The four axes, consistency and diversity."""
     import numpy as np
 
-    members = sitting.members
+    members = pictures.members
     works = np.concatenate([members.train, members.held_out])
     axes = {}
-    for axis, matrix in looks.axes.items():
-        parts = {component.name: m for component, m in looks.matrices[axis].items()}
+    for axis, matrix in distances.axes.items():
+        parts = {component.name: m for component, m in distances.matrices[axis].items()}
         axes[axis] = {
             **sets.compare(matrix, members).as_json(),
             "components": {name: sets.compare(m, members).as_json() for name, m in parts.items()},
         }
-    whole = np.mean(list(looks.axes.values()), axis=0)
-    style = looks.axes["style"]
-    ratio = sets.spread_ratio(whole, members.adapter, works)
+    whole = np.mean(list(distances.axes.values()), axis=0)
+    style = distances.axes["style"]
+    clusters = members.clusters(len(whole))
+    ratio = sets.spread_ratio(whole, members.adapter, works, clusters)
     return {
         "axes": axes,
         "consistency": {
             **ratio.named("ratio"),
-            "base": round(sets.spread_ratio(whole, members.base, works).value, 5),
+            "base": round(sets.spread_ratio(whole, members.base, works, clusters).value, 5),
             "axes": {
-                axis: round(sets.spread_ratio(m, members.adapter, works).value, 5) for axis, m in looks.axes.items()
+                axis: round(sets.spread_ratio(m, members.adapter, works, clusters).value, 5)
+                for axis, m in distances.axes.items()
             },
-            **_margin(style, sitting),
+            **_margin(style, pictures),
         },
         "diversity": _diversity(style, {"samples": members.adapter, "base": members.base, "works": works}),
     }
 
 
-def _taken_away(
-    home: Home, adapter: Adapter, profile: Profile, sitting: Sitting, progress: Progress
+def _autoencoder_distance(
+    home: Home, adapter: Adapter, profile: Profile, pictures: PanelPictures, progress: Progress
 ) -> dict[str, float]:
     """By component of whole style, how far the autoencoder alone takes the training works from the held-out ones."""
     import numpy as np
 
-    train, held_out = sitting.members.train, sitting.members.held_out
-    raw = [sitting.paths[row] for row in (*train, *held_out)]
-    squares = [read_square(sitting.paths[row], profile) for row in train]
+    train, held_out = pictures.members.train, pictures.members.held_out
+    raw = [pictures.paths[row] for row in (*train, *held_out)]
+    squares = [read_square(pictures.paths[row], profile) for row in train]
     through = autoencoded(home, profile, squares, adapter.base_revision, progress)
     trained = np.arange(len(train))
-    looks = look_at(home, profile, [*raw, *through], trained, progress, axes=("style",))
+    distances = pairwise_distances(home, profile, [*raw, *through], trained, progress, axes=("style",))
     held = np.arange(len(train), len(raw))
     ours = np.arange(len(raw), len(raw) + len(through))
-    return {c.name: round(sets.energy(matrix, ours, held), 5) for c, matrix in looks.matrices["style"].items()}
+    return {c.name: round(sets.energy(matrix, ours, held), 5) for c, matrix in distances.matrices["style"].items()}
 
 
 def _diversity(style: "np.ndarray", sets_of_rows: "dict[str, np.ndarray]") -> dict[str, float | int]:
@@ -218,11 +232,12 @@ def _diversity(style: "np.ndarray", sets_of_rows: "dict[str, np.ndarray]") -> di
     return found
 
 
-def _margin(style: "np.ndarray", sitting: Sitting) -> dict[str, Any]:
+def _margin(style: "np.ndarray", pictures: PanelPictures) -> dict[str, Any]:
     """How much nearer the samples are to this painter's held-out works than to any other painter's works."""
-    members = sitting.members
-    own = sets.energy(style, members.adapter, members.held_out)
-    far = {name: sets.energy(style, members.adapter, rows) for name, rows in sitting.others.items()}
+    members = pictures.members
+    clusters = members.clusters(len(style))
+    own = sets.energy(style, members.adapter, members.held_out, clusters)
+    far = {name: sets.energy(style, members.adapter, rows, clusters) for name, rows in pictures.others.items()}
     nearest = min(far, key=lambda name: far[name], default=None)
     return {
         "own": round(own, 5),
@@ -298,9 +313,12 @@ def _other_painters(home: Home, painter: str) -> dict[str, list[TrainingImage]]:
 
 
 def _counts(images: Sequence[TrainingImage], samples: Sequence[Sample]) -> dict[str, int]:
+    """Distinct prompts and works, which the intervals go by, and the pictures drawn of them with the adapter."""
+    drawn = [s for s in samples if s.role == "panel" and s.column == "adapter"]
     works = {part: len({i.work for i in images if i.split == part}) for part in ("train", "validate", "held_out")}
     return {
-        "prompts": sum(s.role == "panel" and s.column == "adapter" for s in samples),
+        "prompts": len({s.prompt for s in drawn}),
+        "pictures": len(drawn),
         "far_prompts": len({s.prompt for s in samples if s.role == "far"}),
         **{f"{part}_works": count for part, count in works.items()},
     }

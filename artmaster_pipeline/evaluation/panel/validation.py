@@ -1,4 +1,4 @@
-"""The panel in small, asked while an adapter is trained: which of its states is nearest to the painter's hand?
+"""The validation panel, asked while an adapter is trained: which of its states is nearest to the painter's hand?
 
 It sees the validation works only, so the held-out ones, which judge the adapter in the end, choose nothing. The score
 is minus the mean over the axes of the energy distance between pictures drawn and the works, in units of the painter's
@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from artmaster_pipeline.evaluation import intervals
 from artmaster_pipeline.evaluation.axes import sets
-from artmaster_pipeline.evaluation.axes.distances import look_at
+from artmaster_pipeline.evaluation.axes.distances import pairwise_distances
 from artmaster_pipeline.evaluation.panel.adherence import (
     Fits,
     adherence,
@@ -20,7 +21,7 @@ from artmaster_pipeline.evaluation.panel.adherence import (
     other_prompts,
     without_trigger,
 )
-from artmaster_pipeline.evaluation.panel.measure import MIN_HELD_OUT, in_one_row, one_per_work
+from artmaster_pipeline.evaluation.panel.measure import MIN_HELD_OUT, concatenated, one_per_work
 from artmaster_pipeline.files import inside
 from artmaster_pipeline.records import TrainingImage
 from artmaster_pipeline.settings import Home, Profile, load_painter
@@ -71,13 +72,15 @@ class ValidationPanel:
 
     def __call__(self, model: Draws) -> dict[str, float]:
         """By axis the distance to the validation works, the loss of adherence, and the score."""
+        import numpy as np
+
         from artmaster_pipeline.base_models import base_revision
 
         with tempfile.TemporaryDirectory() as folder:
             drawn = _write(Path(folder), model.draw(self._prompts, self._seeds))
-            paths, rows = in_one_row({**self._works, "drawn": drawn})
+            paths, rows = concatenated({**self._works, "drawn": drawn})
             works = [row for part in self._works for row in rows[part]]
-            looks = look_at(
+            distances = pairwise_distances(
                 self._home,
                 self._profile,
                 paths,
@@ -85,7 +88,11 @@ class ValidationPanel:
                 works=_array(works),
                 revision=base_revision(self._profile, self._home),
             )
-        axes = {str(axis): sets.energy(m, rows["drawn"], rows["validate"]) for axis, m in looks.axes.items()}
+        prompts = np.arange(len(paths))
+        prompts[rows["drawn"]] = len(paths) + intervals.labelled(self._prompts)  # pictures of one prompt are no pair
+        axes = {
+            str(axis): sets.energy(m, rows["drawn"], rows["validate"], prompts) for axis, m in distances.axes.items()
+        }
         if self._base_reading is None:
             self._base_reading = self._reading(model, adapted=False)
         lost = self._base_reading - self._reading(model, adapted=True) if self._far else 0.0

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from artmaster_pipeline.evaluation.axes.components import AXES
+from artmaster_pipeline.axes import AXES, AXIS_WORDS
 from artmaster_pipeline.evaluation.panel.compare import Contest
 from artmaster_pipeline.files import inside, sha256_of, write_text, writing
 from artmaster_pipeline.pictures import AI_GENERATED
@@ -23,11 +23,11 @@ _THUMBNAIL = 320  # pixels
 _LOW, _HIGH = -0.5, 1.5  # of the scale on which scores are drawn
 _PLOTS = {  # of the adapter's folder, and what each shows
     "loss.png": "Training loss by step",
-    "watch.png": "Loss on validation works by step, and the panel's score by which the state was chosen",
+    "watch.png": "Loss on validation works by step, and the validation panel's score, by which the state was chosen",
     "samples.png": "Pictures drawn while training, by step, a row for each of these prompts",
     "ranks.png": "Ranks by step and by layer",
 }
-_NAMES = {"tone": "Tone", "brushwork": "Brushwork", "composition": "Composition", "style": "Whole style"}
+_HEADINGS: dict[str, str] = {axis: AXIS_WORDS[axis].capitalize() for axis in AXES}
 
 
 def write_report(
@@ -71,7 +71,7 @@ def write_report(
             plots=[(name, said) for name, said in _PLOTS.items() if (folder / name).is_file()],
             drawn=[prompt for prompt, _ in sample_prompts(images, profile.training.validation.samples)],
             grids=sorted(file.name for file in folder.glob("grid-*.png")),
-            names=_NAMES,
+            names=_HEADINGS,
         )
     )
     file = folder / REPORT
@@ -84,7 +84,7 @@ def _forest(axes: dict[str, Any]) -> list[dict[str, Any]]:
     """The axes and, below each, its components, as marks between the base (0) and the painter's own works (1)."""
     rows = []
     for axis, figures in _in_order(axes):
-        rows.append({"name": _NAMES[axis], "main": True, **_mark(figures)})
+        rows.append({"name": _HEADINGS[axis], "main": True, **_mark(figures)})
         rows += [{"name": name, "main": False, **_mark(component)} for name, component in figures["components"].items()]
     return rows
 
@@ -96,9 +96,9 @@ def _mark(figures: dict[str, Any]) -> dict[str, Any]:
         "score": score,
         "low": low,
         "high": high,
-        "x": None if score is None else _place(score),
-        "left": _place(_LOW if low is None else low),
-        "right": _place(_HIGH if high is None else high),
+        "x": None if score is None else _percent(score),
+        "left": _percent(_LOW if low is None else low),
+        "right": _percent(_HIGH if high is None else high),
         "figures": figures,
     }
 
@@ -107,7 +107,7 @@ def _forest_of_gains(axes: dict[str, Any]) -> list[dict[str, Any]]:
     rows = []
     for axis, figures in _in_order(axes):
         low, high = figures["gain_interval"]
-        rows.append({"name": _NAMES[axis], "gain": figures["gain"], "low": low, "high": high, "p": figures["p"]})
+        rows.append({"name": _HEADINGS[axis], "gain": figures["gain"], "low": low, "high": high, "p": figures["p"]})
     return rows
 
 
@@ -115,7 +115,7 @@ def _in_order(axes: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [(axis, axes[axis]) for axis in AXES if axis in axes]
 
 
-def _place(score: float) -> float:
+def _percent(score: float) -> float:
     """Where a score stands on the scale, in percent."""
     return round(100 * (min(max(score, _LOW), _HIGH) - _LOW) / (_HIGH - _LOW), 2)
 
@@ -155,7 +155,7 @@ def _pair(home: Home, adapter: Adapter, row: dict[str, Any], titles: dict[str, s
 
 def _parts(images: Sequence[TrainingImage]) -> list[tuple[str, int, int]]:
     """Part, works, pictures."""
-    names = {"train": "Trained on", "validate": "For choosing a checkpoint", "held_out": "Held out to judge"}
+    names = {"train": "Trained on", "validate": "For validation", "held_out": "Held out to judge"}
     return [
         (
             said,

@@ -65,7 +65,7 @@ def draw_watch(losses: list[dict[str, float]], readings: list[dict[str, float]],
     upper.plot(steps, [row["loss"] for row in losses], color="#1f4e5f", linewidth=1.8, label="mean")
     upper.set_ylabel("loss on validation works")
     lower.plot([r["step"] for r in readings], [r["score"] for r in readings], color="#a4622a", marker="o")
-    lower.set_ylabel("panel on validation works")
+    lower.set_ylabel("validation panel's score")
     lower.set_xlabel("step")
     for axis, rows in ((upper, losses), (lower, readings)):
         if rows:

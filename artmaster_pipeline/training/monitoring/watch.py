@@ -70,7 +70,7 @@ class LiveModel:
         return self.learner.finished(adalora.final_scale(self.learner.settings))
 
 
-class HeldOutLoss:
+class ValidationLoss:
     """The loss of the velocity over validation pictures at fixed noise levels and noise, with the whole change."""
 
     def __init__(self, examples: Sequence[tuple[TrainingImage, Example]], profile: Profile) -> None:

@@ -2,12 +2,13 @@
 
 from typing import Any
 
+from artmaster_pipeline.axes import AXIS_WORDS
+
 _FEW_WORKS = 10  # below so many held-out works, or prompts, the figures are a hint
 _ALIKE = (0.7, 1.3)  # a spread within these shares of the painter's own is as it should be
-_NAMES = {"tone": "tone", "brushwork": "brushwork", "composition": "composition", "style": "whole style"}
 
 
-def reading(panel: dict[str, Any]) -> str:
+def summary(panel: dict[str, Any]) -> str:
     """One paragraph: the hand, consistency, drift, copies, and how far the figures carry."""
     counts = panel["counts"]
     if not panel["axes"]:
@@ -20,10 +21,17 @@ def reading(panel: dict[str, Any]) -> str:
     few = min(counts["prompts"], counts["held_out_works"])
     if panel["axes"] and few < _FEW_WORKS:
         sentences.append(
-            f"With {_number(counts['held_out_works'], 'held-out work')} and {_number(counts['prompts'], 'prompt')} "
-            "this is a hint, not a proof."
+            f"With {_number(counts['held_out_works'], 'held-out work')} and {_number(counts['prompts'], 'prompt')}"
+            f"{_pictures_of_each(counts)} this is a hint, not a proof."
         )
     return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _pictures_of_each(counts: dict[str, int]) -> str:
+    fewest, left = divmod(counts["pictures"], counts["prompts"])
+    if counts["pictures"] == counts["prompts"]:
+        return ""
+    return f" ({fewest}{f' or {fewest + 1}' if left else ''} pictures of each)"
 
 
 def excludes_zero(interval: list[float | None]) -> bool:
@@ -35,7 +43,7 @@ def _hand(panel: dict[str, Any]) -> list[str]:
     better, level, worse = [], [], []
     for axis, figures in panel["axes"].items():
         low, high = figures["gain_interval"]
-        name = _NAMES[axis]
+        name = AXIS_WORDS[axis]
         share = "" if figures["score"] is None else f" ({_share(figures['score'])})"
         if low is not None and low > 0:
             better.append(name + share)
