@@ -210,7 +210,7 @@ def test_a_captioner_and_the_hubs_networks_count():
     from artmaster_pipeline.training.memory import networks
 
     profile = load_profile("flux-dev")
-    assert networks.captioning(profile)["the captioner"] == pytest.approx(2 * 469.7e6)
+    assert networks.captioning(profile)["the captioner"] == pytest.approx(2 * 446.3e6)
     assert networks.captioning(load_profile("miniature")) == {}
     held = {
         how: networks.judging_networks(with_style(profile, how))["the panel's networks"] for how in ("hub", "vgg16")
