@@ -72,7 +72,7 @@ def train_adapter(
     rows = _training_rows(home, painter)
     revision, group = base_revision(profile, home), processes(profile)
     judge = _judge(home, painter, profile, rows, judge_for, progress)
-    adapter_id = _adapter_id(painter, profile, revision, rows, judge)
+    adapter_id = _known_or_new_id(home, painter, profile, revision, rows, judge)
     folder = home.adapters(painter) / adapter_id
     if group.writes:
         clear_partials(home.adapters(painter))
@@ -139,6 +139,15 @@ def _training_rows(home: Home, painter: str) -> tuple[TrainingImage, ...]:
 
 def _train_part(rows: tuple[TrainingImage, ...]) -> tuple[TrainingImage, ...]:
     return tuple(row for row in rows if row.split == "train")
+
+
+def _known_or_new_id(
+    home: Home, painter: str, profile: Profile, revision: str, rows: tuple[TrainingImage, ...], judge: Judge | None
+) -> str:
+    """The adapter's id; under the painter's former name where it was trained then."""
+    names = (painter, *load_painter(home, painter).formerly)
+    ids = [_adapter_id(name, profile, revision, rows, judge) for name in names]
+    return next((each for each in ids if _whole_record(home.adapters(painter) / each, each)), ids[0])
 
 
 def _adapter_id(
