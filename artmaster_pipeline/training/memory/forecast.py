@@ -23,7 +23,7 @@ from artmaster_pipeline.training.memory.process import around, library_baseline
 from artmaster_pipeline.training.memory.step import resident_parts, step_parts, without_optimizer
 
 _SCAN = 300e6  # bytes: a scan of 100 megapixels in 8-bit RGB; curation works on what is cut out of it
-_SCAN_COPIES = 1.5  # of a scan's pixels that are there while it is decoded and cut; measured
+_SCAN_COPIES = 1.5  # of a scan's pixels that are there while it is decoded and cut; an estimate
 
 
 @dataclass(frozen=True)
