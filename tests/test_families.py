@@ -133,9 +133,9 @@ def test_it_exports_in_diffusers_format_and_says_that_kohya_has_no_names_for_it(
 
 
 def test_its_memory_is_forecast(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
-    from artmaster_pipeline.training.memory import forecast
+    from artmaster_pipeline.training.memory import forecast, process
 
-    monkeypatch.setattr(forecast, "_baseline", lambda *_: 2.0**30)
+    monkeypatch.setattr(process, "baseline", lambda *_: 2.0**30)
     expected = forecast.predict(profile)
     assert expected.parts["base model"] > 4 * 100_000  # bytes of fp32
     assert expected.total > 2**30
