@@ -219,6 +219,15 @@ def test_an_adapter_changes_the_picture_by_its_strength_and_leaves_without_a_tra
     assert np.array_equal(picture(pipe), base)
 
 
+def test_a_state_of_an_earlier_step_is_attached_whatever_its_suffix(tmp_path: Path) -> None:
+    pipe = load_pipeline(MINIATURE)
+    file = lora(tmp_path / "adapter.safetensors", ["attn.to_q"])
+    attach(pipe, file)
+    expected = picture(pipe)
+    attach(pipe, file.rename(tmp_path / "step-0000003.tensors"))
+    assert np.array_equal(picture(pipe), expected)
+
+
 def test_another_adapter_takes_the_place_of_the_first(tmp_path: Path) -> None:
     pipe = load_pipeline(MINIATURE)
     first = lora(tmp_path / "first.safetensors", ["attn.to_q"], 1)
