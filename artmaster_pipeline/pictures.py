@@ -5,9 +5,11 @@ What every viewer shows is written too: software, description, and for pictures 
 type in XMP, by which search engines and asset systems know a generated picture (IPTC Photo Metadata Standard 2023.1,
 `trainedAlgorithmicMedia`).
 
-Facts hold two hashes. The first is of the picture: `pixels_sha256` in a PNG; in a JPEG or WebP `data_sha256`, of the
-file's compressed data without its metadata (see containers.py), since decoders differ in the last bit. The second,
-`facts_sha256`, is of the facts themselves. They tell a change; who wrote them is told by content credentials only.
+Facts hold hashes. One is of the picture: `pixels_sha256` in a PNG; in a JPEG or WebP `data_sha256`, of the
+file's compressed data without its metadata (see containers.py), since decoders differ in the last bit, and
+`decoded_sha256` of the pixels as decoded here, which tells a picture that was packed again from one that was changed.
+The other, `facts_sha256`, is of the facts themselves. They tell a change; who wrote them is told by content
+credentials only.
 """
 
 import hashlib
@@ -15,6 +17,7 @@ import html
 import io
 import json
 import re
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,11 +42,18 @@ _EXIF_DESCRIPTION, _EXIF_SOFTWARE, _EXIF_IFD, _EXIF_COMMENT = 0x010E, 0x0131, 0x
 _ASCII = b"ASCII\0\0\0"  # how an EXIF user comment says its encoding
 _XMP_SEGMENT = b"http://ns.adobe.com/xap/1.0/\0"
 _NOT_XML = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\ud800-\\udfff\\ufffe\\uffff]")
-_FRAME = {  # what a file of ours holds beside its words
-    "png": {"IHDR", "IDAT", "IEND", "caBX"},
-    "jpeg": {"APP0", "APP11", "DB", "C0", "C2", "C4", "DD", "SOS"},
-    "webp": {"VP8X", "VP8 ", "C2PA"},
+_FRAME = {  # what a file may hold beside its words and what says how colours are meant: how the picture is packed
+    "png": {"IHDR", "IDAT", "IEND", "caBX", "PLTE", "tRNS", "pHYs", "tIME", "bKGD", "sBIT", "hIST", "sPLT"},
+    "jpeg": {"APP0", "APP11", "APP14", "DB", "C0", "C1", "C2", "C4", "DD", "SOS"},
+    "webp": {"VP8X", "VP8 ", "VP8L", "ALPH", "C2PA"},
 }
+_COLOURS = {"png": {"iCCP", "gAMA", "cHRM", "cICP", "sRGB"}, "jpeg": {"APP2"}, "webp": {"ICCP"}}
+_OF_SRGB = {  # what says the same as nothing: sRGB, and its gamma and primaries (W3C PNG 3rd edition, 11.3.2)
+    "gAMA": {(45455).to_bytes(4, "big")},
+    "cHRM": {b"".join(n.to_bytes(4, "big") for n in (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000))},
+    "sRGB": {bytes([intent]) for intent in range(4)},
+}
+NOT_THE_PICTURE = "The picture is not the one that was written."
 _LONGEST_PROMPT = 4000  # characters in a JPEG or WebP: a JPEG's segment holds 65,533 bytes
 _GENERATED_XMP = (
     '<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -75,7 +85,7 @@ def write_jpeg(target: Any, image: "Image.Image", facts: dict[str, Any], quality
     A prompt of more than 4,000 characters is cut in the file, since a JPEG has no room for it.
     """
     encoded = _encoded(image, quality)
-    facts = _sealed(_fitting(facts) | {"data_sha256": data_sha256(encoded)})
+    facts = _sealed(_fitting(facts) | _data_hashes(encoded))
     head, *rest = take_apart(encoded)  # APP0 is to stay first
     _put(target, put_together("jpeg", [head, *_jpeg_words(facts), *rest]))
 
@@ -84,7 +94,7 @@ def write_webp(target: Any, image: "Image.Image", facts: dict[str, Any], quality
     """Write an RGB `image` with `facts` to `target`, a path or an open binary file; long prompts as in `write_jpeg`."""
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=quality, method=4)
-    facts = _sealed(_fitting(facts) | {"data_sha256": data_sha256(buffer.getvalue())})
+    facts = _sealed(_fitting(facts) | _data_hashes(buffer.getvalue()))
     _put(target, webp_with_words(buffer.getvalue(), *image.size, _webp_words(facts)))
 
 
@@ -126,17 +136,92 @@ def changes(path: Path, facts: dict[str, Any]) -> tuple[str, ...]:
     if not take_apart(content):
         return ("The picture is not the one that was written: it is no whole PNG, JPEG or WebP.",)
     found = []
-    if "pixels_sha256" in facts:
-        same = facts["pixels_sha256"] == _hash_of(read_rgb(path))
-    else:
-        same = facts.get("data_sha256") == data_sha256(content)
-    if not same:
-        found.append("The picture is not the one that was written.")
+    if not _has_its_pixels(path, content, facts):
+        found.append(NOT_THE_PICTURE)
+    if colours := _colours_said(content):
+        found.append(f"How its colours are shown was changed ({', '.join(colours)}).")
     if facts.get("facts_sha256") != _sealed(facts)["facts_sha256"]:
         found.append("What the file says about itself was changed.")
     elif not _has_its_words(content, facts):
         found.append("What viewers show about the picture (description, XMP, EXIF) was changed or added to.")
     return tuple(found)
+
+
+def packed_again(path: Path, facts: dict[str, Any]) -> bool:
+    """Whether a file without `changes` says by itself that it was packed anew: its bytes are others, no pixel is.
+
+    A PNG does not hold the hash of its compressed data, so only one with other chunks than ours does.
+    """
+    content = path.read_bytes()
+    if "data_sha256" in facts:
+        return bool(facts["data_sha256"] != data_sha256(content))
+    names = [part.name for part in take_apart(content) if part.name != "caBX"]
+    return names[:1] != ["IHDR"] or not {"IHDR", "IDAT", "IEND", "tEXt", "iTXt"}.issuperset(names)
+
+
+def same_picture(path: Path, other: Path) -> bool:
+    """Whether two files show the same pixels and say the same words, however they are packed."""
+    if read_facts(path) != read_facts(other):
+        return False
+    pixels, others = _shown(path), _shown(other)
+    return pixels is not None and others is not None and _hash_of(pixels) == _hash_of(others)
+
+
+def pixels_hash(path: Path) -> str:
+    """The hash of the pixels that a file shows, as facts have it; empty where there is no one opaque picture in it."""
+    pixels = _shown(path)
+    return "" if pixels is None else _hash_of(pixels)
+
+
+def _data_hashes(encoded: bytes) -> dict[str, str]:
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(io.BytesIO(encoded)) as image:
+        decoded = np.asarray(image.convert("RGB"))
+    return {"data_sha256": data_sha256(encoded), "decoded_sha256": _hash_of(decoded)}
+
+
+def _has_its_pixels(path: Path, content: bytes, facts: dict[str, Any]) -> bool:
+    if "pixels_sha256" in facts:
+        return bool(facts["pixels_sha256"] == pixels_hash(path))
+    if facts.get("data_sha256") == data_sha256(content):
+        return True
+    return "decoded_sha256" in facts and facts["decoded_sha256"] == pixels_hash(path)
+
+
+def _shown(path: Path) -> "np.ndarray | None":
+    """The pixels that viewers show: None for a picture that moves, is not opaque or cannot be decoded."""
+    import numpy as np
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            if getattr(image, "n_frames", 1) > 1:
+                return None
+            transparent = image.has_transparency_data
+            pixels = np.asarray(image.convert("RGBA" if transparent else "RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    if transparent and pixels[..., 3].min() < 255:
+        return None
+    return np.ascontiguousarray(pixels[..., :3])
+
+
+def _colours_said(content: bytes) -> list[str]:
+    """The parts that give the pixels' numbers another meaning than sRGB, which pictures of ours have by default."""
+    kind = kind_of(content)
+    return sorted(
+        {
+            part.name
+            for part in take_apart(content)
+            if _says_colours(kind, part) and part.payload not in _OF_SRGB.get(part.name, ())
+        }
+    )
+
+
+def _says_colours(kind: str, part: Part) -> bool:
+    return part.name in _COLOURS[kind] and (part.name != "APP2" or part.payload.startswith(b"ICC_PROFILE\0"))
 
 
 def _encoded(image: "Image.Image", quality: int) -> bytes:
@@ -160,8 +245,31 @@ def _has_its_words(content: bytes, facts: dict[str, Any]) -> bool:
     """Whether the file's metadata is what this module writes for `facts`, and nothing else."""
     kind = kind_of(content)
     written = {"png": _png_words, "jpeg": _jpeg_words, "webp": _webp_words}[kind](facts)
-    found = [part for part in take_apart(content) if part.name not in _FRAME[kind]]
-    return found == written
+    found = [p for p in take_apart(content) if p.name not in _FRAME[kind] and not _says_colours(kind, p)]
+    return sorted(map(_word, found)) == sorted(map(_word, written))
+
+
+def _word(part: Part) -> tuple[str, bytes, bytes]:
+    """(kind, name, text) of a part that says something; a PNG's text is the same whether it is compressed or not."""
+    if part.name not in ("tEXt", "zTXt", "iTXt"):
+        return part.name, b"", part.payload
+    key, _, text = part.payload.partition(b"\0")
+    try:
+        if part.name == "zTXt":
+            text = _inflated(text[1:]).decode("latin-1").encode()
+        elif part.name == "tEXt":
+            text = text.decode("latin-1").encode()
+        else:
+            compressed, (_, _, text) = text[:1] == b"\1", text[2:].split(b"\0", 2)
+            text = _inflated(text) if compressed else text
+    except (zlib.error, ValueError):
+        return part.name, key, part.payload
+    return "text", key, text
+
+
+def _inflated(text: bytes) -> bytes:
+    """Compressed text, at most a megabyte of it: none of ours is as long."""
+    return zlib.decompressobj().decompress(text, 1 << 20)
 
 
 def _png_info(facts: dict[str, Any]) -> Any:

@@ -373,6 +373,14 @@ class PainterSettings(_Settings):
     rights: str = ""
     profile: str = DEFAULT_PROFILE
     show_works: Literal["all", "open", "none"] = "all"  # which artworks the gallery may show as pictures, not only name
+    formerly: tuple[str, ...] = ()  # the slugs that the painter had before `artmaster painters rename`
+
+    def as_written(self) -> dict[str, Any]:
+        """What painter.yaml holds: every setting, the former slugs only where there are any."""
+        content = self.model_dump(mode="json")
+        if not self.formerly:
+            del content["formerly"]
+        return content
 
     @field_validator("name", "trigger")
     @classmethod
@@ -451,7 +459,7 @@ def default_painter(painter: str) -> PainterSettings:
 def save_painter(home: Home, painter: str, settings: PainterSettings) -> None:
     """Write painter.yaml; untouched if nothing changed."""
     file = home.scans(painter) / PAINTER_FILE
-    text = yaml.safe_dump(settings.model_dump(), allow_unicode=True, sort_keys=False)
+    text = yaml.safe_dump(settings.as_written(), allow_unicode=True, sort_keys=False)
     if not file.exists() or file.read_text(encoding="utf-8") != text:
         write_text(file, text)
 
@@ -465,7 +473,7 @@ def complete_painter(home: Home, painter: str) -> None:
     file = home.scans(painter) / PAINTER_FILE
     text = file.read_text(encoding="utf-8") if file.exists() else ""
     written = yaml.safe_load(text) or {}
-    missing = {name: value for name, value in settings.model_dump().items() if name not in written}
+    missing = {name: value for name, value in settings.as_written().items() if name not in written}
     if not missing:
         return
     longer = f"{text.rstrip()}\n" + yaml.safe_dump(missing, allow_unicode=True, sort_keys=False)

@@ -41,7 +41,9 @@ def published(home: Home, rows: int = 4, **archive: Any) -> Home:
 def hostile(home: Home) -> Home:
     """The same, with titles, captions, rights and the painter's name that try to be HTML or to break the layout."""
     small_archive(home, works=3, held_out=1, title=HOSTILE, accession_number=HOSTILE, date=HOSTILE, rights=HOSTILE)
-    save_painter(home, PAINTER, load_painter(home, PAINTER).model_copy(update={"name": HOSTILE, "rights": HOSTILE}))
+    save_painter(
+        home, PAINTER, load_painter(home, PAINTER).model_copy(update={"name": HOSTILE[:200], "rights": HOSTILE})
+    )
     evaluated(home, 3)
     measured(home, reading=HOSTILE)
     publish_gallery(home, PAINTER, PROFILE)

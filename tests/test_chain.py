@@ -207,6 +207,26 @@ def test_two_adapters_are_compared_on_the_same_prompts_and_seeds(copied: Home) -
 
 
 @pytest.mark.slow
+def test_a_renamed_painter_is_not_trained_again(copied: Home) -> None:
+    (before,) = read_manifest(copied.adapters(PAINTER) / MANIFEST, Adapter)
+    weights = sha256_of(copied.root / before.path / "adapter.safetensors")
+    picture = next(s for s in read_manifest(copied.gallery(PAINTER) / MANIFEST, Sample) if s.enlarged_by)
+    assert "is renamed now" in artmaster(copied, "painters", "rename", PAINTER, "renamed", "--yes").stdout
+    assert "up to date" in dvc(copied, "status")
+    artmaster(copied, "run", "renamed")
+    (after,) = read_manifest(copied.adapters("renamed") / MANIFEST, Adapter)
+    assert (after.id, after.painter, sha256_of(copied.root / after.path / "adapter.safetensors")) == (
+        before.id,
+        "renamed",
+        weights,
+    )
+    assert "up to date" in dvc(copied, "status")
+    assert {scan.painter for scan in adapter_lineage(copied, after.id).artworks} == {"renamed"}
+    version = next(copied.root.glob(f"gallery/.versions/renamed/*/{picture.path}"))
+    assert "renamed" in artmaster(copied, "verify", str(version)).stdout
+
+
+@pytest.mark.slow
 def test_dvc_repro_runs_the_stale_stages_through_dagster(copied: Home) -> None:
     before = identities(copied)
     assert "up to date" in dvc(copied, "status")

@@ -1,7 +1,11 @@
 """`artmaster export`: the same change of weights in a file of another program's spelling."""
 
+import hashlib
 import json
+import random
 import re
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sharing import linked_copy, unlinked
@@ -9,13 +13,15 @@ from tiny_flux import tiny_transformer, transformer_config
 from training_home import PAINTER
 from typer.testing import CliRunner
 
-from artmaster_pipeline.adapters.exporting import export_adapter, to_kohya
+from artmaster_pipeline.adapters.exporting import export_adapter, to_kohya, to_one_rank
+from artmaster_pipeline.adapters.tensor_file import read_words, tensors_hash, write_tensors
 from artmaster_pipeline.base_models.flux.descriptor import FAMILY
 from artmaster_pipeline.cli import app
 from artmaster_pipeline.errors import ArtMasterError, BadInput, WrongUse
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.records import MANIFEST, write_manifest
 from artmaster_pipeline.settings import Home
+from artmaster_pipeline.training import train_adapter
 
 # What ComfyUI and sd-scripts call a linear of Black Forest Labs' FLUX, with the layers of diffusers' FLUX whose output
 # rows follow each other in it. Written out a second time: the package's own table is what is under test.
@@ -111,6 +117,7 @@ def predicted_with(transformer, file):
 def both_files(folder, folded: dict):
     from safetensors.torch import save_file
 
+    folder.mkdir(exist_ok=True)
     save_file(folded, folder / "diffusers.safetensors")
     save_file(to_kohya(folded), folder / "kohya.safetensors")
     return folder / "diffusers.safetensors", folder / "kohya.safetensors"
@@ -196,6 +203,17 @@ def test_a_layer_that_kohyas_format_does_not_know_is_an_error_that_says_so():
         to_kohya({f"{layer}.lora_A.weight": torch.ones(1, 2), f"{layer}.lora_B.weight": torch.ones(2, 1)})
 
 
+def test_one_rank_for_all_layers_changes_nothing_in_either_form(wide_single_block, tmp_path):
+    folded = random_folded(wide_single_block)
+    ours, _ = both_files(tmp_path / "own", folded)
+    uniform, kohya = both_files(tmp_path / "uniform", to_one_rank(folded))
+    assert {len(tensor) for key, tensor in to_one_rank(folded).items() if key.endswith("lora_A.weight")} == {5}
+    expected = predicted_with(wide_single_block, ours)
+    assert (predict(wide_single_block) - expected).abs().max() > 0.01
+    for file in (uniform, kohya):
+        assert (predicted_with(wide_single_block, file) - expected).abs().max() <= 1e-5
+
+
 # --- an adapter that was trained
 
 
@@ -250,18 +268,166 @@ def test_metadata_in_any_writing_are_kept_and_in_order(tmp_path):
     import torch
     from safetensors import safe_open
 
-    from artmaster_pipeline.adapters.exporting import _save
-
     said = {f"entry {n}": f'黄宾虹 "style"\n\\ \x01 \x7f é {n}' for n in range(20)}
     for name in ("one", "other"):
-        _save({"a": torch.arange(4.0)}, said, tmp_path / name)
+        write_tensors({"a": torch.arange(4.0)}, said, tmp_path / name)
     with safe_open(tmp_path / "one", "pt") as file:
-        assert file.metadata() == said
+        assert file.metadata() == said | {"format": "pt", "modelspec.hash_sha256": tensors_hash(tmp_path / "one")}
         assert torch.equal(file.get_tensor("a"), torch.arange(4.0))
     assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
     length = int.from_bytes((tmp_path / "one").read_bytes()[:8], "little")
     header = json.loads((tmp_path / "one").read_bytes()[8 : 8 + length])
-    assert list(header["__metadata__"]) == sorted(said)
+    assert list(header["__metadata__"]) == sorted([*said, "format", "modelspec.hash_sha256"])
+
+
+SPOKEN = {  # what programs and the two standards ask for
+    "modelspec.sai_model_spec", "modelspec.architecture", "modelspec.implementation", "modelspec.title",
+    "modelspec.description", "modelspec.author", "modelspec.hash_sha256", "modelspec.tags", "modelspec.resolution",
+    "modelspec.trigger_phrase", "modelspec.usage_hint", "ss_v2", "ss_base_model_version", "ss_network_module",
+    "ss_network_dim", "ss_network_alpha", "ss_output_name", "ss_tag_frequency", "artmaster.largest_rank",
+}  # fmt: skip
+
+
+def words_of_flux_dev(folder, file_format: str, uniform_rank: bool = False) -> tuple[dict, dict]:
+    """(words, tensors) of an export, where the record says that the base is FLUX.1-dev."""
+    from safetensors.torch import load_file
+
+    home = Home(folder / "home")
+    made = export_adapter(home, PAINTER, file_format, out=folder, uniform_rank=uniform_rank).file
+    return read_words(made), load_file(made)
+
+
+@pytest.fixture
+def of_flux_dev(trained, tmp_path):
+    """A folder with a copy of the home whose adapter says that it is of FLUX.1-dev."""
+    home, _, adapter = trained
+    copy = Home(linked_copy(home.root, tmp_path / "home"))
+    record = adapter.model_copy(update={"base_model": "black-forest-labs/FLUX.1-dev"})
+    unlinked(copy.root / adapter.path / "adapter.json").write_text(record.model_dump_json())
+    write_manifest(copy.adapters(PAINTER) / MANIFEST, [record])
+    return tmp_path
+
+
+@pytest.mark.parametrize("uniform", [False, True])
+@pytest.mark.parametrize("file_format", ["diffusers", "kohya"])
+def test_a_file_tells_other_programs_base_trigger_word_ranks_and_licence(of_flux_dev, trained, file_format, uniform):
+    _, _, adapter = trained
+    said, tensors = words_of_flux_dev(of_flux_dev, file_format, uniform)
+    ranks = {len(t) for key, t in tensors.items() if key.endswith(("lora_A.weight", "lora_down.weight"))}
+    assert said.keys() >= SPOKEN | {"modelspec.license", "modelspec.date", "artmaster.sha256"}
+    assert all(isinstance(value, str) and value for value in said.values())
+    assert said["ss_base_model_version"] == "flux1"
+    assert said["modelspec.architecture"] == "flux-1-dev/lora"
+    assert said["modelspec.license"] == "flux-1-dev-non-commercial-license"
+    assert said["ss_network_dim"] == said["ss_network_alpha"] == (str(min(ranks)) if len(ranks) == 1 else "Dynamic")
+    assert int(said["artmaster.largest_rank"]) == max(ranks)
+    (tags,) = json.loads(said["ss_tag_frequency"]).values()
+    assert tags == {adapter.trigger: len(adapter.training_image_ids)}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", said["modelspec.date"])
+    assert str(of_flux_dev) not in json.dumps(said)
+
+
+def test_the_adapters_own_file_says_what_it_is_and_the_same_whenever_it_is_trained(trained):
+    home, _, adapter = trained
+    said = read_words(home.root / adapter.path / "adapter.safetensors")
+    assert said.keys() >= SPOKEN
+    assert "modelspec.date" not in said
+    assert said["modelspec.trigger_phrase"] == adapter.trigger
+    assert said["artmaster.adapter"] == adapter.id
+    assert said["artmaster.largest_rank"] == str(max(adapter.ranks.values()))
+
+
+def test_the_hash_is_of_all_that_follows_the_header(trained):
+    """As ModelSpec has it: "a hash of all tensor content (ie excluding the header section), with 0x prefix"."""
+    home, _, adapter = trained
+    file = home.root / adapter.path / "adapter.safetensors"
+    content = file.read_bytes()
+    tensors = content[8 + int.from_bytes(content[:8], "little") :]
+    assert read_words(file)["modelspec.hash_sha256"] == f"0x{hashlib.sha256(tensors).hexdigest()}"
+
+
+def test_a_file_of_a_base_in_a_folder_names_no_path_of_this_machine(trained, tmp_path):
+    home, _, adapter = trained
+    assert Path(adapter.base_model).is_absolute()
+    for file_format in ("diffusers", "kohya"):
+        said = read_words(export_adapter(home, PAINTER, file_format, out=tmp_path).file)
+        assert adapter.base_model not in json.dumps(said)
+    assert adapter.base_model not in (home.root / adapter.path / "README.md").read_text()
+
+
+# --- the adapter's folder on the hub, or in another program's folder of models
+
+
+OTHERS = (".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl", ".gguf", ".onnx", ".msgpack", ".h5")
+
+
+def names_below(folder: Path) -> list[str]:
+    return sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+
+
+def test_the_folded_adapter_is_the_only_file_that_another_program_could_take(trained):
+    home, _, adapter = trained
+    names = names_below(home.root / adapter.path)
+    assert [name for name in names if name.lower().endswith(OTHERS)] == ["adapter.safetensors"]
+    assert {Path(name).name for name in names}.isdisjoint({"adapter_config.json", "adapter_model.safetensors"})
+    assert len([name for name in names if name.endswith(".tensors")]) >= 2  # the live state and earlier steps are there
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_diffusers_takes_the_folded_adapter_of_a_folder_on_the_hub_in_whatever_order_it_is_listed(
+    trained, monkeypatch, seed
+):
+    from diffusers.loaders import lora_base
+
+    home, _, adapter = trained
+    names = names_below(home.root / adapter.path)
+    random.Random(seed).shuffle(names)
+    listed = SimpleNamespace(siblings=[SimpleNamespace(rfilename=name) for name in names])
+    monkeypatch.setattr(lora_base, "model_info", lambda repository: listed)
+    assert lora_base._best_guess_weight_name("someone/an-adapter") == "adapter.safetensors"
+    assert lora_base._best_guess_weight_name(str(home.root / adapter.path)) == "adapter.safetensors"
+
+
+def test_stock_diffusers_loads_the_folder_without_a_name_and_has_every_weight(trained):
+    import torch
+    from diffusers import FluxPipeline
+    from safetensors.torch import load_file
+
+    home, _, adapter = trained
+    folder = home.root / adapter.path
+    transformer = tiny_transformer()
+    pipe = FluxPipeline(*[None] * 6, transformer)
+    pipe.load_lora_weights(folder)
+    own, modules, found = load_file(folder / "adapter.safetensors"), dict(transformer.named_modules()), 0
+    for layer, rank in adapter.ranks.items():
+        if rank == 0:
+            assert not hasattr(modules[layer], "lora_A")
+            continue
+        module, name = modules[layer], "default_0"
+        assert torch.equal(module.lora_A[name].weight, own[f"transformer.{layer}.lora_A.weight"])
+        assert torch.equal(module.lora_B[name].weight, own[f"transformer.{layer}.lora_B.weight"])
+        assert module.scaling[name] == 1.0
+        found += 3
+    assert found == len(own) > 0
+
+
+def test_a_folder_of_an_older_version_is_read_and_becomes_one_that_others_can_take(trained, tmp_path):
+    """Once the live state and earlier steps ended in .safetensors."""
+    from artmaster_pipeline.adapters.folder import kept_steps, live_state, weights_file
+
+    home, profile, adapter = trained
+    old = Home(linked_copy(home.root, tmp_path / "home"))
+    folder = old.root / adapter.path
+    for file in [*folder.rglob("*.tensors")]:
+        file.rename(file.with_suffix(".safetensors"))
+    (folder / "made.json").unlink()
+    steps = kept_steps(folder)
+    assert steps == kept_steps(home.root / adapter.path) != ()
+    assert live_state(folder / "adalora").name == "state.safetensors"
+    assert all(weights_file(folder, step).is_file() for step in steps)
+    again = train_adapter(old, PAINTER, profile)
+    assert (again.made, again.records) == (0, (adapter,))
+    assert names_below(folder) == names_below(home.root / adapter.path)
 
 
 # --- names and refusals

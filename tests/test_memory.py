@@ -10,17 +10,13 @@ import pytest
 from tiny_flux import transformer_config
 from training_home import PAINTER, fill_home, tiny_profile
 
-from artmaster_pipeline.base_models import requirements
+from artmaster_pipeline.base_models.needs import memory
 from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.settings import Home, Profile, load_profile
 from artmaster_pipeline.training import train_adapter
-from artmaster_pipeline.training.memory.forecast import (
-    forecast_lines,
-    is_out_of_memory,
-    out_of_memory_message,
-    peak_of_this_process,
-    predict,
-)
+from artmaster_pipeline.training.memory.forecast import forecast_lines, predict
+from artmaster_pipeline.training.memory.process import peak_of_this_process
+from artmaster_pipeline.training.memory.running_out import is_out_of_memory, out_of_memory_message
 
 GIB = 2**30
 
@@ -128,7 +124,7 @@ def test_advice_saves_what_it_says_and_the_largest_comes_first():
 
 def test_a_processs_peak_is_its_own_and_not_that_of_the_one_that_started_it():
     ballast = b"1" * 500_000_000
-    code = "from artmaster_pipeline.training.memory.forecast import peak_of_this_process as p; print(p())"
+    code = "from artmaster_pipeline.training.memory.process import peak_of_this_process as p; print(p())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 10_000_000 < int(done.stdout) < len(ballast) / 2
 
@@ -159,7 +155,7 @@ def test_the_message_says_where_to_ask_where_memory_is_too_short_to_count(monkey
     def no_memory(_):
         raise MemoryError
 
-    monkeypatch.setattr("artmaster_pipeline.training.memory.forecast.predict", no_memory)
+    monkeypatch.setattr("artmaster_pipeline.training.memory.running_out.predict", no_memory)
     said = out_of_memory_message(load_profile("flux-dev"), MemoryError())
     assert "`artmaster doctor --profile flux-dev`" in said
 
@@ -188,7 +184,42 @@ def test_the_tables_add_up():
 
 
 @pytest.mark.parametrize(("needed", "is_there"), [(2**20, True), (2**60, False)])
-def test_memory_is_a_need_that_can_be_missing(home, needed, is_there):
-    (asked,) = [need for need in requirements(load_profile("miniature"), home, needed) if "GiB of memory" in need[0]]
+def test_memory_is_a_need_that_can_be_missing(needed, is_there):
+    asked = memory(load_profile("miniature"), needed, "cpu", "style_adapter")
+    assert "GiB of memory for style_adapter" in asked[0]
     assert asked[1] is is_there
     assert "`artmaster doctor --profile miniature`" in asked[2]
+
+
+@pytest.mark.parametrize("profile", ["flux-dev", "flux-dev-24gb"])
+def test_every_stage_has_a_forecast_that_fits_where_its_profile_says(profile):
+    from artmaster_pipeline.stages import STAGES
+    from artmaster_pipeline.training.memory.forecast import forecast_stage, forecast_stages
+
+    assert set(STAGES) < set(forecast_stages())
+    peaks = {stage: forecast_stage(stage, load_profile(profile)) for stage in forecast_stages()}
+    assert all(0 < peak.total < {"flux-dev": 40e9, "flux-dev-24gb": 22e9}[profile] for peak in peaks.values())
+    assert peaks["raw_scans"].device == peaks["curated_crops"].device == "cpu"
+    assert peaks["training_set"].parts["super-resolution network"] == pytest.approx(4 * 16.7e6, rel=0.01)
+    drawn = {"base model", "VAE", "pictures being decoded"}
+    assert drawn < set(peaks["evaluation_grid"].parts)
+    assert peaks["evaluation_grid"].total < peaks["style_adapter"].total
+
+
+def test_a_captioner_and_the_hubs_networks_count():
+    from artmaster_pipeline.training.memory import networks
+
+    profile = load_profile("flux-dev")
+    assert networks.captioning(profile)["the captioner"] == pytest.approx(2 * 446.3e6)
+    assert networks.captioning(load_profile("miniature")) == {}
+    held = {
+        how: networks.judging_networks(with_style(profile, how))["the panel's networks"] for how in ("hub", "vgg16")
+    }
+    assert held["hub"] - held["vgg16"] == pytest.approx(4 * (86.6e6 + 304.0e6))
+    assert networks.parameters_of("openai/clip-vit-large-patch14@abc") == networks.parameters_of(
+        "openai/clip-vit-large-patch14"
+    )
+
+
+def with_style(profile: Profile, how: str) -> Profile:
+    return profile.model_copy(update={"evaluation": profile.evaluation.model_copy(update={"style_features": how})})

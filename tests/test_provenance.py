@@ -1,7 +1,9 @@
 """What a published picture says about itself, who signed it, and how a change to it is told."""
 
+import io
 import json
 import shutil
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,13 @@ from typer.testing import CliRunner
 from artmaster_pipeline import pictures
 from artmaster_pipeline.cli import app
 from artmaster_pipeline.containers import (
+    Part,
     data_sha256,
     has_credentials,
     kind_of,
     put_together,
     take_apart,
+    webp_with_words,
     without_credentials,
 )
 from artmaster_pipeline.errors import MissingRequirement, WrongUse
@@ -475,3 +479,181 @@ def test_every_picture_of_the_gallery_is_intact(signed_once: Home) -> None:
     answers = [verify_picture(file, signed_once) for file in files]
     assert [line for answer in answers if answer.state != "intact" for line in answer.lines()] == []
     assert all(answer.published for answer in answers if answer.says.get("id") != "grid")
+
+
+# Files that were packed again: the same picture and the same words in other bytes
+
+
+def png_of(file: Path, change: Callable[[list[Part]], list[Part]]) -> None:
+    file.write_bytes(put_together("png", change(list(take_apart(file.read_bytes())))))
+
+
+def compressed_harder(file: Path) -> None:
+    def change(parts: list[Part]) -> list[Part]:
+        data = zlib.decompress(b"".join(part.payload for part in parts if part.name == "IDAT"))
+        packed = zlib.compress(data, 9)
+        others = [part for part in parts if part.name not in ("IDAT", "IEND")]
+        return [*others, Part("IDAT", packed[:50]), Part("IDAT", packed[50:]), Part("IEND", b"")]
+
+    png_of(file, change)
+
+
+def chunks_in_another_order(file: Path) -> None:
+    def change(parts: list[Part]) -> list[Part]:
+        words = [part for part in parts if part.name in ("iTXt", "tEXt")]
+        return [*(part for part in parts if part not in words and part.name != "IEND"), *reversed(words), parts[-1]]
+
+    png_of(file, change)
+
+
+def chunks_added_that_say_nothing(file: Path) -> None:
+    added = [Part("sRGB", b"\0"), Part("gAMA", (45455).to_bytes(4, "big")), Part("pHYs", bytes(8) + b"\1")]
+    png_of(file, lambda parts: [parts[0], *added, *parts[1:-1], Part("tIME", bytes(7)), parts[-1]])
+
+
+def words_compressed(file: Path) -> None:
+    def packed(part: Part) -> Part:
+        if part.name != "iTXt":
+            return part
+        key, _, rest = part.payload.partition(b"\0")
+        _, _, text = rest[2:].split(b"\0", 2)
+        return Part("iTXt", key + b"\0\1\0\0\0" + zlib.compress(text))
+
+    png_of(file, lambda parts: [packed(part) for part in parts])
+
+
+def interlaced(file: Path) -> None:
+    """Written anew by another library, interlaced (PNG's Adam7), with the words as they were."""
+    import pyvips
+
+    words = [part for part in take_apart(file.read_bytes()) if part.name in ("iTXt", "tEXt")]
+    pixels = pictures.read_rgb(file)
+    file.write_bytes(pyvips.Image.new_from_array(pixels).pngsave_buffer(interlace=True, keep="none"))
+    png_of(file, lambda parts: [part for part in parts[:-1] if part.name in ("IHDR", "IDAT")] + [*words, parts[-1]])
+
+
+PACKED = [compressed_harder, chunks_in_another_order, chunks_added_that_say_nothing, words_compressed, interlaced]
+
+
+@pytest.mark.parametrize("pack", PACKED)
+def test_a_published_png_that_was_packed_again_is_the_same_picture(
+    signed_once: Home, tmp_path: Path, pack: Callable[[Path], None]
+) -> None:
+    file = tmp_path / "x.png"
+    original = without_credentials(published(signed_once, ".png").read_bytes())
+    file.write_bytes(original)
+    assert verify_picture(file, signed_once).state == "intact"
+    pack(file)
+    assert file.read_bytes() != original
+    found = verify_picture(file, signed_once)
+    assert (found.state, found.findings) == ("repacked", ())
+    assert found.lines()[0] == f"{file}: the same picture, packed again"
+    assert len(found.published) == 1
+    assert found.artworks
+    assert verify_picture(file).state in ("intact", "repacked")  # a PNG by itself holds no hash of its bytes
+
+
+def test_packing_breaks_the_credentials_of_a_signed_picture_and_nothing_else(signed_once: Home, tmp_path: Path) -> None:
+    file = tmp_path / "x.png"
+    shutil.copy(published(signed_once, ".png"), file)
+    compressed_harder(file)
+    found = verify_picture(file, signed_once)
+    assert (found.state, found.credentials) == ("repacked", "broken")
+    assert verify_picture(file).state == "changed"  # nothing but the credentials to go by
+
+
+def packed_as(file: Path, drawn: np.ndarray, **how: bool) -> None:
+    """A JPEG of the same quantised coefficients (those of the pixels `drawn`), coded in another way."""
+    words = [part for part in take_apart(file.read_bytes()) if part.name in ("APP1", "COM")]
+    buffer = io.BytesIO()
+    Image.fromarray(drawn).save(buffer, "JPEG", quality=90, subsampling="4:4:4", **how)
+    head, *rest = take_apart(buffer.getvalue())
+    file.write_bytes(put_together("jpeg", [head, *rest[:-1], *words, rest[-1]]))
+
+
+@pytest.mark.parametrize("how", [{"optimize": True}, {"optimize": False}, {"progressive": True, "optimize": True}])
+def test_a_jpeg_packed_again_without_loss_is_the_same_picture_by_itself_and_by_the_home(
+    signed_once: Home, tmp_path: Path, how: dict[str, bool]
+) -> None:
+    file = tmp_path / "x.jpg"
+    original = without_credentials(published(signed_once, ".jpg").read_bytes())
+    file.write_bytes(original)
+    packed_as(file, pictures.read_rgb(published(signed_once, ".png")), **how)
+    assert file.read_bytes() != original
+    same_data = data_sha256(file.read_bytes()) == data_sha256(original)  # then only its words are elsewhere in the file
+    assert verify_picture(file).state == ("intact" if same_data else "repacked")
+    found = verify_picture(file, signed_once)
+    assert (found.state, found.findings) == ("repacked", ())
+
+
+def test_a_webp_written_anew_without_loss_is_the_same_picture(tmp_path: Path) -> None:
+    file = written(tmp_path, ".webp")
+    words = [part for part in take_apart(file.read_bytes()) if part.name in ("EXIF", "XMP ")]
+    with Image.open(file) as image:
+        buffer = io.BytesIO()
+        image.convert("RGB").save(buffer, "WEBP", lossless=True)
+    file.write_bytes(webp_with_words(buffer.getvalue(), *image.size, words))
+    assert verify_picture(file).state == "repacked"
+
+
+def test_a_jpeg_of_an_older_version_is_known_by_the_home_when_packed_again(
+    signed_once: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its facts hold no hash of decoded pixels."""
+    file = tmp_path / "x.jpg"
+    facts = pictures.read_facts(published(signed_once, ".jpg"))
+    old = {name: value for name, value in facts.items() if "sha256" not in name}
+    monkeypatch.setattr(pictures, "_data_hashes", lambda encoded: {"data_sha256": data_sha256(encoded)})
+    pictures.write_jpeg(tmp_path / "kept.jpg", Image.fromarray(painted(3, 48, 32, (40, 60, 90))), old)
+    shutil.copy(tmp_path / "kept.jpg", file)
+    packed_as(file, painted(3, 48, 32, (40, 60, 90)), progressive=False)
+    assert verify_picture(file).findings == ("The picture is not the one that was written.",)
+    kept = ("p/x.jpg, version 1", tmp_path / f"{facts['id']}.jpg", "0" * 64)
+    (tmp_path / "kept.jpg").rename(kept[1])
+    monkeypatch.setattr("artmaster_pipeline.publishing.verify._published_files", lambda home: [kept])
+    found = verify_picture(file, signed_once)
+    assert (found.state, found.published) == ("repacked", (kept[0],))
+
+
+def transparent(file: Path) -> None:
+    with Image.open(file) as image:
+        image.load()
+        words = PngImagePlugin.PngInfo()
+        for name in ("Software", "Description", "artmaster", "XML:com.adobe.xmp"):
+            words.add_itxt(name, str(image.info[name]))
+        image.putalpha(Image.new("L", image.size, 3))
+        image.save(file, pnginfo=words)
+
+
+def other_gamma(file: Path) -> None:
+    png_of(file, lambda parts: [parts[0], Part("gAMA", (90000).to_bytes(4, "big")), *parts[1:]])
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (edit_a_pixel, "The picture is not the one that was written."),
+        (transparent, "The picture is not the one that was written."),
+        (other_gamma, "How its colours are shown was changed (gAMA)."),
+        (edit_the_prompt, "What the file says about itself was changed."),
+        (add_words, "What viewers show about the picture (description, XMP, EXIF) was changed or added to."),
+    ],
+)
+def test_each_change_has_a_sentence_of_its_own(tmp_path: Path, change: Any, sentence: str) -> None:
+    file = written(tmp_path, ".png")
+    change(file)
+    found = verify_picture(file)
+    assert found.state == "changed"
+    assert sentence in found.findings
+
+
+def test_a_published_picture_whose_words_were_taken_out_is_known_by_its_pixels(
+    signed_once: Home, tmp_path: Path
+) -> None:
+    file = tmp_path / "x.png"
+    Image.fromarray(pictures.read_rgb(published(signed_once, ".png"))).save(file)
+    assert verify_picture(file).state == "unknown"
+    found = verify_picture(file, signed_once)
+    assert found.state == "changed"
+    assert "was taken out of the file" in found.findings[0]
+    assert "The same picture was published as" in found.findings[1]

@@ -19,11 +19,12 @@ ROOT = Path(__file__).parent.parent
 DVC = str(Path(sys.executable).with_name("dvc"))
 
 
-def painter_with_stages(home: Home, painter: str) -> None:
-    """A painter whose stages hold small files, all committed."""
-    home.scans(painter).mkdir(parents=True)
+def painter_with_stages(home: Home, painter: str, *, default: bool = True) -> None:
+    """A painter whose stages hold small files, all committed; with default settings, or those that are there."""
+    home.scans(painter).mkdir(parents=True, exist_ok=True)
     (home.scans(painter) / "a.jpg").write_bytes(painter.encode() + b" scan")
-    save_painter(home, painter, default_painter(painter))
+    if default:
+        save_painter(home, painter, default_painter(painter))
     for stage in STAGES:
         folder = home.stage_folder(stage, painter)
         (folder / "images").mkdir(parents=True)
@@ -88,6 +89,66 @@ def test_another_profile_makes_the_stages_stale_that_use_it(home: Home) -> None:
     assert "curated_crops" not in stale
 
 
+PROFILE = """
+base_model: miniature
+device: cpu
+dtype: float32
+training: {max_steps: 100}
+evaluation: {rows: 2}
+"""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A painter whose profile is a file of the data home, all stages committed."""
+    home = Home(tmp_path_factory.mktemp("built") / "home")
+    (home.root / "profiles").mkdir(parents=True)
+    (home.root / "profiles" / "own.yaml").write_text(PROFILE)
+    home.scans("a-painter").mkdir(parents=True)
+    save_painter(home, "a-painter", default_painter("a-painter").model_copy(update={"profile": "own"}))
+    painter_with_stages(home, "a-painter", default=False)
+    return home
+
+
+@pytest.fixture
+def own_profile(built: Home, home: Home) -> Path:
+    """That home again, free to be changed; gives the profile's file."""
+    shutil.copytree(built.root, home.root)
+    return home.root / "profiles" / "own.yaml"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "stale"),
+    [
+        ("max_steps: 100", "max_steps: 90", ("style_adapter",)),
+        ("rows: 2", "rows: 3", ("evaluation_grid",)),
+        ("{rows: 2}", "{rows: 2, seed: 1}", ("style_adapter", "evaluation_grid")),
+        ("{rows: 2}", "{rows: 2}\ngate: {max_suspects: 1}", ("evaluation_grid",)),
+        ("{rows: 2}", "{rows: 2}\nheld_out_share: 0.3", ("training_set",)),
+        ("{rows: 2}", "{rows: 2}\nsuper_resolution: realesrgan-x4plus-anime", ("training_set", "sample_gallery")),
+        ("{rows: 2}", "{rows: 2}  # two will do", ()),
+    ],
+)
+def test_an_edited_setting_makes_the_stages_stale_that_use_it(
+    home: Home, own_profile: Path, before: str, after: str, stale: tuple[str, ...]
+) -> None:
+    assert versioning.stale_stages(home, "a-painter") == ()
+    own_profile.write_text(PROFILE.replace(before, after))
+    assert versioning.stale_stages(home, "a-painter") == stale
+    status = dvc(home.root, "status")  # settings themselves are committed: they are what was asked for
+    assert {line.split("@")[0] for line in status.splitlines() if "@a-painter:" in line} == set(stale)
+
+
+def test_dvc_itself_sees_an_edited_setting(home: Home, own_profile: Path) -> None:
+    """`dvc repro --dry` names the stages before any command of ours has looked: the settings first."""
+    own_profile.write_text(PROFILE.replace("max_steps: 100", "max_steps: 90"))
+    assert "settings@a-painter" in dvc(home.root, "status")
+    dvc(home.root, "repro", "settings@a-painter")
+    said = dvc(home.root, "repro", "--dry", "--single-item", "evaluation_grid@a-painter", "style_adapter@a-painter")
+    assert "artmaster run a-painter --only style_adapter" in said
+    assert "--only evaluation_grid" not in said
+
+
 def test_entries_that_cannot_be_hashed_do_not_stop_the_commit(home: Home) -> None:
     painter_with_stages(home, "a-painter")
     names = ["broken *[1] link.jpg", "two\nlines.jpg", "#hash.jpg", "!mark.jpg"]
@@ -150,7 +211,8 @@ def test_writers_at_once_wait_for_each_other(home: Home) -> None:
 
 
 def dvc(folder: Path, *words: str) -> str:
-    environment = {**os.environ, "DVC_NO_ANALYTICS": "1"}
+    path = f"{Path(DVC).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "DVC_NO_ANALYTICS": "1", "PATH": path}
     return subprocess.run([DVC, *words], cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
 
 

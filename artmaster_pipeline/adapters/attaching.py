@@ -44,7 +44,10 @@ def attach(pipe: Any, folder_or_file: Path, strength: float = 1.0, name: str = "
         rank = max(len(tensor) for key, tensor in tensors.items() if key.endswith(_DOWN))
         prepare_model_for_compiled_hotswap(pipe.transformer, target_rank=rank)
     else:
-        pipe.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name=name)
+        from safetensors.torch import load_file
+
+        # As tensors, since diffusers goes by the suffix, and states of earlier steps have one that nobody loads.
+        pipe.load_lora_weights(load_file(file), adapter_name=name)
         pipe.set_adapters([name], [strength])
 
 

@@ -5,19 +5,24 @@ kohya's sd-scripts, which ComfyUI and Forge read too; they follow Black Forest L
 single block also the MLP's first layer) are one linear.
 """
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from artmaster_pipeline.adapters.describing import DIFFUSERS, words_of
 from artmaster_pipeline.adapters.finding import find_adapter, folder_of
-from artmaster_pipeline.adapters.folder import LORA
+from artmaster_pipeline.adapters.folder import LORA, made_on
 from artmaster_pipeline.adapters.folding import PREFIX
+from artmaster_pipeline.adapters.tensor_file import write_tensors
+from artmaster_pipeline.base_models import describe_base
+from artmaster_pipeline.base_models.family import KohyaNames
+from artmaster_pipeline.base_models.flux.descriptor import KOHYA_NAMES as FLUX_NAMES
+from artmaster_pipeline.base_models.hub import family_here
 from artmaster_pipeline.errors import BadInput, WrongUse
 from artmaster_pipeline.files import check_folder, sha256_of, writing
 from artmaster_pipeline.records import Adapter
-from artmaster_pipeline.settings import CROP_SIZES, Home, load_painter
+from artmaster_pipeline.settings import Home, load_painter
 
 if TYPE_CHECKING:
     import torch
@@ -25,30 +30,10 @@ if TYPE_CHECKING:
 Format = Literal["diffusers", "kohya"]
 
 SUFFIX = ".safetensors"
+_DIFFUSERS_THEN = "Export with --format diffusers."
 _A, _B = ".lora_A.weight", ".lora_B.weight"
-_LAYER = re.compile(rf"{re.escape(PREFIX)}((?:single_)?transformer_blocks)\.(\d+)\.(.+)")
-
-# kohya's name of a linear -> diffusers' parts of it, from the first output row to the last, as sd-scripts'
-# networks/convert_flux_lora.py and ComfyUI's flux_to_diffusers have them.
-_FUSED = {
-    "transformer_blocks": {
-        "img_attn_qkv": ("attn.to_q", "attn.to_k", "attn.to_v"),
-        "img_attn_proj": ("attn.to_out.0",),
-        "img_mlp_0": ("ff.net.0.proj",),
-        "img_mlp_2": ("ff.net.2",),
-        "txt_attn_qkv": ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"),
-        "txt_attn_proj": ("attn.to_add_out",),
-        "txt_mlp_0": ("ff_context.net.0.proj",),
-        "txt_mlp_2": ("ff_context.net.2",),
-    },
-    "single_transformer_blocks": {
-        "linear1": ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"),
-        "linear2": ("proj_out",),
-    },
-}
-_BLOCKS = {"transformer_blocks": "double_blocks", "single_transformer_blocks": "single_blocks"}
-_IMPLEMENTATIONS = {"diffusers": "diffusers", "kohya": "https://github.com/black-forest-labs/flux"}
-_MLP_RATIO = 4  # FLUX's MLPs are four times as wide as the model; q, k and v are as wide as it is
+_DOWN = (_A, ".lora_down.weight")
+_LAYER = re.compile(rf"{re.escape(PREFIX)}(\w+)\.(\d+)\.(.+)")  # a list of blocks, the block's number, the layer in it
 
 
 @dataclass(frozen=True)
@@ -63,7 +48,7 @@ class Exported:
     def hints(self) -> tuple[str, ...]:
         """How to load the file, a line for each program."""
         name, stem = self.file.name, self.file.stem
-        if self.adapter.base_model == "miniature":
+        if not describe_base(self.adapter.base_model).public:
             return ("It fits pipelines of ArtMaster's own load_pipeline alone: no other program has the miniature.",)
         diffusers = f'diffusers: pipe.load_lora_weights({str(self.file.parent)!r}, weight_name="{name}")'
         others = (
@@ -76,41 +61,79 @@ class Exported:
 
 
 def export_adapter(
-    home: Home, painter: str, file_format: Format, adapter_id: str | None = None, out: Path | None = None
+    home: Home,
+    painter: str,
+    file_format: Format,
+    adapter_id: str | None = None,
+    out: Path | None = None,
+    *,
+    uniform_rank: bool = False,
 ) -> Exported:
     """Write the painter's current adapter, or the one with that id, to one file in `file_format`.
 
     `out` is the file, or a folder for the default name PAINTER-ID-FORMAT.safetensors; without it the file goes to the
-    working folder. The same adapter, by a painter of the same name, always gives the same bytes. Raises WrongUse for an
+    working folder. `uniform_rank` fills all layers up to one rank, with the same effect, for programs that take no
+    other. The same adapter, by a painter of the same name, always gives the same bytes. Raises WrongUse for an
     unknown painter or adapter, a name that does not end in .safetensors, and where a file of that name holds something
     else; ArtMasterError where the painter has no adapter yet; BadInput where the adapter's weights are not there or not
     those of its record.
     """
     adapter = find_adapter(home, painter, adapter_id=adapter_id)
-    target = _target(out, f"{painter}-{adapter.id}-{file_format}{SUFFIX}")
-    folded = _read(folder_of(home, adapter) / LORA, adapter)
-    tensors = to_kohya(folded) if file_format == "kohya" else folded
-    title = f"{load_painter(home, painter).name}, adapter {adapter.id}"
+    folder = folder_of(home, adapter)
+    name = f"{painter}-{adapter.id}-{file_format}{'-uniform' if uniform_rank else ''}"
+    target = _target(out, f"{name}{SUFFIX}")
+    tensors = _read(folder / LORA, adapter)
+    tensors = to_one_rank(tensors) if uniform_rank else tensors
+    names = _kohya_names(adapter, tensors) if file_format == "kohya" else None
+    tensors = to_kohya(tensors, names) if names else tensors
+    words = words_of(
+        adapter,
+        load_painter(home, painter).name,
+        [len(tensor) for key, tensor in tensors.items() if key.endswith(_DOWN)],
+        implementation=names.implementation if names else DIFFUSERS,
+        output_name=name,
+        date=made_on(folder),
+    )
     check_folder(target.parent)
     if target.is_symlink() and not target.exists():
         raise WrongUse(
             f"{target} is a link to something that is not there: name another file with --out, or remove it."
         )
     with writing(target) as temporary:
-        _save(tensors, _metadata(adapter, file_format, title), temporary)
+        write_tensors(tensors, words | {"artmaster.sha256": adapter.sha256}, temporary)
         if target.exists() and sha256_of(target) != sha256_of(temporary):
             raise WrongUse(f"{target} is there and holds something else: name another file with --out, or remove it.")
     return Exported(target, file_format, adapter)
 
 
-def to_kohya(folded: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
+def to_one_rank(folded: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
+    """A folded LoRA whose layers all have the largest rank among them: rows and columns of zeros are added.
+
+    alpha becomes that rank, so the change is the same; layers that were left out stay out.
+    """
+    import torch
+    from torch.nn.functional import pad
+
+    rank = max((len(tensor) for key, tensor in folded.items() if key.endswith(_A)), default=0)
+    filled = {}
+    for key, tensor in folded.items():
+        if key.endswith(_A):
+            filled[key] = pad(tensor, (0, 0, 0, rank - len(tensor)))
+        elif key.endswith(_B):
+            filled[key] = pad(tensor, (0, rank - tensor.shape[1])).contiguous()
+        else:
+            filled[key] = torch.tensor(float(rank))
+    return filled
+
+
+def to_kohya(folded: "dict[str, torch.Tensor]", names: KohyaNames = FLUX_NAMES) -> "dict[str, torch.Tensor]":
     """A folded LoRA (`fold.fold`) in kohya's names: `lora_down.weight`, `lora_up.weight` and `alpha` per linear.
 
     A fused linear of n parts gets the rank n r, r being the largest rank among them: its down matrix is the parts' A
     below one another, each padded with zero rows to r, and its up matrix is block diagonal in the parts' B. So readers
     that take the parts apart again (diffusers, sd-scripts' converter) find each in its own block. Parts that were left
     out are zero; a linear without any part is left out. alpha is the rank: the change enters with weight 1.
-    Raises BadInput for a layer that FLUX's blocks do not have.
+    Raises BadInput for a layer that has no name there.
     """
     import torch
 
@@ -118,33 +141,44 @@ def to_kohya(folded: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
     for key in sorted(folded):
         if key.endswith(_A):
             layer = key.removesuffix(_A)
-            kind, block, linear, part = _place(layer)
+            kind, block, linear, part = _linear_of(layer, names)
             linears.setdefault((kind, block, linear), {})[part] = layer
     converted = {}
     for (kind, block, linear), layers in linears.items():
-        down, up = _fuse(folded, _FUSED[kind][linear], layers)
-        name = f"lora_unet_{_BLOCKS[kind]}_{block}_{linear}"
+        down, up = _fuse(folded, names.fused[kind][linear], layers, names)
+        name = f"{names.prefix}{names.blocks[kind]}_{block}_{linear}"
         converted[f"{name}.lora_down.weight"] = down
         converted[f"{name}.lora_up.weight"] = up
         converted[f"{name}.alpha"] = torch.tensor(float(len(down)))
     return converted
 
 
-def _place(layer: str) -> tuple[str, str, str, str]:
-    """Kind of block, its number, kohya's linear and the part of it that a layer of diffusers' FLUX is."""
+def _kohya_names(adapter: Adapter, folded: "dict[str, torch.Tensor]") -> KohyaNames:
+    """How kohya's scripts call the layers of the adapter's base. Raises BadInput where they have no names for them."""
+    family = family_here(adapter.base_model)
+    if family is None:  # a hub repository that is not known by name: its layers tell
+        return FLUX_NAMES
+    if family.kohya is None:
+        layer = next(iter(sorted(folded)), "")
+        raise BadInput(f"kohya's format has no names for the layers of {family.name} ({layer})", _DIFFUSERS_THEN)
+    return family.kohya
+
+
+def _linear_of(layer: str, names: KohyaNames) -> tuple[str, str, str, str]:
+    """Kind of block, its number, kohya's linear and the part of it that a layer of diffusers' is."""
     if match := _LAYER.fullmatch(layer):
         kind, block, part = match.groups()
-        for linear, parts in _FUSED[kind].items():
+        for linear, parts in names.fused.get(kind, {}).items():
             if part in parts:
                 return kind, block, linear, part
     raise BadInput(
-        f"The layer {layer} has no name in kohya's format, which knows the linears in FLUX's blocks",
-        "Export with --format diffusers.",
+        f"The layer {layer} has no name in kohya's format, which knows the linears in the model's blocks",
+        _DIFFUSERS_THEN,
     )
 
 
 def _fuse(
-    folded: "dict[str, torch.Tensor]", parts: tuple[str, ...], layers: dict[str, str]
+    folded: "dict[str, torch.Tensor]", parts: tuple[str, ...], layers: dict[str, str], names: KohyaNames
 ) -> "tuple[torch.Tensor, torch.Tensor]":
     """The down (rank, in) and up (out, rank) matrix of a linear, from those of its parts that are in `layers`."""
     import torch
@@ -156,7 +190,7 @@ def _fuse(
     width = next(iter(matrices.values()))[0].shape[1]
     downs, ups = [], []
     for part in parts:
-        outputs = width * _MLP_RATIO if part == "proj_mlp" else width
+        outputs = width * names.wider.get(part, 1)
         down, up = torch.zeros(rank, width), torch.zeros(outputs, rank)
         if part in matrices:
             a, b = matrices[part]
@@ -188,41 +222,3 @@ def _read(file: Path, adapter: Adapter) -> "dict[str, torch.Tensor]":
         raise BadInput(f"{file} is not what the record of adapter {adapter.id} says (its sha256 differs)", way_out)
     tensors: dict[str, torch.Tensor] = load_file(file)
     return tensors
-
-
-def _metadata(adapter: Adapter, file_format: Format, title: str) -> dict[str, str]:
-    """What other programs show of a file: ModelSpec's entries (https://github.com/Stability-AI/ModelSpec) and our own.
-
-    For FLUX.1-dev the values are those that sd-scripts writes; by `ss_` other programs tell what base a file is for.
-    """
-    dev = adapter.base_model.endswith("FLUX.1-dev")
-    entries = {
-        "format": "pt",
-        "modelspec.sai_model_spec": "1.0.1",
-        "modelspec.architecture": "flux-1-dev/lora" if dev else f"{adapter.base_model}/lora",
-        "modelspec.implementation": _IMPLEMENTATIONS[file_format],
-        "modelspec.title": title,
-        "modelspec.resolution": "x".join(map(str, CROP_SIZES[0])),
-        "modelspec.trigger_phrase": adapter.trigger,
-        "modelspec.usage_hint": f"Say in the prompt: {adapter.trigger}",
-        "artmaster.adapter": adapter.id,
-        "artmaster.sha256": adapter.sha256,
-        "artmaster.base_model": f"{adapter.base_model}@{adapter.base_revision}",
-    }
-    if file_format == "kohya" and dev:
-        entries |= {"ss_base_model_version": "flux1", "ss_network_module": "networks.lora_flux"}
-    return entries
-
-
-def _save(tensors: "dict[str, torch.Tensor]", metadata: dict[str, str], file: Path) -> None:
-    """Write safetensors whose bytes depend on the contents alone."""
-    from safetensors.torch import save_file
-
-    save_file(tensors, file, metadata=metadata)
-    # safetensors writes the metadata in an order that changes from run to run. Sorted, the header is as long as before.
-    with file.open("rb+") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        header = json.loads(stream.read(length))
-        header["__metadata__"] = dict(sorted(metadata.items()))
-        stream.seek(8)
-        stream.write(json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode().ljust(length))

@@ -23,7 +23,9 @@ def find_adapter(home: Home, painter: str, profile: Profile | None = None, adapt
     load_painter(home, painter)  # says who is known where the name is wrong
     adapter = current_adapter(home, painter) if adapter_id is None else read_adapter(home, painter, adapter_id)
     if adapter is None and adapter_id is None:
-        raise ArtMasterError(f"{painter} has no adapter yet. Make one with: artmaster run {painter}")
+        raise ArtMasterError(
+            f"{painter} has no adapter yet. Make one with: artmaster run {painter} --until style_adapter"
+        )
     if adapter is None:
         known = ", ".join(known_adapters(home, painter)) or f"none yet; make one with: artmaster run {painter}"
         raise WrongUse(f"{painter} has no adapter {adapter_id!r}. Known adapters: {known}.")

@@ -7,10 +7,10 @@ safetensors.
 """
 
 import json
-from collections import Counter
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -23,11 +23,10 @@ from artmaster_pipeline.records import (
     AdapterSnapshot,
     Crop,
     Scan,
-    Split,
     TrainingImage,
     read_manifest,
 )
-from artmaster_pipeline.settings import Home, load_painter
+from artmaster_pipeline.settings import Home
 
 LORA = "adapter.safetensors"
 OWN = ".tensors"  # ends the names of safetensors that are not for other programs
@@ -36,9 +35,10 @@ STATE, CONFIG = f"state{OWN}", "config.json"  # in it: the tensors, and what reb
 KEPT = "checkpoints"  # folder of folded adapters of earlier steps
 LOG, WATCH = "log.jsonl", "watch.jsonl"
 LOSS_PLOT, RANK_PLOT, WATCH_PLOT, SAMPLES_SHEET = "loss.png", "ranks.png", "watch.png", "samples.png"
+SAMPLES = "samples"  # folder of pictures drawn at the end of the training
+MADE = "made.json"  # the day on which the adapter was made
 CARD = "README.md"
 _FOREIGN = ".safetensors"  # how STATE and the files of KEPT ended once, where other programs took them
-_CARD_TEMPLATE = Path(__file__).parent / "model_card.md.jinja"
 
 
 def read_record(folder: Path) -> Adapter | None:
@@ -109,12 +109,24 @@ def read_watch(file: Path) -> list[dict[str, Any]]:
     return [{**row, "what": _EARLIER_NAMES.get(row["what"], row["what"])} for row in rows]
 
 
+def made_on(folder: Path) -> str:
+    """The day on which the adapter was made, as in ISO 8601; for one that does not say, that of its file."""
+    try:
+        return str(json.loads((folder / MADE).read_text(encoding="utf-8"))["date"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return datetime.fromtimestamp((folder / LORA).stat().st_mtime, UTC).date().isoformat()
+
+
 def write_texts(folder: Path, home: Home, adapter: Adapter, rows: tuple[TrainingImage, ...]) -> None:
     """Write lineage.json, the model card and, last, adapter.json; what says the same already is left alone."""
+    from artmaster_pipeline.adapters.model_card import model_card
+
+    if not (folder / MADE).is_file():
+        write_text(folder / MADE, json.dumps({"date": made_on(folder)}) + "\n")
     snapshot = _snapshot(home, adapter.painter, rows)
     texts = {
         SNAPSHOT: snapshot.model_dump_json(indent=1) + "\n",
-        CARD: model_card(home, adapter, snapshot),
+        CARD: model_card(home, adapter, snapshot, folder),
         ADAPTER_RECORD: adapter.model_dump_json(indent=1) + "\n",
     }
     for name, text in texts.items():
@@ -133,35 +145,3 @@ def _snapshot(home: Home, painter: str, rows: tuple[TrainingImage, ...]) -> Adap
         crops=tuple(crop for crop in crops if crop.id in crop_ids),
         training_images=rows,
     )
-
-
-def model_card(home: Home, adapter: Adapter, snapshot: AdapterSnapshot) -> str:
-    """The adapter's README.md in the hub's model card form."""
-    import jinja2
-
-    settings = load_painter(home, adapter.painter)
-    trained_on = set(adapter.scan_sha256s)
-    rights = Counter(
-        _one_line(s.rights or settings.rights) or "not stated" for s in snapshot.scans if s.sha256 in trained_on
-    )
-    environment = jinja2.Environment(  # noqa: S701 - Markdown, made safe by the filter below
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters["line"] = _one_line
-    works = {part: len({i.work for i in snapshot.training_images if i.split == part}) for part in get_args(Split)}
-    return environment.from_string(_CARD_TEMPLATE.read_text(encoding="utf-8")).render(
-        adapter=adapter,
-        painter=settings,
-        rights=sorted(rights.items()),
-        works=works,
-        total_rank=sum(adapter.ranks.values()),
-        layers=len(adapter.ranks),
-        left_out=sum(rank == 0 for rank in adapter.ranks.values()),
-        lora=LORA,
-    )
-
-
-def _one_line(text: str) -> str:
-    """Text from an archive as one line of Markdown in which nothing is mark-up."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return "".join(f"\\{c}" if c in r"\`*_[]<>|#" else c for c in line)

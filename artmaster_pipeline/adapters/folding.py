@@ -7,6 +7,8 @@ the scale into B, so that each layer's change is B' A' and its alpha is its rank
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from artmaster_pipeline.adapters.tensor_file import write_tensors
+
 if TYPE_CHECKING:
     import torch
 
@@ -45,13 +47,15 @@ def ranks(live: "dict[str, torch.Tensor]") -> dict[str, int]:
     return {layer: int((diagonal != 0).sum()) for layer, diagonal in sorted(_diagonals(live).items())}
 
 
-def save_folded(live: "dict[str, torch.Tensor]", scale: float, file: Path, alphas: bool = True) -> None:
-    """Write the folded LoRA (`fold`) as safetensors; the same tensors always give the same bytes."""
-    from safetensors.torch import save_file
-
-    # One metadata entry at most: safetensors writes several in no fixed order.
-    save_file(fold(live, scale, alphas), file, metadata={"format": "pt"})
-    file.chmod(0o644)  # safetensors writes for its owner alone
+def save_folded(
+    live: "dict[str, torch.Tensor]",
+    scale: float,
+    file: Path,
+    alphas: bool = True,
+    words: dict[str, str] | None = None,
+) -> None:
+    """Write the folded LoRA (`fold`) as safetensors with `words` about it; the same input gives the same bytes."""
+    write_tensors(fold(live, scale, alphas), words or {}, file)
 
 
 def _diagonals(live: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":

@@ -7,7 +7,6 @@ from artmaster_pipeline.base_models.family import Family, TextEmbedding, family_
 from artmaster_pipeline.base_models.hub import describe_base, family_of
 from artmaster_pipeline.base_models.identity import base_commit, base_revision
 from artmaster_pipeline.base_models.loading import load_pipeline, open_pipeline
-from artmaster_pipeline.base_models.needs import requirements
 
 __all__ = [
     "Family",
@@ -19,5 +18,4 @@ __all__ = [
     "family_of",
     "load_pipeline",
     "open_pipeline",
-    "requirements",
 ]

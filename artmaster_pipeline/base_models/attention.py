@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 CHOICE = "ARTMASTER_ATTENTION"  # an environment variable: the one kernel to use, untried
 KERNELS = ("cudnn", "flash", "efficient", "math")  # PyTorch's backends; math is plain matrix products
-_TITLES = {"cudnn": "cuDNN's", "flash": "FlashAttention", "efficient": "memory-efficient", "math": "plain"}
+_TITLES = {"cudnn": "cuDNN's", "flash": "flash", "efficient": "memory-efficient", "math": "plain"}
 _MEMBERS = {
     "cudnn": "CUDNN_ATTENTION",
     "flash": "FLASH_ATTENTION",

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from artmaster_pipeline.base_models.device import settle_device
 from artmaster_pipeline.base_models.family import Family
 from artmaster_pipeline.base_models.hub import Source, family_of, find_source, hub_refusals
 from artmaster_pipeline.base_models.miniature.model import quiet_libraries
@@ -38,7 +39,6 @@ def load_pipeline(profile: Profile, parts: Iterable[str] | None = None, home: Ho
     message, with the way out), WrongUse where base_model is of no known family.
     """
     check_device(profile)
-    settle_precision()
     family, source = family_of(profile, home), find_source(profile, home)
     wanted = family.parts if parts is None else tuple(parts)
     if unknown := sorted(set(wanted) - set(family.parts)):
@@ -46,7 +46,10 @@ def load_pipeline(profile: Profile, parts: Iterable[str] | None = None, home: Ho
             f"A {family.name} pipeline has no part {', '.join(unknown)}: choose from {', '.join(family.parts)}."
         )
     quiet_libraries()
+    settle_precision()
     pipe = _read(profile, family, source, wanted)
+    if "transformer" in wanted:
+        settle_device(profile)  # now, since it asks for the configuration that may just have been fetched
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(profile.device)
 

@@ -49,19 +49,23 @@ def export(
     painter: PainterArgument,
     file_format: Annotated[
         Literal["diffusers", "kohya"],
-        typer.Option("--format", help="diffusers, or kohya for ComfyUI, Forge and sd-scripts."),
+        typer.Option("--format", help="diffusers, or kohya for ComfyUI, Forge, InvokeAI and sd-scripts."),
     ],
     adapter: Annotated[str | None, typer.Option(help="An adapter's id (default: the painter's current one).")] = None,
     destination: Annotated[
         Path | None,
         typer.Option("--out", help="The file, or its folder (default: PAINTER-ID-FORMAT.safetensors, here)."),
     ] = None,
+    uniform_rank: Annotated[
+        bool, typer.Option("--uniform-rank", help="Fill all layers up to one rank, for programs that take no other.")
+    ] = False,
     home: HomeOption = None,
 ) -> None:
     """Write an adapter as one file that other programs open."""
     from artmaster_pipeline.adapters.exporting import export_adapter
 
-    done = export_adapter(Home.find(home), painter, file_format, adapter, destination)
+    place = Home.find(home)
+    done = export_adapter(place, painter, file_format, adapter, destination, uniform_rank=uniform_rank)
     out.say(f"{short(done.file)} ({done.file.stat().st_size / 1e6:.1f} MB)")
     out.say(f"Adapter {done.adapter.id} of {painter}, for {done.adapter.base_model}.")
     out.say("Trigger word, to be said in the prompt: ", (done.adapter.trigger, "bold"))

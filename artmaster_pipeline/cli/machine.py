@@ -9,7 +9,7 @@ from artmaster_pipeline.cli.options import HomeOption
 from artmaster_pipeline.cli.printing import print_table
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.progress import terminal_progress
-from artmaster_pipeline.settings import Home, load_profile, profile_names
+from artmaster_pipeline.settings import Home, Profile, load_profile, profile_names
 from artmaster_pipeline.terminal import out
 
 
@@ -18,32 +18,42 @@ def doctor(
 ) -> None:
     """What this machine can run, and what is missing for the other profiles. Asks nothing of the network.
 
-    With --profile, also what a training takes of the memory at its peak, part by part, and what brings it down.
+    With --profile, also what each stage takes of the memory at its peak; of a training part by part, and what brings
+    it down; and on a GPU which attention kernel works there.
     """
-    from artmaster_pipeline.base_models import requirements
-    from artmaster_pipeline.training.memory.forecast import forecast_lines, predict
+    from artmaster_pipeline.needs import needs_of
+    from artmaster_pipeline.stages import STAGES
 
     place = Home.find(home)
     ready = []
     for name in (profile,) if profile else profile_names(place):
-        chosen, forecast, unknown = load_profile(name, place), None, ""
-        try:
-            forecast = predict(chosen)
-        except ArtMasterError as error:  # of a base model that was never fetched
-            unknown = str(error)
-        found = requirements(chosen, place, forecast.total if forecast else None)
+        chosen = load_profile(name, place)
+        found = needs_of(place, None, chosen, STAGES)
         rows = [{"needs": what, "": "ok" if ok else "missing", "way out": "" if ok else way} for what, ok, way in found]
-        print_table(f"Profile {name}", rows)
+        print_table(f"Profile {name} (disk: for 100 scans)", rows)
         ready += [name] if all(ok for _, ok, _ in found) else []
-        if unknown:
-            out.say(unknown)
-        if profile and forecast:
-            parts, ways = forecast_lines(forecast)
-            print_table("Memory of a training at its peak", parts)
-            print_table("What brings it down", ways)
+        if profile:
+            _print_forecasts(chosen)
     out.say(f"Ready here: {', '.join(ready) or 'none'}.")
     if profile and not ready:
         raise typer.Exit(1)
+
+
+def _print_forecasts(profile: Profile) -> None:
+    from artmaster_pipeline.base_models.device import settle_device
+    from artmaster_pipeline.training.memory.forecast import forecast_lines, forecast_stage, forecast_stages, predict
+
+    try:
+        peaks = [forecast_stage(stage, profile) for stage in forecast_stages()]
+        parts, ways = forecast_lines(predict(profile))
+    except ArtMasterError as error:  # of a base model that was never fetched
+        out.say(str(error))
+        return
+    print_table("Memory of each stage at its peak", [peak.row() for peak in peaks])
+    print_table("Of the training", parts)
+    print_table("What brings the training down", ways)
+    if (attention := settle_device(profile)) is not None:
+        out.say(f"Attention on this GPU: {attention}.")
 
 
 def base_train(

@@ -44,13 +44,14 @@ def painters_add(
 
 def painters_list(home: HomeOption = None, json: JsonOption = False) -> None:
     """The painters, their profiles, and what has been made for each."""
-    from artmaster_pipeline.records import MANIFEST, Adapter, Sample, Scan, read_manifest
+    from artmaster_pipeline.adapters import current_adapter
+    from artmaster_pipeline.records import MANIFEST, Sample, Scan, read_manifest
 
     place = Home.find(home)
     rows = []
     for slug in place.painters():
         settings = load_painter(place, slug)
-        adapters = read_manifest(place.adapters(slug) / MANIFEST, Adapter)
+        adapter = current_adapter(place, slug)
         rows.append(
             {
                 "painter": slug,
@@ -58,7 +59,7 @@ def painters_list(home: HomeOption = None, json: JsonOption = False) -> None:
                 "trigger": settings.trigger,
                 "profile": settings.profile,
                 "scans": len(read_manifest(place.register(slug) / MANIFEST, Scan)),
-                "adapter": adapters[0].id if adapters else "",
+                "adapter": adapter.id if adapter else "",
                 "samples": len(read_manifest(place.gallery(slug) / MANIFEST, Sample)),
             }
         )

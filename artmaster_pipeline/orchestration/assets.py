@@ -4,11 +4,13 @@ An asset calls its stage's function and shows what came of it; the work is in th
 its manifest: the same scans and settings give the same version on every machine, whichever way it was started.
 """
 
+from collections.abc import Set as AbstractSet
 from functools import cache
 from typing import Any
 
 import dagster as dg
 
+from artmaster_pipeline.needs import check_needs
 from artmaster_pipeline.orchestration import metadata
 from artmaster_pipeline.orchestration.failures import one_sentence
 from artmaster_pipeline.orchestration.resources import DataHome
@@ -37,6 +39,13 @@ def make(home: Home, stage: Stage, partition: str, progress: Progress) -> Outcom
     return stage.function()(home, partition, *profile, progress=progress, **stage.lent())
 
 
+def _check_needs_of_run(home: Home, partition: str, stage: Stage, selected: AbstractSet[dg.AssetKey] | None) -> None:
+    """Before the first stage of a run, ask for all that its stages need, so that none fails after hours for a GPU."""
+    due = [each.name for each in in_order(stage.kind) if selected is None or dg.AssetKey(each.name) in selected]
+    if due and due[0] == stage.name:
+        check_needs(home, partition, partition_profile(home, partition), due)
+
+
 @cache
 def _asset(stage: Stage) -> dg.AssetsDefinition:
     @dg.asset(
@@ -52,6 +61,7 @@ def _asset(stage: Stage) -> dg.AssetsDefinition:
     def made(context: dg.AssetExecutionContext, data_home: DataHome) -> dg.MaterializeResult:
         home, partition = data_home.home, context.partition_key
         with one_sentence(home):
+            _check_needs_of_run(home, partition, stage, context.run.asset_selection)
             used = settings_identity(home, partition, stage)
             outcome = make(home, stage, partition, data_home.progress(context))
             return dg.MaterializeResult(

@@ -6,11 +6,12 @@ from typing import Any
 
 import dagster as dg
 
+from artmaster_pipeline.adapters import current_adapter
 from artmaster_pipeline.orchestration.assets import PAINTERS
 from artmaster_pipeline.orchestration.failures import one_sentence
 from artmaster_pipeline.orchestration.jobs import CHAINS, RETRAIN
 from artmaster_pipeline.orchestration.resources import DataHome
-from artmaster_pipeline.records import MANIFEST, Adapter, manifest_hash, read_manifest
+from artmaster_pipeline.records import MANIFEST, manifest_hash
 from artmaster_pipeline.scans.fingerprint import fingerprint_of_content, scans_fingerprint
 from artmaster_pipeline.settings import Home
 
@@ -70,8 +71,8 @@ def weekly_retraining(
 def needs_retraining(home: Home, painter: str) -> bool:
     """Whether the training set is there and is not the one that the current adapter was trained on."""
     now = _training_set_hash(home, painter)
-    adapters = read_manifest(home.adapters(painter) / MANIFEST, Adapter)
-    return bool(now) and all(adapter.training_set_hash != now for adapter in adapters)
+    adapter = current_adapter(home, painter)
+    return bool(now) and (adapter is None or adapter.training_set_hash != now)
 
 
 def _training_set_hash(home: Home, painter: str) -> str:

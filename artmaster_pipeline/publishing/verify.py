@@ -1,27 +1,43 @@
 """What a picture file says about itself, and whether that can be believed.
 
+A file that was merely packed again (compressed anew without loss, its parts in another order) is told from one whose
+picture or words were changed, and from one whose words were taken out.
+
 Three things are asked, in rising order of strength: whether picture and facts still fit the hashes in the file (tells
 damage and editing, not forgery); whether the data home knows the picture and published it so; and whether its content
 credentials are whole, and whose they are.
 """
 
 import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from artmaster_pipeline.adapters.finding import any_adapter
-from artmaster_pipeline.containers import without_credentials
+from artmaster_pipeline.containers import kind_of, without_credentials
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.gallery.provenance import read_provenance
-from artmaster_pipeline.pictures import AI_GENERATED, changes, read_facts
+from artmaster_pipeline.pictures import (
+    AI_GENERATED,
+    NOT_THE_PICTURE,
+    changes,
+    packed_again,
+    pixels_hash,
+    read_facts,
+    same_picture,
+)
 from artmaster_pipeline.publishing.credentials import EXTRA, Credentials, check_credentials
 from artmaster_pipeline.publishing.versions import SiteVersions
 from artmaster_pipeline.records import VERSIONS_FOLDER
 from artmaster_pipeline.settings import Home
 
 _HASHES = ("pixels_sha256", "data_sha256", "facts_sha256")
+_KINDS = {".png": "png", ".jpg": "jpeg", ".webp": "webp"}  # of published files
+_TAKEN_OUT = "What ArtMaster wrote about the picture was taken out of the file, or is damaged."
 _NAMES = {  # the facts that are shown, and how they are called
     "notice": "Notice",
     "prompt": "Prompt",
@@ -42,6 +58,10 @@ _STATES = {
 }
 
 
+# repacked: the same picture and words in other bytes; unknown: it carries no provenance of ArtMaster
+State = Literal["intact", "repacked", "changed", "unknown"]
+
+
 class Artwork(BaseModel):
     """A scan that one of the picture's adapters was trained on."""
 
@@ -58,7 +78,7 @@ class Verified(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: str
-    state: Literal["intact", "changed", "unknown"]  # unknown: it carries no provenance of ArtMaster
+    state: State
     findings: tuple[str, ...]  # what is wrong or cannot be told, one sentence each
     says: dict[str, Any]  # notice, adapter, base model, prompt, seed, ...
     credentials: Literal["none", "house", "other", "broken", "not checked"]
@@ -68,7 +88,12 @@ class Verified(BaseModel):
 
     def lines(self) -> list[str]:
         """What a person reads, line by line; text from the file is in it as it is."""
-        states = {"intact": "intact", "changed": "CHANGED", "unknown": "no provenance of ArtMaster"}
+        states = {
+            "intact": "intact",
+            "repacked": "the same picture, packed again",
+            "changed": "CHANGED",
+            "unknown": "no provenance of ArtMaster",
+        }
         said = [f"{self.file}: {states[self.state]}"]
         said += [f"  ! {finding}" for finding in self.findings]
         said += [f"  {_NAMES[name]}: {value}" for name, value in self.says.items()]
@@ -94,31 +119,52 @@ def verify_picture(file: Path, home: Home | None = None) -> Verified:
     facts = read_facts(file)
     credentials = check_credentials(content, home)
     ours = any(name in facts for name in _HASHES)
-    findings = list(_faults(credentials))
-    if ours:
-        findings += changes(file, facts)
-        findings += _contradictions(facts, credentials)
-    published, elsewhere = _published(home, content, facts) if home and ours else ((), False)
-    if elsewhere:
-        findings.append("This data home published another picture under this id.")
-    state: Literal["intact", "changed", "unknown"] = "changed" if findings else "intact"
-    if not ours and credentials.statement is None and AI_GENERATED.encode() not in content:
-        state = "unknown"
-        findings.insert(0, "It carries no provenance of ArtMaster.")
-    elif not ours:
-        state = "changed"
-        findings.append("What ArtMaster wrote about the picture was taken out of the file, or is damaged.")
+    copies = _published(home, file, content, facts) if home else _Copies()
+    state, findings = _judged(file, content, facts, credentials, copies)
     says = facts if ours else credentials.statement or {}
     return Verified(
         file=str(file),
         state=state,
-        findings=tuple(findings),
+        findings=findings,
         says={name: says[name] for name in _NAMES if says.get(name) not in (None, "")},
         credentials=credentials.state,
         signer=credentials.signer,
-        published=published,
+        published=(*copies.exact, *copies.same),
         artworks=_artworks(home, str(says.get("adapter") or "")) if home else None,
     )
+
+
+@dataclass(frozen=True)
+class _Copies:
+    """Where a data home published a picture, as "painter/path, version ID"."""
+
+    exact: tuple[str, ...] = ()  # these very bytes, apart from content credentials
+    same: tuple[str, ...] = ()  # the same pixels and words in other bytes
+    wordless: tuple[str, ...] = ()  # the same pixels, whose words are not in the file any more
+    others: bool = False  # another picture of its id
+
+
+def _judged(
+    file: Path, content: bytes, facts: dict[str, Any], credentials: Credentials, copies: _Copies
+) -> tuple[State, tuple[str, ...]]:
+    """The state of a file and what is wrong with it, one sentence each."""
+    broken = _faults(credentials)
+    if not any(name in facts for name in _HASHES):
+        if copies.wordless:
+            return "changed", (*broken, _TAKEN_OUT, f"The same picture was published as {copies.wordless[0]}.")
+        if credentials.statement is None and AI_GENERATED.encode() not in content:
+            return "unknown", ("It carries no provenance of ArtMaster.", *broken)
+        return "changed", (*broken, _TAKEN_OUT)
+    findings = [*changes(file, facts), *_contradictions(facts, credentials)]
+    if copies.same:  # known by its pixels and words: old files of JPEG and WebP do not tell their pixels by themselves
+        findings = [finding for finding in findings if finding != NOT_THE_PICTURE]
+    elif copies.others and not copies.exact:
+        findings.append("This data home published another picture under this id.")
+    if copies.same and not findings:
+        return "repacked", broken  # credentials are of bytes: packing breaks them
+    if findings or broken:
+        return "changed", (*broken, *findings)
+    return ("repacked" if not copies.exact and packed_again(file, facts) else "intact"), ()
 
 
 def _faults(credentials: Credentials) -> tuple[str, ...]:
@@ -138,20 +184,38 @@ def _contradictions(facts: dict[str, Any], credentials: Credentials) -> list[str
     return [f"What was signed is something else: {', '.join(different)}."] if different else []
 
 
-def _published(home: Home, content: bytes, facts: dict[str, Any]) -> tuple[tuple[str, ...], bool]:
-    """Where exactly this picture was published, and whether only other pictures were published under its id."""
+def _published(home: Home, file: Path, content: bytes, facts: dict[str, Any]) -> _Copies:
+    """Where exactly this picture was published, or the same in other bytes, or only others of its id."""
     sha256, plain = hashlib.sha256(content).hexdigest(), without_credentials(content)
-    found, others = [], False
-    name = str(facts.get("id", ""))
+    exact, same, wordless, others = [], [], [], False
+    name, kind = str(facts.get("id", "")), kind_of(content)
+    pixels = pixels_hash(file) if not facts and kind == "png" else ""
+    for place, there, kept in _published_files(home):
+        named = bool(name) and there.stem.startswith(name)
+        alike = _KINDS.get(there.suffix) == kind
+        if kept == sha256 or (named and _without(there) == plain):
+            exact.append(place)
+        elif named and alike and there.is_file() and same_picture(file, there):
+            same.append(place)
+        elif pixels and alike and _says_pixels(there) == pixels:
+            wordless.append(place)
+        others = others or named
+    return _Copies(tuple(exact), tuple(same), tuple(wordless), others)
+
+
+def _published_files(home: Home) -> Iterator[tuple[str, Path, str]]:
+    """("painter/path, version ID", where it is kept, sha256) of every file that was ever published."""
     for folder in sorted((home.root / "gallery" / VERSIONS_FOLDER).glob("*/")):
         site_versions = SiteVersions(home.root / "gallery", folder.name)
         for version in site_versions.versions():
             for path, kept in version.files.items():
-                named = bool(name) and Path(path).stem.startswith(name)
-                if kept == sha256 or (named and _without(site_versions.folder / version.id / path) == plain):
-                    found.append(f"{folder.name}/{path}, version {version.id}")
-                others = others or named
-    return tuple(found), others and not found
+                yield f"{folder.name}/{path}, version {version.id}", site_versions.folder / version.id / path, kept
+
+
+def _says_pixels(file: Path) -> str:
+    """The hash of the pixels that a published PNG names, without decoding it."""
+    found = re.search(rb'"pixels_sha256": "([0-9a-f]{64})"', file.read_bytes()) if file.is_file() else None
+    return found[1].decode() if found else ""
 
 
 def _without(file: Path) -> bytes | None:

@@ -22,7 +22,15 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
-from artmaster_pipeline.files import check_slug, clear_partials, inside, sha256_of, write_text, writing_folder
+from artmaster_pipeline.files import (
+    check_slug,
+    clear_partials,
+    inside,
+    make_folder,
+    sha256_of,
+    write_text,
+    writing_folder,
+)
 from artmaster_pipeline.records import VERSIONS_FOLDER, Record
 
 _LEDGER = "ledger.jsonl"
@@ -143,9 +151,13 @@ class SiteVersions:
         return tuple(LedgerEntry.model_validate_json(line) for line in file.read_text(encoding="utf-8").splitlines())
 
     def note(self, entry: LedgerEntry) -> None:
-        """Add a line to the ledger."""
-        lines = [line.model_dump_json() for line in (*self.ledger(), entry)]
-        write_text(self.folder / _LEDGER, "".join(f"{line}\n" for line in lines))
+        """Add a line to the ledger; those of other processes, noted at the same moment, stay."""
+        from filelock import FileLock
+
+        make_folder(self.folder)
+        with FileLock(self.folder / ".ledger.lock", is_singleton=True):
+            lines = [line.model_dump_json() for line in (*self.ledger(), entry)]
+            write_text(self.folder / _LEDGER, "".join(f"{line}\n" for line in lines))
 
     def _by_hash(self) -> dict[str, Path]:
         return {sha256: self.folder / v.id / name for v in self.versions() for name, sha256 in v.files.items()}

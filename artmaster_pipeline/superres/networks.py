@@ -8,6 +8,7 @@ import hashlib
 from pathlib import Path
 from typing import Any, Literal
 
+from artmaster_pipeline.base_models.precision import settle_precision
 from artmaster_pipeline.errors import BadInput, MissingRequirement, WrongUse
 from artmaster_pipeline.records import identity
 from artmaster_pipeline.sessions import kept
@@ -36,6 +37,7 @@ def load_network(name_or_path: str, device: str = "cpu", dtype: Literal["float32
     import torch
 
     place = _device(device)
+    settle_precision()
     if Path(name_or_path).suffix.lower() in _OWN_FILES:
         name, descriptor = Path(name_or_path).stem, _load_own(Path(name_or_path))
     elif name_or_path in network_names():

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from artmaster_pipeline.adapters.describing import own_words
 from artmaster_pipeline.adapters.finding import known_adapters
 from artmaster_pipeline.adapters.folder import (
     CONFIG,
@@ -12,6 +13,7 @@ from artmaster_pipeline.adapters.folder import (
     LORA,
     LOSS_PLOT,
     RANK_PLOT,
+    SAMPLES,
     SAMPLES_SHEET,
     STATE,
     VALIDATION_LOSS,
@@ -42,7 +44,7 @@ from artmaster_pipeline.records import (
 from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import Home, Profile, load_painter
 from artmaster_pipeline.training.adalora import injecting as adalora
-from artmaster_pipeline.training.monitoring.watch import Judge, JudgeFor
+from artmaster_pipeline.training.monitoring.watch import Judge, JudgeFor, sample_prompts
 from artmaster_pipeline.training.processes import processes
 from artmaster_pipeline.training.schedule import rank_schedule
 from artmaster_pipeline.training.trainer import Job, Trained, run
@@ -72,7 +74,7 @@ def train_adapter(
     rows = _training_rows(home, painter)
     revision, group = base_revision(profile, home), processes(profile)
     judge = _judge(home, painter, profile, rows, judge_for, progress)
-    adapter_id = _adapter_id(painter, profile, revision, rows, judge)
+    adapter_id = _known_or_new_id(home, painter, profile, revision, rows, judge)
     folder = home.adapters(painter) / adapter_id
     if group.writes:
         clear_partials(home.adapters(painter))
@@ -141,6 +143,15 @@ def _train_part(rows: tuple[TrainingImage, ...]) -> tuple[TrainingImage, ...]:
     return tuple(row for row in rows if row.split == "train")
 
 
+def _known_or_new_id(
+    home: Home, painter: str, profile: Profile, revision: str, rows: tuple[TrainingImage, ...], judge: Judge | None
+) -> str:
+    """The adapter's id; under the painter's former name where it was trained then."""
+    names = (painter, *load_painter(home, painter).formerly)
+    ids = [_adapter_id(name, profile, revision, rows, judge) for name in names]
+    return next((each for each in ids if _whole_record(home.adapters(painter) / each, each)), ids[0])
+
+
 def _adapter_id(
     painter: str, profile: Profile, revision: str, rows: tuple[TrainingImage, ...], judge: Judge | None
 ) -> str:
@@ -185,7 +196,6 @@ def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tup
     live, settings, history = trained.live, job.profile.training, trained.history
     scale = adalora.final_scale(settings)
     alphas = family_of(job.profile, job.home).alphas
-    save_folded(live, scale, folder / LORA, alphas)
     adalora.save_live(live, folder / LIVE, settings, rank_schedule(job.steps, settings))
     for file in sorted(job.kept_folder.glob("step-*.safetensors")):
         if file != job.kept(trained.step):
@@ -203,7 +213,7 @@ def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tup
         plots.draw_samples(pictures, history.drawn, folder / SAMPLES_SHEET)
     last = [row["loss"] for row in history.log if row["epoch"] == history.log[-1]["epoch"]]
     measured = {
-        "sha256": sha256_of(folder / LORA),
+        "sha256": "",
         "ranks": kept,
         "final_loss": sum(last) / len(last),
         "base_commit": base_commit(job.profile, job.home),
@@ -211,8 +221,36 @@ def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tup
         "chosen_step": trained.step if trained.step != history.last_step else 0,
     }
     record = _record(job, adapter_id, rows, measured)
+    words = own_words(record, load_painter(job.home, job.painter).name)
+    save_folded(live, scale, folder / LORA, alphas, words)
+    record = record.model_copy(update={"sha256": sha256_of(folder / LORA)})
+    _save_samples(folder, job, record, history.drawn)
     write_texts(folder, job.home, record, rows)
     return record
+
+
+def _save_samples(folder: Path, job: Job, adapter: Adapter, drawn: list[int]) -> None:
+    """Keep the pictures drawn at the step nearest to that of the weights: the model card shows them."""
+    from artmaster_pipeline.pictures import AI_GENERATED, read_rgb, write_png
+
+    if not drawn:
+        return
+    step, how = min(drawn, key=lambda step: (abs(step - adapter.step), -step)), job.profile.evaluation
+    for number, (prompt, offset) in enumerate(sample_prompts(job.images, job.profile.training.validation.samples)):
+        key = identity("while training", adapter.id, step, prompt, how.seed + offset)
+        facts = {
+            "id": key,
+            "notice": AI_GENERATED,
+            "prompt": prompt,
+            "seed": how.seed + offset,
+            "adapter": adapter.id,
+            "base_model": adapter.base_model,
+            "base_revision": adapter.base_revision,
+            "num_inference_steps": how.num_inference_steps,
+            "guidance_scale": how.guidance_scale,
+            "checkpoint": step,
+        }
+        write_png(folder / SAMPLES / f"{number + 1}.png", read_rgb(job.picture(step, number)), facts)
 
 
 def _describe(job: Job, there: Adapter, rows: tuple[TrainingImage, ...]) -> Adapter:

@@ -1,5 +1,6 @@
 """The training of one adapter: from cached latents and text embeddings to a live state, resumable at any step."""
 
+import itertools
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +20,8 @@ from artmaster_pipeline.training.checkpoints import newest_step, restore_checkpo
 from artmaster_pipeline.training.learner import Example, Learner, TrainingDiverged
 from artmaster_pipeline.training.losses.masks import weights_of
 from artmaster_pipeline.training.losses.semantic_guidance import GuidanceTexts, guidance_texts
-from artmaster_pipeline.training.memory.forecast import (
-    give_memory_back,
-    is_out_of_memory,
-    out_of_memory_message,
-)
+from artmaster_pipeline.training.memory.process import give_memory_back
+from artmaster_pipeline.training.memory.running_out import is_out_of_memory, out_of_memory_message
 from artmaster_pipeline.training.monitoring.tensorboard import EventWriter
 from artmaster_pipeline.training.monitoring.watch import (
     Judge,
@@ -210,7 +208,15 @@ class _Loop:
             with self._giving_way():
                 row = self._learner.step(step.number, step.stage, batches)
         except TrainingDiverged as error:
-            raise self._fault(step, "its loss is no longer a number") from error
+            raise (
+                self._broken_device(step, batches)
+                if error.untrained
+                else self._fault(step, "its loss is no longer a number")
+            ) from error
+        except RuntimeError as error:
+            if self._learner.optimizer.state or is_out_of_memory(error) or self._job.profile.device == "cpu":
+                raise
+            raise self._broken_device(step, batches, str(error).strip().split("\n")[0]) from error
         if self._trend.diverges(step.number, step.stage, row["loss"]):
             raise self._fault(step, f"its loss has grown to {Trend.FACTOR:g} times what it was and keeps growing")
         row = {"step": step.number, "epoch": step.epoch, "stage": step.stage} | row
@@ -303,6 +309,33 @@ class _Loop:
 
     def _stage_note(self, step: Step) -> str:
         return f"{stages_of(self._settings)[step.stage].name}: " if self._settings.stages else ""
+
+    def _broken_device(self, step: Step, batches: list[list[Example]], raised: str = "") -> ArtMasterError:
+        """A first step that went wrong: no artwork and no rate can be the cause, unless a picture is encoded as NaN."""
+        import torch
+
+        from artmaster_pipeline.base_models.attention import CHOICE
+        from artmaster_pipeline.base_models.device import settle_device
+
+        profile, seen = self._job.profile, zip(step.images, itertools.chain(*batches), strict=True)
+        spoilt = sorted({image.caption for image, example in seen if not example.latent.isfinite().all()})
+        if spoilt:
+            return ArtMasterError(
+                f"The training of {self._job.painter} was not begun: the base's autoencoder gives values that are no "
+                f"numbers for {', '.join(map(repr, spoilt))}. Delete {self._job.home.cache / 'latents'} and run it "
+                "again; if it stays so, leave those artworks out or set `dtype: float32` in the profile."
+            )
+        attention = settle_device(profile)
+        where = torch.cuda.get_device_name() if profile.device == "cuda" else "the CPU"
+        used = f" with {attention}" if attention is not None else ""
+        what = f"raised: {raised}" if raised else "gave values that are no numbers"
+        return ArtMasterError(
+            f"The training of {self._job.painter} was stopped at its first step, which {what}. Nothing had been learnt "
+            "by then, so neither the artworks nor the learning rate are the cause, but how it was computed: in "
+            f"{profile.dtype} on {where}{used}, torch {torch.__version__}. Run it again with {CHOICE}=math in the "
+            "environment, which leaves attention to plain matrix products; with another version of torch or of the "
+            "driver; or with files of the base model that were fetched anew."
+        )
 
     def _fault(self, step: Step, what: str) -> ArtMasterError:
         """One message: the step, its artworks, the rate, where the last good state is, what to try."""

@@ -6,8 +6,28 @@ resolves their settings. After an asset has been written, its stage is committed
 bytes that Dagster's record describes. Inside `dvc repro` the commit is left to DVC.
 """
 
-from artmaster_pipeline.versioning.committing import commit_stage, prepare, said_of, stale_stages, stale_steps
+from artmaster_pipeline.versioning.committing import (
+    commit_stage,
+    forget,
+    prepare,
+    renamed_set,
+    said_of,
+    stale_stages,
+    stale_steps,
+    unfinished,
+)
 from artmaster_pipeline.versioning.pipeline import pipeline_text
 from artmaster_pipeline.versioning.repository import find_root
 
-__all__ = ["commit_stage", "find_root", "pipeline_text", "prepare", "said_of", "stale_stages", "stale_steps"]
+__all__ = [
+    "commit_stage",
+    "find_root",
+    "forget",
+    "pipeline_text",
+    "prepare",
+    "renamed_set",
+    "said_of",
+    "stale_stages",
+    "stale_steps",
+    "unfinished",
+]

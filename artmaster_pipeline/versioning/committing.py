@@ -2,15 +2,17 @@
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from artmaster_pipeline.errors import WrongUse
+import yaml
+
+from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.stage_settings import write_settings
-from artmaster_pipeline.stages import Step, in_order, kind_of, members, stage_named
+from artmaster_pipeline.stages import Step, in_order, kind_of, members, set_of, stage_named
 from artmaster_pipeline.versioning.pipeline import (
     SETTINGS,
     is_ours,
@@ -21,6 +23,7 @@ from artmaster_pipeline.versioning.pipeline import (
     write_listed,
 )
 from artmaster_pipeline.versioning.repository import (
+    LOCK_FILE,
     PIPELINE_FILE,
     find_root,
     keep_good_lock,
@@ -40,6 +43,7 @@ def prepare(home: Home, partition: str | None = None) -> Path:
     """
     if _inside_dvc() and (root := find_root(home)):
         return root  # DVC holds its own locks and reads these files now
+    check_finished(home, partition)
     with one_writer(home):
         root = make_or_mend(home)
         _list(home, partition)
@@ -115,6 +119,73 @@ def said_of(home: Home, partition: str) -> tuple[str, ...]:
         for painter in members(partition)
         if _is_linked(home, painter)
     )
+
+
+def unfinished(home: Home) -> Path:
+    """Where a renaming or removal of a painter is written down until it is done."""
+    return home.cache / "versioning" / "unfinished.json"
+
+
+def check_finished(home: Home, partition: str | None) -> None:
+    """Raise ArtMasterError where a painter of the partition was about to be renamed or removed when a kill came."""
+    if not partition or not unfinished(home).is_file():
+        return
+    said = json.loads(unfinished(home).read_text(encoding="utf-8"))
+    if set(said["painters"]).intersection(members(partition)):
+        raise ArtMasterError(
+            f"`artmaster painters {said['command']}` was stopped before its end. Run it again: it goes on from there."
+        )
+
+
+def forget(home: Home, painter: str, *, instead: str | None = None) -> None:
+    """Take a painter's stages and scans out of what DVC knows; the cache keeps their bytes until `dvc gc`.
+
+    `instead` is the painter who stands in its place from now on, in the sets and in what is passed over, too.
+    """
+    with one_writer(home):
+        root = make_or_mend(home)
+        lists = listed(home)
+        gone = [each for each in lists["painters"] if painter in members(each)]
+        lists["painters"] = [each for each in lists["painters"] if each not in gone]
+        if instead:
+            lists["painters"] += [renamed_set(each, painter, instead) for each in gone]
+        lists["painter"] = [*(each for each in lists["painter"] if each != painter), *([instead] if instead else [])]
+        write_listed(home, lists)
+        _drop_from_lock(home, root, [painter, *gone])
+        settings = [home.resolved_settings(each) for each in (painter, *gone)]
+        for pointer in [home.scans(painter).with_name(f"{painter}.dvc"), *settings]:
+            pointer.unlink(missing_ok=True)
+        folders = {"scans", *(stage.folder for stage in in_order())}
+        for ignored in [home.root / folder / ".gitignore" for folder in sorted(folders)]:
+            _drop_lines(ignored, lambda line: line == f"/{painter}")
+        _drop_lines(home.root / "scans" / ".dvcignore", lambda line: line.startswith(f"/{painter}/"))
+        _renew_pipeline(home, root)
+
+
+def renamed_set(partition: str, old: str, new: str) -> str:
+    """The set with `new` in the place of `old`."""
+    return set_of(new if each == old else each for each in members(partition))
+
+
+def _drop_from_lock(home: Home, root: Path, partitions: Sequence[str]) -> None:
+    lock = root / LOCK_FILE
+    if not lock.is_file():
+        return
+    content = yaml.safe_load(lock.read_text(encoding="utf-8"))
+    stages = [SETTINGS, *(stage.name for stage in in_order())]
+    for name in [stage_name(stage, partition) for stage in stages for partition in partitions]:
+        content["stages"].pop(name, None)
+    write_text(lock, yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000))
+    keep_good_lock(home, root)
+
+
+def _drop_lines(file: Path, unwanted: Callable[[str], bool]) -> None:
+    if not file.is_file():
+        return
+    lines = file.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if not unwanted(line)]
+    if kept != lines:
+        write_text(file, "".join(f"{line}\n" for line in kept))
 
 
 def write_settings_if_there(home: Home, partition: str) -> None:

@@ -215,7 +215,8 @@ def _refuse_conflict(file: Path) -> None:
 
 def _is_pointer(file: Path, key: str) -> bool:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        content = yaml.safe_load(text) if text.endswith("\n") else None  # DVC ends its files; a torn one has no end
     except (yaml.YAMLError, UnicodeDecodeError):
         return False
     if not isinstance(content, dict) or key not in content:

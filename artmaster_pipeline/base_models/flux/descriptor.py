@@ -21,6 +21,31 @@ _VAE = 8  # picture pixels of a latent pixel
 _DOUBLE = r"attn\.(?:to_[qkv]|to_out\.0|add_[qkv]_proj|to_add_out)|ff(?:_context)?\.net\.(?:0\.proj|2)"
 _SINGLE = r"attn\.to_[qkv]|proj_mlp|proj_out"
 
+# As sd-scripts' networks/convert_flux_lora.py and ComfyUI's flux_to_diffusers have them.
+KOHYA_NAMES = KohyaNames(
+    prefix="lora_unet_",
+    blocks={"transformer_blocks": "double_blocks", "single_transformer_blocks": "single_blocks"},
+    fused={
+        "transformer_blocks": {
+            "img_attn_qkv": ("attn.to_q", "attn.to_k", "attn.to_v"),
+            "img_attn_proj": ("attn.to_out.0",),
+            "img_mlp_0": ("ff.net.0.proj",),
+            "img_mlp_2": ("ff.net.2",),
+            "txt_attn_qkv": ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"),
+            "txt_attn_proj": ("attn.to_add_out",),
+            "txt_mlp_0": ("ff_context.net.0.proj",),
+            "txt_mlp_2": ("ff_context.net.2",),
+        },
+        "single_transformer_blocks": {
+            "linear1": ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"),
+            "linear2": ("proj_out",),
+        },
+    },
+    wider={"proj_mlp": 4},
+    implementation="https://github.com/black-forest-labs/flux",
+    network_module="networks.lora_flux",
+)
+
 
 class Flux1(Family):
     """FLUX.1: double and single blocks, CLIP's pooled vector and T5's tokens, guidance as an embedding."""
@@ -43,30 +68,7 @@ class Flux1(Family):
     scripts = ("Latn",)  # T5's vocabulary has no character of another; CLIP falls to bytes that it never learnt
     tags = ("flux",)
     bases: ClassVar = {base.name: base for base in (FLUX_DEV, MINIATURE)}
-    # as sd-scripts' networks/convert_flux_lora.py and ComfyUI's flux_to_diffusers have them
-    kohya = KohyaNames(
-        prefix="lora_unet_",
-        blocks={"transformer_blocks": "double_blocks", "single_transformer_blocks": "single_blocks"},
-        fused={
-            "transformer_blocks": {
-                "img_attn_qkv": ("attn.to_q", "attn.to_k", "attn.to_v"),
-                "img_attn_proj": ("attn.to_out.0",),
-                "img_mlp_0": ("ff.net.0.proj",),
-                "img_mlp_2": ("ff.net.2",),
-                "txt_attn_qkv": ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"),
-                "txt_attn_proj": ("attn.to_add_out",),
-                "txt_mlp_0": ("ff_context.net.0.proj",),
-                "txt_mlp_2": ("ff_context.net.2",),
-            },
-            "single_transformer_blocks": {
-                "linear1": ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"),
-                "linear2": ("proj_out",),
-            },
-        },
-        wider={"proj_mlp": 4},
-        implementation="https://github.com/black-forest-labs/flux",
-        network_module="networks.lora_flux",
-    )
+    kohya = KOHYA_NAMES
 
     def latent_shape(self, config: Mapping[str, Any], width: int, height: int) -> tuple[int, int, int]:
         """Sixteen channels where FLUX.1 has 64 packed ones; 8 picture pixels to a latent pixel."""

@@ -132,6 +132,7 @@ class _Loaded:
     """A model on its device, the preparation of its pictures, and its tokenizer where it reads words."""
 
     def __init__(self, model: Any, processor: Any, device: str, tokenizer: Any = None) -> None:
+        settle_precision()
         self.model = model.eval().requires_grad_(False).to(device)
         self.processor = processor
         self.tokenizer = tokenizer

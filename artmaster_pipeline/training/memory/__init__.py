@@ -1,1 +1,1 @@
-"""How much memory a training takes, before it runs."""
+"""How much memory each stage takes, before it runs; what to do where there was too little."""

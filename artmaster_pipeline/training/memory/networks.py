@@ -1,0 +1,74 @@
+"""The networks beside the base model: what they take when they look at, name or enlarge a picture."""
+
+from functools import cache
+from typing import Any
+
+from artmaster_pipeline.errors import ArtMasterError
+from artmaster_pipeline.settings import Profile
+from artmaster_pipeline.training.memory.base import BYTES
+from artmaster_pipeline.training.memory.counting import meter
+
+# Parameters of the networks that the hub gives, by name; they are read in fp32, the captioner in the profile's dtype.
+# Counted on models of their published configurations; BLIP's file holds 23 M more, which its two ends share.
+PARAMETERS = {
+    "openai/clip-vit-large-patch14": 427.6e6,
+    "facebook/dinov2-base": 86.6e6,
+    "yuxi-liu-wired/CSD": 304.0e6,
+    "vvmatorin/CSD": 304.0e6,
+    "Salesforce/blip-image-captioning-large": 446.3e6,
+}
+_UNKNOWN = 430e6  # parameters of a network that is not known here: as many as the largest of those
+_VGG = 14.7e6
+_VGG_FEATURES = 2.0**28  # bytes, of the pictures that VGG16 sees at once; measured
+_SEES = 2.0**28  # bytes, of the 16 pictures that a transformer of the hub sees at once; an estimate
+
+
+def parameters_of(name: str) -> float:
+    """How many numbers a network of the hub has; for one that is not known here, about as many as the largest."""
+    return PARAMETERS.get(name.partition("@")[0], _UNKNOWN)
+
+
+def judging_networks(profile: Profile) -> dict[str, float]:
+    """Parts of the panel: the networks that look at style and read prompts, and what they see."""
+    how, held = profile.evaluation, 4 * _VGG  # VGG16 finds copies whatever looks at style
+    names = {how.clip} if how.adherence == "clip" else set()
+    if how.style_features == "hub":
+        names |= {name for name in (how.clip, how.dinov2, how.csd) if name}
+    sees = _VGG_FEATURES if how.style_features == "vgg16" else _SEES
+    return {
+        "the panel's networks": held + 4 * sum(map(parameters_of, names)),
+        "what they see in pictures": sees,
+    }
+
+
+def captioning(profile: Profile) -> dict[str, float]:
+    """Parts of the captioner, where the profile names one."""
+    if profile.captioner is None:
+        return {}
+    each = BYTES[profile.dtype]
+    return {"the captioner": parameters_of(profile.captioner) * each, "a picture being described": _SEES}
+
+
+def enlarging(profile: Profile) -> dict[str, float]:
+    """Parts of the super-resolution network and of a tile that goes through it. Raises as `load_network` does."""
+    weights, passing = _enlarger(profile.super_resolution)
+    return {"super-resolution network": float(weights), "a tile being enlarged": float(passing)}
+
+
+@cache
+def _enlarger(name: str) -> tuple[int, int]:
+    """Bytes of a network and of its largest tile, counted on `meta`."""
+    import torch
+
+    from artmaster_pipeline.superres import load_network
+    from artmaster_pipeline.superres.enlarge import TILE
+
+    model: Any = load_network(name).descriptor.model
+    held = sum(p.numel() * p.element_size() for p in model.parameters())
+    counted, on_meta = meter()(), model.to("meta")
+    try:
+        with torch.device("meta"), torch.inference_mode(), counted:
+            on_meta(torch.empty(1, 3, TILE, TILE))
+    except (RuntimeError, NotImplementedError) as error:
+        raise ArtMasterError(f"What the network {name} takes for a tile cannot be counted: {error}") from error
+    return held, counted.peak
