@@ -9,8 +9,7 @@ import os
 os.environ.update(
     dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VIPS_CONCURRENCY"), "1")
 )
-for size in ("COLUMNS", "LINES"):  # a worker's own, which tables would be folded to whatever a test asks for
-    os.environ.pop(size, None)
+os.environ.pop("COLUMNS", None)  # a worker's own, to which tables would be folded whatever a test asks for
 
 import shutil
 from collections.abc import Iterator

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from artmaster_pipeline.base_models import base_commit, base_revision, hub, identity, pins
+from artmaster_pipeline.base_models import base_commit, base_revision, hub, identity, networks, pins
 from artmaster_pipeline.base_models.miniature.model import SHIPPED, build_miniature
 from artmaster_pipeline.errors import ArtMasterError, BadInput, MissingRequirement
 from artmaster_pipeline.settings import EvaluationSettings, Home, Profile, load_profile, profile_names
@@ -318,17 +318,17 @@ def test_a_network_is_pinned_by_its_first_use_in_a_home(a_hub: Hub, tmp_path: Pa
     (network / "config.json").write_text("{}")
     (network / "model.safetensors").write_bytes(b"weights")
     a_hub.commits = {FIRST: network}
-    hub.snapshot("someone/clip", None, ["*"], home)
+    networks.snapshot("someone/clip", None, ["*"], home)
     assert pins.read(home, "someone/clip", None) == pins.Pin(FIRST, identity.hash_of_network(network))
     a_hub.commits[SECOND], a_hub.head = network, SECOND
     forget()
-    assert hub.snapshot("someone/clip", None, ["*"], home).name == FIRST
+    assert networks.snapshot("someone/clip", None, ["*"], home).name == FIRST
     other = Path(shutil.copytree(network, tmp_path / "other"))
     (other / "model.safetensors").write_bytes(b"other weights")
     a_hub.commits[FIRST] = other
     shutil.rmtree(a_hub.root)
     with pytest.raises(MissingRequirement, match="other weights"):
-        hub.snapshot("someone/clip", None, ["*"], home)
+        networks.snapshot("someone/clip", None, ["*"], home)
 
 
 def test_every_hub_model_of_the_shipped_profiles_is_pinned_to_a_commit() -> None:

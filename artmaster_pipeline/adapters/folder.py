@@ -17,16 +17,8 @@ from pydantic import ValidationError
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.records import (
     ADAPTER_RECORD,
-    MANIFEST,
-    SNAPSHOT,
     Adapter,
-    AdapterSnapshot,
-    Crop,
-    Scan,
-    TrainingImage,
-    read_manifest,
 )
-from artmaster_pipeline.settings import Home
 
 LORA = "adapter.safetensors"
 OWN = ".tensors"  # ends the names of safetensors that are not for other programs
@@ -115,33 +107,3 @@ def made_on(folder: Path) -> str:
         return str(json.loads((folder / MADE).read_text(encoding="utf-8"))["date"])
     except (OSError, ValueError, KeyError, TypeError):
         return datetime.fromtimestamp((folder / LORA).stat().st_mtime, UTC).date().isoformat()
-
-
-def write_texts(folder: Path, home: Home, adapter: Adapter, rows: tuple[TrainingImage, ...]) -> None:
-    """Write lineage.json, the model card and, last, adapter.json; what says the same already is left alone."""
-    from artmaster_pipeline.adapters.model_card import model_card
-
-    if not (folder / MADE).is_file():
-        write_text(folder / MADE, json.dumps({"date": made_on(folder)}) + "\n")
-    snapshot = _snapshot(home, adapter.painter, rows)
-    texts = {
-        SNAPSHOT: snapshot.model_dump_json(indent=1) + "\n",
-        CARD: model_card(home, adapter, snapshot, folder),
-        ADAPTER_RECORD: adapter.model_dump_json(indent=1) + "\n",
-    }
-    for name, text in texts.items():
-        file = folder / name
-        if not file.is_file() or file.read_text(encoding="utf-8") != text:
-            write_text(file, text)
-
-
-def _snapshot(home: Home, painter: str, rows: tuple[TrainingImage, ...]) -> AdapterSnapshot:
-    """The records behind the training set's rows, as they are now."""
-    crop_ids, scan_ids = {row.crop_id for row in rows}, {row.scan_id for row in rows}
-    scans = read_manifest(home.register(painter) / MANIFEST, Scan)
-    crops = read_manifest(home.crops(painter) / MANIFEST, Crop)
-    return AdapterSnapshot(
-        scans=tuple(scan for scan in scans if scan.id in scan_ids),
-        crops=tuple(crop for crop in crops if crop.id in crop_ids),
-        training_images=rows,
-    )

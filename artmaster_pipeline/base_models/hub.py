@@ -5,7 +5,7 @@ does (`pins.py`). Every way in which the hub can refuse becomes one MissingRequi
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -114,28 +114,6 @@ def fetched(repository: str, commit: str, *names: str) -> Path:
 
     with hub_refusals(repository):
         return [Path(hf_hub_download(repository, name, revision=commit)) for name in names][-1]
-
-
-def snapshot(name: str, revision: str | None, patterns: Sequence[str], home: Home | None) -> Path:
-    """The local folder of a network: itself, or the hub's files of those patterns at one commit.
-
-    The first use in a home records the commit and the hash of the weights; what later differs is refused. `name` may
-    say the revision itself, `NAME@REVISION`. Raises MissingRequirement where the hub does not give it.
-    """
-    from huggingface_hub import snapshot_download
-
-    if (folder := Path(name).expanduser()).is_dir():
-        return folder
-    repository, _, named = name.partition("@")
-    asked = named or revision
-    commit = commit_of(repository, asked, home)
-    with hub_refusals(repository):
-        folder = Path(snapshot_download(repository, revision=commit, allow_patterns=list(patterns)))
-    if home is not None:
-        from artmaster_pipeline.base_models.identity import hash_of_network
-
-        pins.check(home, repository, asked, pins.Pin(commit, hash_of_network(folder, home)))
-    return folder
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from artmaster_pipeline.base_models.hub import snapshot
+from artmaster_pipeline.base_models.networks import snapshot
 from artmaster_pipeline.errors import MissingRequirement
 from artmaster_pipeline.records import Scan
 from artmaster_pipeline.sessions import kept

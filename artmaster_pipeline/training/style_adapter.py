@@ -24,9 +24,9 @@ from artmaster_pipeline.adapters.folder import (
     read_record,
     read_watch,
     write_log,
-    write_texts,
     write_watch,
 )
+from artmaster_pipeline.adapters.recording import write_texts
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import clear_partials, sha256_of, writing_folder
 from artmaster_pipeline.locks import one_at_a_time

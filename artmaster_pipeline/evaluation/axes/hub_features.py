@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from artmaster_pipeline.base_models.hub import snapshot
 from artmaster_pipeline.base_models.miniature.model import quiet_libraries
+from artmaster_pipeline.base_models.networks import snapshot
 from artmaster_pipeline.base_models.precision import settle_precision
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement
 from artmaster_pipeline.evaluation.axes.components import Component
