@@ -180,8 +180,8 @@ def test_exit_codes(
     assert ("finished is kept" in said) == (code in (130, 1))
 
 
-def artmaster(*words: str, **how: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from artmaster_pipeline.cli import main; main()", *words]
+def artmaster(*words: str, before: str = "", **how: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", f"{before}\nfrom artmaster_pipeline.cli import main; main()", *words]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **how.pop("env", {})}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, **how)
 
@@ -294,7 +294,14 @@ def test_a_disk_that_fills_up_in_a_run_is_one_message_and_nothing_half_written(
     free = shutil.disk_usage(small_disk).free
     filler = small_disk / "filler"
     filler.write_bytes(b"\0" * max(0, free - left - 4096))
-    done = artmaster("run", "x", "--until", "raw_scans", "--home", str(home.root))
+    command = ("run", "x", "--until", "raw_scans", "--home", str(home.root))
+    done = artmaster(*command)
+    assert done.returncode == 1
+    assert "Nothing was begun" in done.stderr
+    assert f"Free some space on the disk of {home.root}" in done.stderr
+    # What others write while a run works is known by no forecast
+    unforeseen = "from artmaster_pipeline import needs; needs.check_needs = lambda *_, **__: None"
+    done = artmaster(*command, before=unforeseen)
     assert "Traceback" not in done.stderr
     said = [line for line in done.stderr.splitlines() if line.startswith("artmaster:")]
     assert done.returncode == 1
@@ -305,7 +312,7 @@ def test_a_disk_that_fills_up_in_a_run_is_one_message_and_nothing_half_written(
     assert [line for line in done.stderr.splitlines() if "Errno" in line] == []
     if left == 0:
         filler.unlink()
-        done = artmaster("run", "x", "--until", "raw_scans", "--home", str(home.root))
+        done = artmaster(*command, before=unforeseen)
         assert done.returncode == 0, done.stderr
 
 
