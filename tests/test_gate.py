@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from small_archive import PAINTER, add_adapter, quick_drawing, small_archive, small_profile
+from small_archive import PAINTER, add_adapter, copied, quick_drawing, small_archive, small_profile
 
 from artmaster_pipeline.adapters import find_adapter
 from artmaster_pipeline.axes import AXES
@@ -157,12 +157,21 @@ def test_every_figure_is_in_the_verdict() -> None:
 # In a data home
 
 
-@pytest.fixture
-def evaluated(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
-    quick_drawing(monkeypatch)
+@pytest.fixture(scope="module")
+def evaluated_once(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """An archive after its evaluation; tests take copies."""
+    home = Home(tmp_path_factory.mktemp("evaluated") / "home")
     small_archive(home, works=6, held_out=3)
-    evaluate_adapter(home, PAINTER, small_profile())
+    with pytest.MonkeyPatch.context() as patch:
+        quick_drawing(patch)
+        evaluate_adapter(home, PAINTER, small_profile())
     return home
+
+
+@pytest.fixture
+def evaluated(evaluated_once: Home, home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
+    quick_drawing(monkeypatch)
+    return copied(evaluated_once, home)
 
 
 def adapter_of(home: Home) -> Adapter:
