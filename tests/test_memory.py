@@ -77,7 +77,7 @@ def test_a_larger_models_peak_is_within_15_percent_with_and_without_checkpointin
     flux = larger_flux
     training = {
         **tiny_profile(flux).training.model_dump(),
-        "epochs": 1, "max_steps": 3, "batch_size": size, "init_r": 16, "target_r": 8,
+        "epochs": 1, "max_steps": 2, "batch_size": size, "init_r": 16, "target_r": 8,
         "gradient_checkpointing": checkpointing,
     }  # fmt: skip
     profile = without_panel(with_training(tiny_profile(flux, size_divisor=2), **training))
