@@ -15,6 +15,7 @@ from artmaster_pipeline.base_models.hub import describe_base, family_of, local_f
 from artmaster_pipeline.base_models.needs import Need, existing, gpu, hub_licence, memory
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement
 from artmaster_pipeline.settings import CROP_SIZES, Home, Profile
+from artmaster_pipeline.stages import members
 from artmaster_pipeline.training.memory.forecast import forecast_stage
 
 _GIB = 2**30
@@ -36,10 +37,12 @@ _SIZES = {
 _LIBRARIES, _TIMES_WEIGHTS = 2.5 * _GIB, 60
 
 
-def check_needs(home: Home, painter: str, profile: Profile, stages: Iterable[str]) -> None:
+def check_needs(home: Home, partition: str, profile: Profile, stages: Iterable[str]) -> None:
     """Raise MissingRequirement, naming everything that these stages lack here, each with its way out."""
     stages = tuple(stages)
-    missing = [(what, way) for what, there, way in needs_of(home, painter, profile, stages, ask_hub=True) if not there]
+    missing = [
+        (what, way) for what, there, way in needs_of(home, partition, profile, stages, ask_hub=True) if not there
+    ]
     if not missing:
         return
     listed = " ".join(f"({number}) {what}: {way}" for number, (what, way) in enumerate(missing, 1))
@@ -50,14 +53,14 @@ def check_needs(home: Home, painter: str, profile: Profile, stages: Iterable[str
 
 
 def needs_of(
-    home: Home, painter: str | None, profile: Profile, stages: Iterable[str], *, ask_hub: bool = False
+    home: Home, partition: str | None, profile: Profile, stages: Iterable[str], *, ask_hub: bool = False
 ) -> list[Need]:
     """(what, whether it is there, the way out) for all that the stages need; `ask_hub` asks the network for licences.
 
-    Without a painter, the disk is asked for a hundred scans.
+    Without a partition, the disk is asked for a hundred scans.
     """
     stages = tuple(stages)
-    found = [*_packages(profile, stages), *_disk(home, painter, profile, stages)]
+    found = [*_packages(profile, stages), *_disk(home, partition, profile, stages)]
     if profile.device == "cuda" and set(stages) & {*_USE_MODELS, *_ENLARGE}:
         found.append(gpu())
     found += _memory(profile, stages)
@@ -81,25 +84,29 @@ def _packages(profile: Profile, stages: tuple[str, ...]) -> Iterator[Need]:
         yield (f"the package {package.replace('_', '-')}", importlib.util.find_spec(package) is not None, remedy)
 
 
-def _disk(home: Home, painter: str | None, profile: Profile, stages: tuple[str, ...]) -> Iterator[Need]:
-    wanted = _LEAST + _scans_size(home, painter, stages) + _pictures_size(profile, stages)
+def _disk(home: Home, partition: str | None, profile: Profile, stages: tuple[str, ...]) -> Iterator[Need]:
+    wanted = _LEAST + _scans_size(home, partition, stages) + _pictures_size(profile, stages)
     if "style_adapter" in stages:
-        wanted += _training_size(home, painter, profile)
+        wanted += _training_size(home, partition, profile)
     free = shutil.disk_usage(existing(home.root)).free
     remedy = f"Free some space on the disk of {home.root}, or name a data home on a larger one (--home)."
     yield (f"{wanted / _GIB:.1f} GiB on the data home's disk ({free / _GIB:.1f} GiB free)", free >= wanted, remedy)
 
 
-def _scans_size(home: Home, painter: str | None, stages: tuple[str, ...]) -> float:
+def _scans_size(home: Home, partition: str | None, stages: tuple[str, ...]) -> float:
     due = len({"curated_crops", "training_set"} & set(stages))
-    return _scans(home, painter) * _OF_A_SCAN * due / 2
+    return _scans(home, partition) * _OF_A_SCAN * due / 2
 
 
-def _scans(home: Home, painter: str | None) -> int:
-    folder = home.scans(painter) if painter else None
-    if folder is None or not folder.is_dir():
+def _scans(home: Home, partition: str | None) -> int:
+    """How many scans a painter has, or the painters of a set have together."""
+    folders = (
+        [folder for painter in members(partition) if (folder := home.scans(painter)).is_dir()] if partition else []
+    )
+    if not folders:
         return 100
-    return sum(file.is_file() and file.suffix.lower() not in _NOT_PICTURES for file in folder.rglob("*"))
+    files = (file for folder in folders for file in folder.rglob("*"))
+    return sum(file.is_file() and file.suffix.lower() not in _NOT_PICTURES for file in files)
 
 
 def _pictures_size(profile: Profile, stages: tuple[str, ...]) -> float:
@@ -110,7 +117,7 @@ def _pictures_size(profile: Profile, stages: tuple[str, ...]) -> float:
     return 2 * drawn * width * height * 3 * times
 
 
-def _training_size(home: Home, painter: str | None, profile: Profile) -> float:
+def _training_size(home: Home, partition: str | None, profile: Profile) -> float:
     """Bytes of latents, embeddings and checkpoints: each kept state, the checkpoint twice while it is replaced."""
     from artmaster_pipeline.base_models.configuration import config_of
     from artmaster_pipeline.training.memory.base import BYTES
@@ -127,7 +134,7 @@ def _training_size(home: Home, painter: str | None, profile: Profile) -> float:
     latent = 4 * _product(family.latent_shape(config, *profile.size(*CROP_SIZES[1])))
     states = profile.training.checkpoints + 2
     checkpoint = 4 * numbers * 6  # weights, two moments, AdaLoRA's three smoothed sensitivities
-    return _scans(home, painter) * (embedding + 2 * latent) + 4 * numbers * states * 2 + 2 * checkpoint
+    return _scans(home, partition) * (embedding + 2 * latent) + 4 * numbers * states * 2 + 2 * checkpoint
 
 
 def _product(shape: tuple[int, ...]) -> int:

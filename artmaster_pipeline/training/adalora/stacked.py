@@ -236,12 +236,13 @@ def _linear() -> Any:
 
     The two terms, and in the backward pass their gradients by x, are summed inside the matrix products, so no
     intermediate result of the output's size is made. One object for all layers: compiled blocks are told apart by it.
+    Arguments have names each: where nothing needs a gradient, PyTorch's compiler mistakes their order behind a star.
     """
     import torch
 
     class Linear(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: Any, x: Any, weight: Any, bias: Any, down: Any, up: Any, *leaves: Any) -> Any:
+        def forward(ctx: Any, x: Any, weight: Any, bias: Any, down: Any, up: Any, down_leaf: Any, up_leaf: Any) -> Any:
             flat = x.flatten(0, -2)
             small = flat @ down.T
             result = torch.nn.functional.linear(flat, weight, bias)
@@ -271,7 +272,7 @@ def _change() -> Any:
 
     class Change(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: Any, x: Any, down: Any, up: Any, *leaves: Any) -> Any:
+        def forward(ctx: Any, x: Any, down: Any, up: Any, down_leaf: Any, up_leaf: Any) -> Any:
             flat = x.flatten(0, -2)
             small = flat @ down.T
             ctx.save_for_backward(flat, small, down, up)
