@@ -19,7 +19,7 @@ demo: setup ## the whole chain on a sample painter, in .demo/
 	@$(BIN)/artmaster demo
 
 test: setup ## the whole test suite
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 test-cuda: ## what needs a CUDA GPU, with the PyTorch of $(PYTHON), in ten minutes at most
 	@$(PYTHON) tests/run_on_cuda.py

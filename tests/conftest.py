@@ -25,18 +25,34 @@ from artmaster_pipeline.settings import Home, Profile
 ROOT = Path(__file__).parent.parent
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one worker, for they share what it holds in memory; those marked `spread` go to any.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep a file's tests in one worker, for they share what it holds in memory; those marked `spread` go to any,
+    the cases of one test together.
 
-    The first `spread` test of a file comes first of all, since it makes what the others wait for; the others come last
-    and even the workers out.
+    By the file's name: marks are known to the workers alone, and pytest 9.2 loses the groups that xdist writes into names.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    spread = {file.name for file in Path(__file__).parent.glob("test_*.py") if "pytest.mark.spread" in file.read_text()}
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::", 1)[0]
+            return nodeid.split("[", 1)[0] if Path(file).name in spread else file
+
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first `spread` test of a file comes first of all, since it makes what the others wait for.
+
+    The others come last and even the workers out.
     """
     first: dict[Path, pytest.Item] = {}
     for item in items:
         if item.get_closest_marker("spread"):
             first.setdefault(item.path, item)
-        elif not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
     early = {id(item) for item in first.values()}
     items.sort(key=lambda item: 0 if id(item) in early else 2 if item.get_closest_marker("spread") else 1)
 

@@ -264,7 +264,6 @@ def killed_in_every_stage(shared: Shared, finished: Home) -> tuple[Home, dict[st
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("killed in every stage")
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_kill_in_any_stage_loses_nothing(
     stage: str, killed_in_every_stage: tuple[Home, dict[str, Any]], finished: Home
