@@ -30,7 +30,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Keep a file's tests in one worker, for they share what it holds in memory; those marked `spread` go to any,
     the cases of one test together.
 
-    By the file's name: marks are known to the workers alone, and pytest 9.2 loses the groups that xdist writes into names.
+    By the file's name: marks are known to the workers alone, and pytest 9.2 loses the groups that xdist adds to ids.
     """
     from xdist.scheduler import LoadScopeScheduling
 
