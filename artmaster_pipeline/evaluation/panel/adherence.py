@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from artmaster_pipeline.settings import Profile
+from artmaster_pipeline.threads import giving_way
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +68,9 @@ def denoising_fits(pipe: Any, profile: Profile, embedded: "Mapping[str, TextEmbe
                 sigma = _SIGMAS[number % len(_SIGMAS)]
                 noisy = ((1 - sigma) * clean + sigma * noise)[None].expand(len(prompts), -1, -1, -1)
                 sigmas = torch.full((len(prompts),), sigma, device=clean.device)
-                predicted = family.predict_velocity(pipe.transformer, noisy, sigmas, texts, _GUIDANCE, dtype).float()
+                with giving_way():
+                    predicted = family.predict_velocity(pipe.transformer, noisy, sigmas, texts, _GUIDANCE, dtype)
+                predicted = predicted.float()
                 errors += (predicted - (noise - clean)).square().mean((1, 2, 3)).cpu().numpy()
         return -errors / (_NOISES * len(_SIGMAS))
 
