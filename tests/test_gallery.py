@@ -371,6 +371,8 @@ def test_every_sentence_is_there_in_every_language_with_the_same_values() -> Non
         assert set(said) == {words.language for words in LANGUAGES}, key
         values = {frozenset(re.findall(r"{(\w+)}", sentence)) for sentence in said.values()}
         assert len(values) == 1, key
+        for sentence in said.values():  # words for people, no names of the code
+            assert set(re.findall(r"\w*[a-z][A-Z]\w*", sentence)) <= {"ArtMaster", "AdaLoRA"}, key
 
 
 def test_every_sentence_of_the_table_is_said_somewhere() -> None:
