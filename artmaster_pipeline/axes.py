@@ -2,11 +2,12 @@
 
 from typing import Literal, get_args
 
-Axis = Literal["tone", "brushwork", "composition", "style"]
+Axis = Literal["tone", "brushwork", "composition", "depiction", "style"]
 AXES: tuple[Axis, ...] = get_args(Axis)  # in the order of tables and pages
 AXIS_WORDS: dict[str, str] = {  # what a person reads
     "tone": "tone",
     "brushwork": "brushwork",
     "composition": "composition",
+    "depiction": "depiction",
     "style": "whole style",
 }

@@ -19,6 +19,7 @@ from artmaster_pipeline.settings import GateSettings, Home
 from artmaster_pipeline.training.monitoring.watch import sample_prompts
 
 LIMITS = GateSettings()
+REQUIRED = LIMITS.better_than_base
 
 
 def axis(gain: float, low: float | None, high: float | None) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def panel(**changes: Any) -> dict[str, Any]:
     fine = {
         "adapter_id": "a" * 16,
         "counts": {"prompts": 24, "held_out_works": 12},
-        "axes": {name: axis(0.5, 0.2, 0.8) for name in ("tone", "brushwork", "composition", "style")},
+        "axes": {name: axis(0.5, 0.2, 0.8) for name in AXES},
         "drift": {"loss": 0.05, "loss_interval": [0.0, 0.1], "slope": -0.05, "method": "CLIP"},
         "memorisation": {"suspects": 0, "pictures": 40},
     }
@@ -56,10 +57,10 @@ def verdict(measured: dict[str, Any], contest: Contest | None = None, **decision
 def test_an_adapter_that_keeps_every_limit_may_be_published() -> None:
     found = verdict(panel())
     assert (found.publish, found.by, found.failed) == (True, "figures", ())
-    assert len(found.reasons) == 5
+    assert len(found.reasons) == len(REQUIRED) + 2
 
 
-@pytest.mark.parametrize("name", ["tone", "brushwork", "style"])
+@pytest.mark.parametrize("name", REQUIRED)
 def test_a_gain_whose_interval_reaches_zero_is_no_gain(name: str) -> None:
     axes = panel()["axes"] | {name: axis(0.5, -0.01, 0.9)}
     found = verdict(panel(axes=axes))
@@ -67,6 +68,14 @@ def test_a_gain_whose_interval_reaches_zero_is_no_gain(name: str) -> None:
     assert len(found.failed) == 1
     assert "not clearly nearer" in found.reasons[0]
     assert "-0.010 to 0.900" in found.reasons[0]
+
+
+def test_what_a_picture_shows_is_asked_for() -> None:
+    """Tone, brushwork and whole style can be met by a texture in the painter's ink; then it is no picture."""
+    texture = panel()["axes"] | {"depiction": axis(-0.05, -0.2, 0.1)}
+    found = verdict(panel(axes=texture))
+    assert not found.publish
+    assert found.reasons[0].startswith("Depiction: not clearly nearer")
 
 
 def test_composition_is_measured_but_no_limit() -> None:
@@ -78,7 +87,7 @@ def test_all_reasons_are_given_at_once() -> None:
     drift = {"loss": 0.4, "loss_interval": [0.3, 0.5], "slope": None, "method": "CLIP"}
     found = verdict(panel(axes={}, drift=drift, memorisation={"suspects": 2, "pictures": 40}))
     assert not found.publish
-    assert len(found.failed) == 5
+    assert len(found.failed) == len(REQUIRED) + 2
     assert any("base is 0.400" in reason and "limit 0.15" in reason for reason in found.reasons)
     assert any("2 of 40 samples" in reason for reason in found.reasons)
     assert any("not measured" in reason for reason in found.reasons)
@@ -89,7 +98,7 @@ def test_a_challenger_that_is_clearly_worse_than_the_champion_is_refused() -> No
     assert not worse.publish
     assert worse.champion_id == "c" * 16
     assert "Tone: worse than the published adapter" in worse.reasons[0]
-    alike = {name: axis(-0.1, -0.3, 0.1) for name in ("tone", "brushwork", "style")}
+    alike = {name: axis(-0.1, -0.3, 0.1) for name in REQUIRED}
     assert verdict(panel(), contest(**alike)).publish  # cannot be told apart: not worse
 
 
@@ -99,8 +108,8 @@ def test_a_challenger_that_is_clearly_worse_than_the_champion_is_refused() -> No
         Contest("c" * 16, "a" * 16, why_not="its weights are no longer there"),
         Contest("", "a" * 16, why_not="the gallery's manifest cannot be read"),
         Contest("c" * 16, "a" * 16),  # nobody says why
-        contest(brushwork=axis(0.1, 0.0, 0.2), style=axis(0.1, 0.0, 0.2)),  # tone was not compared
-        contest(**{name: axis(0.1, None, None) for name in ("tone", "brushwork", "style")}),
+        contest(**{name: axis(0.1, 0.0, 0.2) for name in REQUIRED if name != "tone"}),  # tone was not compared
+        contest(**{name: axis(0.1, None, None) for name in REQUIRED}),
     ],
 )
 def test_what_could_not_be_compared_with_the_published_adapter_is_for_a_person_to_decide(met: Contest) -> None:

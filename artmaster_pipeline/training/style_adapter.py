@@ -51,6 +51,7 @@ from artmaster_pipeline.training.trainer import Job, Trained, run
 
 _TRAINER = 3  # raise when the same pictures and settings would give another adapter
 _SUMS_IN_FP32 = 4  # the same for trainings whose steps have several batches, or are not in fp32 (see `_adapter_id`)
+_CHOOSER = 2  # the same where the validation panel would choose another state
 _FILES = (LORA, LOG, WATCH, LOSS_PLOT, RANK_PLOT, WATCH_PLOT, f"{LIVE}/{STATE}", f"{LIVE}/{CONFIG}")
 # What decides nothing about the weights; how the validation works are asked counts only where the panel chooses.
 _WATCHING = {"loss_every", "sigmas", "samples_every", "samples"}
@@ -169,7 +170,7 @@ def _adapter_id(
         settings.pop("validation")
         settings.pop("checkpoints")
     else:
-        choice = [profile.evaluation.deciding(), profile.gate.max_drift]
+        choice = [_CHOOSER, profile.evaluation.deciding(), profile.gate.max_drift]
     base = [revision, profile.device, profile.dtype, profile.quantization]
     sizes = [profile.size_divisor, profile.max_sequence_length]
     # One batch in fp32 is summed as it always was, so adapters of that kind keep their ids.

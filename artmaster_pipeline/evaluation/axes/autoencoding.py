@@ -2,7 +2,8 @@
 
 Networks see what an autoencoder takes away. Through the miniature's, a painter's own works come to lie 0.20 (deep
 kernel) and 0.28 (Gram) of the painter's variety from themselves, where the base's samples lie at 0.25 and 0.68; no
-adapter could mend that. So for whole style the works go through it first, and what it takes away is a figure of its
+adapter could mend that. The panel's figures are of the works as they are; a second line for whole style says how far
+the adapter has come with works that went through the autoencoder first, and what that takes away is a figure of its
 own. FLUX's autoencoder changes next to nothing.
 """
 

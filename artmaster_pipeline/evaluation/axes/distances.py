@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from artmaster_pipeline.axes import AXES, Axis
-from artmaster_pipeline.evaluation.axes import brushwork, composition, style, tone
-from artmaster_pipeline.evaluation.axes.autoencoding import autoencoded
+from artmaster_pipeline.evaluation.axes import brushwork, composition, depiction, style, tone
 from artmaster_pipeline.evaluation.axes.components import Component
 from artmaster_pipeline.evaluation.axes.sets import in_painters_units
 from artmaster_pipeline.files import sha256_of, writing
@@ -51,23 +50,25 @@ class DistanceMatrices:
 
 
 def feature_extractors(profile: Profile, home: Home | None = None) -> tuple[FeatureExtractor, ...]:
-    """The four axes; `style` by the networks that the profile names, hub networks at the commits that `home` pins."""
+    """The axes; depiction and style by the networks that the profile names, the hub's at the commits that `home` pins."""
     plain = [
         FeatureExtractor("tone", tone.describe, tone.COMPONENTS, "tone"),
         FeatureExtractor("brushwork", brushwork.describe, brushwork.COMPONENTS, "brushwork"),
         FeatureExtractor("composition", composition.describe, composition.COMPONENTS, "composition"),
     ]
     if profile.evaluation.style_features == "hub":
-        return (*plain, _hub_extractor(profile, home))
+        return (*plain, *_hub_extractors(profile, home))
+    device = profile.device
     return (
         *plain,
-        FeatureExtractor("style", lambda pictures: style.describe(pictures, profile.device), style.COMPONENTS, "vgg16"),
+        FeatureExtractor("depiction", lambda p: depiction.describe(p, device), depiction.COMPONENTS, "depiction"),
+        FeatureExtractor("style", lambda p: style.describe(p, device), style.COMPONENTS, "vgg16"),
     )
 
 
-def _hub_extractor(profile: Profile, home: Home | None) -> FeatureExtractor:
-    """Style by VGG16's Gram matrices and by what the hub's networks say."""
-    from artmaster_pipeline.evaluation.axes.hub_features import hub_features
+def _hub_extractors(profile: Profile, home: Home | None) -> tuple[FeatureExtractor, FeatureExtractor]:
+    """Depiction by the hub's networks; style by VGG16's Gram matrices and by what they say."""
+    from artmaster_pipeline.evaluation.axes.hub_features import PLACES, hub_features, hub_places
 
     said, components, name = hub_features(profile, home)
     gram = style.COMPONENTS[0]
@@ -75,7 +76,11 @@ def _hub_extractor(profile: Profile, home: Home | None) -> FeatureExtractor:
     def describe(pictures: Sequence["np.ndarray"]) -> "dict[str, np.ndarray]":
         return said(pictures) | {gram.name: style.describe(pictures, profile.device)[gram.name]}
 
-    return FeatureExtractor("style", describe, (gram, *components), name)
+    places, of_places = hub_places(profile, home)
+    return (
+        FeatureExtractor("depiction", places, PLACES, of_places),
+        FeatureExtractor("style", describe, (gram, *components), name),
+    )
 
 
 def read_square(path: Path, profile: Profile) -> "np.ndarray":
@@ -96,27 +101,17 @@ def pairwise_distances(
     train: "np.ndarray",
     progress: Progress = SILENT,
     *,
-    works: "np.ndarray | None" = None,
-    revision: str = "",
     axes: Sequence[Axis] = AXES,
 ) -> DistanceMatrices:
-    """Compare all `pictures` with each other on `axes`; `train` are the rows of the works trained on.
-
-    With `works`, the rows of all works, their whole style is compared as the base model of that `revision` could draw
-    them at best (see `autoencoding.py`).
-    """
+    """Compare all `pictures` with each other on `axes`; `train` are the rows of the works trained on."""
     import numpy as np
 
     mask = np.zeros(len(pictures), dtype=bool)
     mask[train] = True
+    hashes = [sha256_of(path) for path in pictures]
     matrices = {}
     for extractor in (extractor for extractor in feature_extractors(profile, home) if extractor.axis in axes):
-        seen = list(pictures)
-        if extractor.axis == "style" and works is not None and len(works):
-            squares = [read_square(seen[row], profile) for row in works]
-            for row, file in zip(works, autoencoded(home, profile, squares, revision, progress), strict=True):
-                seen[row] = file
-        described = _describe(home, profile, extractor, seen, [sha256_of(path) for path in seen], progress)
+        described = _describe(home, profile, extractor, pictures, hashes, progress)
         matrices[extractor.axis] = in_painters_units(
             {component: component.pairwise(described[component.name], mask) for component in extractor.components},
             train,

@@ -1,4 +1,4 @@
-"""Style as three large networks of the hub see it, CSD, CLIP and DINOv2; and how well a picture fits a prompt.
+"""Style and depiction as large networks of the hub see them, CSD, CLIP and DINOv2; and how a picture fits a prompt.
 
 Each network is named by a folder or by a repository of the hub, used at one commit. Only safetensors and
 configurations are fetched, no code of a repository is run. CSD (Somepalli et al. 2024) was published as a pickle; the
@@ -18,6 +18,7 @@ from artmaster_pipeline.base_models.networks import snapshot
 from artmaster_pipeline.base_models.precision import settle_precision
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement
 from artmaster_pipeline.evaluation.axes.components import Component
+from artmaster_pipeline.evaluation.axes.depiction import euclidean, on_grid
 from artmaster_pipeline.evaluation.axes.style import kernel_distance
 from artmaster_pipeline.records import identity
 from artmaster_pipeline.sessions import kept
@@ -68,6 +69,15 @@ def describe(
     return ({"CSD": _embed(_csd(csd), pictures)} if csd else {}) | found
 
 
+def describe_places(pictures: "Sequence[np.ndarray]", clip: Network, dinov2: Network) -> "dict[str, np.ndarray]":
+    """What CLIP and DINOv2 say of the parts of uint8 pictures: their patches as `depiction.on_grid` gathers them.
+
+    Float32 rows of length 1, (n, k) by component; pictures are prepared and errors raised as by `describe`.
+    """
+    networks = {"CLIP patches": _clip(clip), "DINOv2 patches": _dinov2(dinov2)}
+    return {name: _by_batches(network.patches, pictures, on_grid) for name, network in networks.items()}
+
+
 def prompt_scores(pictures: "Sequence[np.ndarray]", prompts: Sequence[str], clip: Network) -> "np.ndarray":
     """CLIP's cosine similarity of n pictures and m prompts (n, m): CLIPScore without its factor, Hessel et al. 2021.
 
@@ -101,6 +111,26 @@ COMPONENTS = tuple(
     Component(name, "style", f"2 (1 - cosine) of {name} embeddings", source, cosine_distance)
     for name, source in _SOURCES.items()
 )
+
+
+PLACES = tuple(
+    Component(
+        f"{name} patches",
+        "depiction",
+        f"distance of {name}'s patches on a 2 x 2 grid, each picture's scaled to length 1",
+        _SOURCES[name],
+        euclidean,
+    )
+    for name in ("CLIP", "DINOv2")
+)
+
+
+def hub_places(profile: Profile, home: Home | None = None) -> "tuple[Callable[[Sequence[np.ndarray]], dict[str, np.ndarray]], str]":
+    """The profile's view of depiction: a function that describes pictures by `PLACES`, and a name of the networks."""
+    settings = profile.evaluation
+    clip, dinov2, _ = _networks(profile, home)
+    names = (settings.clip, settings.dinov2, *settings.other_pins())
+    return lambda pictures: describe_places(pictures, clip, dinov2), f"hub-places-{identity('hub', names)}"
 
 
 def hub_features(
@@ -146,17 +176,30 @@ class _Loaded:
         seen = self.model(pixels)
         return seen.image_embeds if hasattr(seen, "image_embeds") else seen.pooler_output
 
+    def patches(self, pictures: "Sequence[np.ndarray]") -> Any:
+        """The network's last vectors of each patch, (n, k, rows, columns), without the picture's own."""
+        pixels = self.processor(images=list(pictures), return_tensors="pt")["pixel_values"].to(self.device)
+        seen = getattr(self.model, "vision_model", self.model)(pixels).last_hidden_state[:, 1:]
+        side = round(seen.shape[1] ** 0.5)
+        return seen.transpose(1, 2).unflatten(2, (side, side))
+
 
 def _embed(network: _Loaded, pictures: "Sequence[np.ndarray]") -> "np.ndarray":
-    import numpy as np
-    import torch
     from torch.nn.functional import normalize
 
+    return _by_batches(network.embed, pictures, lambda rows: normalize(rows, dim=-1).cpu().numpy())
+
+
+def _by_batches(
+    see: Callable[[Any], Any], pictures: "Sequence[np.ndarray]", finish: "Callable[[Any], np.ndarray]"
+) -> "np.ndarray":
+    import numpy as np
+    import torch
+
     settle_precision()
-    parts = []
     with torch.inference_mode():
-        for start in range(0, len(pictures), _AT_ONCE):
-            parts.append(normalize(network.embed(pictures[start : start + _AT_ONCE]), dim=-1).cpu().numpy())
+        starts = range(0, len(pictures), _AT_ONCE)
+        parts = [finish(see(pictures[start : start + _AT_ONCE])) for start in starts]
     return np.concatenate(parts).astype(np.float32)
 
 

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from artmaster_pipeline.evaluation.axes import sets
 from artmaster_pipeline.evaluation.axes.distances import pairwise_distances
 from artmaster_pipeline.evaluation.cells import Cell, CellMaker
@@ -71,10 +69,7 @@ def compare_adapters(
     prompts = tuple(s.prompt for s in ours if s.role == "panel")
     captions = tuple(image.caption for image in works["held_out"])
     members = sets.Members(**rows, prompts=prompts, captions=captions)
-    of_painter = np.concatenate([members.train, members.held_out])
-    distances = pairwise_distances(
-        home, profile, pictures, members.train, progress, works=of_painter, revision=challenger.base_revision
-    )
+    distances = pairwise_distances(home, profile, pictures, members.train, progress)
     axes = {str(axis): sets.compare(matrix, members).as_json() for axis, matrix in distances.axes.items()}
     return Contest(champion.id, challenger.id, len(set(prompts)), axes), theirs
 

@@ -20,6 +20,7 @@ from artmaster_pipeline.evaluation.axes.distances import (
 )
 from artmaster_pipeline.evaluation.panel import drift, memorisation
 from artmaster_pipeline.evaluation.panel.summary import summary
+from artmaster_pipeline.evaluation.panel.two_sample import told_apart
 from artmaster_pipeline.files import inside, write_text
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import MANIFEST, PANEL, Adapter, Sample, TrainingImage, identity, read_manifest
@@ -29,10 +30,11 @@ from artmaster_pipeline.settings import CROP_SIZES, Home, Profile
 if TYPE_CHECKING:
     import numpy as np
 
-_VERSION = 7  # part of the panel's id: raise it when something is measured otherwise
+_VERSION = 8  # part of the panel's id: raise it when something is measured otherwise
 _MOST_WORKS = 100  # of each part; more change the figures by little and the time by much
 _MOST_OTHERS, _MOST_OF_ANOTHER = 8, 30  # other painters, and works of each
 MIN_HELD_OUT = 2  # works: with one there is no variety to compare with
+_SHOWN = 3  # samples that are most and least like the painter's works
 
 
 @dataclass(frozen=True)
@@ -85,16 +87,12 @@ def write_panel(
     }
     if len(works["held_out"]) >= MIN_HELD_OUT and len(works["train"]) >= MIN_HELD_OUT:
         pictures = gather_pictures(home, adapter.painter, works, others, samples)
-        distances = pairwise_distances(
-            home,
-            profile,
-            pictures.paths,
-            pictures.members.train,
-            progress,
-            works=pictures.works,
-            revision=adapter.base_revision,
-        )
+        distances = pairwise_distances(home, profile, pictures.paths, pictures.members.train, progress)
         panel |= _axes_and_spread(distances, pictures)
+        drawn = [sample for sample in samples if sample.role == "panel" and sample.column == "adapter"]
+        panel["likeness"] = _likeness(distances, pictures.members, drawn)
+        panel["told_apart"] = _told_apart(distances, pictures.members)
+        panel["style_as_far_as_the_base_can_draw"] = _through_the_autoencoder(home, adapter, profile, pictures, progress)
         panel["autoencoder"] = _autoencoder_distance(home, adapter, profile, pictures, progress)
     panel["memorisation"] = _copies(home, adapter, profile, images, works["held_out"], samples)
     panel["drift"] = drift.measure(home, adapter, profile, works["held_out"][:_MOST_WORKS], samples, progress)
@@ -171,7 +169,7 @@ def flat_figures(panel: dict[str, Any]) -> dict[str, Any]:
 
 
 def _axes_and_spread(distances: DistanceMatrices, pictures: PanelPictures) -> dict[str, Any]:
-    """The four axes, consistency and diversity."""
+    """The axes, consistency and diversity."""
     import numpy as np
 
     members = pictures.members
@@ -200,6 +198,65 @@ def _axes_and_spread(distances: DistanceMatrices, pictures: PanelPictures) -> di
         },
         "diversity": _diversity(style, {"samples": members.adapter, "base": members.base, "works": works}),
     }
+
+
+def _likeness(distances: DistanceMatrices, members: sets.Members, drawn: Sequence[Sample]) -> dict[str, Any]:
+    """The samples that are most and least like the held-out works, each with its mean distance to them by axis.
+
+    As sets are compared, no sample is compared with the work whose caption asked for it. `own` is the training works'
+    mean distance: what two of the painter's works are apart.
+    """
+    import numpy as np
+
+    def mean_distances(matrix: "np.ndarray", rows: "np.ndarray") -> "np.ndarray":
+        counted = members.strangers(len(matrix))[np.ix_(rows, members.held_out)]
+        across = matrix[np.ix_(rows, members.held_out)]
+        return np.asarray((across * counted).sum(1) / counted.sum(1).clip(1))
+
+    by_axis = {axis: mean_distances(matrix, members.adapter) for axis, matrix in distances.axes.items()}
+    own = {axis: mean_distances(matrix, members.train).mean() for axis, matrix in distances.axes.items()}
+    whole = np.mean(list(by_axis.values()), axis=0)
+    rows = [
+        {
+            "sample": drawn[n].path,
+            "prompt": drawn[n].prompt,
+            "seed": drawn[n].seed,
+            "distance": round(float(whole[n]), 4),
+            "axes": {axis: round(float(of[n]), 4) for axis, of in by_axis.items()},
+        }
+        for n in np.argsort(whole, kind="stable")
+    ]
+    return {
+        "most": rows[:_SHOWN],
+        "least": rows[::-1][: min(_SHOWN, max(0, len(rows) - _SHOWN))],
+        "own": {axis: round(float(value), 4) for axis, value in own.items()},
+    }
+
+
+def _told_apart(distances: DistanceMatrices, members: sets.Members) -> dict[str, float | None]:
+    """How surely a classifier on the deep features tells base, adapter and training works from the held-out works."""
+    import numpy as np
+
+    matrix = np.mean([distances.axes["depiction"], distances.axes["style"]], axis=0)
+    clusters = members.clusters(len(matrix))
+    found = {
+        "base": told_apart(matrix, members.base, members.held_out, clusters, members.train),
+        "adapter": told_apart(matrix, members.adapter, members.held_out, clusters, members.train),
+        "works": told_apart(matrix, members.train, members.held_out, clusters),
+    }
+    return {name: None if area is None else round(area, 4) for name, area in found.items()}
+
+
+def _through_the_autoencoder(
+    home: Home, adapter: Adapter, profile: Profile, pictures: PanelPictures, progress: Progress
+) -> dict[str, Any]:
+    """Whole style again, all works seen as the base's autoencoder gives them back: the sharpest it could draw them."""
+    seen, rows = list(pictures.paths), pictures.works
+    squares = [read_square(seen[row], profile) for row in rows]
+    for row, file in zip(rows, autoencoded(home, profile, squares, adapter.base_revision, progress), strict=True):
+        seen[row] = file
+    distances = pairwise_distances(home, profile, seen, pictures.members.train, progress, axes=("style",))
+    return sets.compare(distances.axes["style"], pictures.members).as_json()
 
 
 def _autoencoder_distance(

@@ -16,7 +16,7 @@ def summary(panel: dict[str, Any]) -> str:
         said = "No work was" if works == 0 else f"Only {_number(works, 'work')} {'was' if works == 1 else 'were'}"
         sentences = [f"{said} held out of the training, so nobody can say whose hand this is. Add scans of more works."]
     else:
-        sentences = [*_hand(panel), _consistency(panel["consistency"])]
+        sentences = [*_hand(panel), _told_apart(panel["told_apart"]), _consistency(panel["consistency"])]
     sentences += [_drift(panel["drift"]), _copies(panel["memorisation"])]
     few = min(counts["prompts"], counts["held_out_works"])
     if panel["axes"] and few < _FEW_WORKS:
@@ -65,6 +65,16 @@ def _share(score: float) -> str:
     if score > 1:
         return "the whole way from the base to the painter's own works"
     return f"{max(0, round(100 * score))} % of the way from the base to the painter's own works"
+
+
+def _told_apart(areas: dict[str, float | None]) -> str:
+    if areas["adapter"] is None or areas["base"] is None:
+        return ""
+    works = "" if areas["works"] is None else f", of works trained on in {100 * areas['works']:.0f} %"
+    return (
+        f"Asked which of two pictures is a held-out work, a classifier is right in {100 * areas['adapter']:.0f} % of the "
+        f"samples' cases (of the base's in {100 * areas['base']:.0f} %{works}; 50 % is chance)."
+    )
 
 
 def _consistency(figures: dict[str, Any]) -> str:

@@ -74,20 +74,10 @@ class ValidationPanel:
         """By axis the distance to the validation works, the loss of adherence, and the score."""
         import numpy as np
 
-        from artmaster_pipeline.base_models import base_revision
-
         with tempfile.TemporaryDirectory() as folder:
             drawn = _write(Path(folder), model.draw(self._prompts, self._seeds))
             paths, rows = concatenated({**self._works, "drawn": drawn})
-            works = [row for part in self._works for row in rows[part]]
-            distances = pairwise_distances(
-                self._home,
-                self._profile,
-                paths,
-                rows["train"],
-                works=_array(works),
-                revision=base_revision(self._profile, self._home),
-            )
+            distances = pairwise_distances(self._home, self._profile, paths, rows["train"])
         prompts = np.arange(len(paths))
         prompts[rows["drawn"]] = len(paths) + intervals.labelled(self._prompts)  # pictures of one prompt are no pair
         axes = {
@@ -138,9 +128,3 @@ def _write(folder: Path, pictures: "Sequence[np.ndarray]") -> list[Path]:
     for path, picture in zip(paths, pictures, strict=True):
         Image.fromarray(picture).save(path)
     return paths
-
-
-def _array(rows: Sequence[int]) -> "np.ndarray":
-    import numpy as np
-
-    return np.array(rows)

@@ -61,7 +61,8 @@ def write_report(
             verdict=verdict,
             contest=contest,
             notice=AI_GENERATED,
-            forest=_forest(panel["axes"]),
+            forest=_forest(panel["axes"], panel.get("style_as_far_as_the_base_can_draw")),
+            likeness=_likeness(panel, adapter),
             against=_forest_of_gains(contest.axes) if contest else [],
             strengths=_line(panel["drift"].get("by_strength", {})),
             nearest=[_pair(home, adapter, row, titles) for row in shown],
@@ -80,13 +81,45 @@ def write_report(
     return file
 
 
-def _forest(axes: dict[str, Any]) -> list[dict[str, Any]]:
-    """The axes and, below each, its components, as marks between the base (0) and the painter's own works (1)."""
+def _forest(axes: dict[str, Any], drawable: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """The axes and, below each, its components, as marks between the base (0) and the painter's own works (1).
+
+    `drawable` are the figures of whole style with the works as the base's autoencoder gives them back.
+    """
     rows = []
     for axis, figures in _in_order(axes):
         rows.append({"name": _HEADINGS[axis], "main": True, **_mark(figures)})
         rows += [{"name": name, "main": False, **_mark(component)} for name, component in figures["components"].items()]
+        if axis == "style" and drawable:
+            rows.append({"name": "as far as this base can draw", "main": False, **_mark(drawable)})
     return rows
+
+
+def _likeness(panel: dict[str, Any], adapter: Adapter) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The samples most and least like the works, each with the axes on which it is nearest to them and farthest off.
+
+    Distances count as multiples of what two of the painter's works are apart on that axis.
+    """
+    of = panel.get("likeness")
+    if not of:
+        return []
+    groups = []
+    for name, words in (("most", "Most like the works"), ("least", "Least like them")):
+        rows = []
+        for row in of[name]:
+            times = {axis: row["axes"][axis] / own for axis, own in of["own"].items() if own > 0}
+            ordered = sorted(times, key=lambda axis: times[axis])
+            rows.append(
+                {
+                    **row,
+                    "file": row["sample"].removeprefix(f"{adapter.id}/"),
+                    "nearest": AXIS_WORDS[ordered[0]],
+                    "farthest": AXIS_WORDS[ordered[-1]],
+                    "times": times[ordered[-1]],
+                }
+            )
+        groups.append((words, rows))
+    return groups
 
 
 def _mark(figures: dict[str, Any]) -> dict[str, Any]:
