@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_panel_sanity import SIDE, squares, works_of
+from test_panel_sanity import SIDE, home_of_descriptions, squares, works_of
 
 from artmaster_pipeline.axes import AXES
 from artmaster_pipeline.evaluation.axes import sets
 from artmaster_pipeline.evaluation.axes.distances import DistanceMatrices, pairwise_distances
 from artmaster_pipeline.evaluation.gate import judge
 from artmaster_pipeline.evaluation.panel.two_sample import told_apart
-from artmaster_pipeline.settings import GateSettings, Home, load_profile
+from artmaster_pipeline.settings import GateSettings, load_profile
 
 PAINTER = "huang-binhong"
 TRAIN, HELD_OUT = 28, 18
@@ -69,12 +69,12 @@ def judged(paintings: Path, tmp_path_factory: pytest.TempPathFactory) -> Judged:
     for name in DRAWN:
         pictures[name] = [np.asarray(Image.open(file).convert("RGB")) for file in sorted((folder / name).glob("*.png"))]
     pictures |= {f"tiles of {tile}": tiled(pictures["train"], tile, 40) for tile in TILES}
-    home = Home(tmp_path_factory.mktemp("judging"))
+    home, sheets = home_of_descriptions(tmp_path_factory), tmp_path_factory.mktemp("judging")
     paths, rows = [], {}
     for name, of in pictures.items():
         rows[name] = np.arange(len(paths), len(paths) + len(of))
         for number, picture in enumerate(of):
-            paths.append(home.root / f"{name}-{number}.png")
+            paths.append(sheets / f"{name}-{number}.png")
             Image.fromarray(picture).save(paths[-1])
     return Judged(pairwise_distances(home, load_profile("miniature"), paths, rows["train"]), rows)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
+from sharing import shared_base
 
 from artmaster_pipeline.axes import AXES
 from artmaster_pipeline.evaluation.axes import sets
@@ -94,6 +95,11 @@ def nearly_copied(picture: np.ndarray) -> np.ndarray:
     return np.clip(picture + noise, 0, 255).astype(np.uint8)
 
 
+def home_of_descriptions(factory: pytest.TempPathFactory) -> Home:
+    """A data home whose cache all tests of the panel share: a picture that two of them look at is described once."""
+    return Home(shared_base(factory) / "descriptions")
+
+
 @pytest.fixture(scope="module", params=PAINTERS)
 def bench(request: pytest.FixtureRequest, paintings: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     painter = request.param
@@ -117,13 +123,14 @@ def bench(request: pytest.FixtureRequest, paintings: Path, tmp_path_factory: pyt
     }
     # pairs: every candidate set is as large as the floor's
     others = others[: len(real)] if len(others) >= len(real) else others
-    home = Home(tmp_path_factory.mktemp(painter))
+    home = home_of_descriptions(tmp_path_factory)
+    folder = tmp_path_factory.mktemp(painter)
     sequence = {"train": train, "held out": held_out, "others": others, **candidates}
     paths, rows = [], {}
     for name, pictures in sequence.items():
         rows[name] = np.arange(len(paths), len(paths) + len(pictures))
         for number, picture in enumerate(pictures):
-            file = home.root / f"{name}-{number}.png"
+            file = folder / f"{name}-{number}.png"
             Image.fromarray(picture).save(file)
             paths.append(file)
     distances = pairwise_distances(home, PROFILE, paths, rows["train"])

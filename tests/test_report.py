@@ -42,7 +42,9 @@ def test_the_report_is_whole_fits_its_window_and_breaks_no_rule(
 def test_the_samples_most_and_least_like_the_works_are_shown(browser: Any, report: Path) -> None:
     with Visit(browser, report) as visit:
         shown = visit.page.locator("ul.samples").all()
-        pictures = [rows.locator("img").evaluate_all("images => images.map(i => i.getAttribute('src'))") for rows in shown]
+        pictures = [
+            rows.locator("img").evaluate_all("images => images.map(i => i.getAttribute('src'))") for rows in shown
+        ]
     assert len(pictures) == 2
     assert not set(pictures[0]) & set(pictures[1])
     assert all((report.parent / name).is_file() for names in pictures for name in names)

@@ -1,8 +1,8 @@
 """Depiction: what a picture shows and where, as VGG16's last stages see it, with their places kept.
 
 Tone, brushwork and Gram matrices forget where things are: blotches all over a sheet, in the painter's ink, have his
-statistics and are no picture. The deepest features answer to shapes (a peak, a roof, a shore), and on a coarse grid they
-also say where in the picture those are: sky above, water below, a mountain at one side.
+statistics and are no picture. The deepest features answer to shapes (a peak, a roof, a shore), and on a coarse grid
+they also say where in the picture those are: sky above, water below, a mountain at one side.
 
 Distances are Euclidean, not squared, so that the energy distance of two sets (Székely and Rizzo 2013) tells any two
 distributions apart and not only their means.

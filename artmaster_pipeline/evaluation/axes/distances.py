@@ -50,7 +50,7 @@ class DistanceMatrices:
 
 
 def feature_extractors(profile: Profile, home: Home | None = None) -> tuple[FeatureExtractor, ...]:
-    """The axes; depiction and style by the networks that the profile names, the hub's at the commits that `home` pins."""
+    """The axes; depiction and style by the networks that the profile names, hub networks at the commits of `home`."""
     plain = [
         FeatureExtractor("tone", tone.describe, tone.COMPONENTS, "tone"),
         FeatureExtractor("brushwork", brushwork.describe, brushwork.COMPONENTS, "brushwork"),

@@ -125,7 +125,9 @@ PLACES = tuple(
 )
 
 
-def hub_places(profile: Profile, home: Home | None = None) -> "tuple[Callable[[Sequence[np.ndarray]], dict[str, np.ndarray]], str]":
+def hub_places(
+    profile: Profile, home: Home | None = None
+) -> "tuple[Callable[[Sequence[np.ndarray]], dict[str, np.ndarray]], str]":
     """The profile's view of depiction: a function that describes pictures by `PLACES`, and a name of the networks."""
     settings = profile.evaluation
     clip, dinov2, _ = _networks(profile, home)

@@ -51,9 +51,7 @@ def told_apart(
     return float(np.mean(found))
 
 
-def _learn(
-    matrix: "np.ndarray", drawn: "np.ndarray", works: "np.ndarray"
-) -> "Callable[[np.ndarray], np.ndarray]":
+def _learn(matrix: "np.ndarray", drawn: "np.ndarray", works: "np.ndarray") -> "Callable[[np.ndarray], np.ndarray]":
     """A function that gives rows a number: large for works, small for what is drawn."""
     import numpy as np
 
