@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from scipy.spatial.distance import cdist
 
 from artmaster_pipeline.evaluation.panel.two_sample import told_apart
 
@@ -13,6 +12,8 @@ def points(count: int, middle: float, seed: int, dimensions: int = 40) -> np.nda
 
 def area(*sets: np.ndarray, clusters: np.ndarray | None = None, squared: bool = False) -> float | None:
     """Of telling the first set from the second; the third, if there is one, is learnt from alone."""
+    from scipy.spatial.distance import cdist
+
     rows, ends = np.concatenate(sets), np.cumsum([len(points) for points in sets])
     matrix = cdist(rows, rows, "sqeuclidean" if squared else "euclidean")
     drawn, works, *more = np.split(np.arange(len(rows)), ends[:-1])

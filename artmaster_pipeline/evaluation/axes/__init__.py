@@ -1,1 +1,1 @@
-"""The axes of the panel: pictures described in tone, brushwork, composition, depiction and whole style, and compared."""
+"""The axes of the panel, tone, brushwork, composition, depiction and whole style: pictures described and compared."""

@@ -92,9 +92,7 @@ def write_panel(
         drawn = [sample for sample in samples if sample.role == "panel" and sample.column == "adapter"]
         panel["likeness"] = _likeness(distances, pictures.members, drawn)
         panel["told_apart"] = _told_apart(distances, pictures.members)
-        panel["style_as_far_as_the_base_can_draw"] = _through_the_autoencoder(
-            home, adapter, profile, pictures, progress
-        )
+        panel["style_drawable"] = _through_the_autoencoder(home, adapter, profile, pictures, progress)
         panel["autoencoder"] = _autoencoder_distance(home, adapter, profile, pictures, progress)
     panel["memorisation"] = _copies(home, adapter, profile, images, works["held_out"], samples)
     panel["drift"] = drift.measure(home, adapter, profile, works["held_out"][:_MOST_WORKS], samples, progress)

@@ -1,9 +1,9 @@
 """How surely can samples and the painter's works be told apart? A two-sample test by a small classifier.
 
 A classifier that has learnt the difference of two sets from one part of them is asked about the other part (Lopez-Paz
-and Oquab 2017, https://arxiv.org/abs/1610.06545). It is kernel ridge regression on the deep features whose distances are
-given: with distances of negative type, -d/2, centred, is an inner product (Sejdinovic et al. 2013, lemma 12). What comes
-out is the area under its ROC curve: 1 where every sample is told from every work, 0.5 where none is.
+and Oquab 2017, https://arxiv.org/abs/1610.06545). It is kernel ridge regression on the deep features whose distances
+are given: with distances of negative type, -d/2, centred, is an inner product (Sejdinovic et al. 2013, lemma 12). What
+comes out is the area under its ROC curve: 1 where every sample is told from every work, 0.5 where none is.
 """
 
 from collections.abc import Callable

@@ -61,7 +61,7 @@ def write_report(
             verdict=verdict,
             contest=contest,
             notice=AI_GENERATED,
-            forest=_forest(panel["axes"], panel.get("style_as_far_as_the_base_can_draw")),
+            forest=_forest(panel["axes"], panel.get("style_drawable")),
             likeness=_likeness(panel, adapter),
             against=_forest_of_gains(contest.axes) if contest else [],
             strengths=_line(panel["drift"].get("by_strength", {})),
