@@ -72,8 +72,8 @@ def _told_apart(areas: dict[str, float | None]) -> str:
         return ""
     works = "" if areas["works"] is None else f", of works trained on in {100 * areas['works']:.0f} %"
     return (
-        "Asked which of two pictures is a held-out work, a classifier is right in "
-        f"{100 * areas['adapter']:.0f} % of the samples' cases (of the base's in {100 * areas['base']:.0f} %{works}; 50 % is chance)."
+        f"Asked which of two pictures is a held-out work, a classifier is right in {100 * areas['adapter']:.0f} % of "
+        f"the samples' cases (of the base's in {100 * areas['base']:.0f} %{works}; 50 % is chance)."
     )
 
 
