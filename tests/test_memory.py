@@ -119,8 +119,9 @@ def test_flux_dev_and_its_24_gb_form_are_forecast_without_its_files():
     assert without.total > whole.total + 10 * GIB
 
 
-def test_advice_saves_what_it_says_and_the_largest_comes_first():
-    profile = with_training(load_profile("flux-dev"), gradient_checkpointing=False, batch_size=4)
+def test_advice_saves_what_it_says_and_the_largest_comes_first(larger_flux):
+    shipped = load_profile("flux-dev").model_copy(update={"base_model": str(larger_flux)})
+    profile = with_training(shipped, gradient_checkpointing=False, batch_size=4)
     advice = predict(profile).advice()
     assert [saved for _, saved in advice] == sorted((saved for _, saved in advice), reverse=True)
     named = dict(advice)
