@@ -6,6 +6,7 @@ arguments, environment, folder and output files, which can be killed as any othe
 tested where a program starts in an interpreter of its own (`test_families`, `test_orchestration`, `test_terminal`).
 """
 
+import gc
 import io
 import os
 import subprocess
@@ -82,6 +83,7 @@ def dvc(folder: Path, *words: str, env: dict[str, str] | None = None) -> str:
 
 
 def _run(program: str, words: list[str], environment: dict[str, str], folder: str, output: str) -> None:
+    gc.freeze()  # what was imported is never rubbish: it need not be looked at again and again
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)

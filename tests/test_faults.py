@@ -294,7 +294,7 @@ def test_a_disk_that_fills_up_in_a_run_is_one_message_and_nothing_half_written(
     filler.write_bytes(b"\0" * max(0, free - left - 4096))
     command = ("run", "x", "--until", "raw_scans", "--home", str(home.root))
     # What others write while a run works is known by no forecast
-    unforeseen = "from artmaster_pipeline import needs; needs.check_needs = lambda *_, **__: None"
+    unforeseen = "from artmaster_pipeline.orchestration import assets; assets.check_needs = lambda *_, **__: None"
     done = artmaster(*command, before=unforeseen)
     assert "Traceback" not in done.stderr
     said = [line for line in done.stderr.splitlines() if line.startswith("artmaster:")]
