@@ -129,7 +129,7 @@ def test_without_scripts_everything_can_still_be_read_and_reached(browser: Any, 
 
 
 def test_the_viewer_opens_turns_and_closes_by_keyboard(browser: Any, published: Home) -> None:
-    with Visit(browser, published.gallery(PAINTER) / "index.html") as visit:
+    with Visit(browser, published.gallery(PAINTER) / "index.html", until="networkidle") as visit:
         page = visit.page
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.className") == "skip"
