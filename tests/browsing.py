@@ -2,16 +2,28 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 WIDTHS = (390, 1440, 2560)  # phone, laptop, wide
 
 
 class Visit:
-    """A page from disk in a window of its own, and all that goes wrong on it."""
+    """A page from disk in a window of its own, and all that goes wrong on it.
 
-    def __init__(self, browser: Any, file: Path, width: int = 1440, scheme: str = "light", **options: Any) -> None:
+    `until` is when it counts as opened: at "networkidle" what is loaded late in the first view is there, too, and
+    nothing has been asked for in half a second.
+    """
+
+    def __init__(
+        self,
+        browser: Any,
+        file: Path,
+        width: int = 1440,
+        scheme: str = "light",
+        until: Literal["load", "networkidle"] = "load",
+        **options: Any,
+    ) -> None:
         self.context = browser.new_context(
             viewport={"width": width, "height": 844}, color_scheme=scheme, reduced_motion="reduce", **options
         )
@@ -23,7 +35,7 @@ class Visit:
         self.page.on("requestfailed", lambda request: self.wrong.append(request.url))
         self.page.on("dialog", lambda dialog: (self.wrong.append(dialog.message), dialog.dismiss()))
         self.page.on("request", lambda request: self.asked.add(request.url))
-        self.page.goto(Path(os.path.normpath(file)).as_uri(), wait_until="networkidle")
+        self.page.goto(Path(os.path.normpath(file)).as_uri(), wait_until=until)
 
     def __enter__(self) -> "Visit":
         return self

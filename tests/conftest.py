@@ -9,6 +9,7 @@ import os
 os.environ.update(
     dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VIPS_CONCURRENCY"), "1")
 )
+os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # else it starts processes that import torch, each
 os.environ.pop("COLUMNS", None)  # a worker's own, to which tables would be folded whatever a test asks for
 
 import shutil

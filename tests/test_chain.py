@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 from sharing import Shared, linked_copy
 from test_bad_files import write_oddities
@@ -41,13 +42,7 @@ KILL_AT = 2  # the kill comes at the second picture, step or sample of a stage
 
 def artmaster(home: Home, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """The command, in a process of its own, as a person runs it."""
-    return subprocess.run(
-        [str(BIN / "artmaster"), *words, "--home", str(home.root)],
-        check=check,
-        capture_output=True,
-        text=True,
-        env=environment(home),
-    )
+    return forked.artmaster(*words, "--home", str(home.root), env=environment(home), check=check)
 
 
 def environment(home: Home) -> dict[str, str]:
@@ -80,10 +75,12 @@ def new_home(folder: Path, originals: Path) -> Home:
 
 @pytest.fixture(scope="session")
 def finished(shared: Shared, originals: Path) -> Home:
-    """A data home after one unbroken run."""
+    """A data home after one unbroken run, started as a person does, in an interpreter of its own."""
 
     def run(folder: Path) -> None:
-        artmaster(new_home(folder, originals), "run", PAINTER, "--profile", "tiny")
+        home = new_home(folder, originals)
+        words = "run", PAINTER, "--profile", "tiny", "--home", str(folder)
+        subprocess.run([str(BIN / "artmaster"), *words], check=True, capture_output=True, env=environment(home))
 
     return Home(shared("finished", run))
 
@@ -237,9 +234,7 @@ def test_dvc_repro_runs_the_stale_stages_through_dagster(copied: Home) -> None:
 
 
 def dvc(home: Home, *words: str) -> str:
-    return subprocess.run(
-        [str(BIN / "dvc"), *words], cwd=home.root, env=environment(home), check=True, capture_output=True, text=True
-    ).stdout
+    return forked.dvc(home.root, *words, env=environment(home))
 
 
 @pytest.fixture(scope="session")
@@ -303,12 +298,9 @@ def task(self, description, total, done=0):
 resources.DataHome.progress = progress_of
 progress.Progress.task = task
 from artmaster_pipeline import cli
-sys.argv = ["artmaster", "run", {PAINTER!r}, "--home", {str(home.root)!r}]
 cli.main()
 """
-    return subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env=environment(home), check=False
-    )
+    return forked.run(program, "artmaster", "run", PAINTER, "--home", str(home.root), env=environment(home))
 
 
 @pytest.mark.slow
@@ -326,9 +318,9 @@ def test_an_interrupt_is_told_in_one_message_and_the_next_run_goes_on(copied: Ho
 def test_two_runs_at_once_give_the_same_as_one(copied: Home, finished: Home) -> None:
     for stage in STAGES[3:]:
         shutil.rmtree(copied.stage_folder(stage, PAINTER))
-    command = [str(BIN / "artmaster"), "run", PAINTER, "--home", str(copied.root)]
-    runs = [subprocess.Popen(command, env=environment(copied), stdout=subprocess.DEVNULL) for _ in range(2)]
-    assert [run.wait() for run in runs] == [0, 0]
+    words = "artmaster", "run", PAINTER, "--home", str(copied.root)
+    runs = [forked.start(forked.COMMAND, *words, env=environment(copied)) for _ in range(2)]
+    assert [run.wait().returncode for run in runs] == [0, 0]
     assert identities(copied) == identities(finished)
 
 

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import forked
 import numpy as np
 import pytest
 from PIL import Image
@@ -247,9 +248,7 @@ def test_kill_9_at_any_moment_then_again_gives_the_records_of_an_unbroken_run(
 ) -> None:
     killed = Home(tmp_path / "killed")
     small_archive(killed)
-    died = subprocess.run(
-        [sys.executable, "-c", _RUN_THAT_DIES, str(killed.root)], check=False, cwd=Path(__file__).parent
-    )
+    died = forked.run(_RUN_THAT_DIES, "dies", str(killed.root))
     assert died.returncode == -signal.SIGKILL
     samples = killed.evaluation(PAINTER)
     assert 5 < len(list(samples.rglob("[0-9a-f]*.png"))) < ALL

@@ -11,8 +11,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import forked
 import made_scans
 import pytest
 import sqlalchemy.exc
@@ -180,10 +180,8 @@ def test_exit_codes(
     assert ("finished is kept" in said) == (code in (130, 1))
 
 
-def artmaster(*words: str, before: str = "", **how: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", f"{before}\nfrom artmaster_pipeline.cli import main; main()", *words]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **how.pop("env", {})}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, **how)
+def artmaster(*words: str, before: str = "", env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return forked.run(f"{before}\n{forked.COMMAND}", "artmaster", *words, env={**os.environ, **(env or {})})
 
 
 @pytest.fixture
@@ -296,7 +294,7 @@ def test_a_disk_that_fills_up_in_a_run_is_one_message_and_nothing_half_written(
     filler.write_bytes(b"\0" * max(0, free - left - 4096))
     command = ("run", "x", "--until", "raw_scans", "--home", str(home.root))
     # What others write while a run works is known by no forecast
-    unforeseen = "from artmaster_pipeline import needs; needs.check_needs = lambda *_, **__: None"
+    unforeseen = "from artmaster_pipeline.orchestration import assets; assets.check_needs = lambda *_, **__: None"
     done = artmaster(*command, before=unforeseen)
     assert "Traceback" not in done.stderr
     said = [line for line in done.stderr.splitlines() if line.startswith("artmaster:")]
@@ -404,18 +402,10 @@ def task(self, description, total, before=0):
         yield advance
 
 progress.Progress.task = task
-from artmaster_pipeline.cli import main
-sys.argv = ["artmaster", "run", "x", "--until", "raw_scans", "--home", {str(home)!r}]
-main()
+{forked.COMMAND}
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-    )
+    words = "artmaster", "run", "x", "--until", "raw_scans", "--home", str(home)
+    done = forked.run(program, *words, cwd=tmp_path)
     assert "Traceback" not in done.stderr
     said = [line for line in done.stderr.splitlines() if line.startswith("artmaster:")]
     if done.returncode:

@@ -90,7 +90,8 @@ def test_text_from_right_to_left_keeps_its_direction(browser: Any, published: Ho
 @pytest.mark.parametrize(("width", "density"), [(390, 3), (1440, 1), (1440, 2), (2560, 1), (2560, 2)])
 def test_the_first_view_is_below_a_megabyte(browser: Any, large: Home, width: int, density: int) -> None:
     for name in PAGES:
-        with Visit(browser, large.gallery(PAINTER) / name, width, device_scale_factor=density) as visit:
+        file = large.gallery(PAINTER) / name
+        with Visit(browser, file, width, until="networkidle", device_scale_factor=density) as visit:
             assert sum(file.stat().st_size for file in visit.files()) < A_MEGABYTE, name
             assert not any(file.name.startswith("openseadragon") for file in visit.files())
 
@@ -128,7 +129,7 @@ def test_without_scripts_everything_can_still_be_read_and_reached(browser: Any, 
 
 
 def test_the_viewer_opens_turns_and_closes_by_keyboard(browser: Any, published: Home) -> None:
-    with Visit(browser, published.gallery(PAINTER) / "index.html") as visit:
+    with Visit(browser, published.gallery(PAINTER) / "index.html", until="networkidle") as visit:
         page = visit.page
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.className") == "skip"
@@ -198,7 +199,7 @@ def test_the_viewer_keeps_its_place_when_another_layer_is_chosen(browser: Any, p
 
 @pytest.mark.slow
 def test_a_large_picture_is_loaded_by_tiles(browser: Any, large: Home) -> None:
-    with Visit(browser, large.gallery(PAINTER) / "index.html") as visit:
+    with Visit(browser, large.gallery(PAINTER) / "index.html", until="networkidle") as visit:
         page = visit.page
         page.click(f"#pictures figure:nth-child(3) {FIRST.rsplit(maxsplit=1)[-1]}")
         page.wait_for_function(_PAINTED)

@@ -4,13 +4,14 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import forked
 import pytest
 import yaml
-from test_versioning import dvc, git, painter_with_stages
+from forked import dvc
+from test_versioning import git, painter_with_stages
 
 from artmaster_pipeline import versioning
 from artmaster_pipeline.errors import ArtMasterError
@@ -61,8 +62,7 @@ print(count)
 def kill_at(home: Home, number: int) -> subprocess.CompletedProcess[str]:
     """Prepare a new home and commit its first stage, killed at the `number`th change of a file's name."""
     home.register(PAINTER).mkdir(parents=True)
-    command = [sys.executable, "-c", KILLED, str(home.root), str(number)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return forked.run(KILLED, "killed", str(home.root), str(number))
 
 
 @pytest.mark.slow
@@ -270,13 +270,7 @@ def test_without_the_git_program_a_home_is_versioned_all_the_same(tmp_path: Path
         "from artmaster_pipeline.settings import Home; h = Home(Path(sys.argv[1]))\n"
         "v.commit_stage(h, 'raw_scans', 'a-painter'); print(v.stale_stages(h, 'a-painter'))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(home.root)],
-        env={**os.environ, "PATH": "/nonexistent"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = forked.run(program, "program", str(home.root), env={**os.environ, "PATH": "/nonexistent"})
     assert done.returncode == 0, done.stderr
     assert "raw_scans" not in done.stdout
 

@@ -1,7 +1,6 @@
 """Publishing: what may be published, the versions that are kept and the way back, copies to other places."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 import yaml
 from sharing import unlinked
@@ -610,12 +610,8 @@ def test_rights_become_the_hubs_licence(published: Home, hub: Hub) -> None:
 
 @pytest.mark.slow
 def test_publish_and_put_back_leave_dvc_and_the_site_in_step(published_twice: Home) -> None:
-    program = Path(sys.executable).with_name("artmaster")
-    environment = {**os.environ, "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}
-
     def artmaster(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [str(program), *words, "--home", str(published_twice.root)]
-        return subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+        return forked.artmaster(*words, "--home", str(published_twice.root), check=False)
 
     assert artmaster("publish", PAINTER).returncode == 0
     old = next(v for v in shelf_of(published_twice).versions() if v.adapter_id != adapter_in_place(published_twice))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_versioning import dvc, painter_with_stages
+from forked import dvc
+from test_versioning import painter_with_stages
 
 from artmaster_pipeline import versioning
 from artmaster_pipeline.errors import ArtMasterError, WrongUse

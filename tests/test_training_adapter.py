@@ -4,11 +4,10 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import forked
 import pytest
 from tiny_flux import transformer_config
 from training_home import PAINTER, TRAINING, fill_home, tiny_profile
@@ -71,12 +70,6 @@ class StopsAt(Progress):
 
 def kill_self():
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-if __name__ == "__main__":  # the process that test_kill_9 starts and that kills itself
-    train_adapter(
-        Home(Path(sys.argv[1])), PAINTER, tiny_profile(Path(sys.argv[2])), StopsAt(int(sys.argv[3]), kill_self)
-    )
 
 
 # --- what is trained
@@ -282,11 +275,19 @@ def test_a_training_stopped_at_any_step_goes_on_to_the_same_bytes(tmp_path, trai
     assert files_below(home.adapters(PAINTER)) == files_below(whole.adapters(PAINTER))
 
 
+KILLED_AT_STEP_9 = """
+import sys
+from pathlib import Path
+from test_training_adapter import PAINTER, Home, StopsAt, kill_self, tiny_profile, train_adapter
+train_adapter(Home(Path(sys.argv[1])), PAINTER, tiny_profile(Path(sys.argv[2])), StopsAt(9, kill_self))
+"""
+
+
 @pytest.mark.slow
 def test_kill_9_in_mid_pruning_loses_nothing(tmp_path, trained, tiny_flux):
     whole, profile, _ = trained
     home = ready(Home(tmp_path / "home"), profile)
-    dead = subprocess.run([sys.executable, __file__, home.root, tiny_flux, "9"], check=False)
+    dead = forked.run(KILLED_AT_STEP_9, "killed", str(home.root), str(tiny_flux))
     assert dead.returncode == -signal.SIGKILL
     train_adapter(home, PAINTER, profile)
     assert files_below(home.adapters(PAINTER)) == files_below(whole.adapters(PAINTER))

@@ -1,22 +1,20 @@
 """DVC names the bytes of every stage, a clone gets them all back, and two writers do not break the lock."""
 
 import hashlib
-import os
 import shutil
 import subprocess
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 import yaml
+from forked import dvc
 
 from artmaster_pipeline import versioning
 from artmaster_pipeline.settings import Home, default_painter, save_painter
 from artmaster_pipeline.stages import STAGES
 
 ROOT = Path(__file__).parent.parent
-DVC = str(Path(sys.executable).with_name("dvc"))
 
 
 def painter_with_stages(home: Home, painter: str, *, default: bool = True) -> None:
@@ -208,12 +206,6 @@ def test_writers_at_once_wait_for_each_other(home: Home) -> None:
         assert list(pool.map(_commit_all, [home.root] * 3, painters)) == [len(STAGES)] * 3
     assert [versioning.stale_stages(home, painter) for painter in painters] == [(), (), ()]
     assert len(yaml.safe_load((home.root / "dvc.lock").read_text())["stages"]) == 3 * (len(STAGES) + 1)  # and settings
-
-
-def dvc(folder: Path, *words: str) -> str:
-    path = f"{Path(DVC).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "DVC_NO_ANALYTICS": "1", "PATH": path}
-    return subprocess.run([DVC, *words], cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
 
 
 def git(folder: Path, *words: str) -> str:

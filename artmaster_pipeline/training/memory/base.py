@@ -14,6 +14,12 @@ BYTES = {"float32": 4, "bfloat16": 2}
 NF4 = 0.5 + 4 / 64  # bytes a weight: 4 bits, and an fp32 scale for every 64 of them (https://arxiv.org/abs/2305.14314)
 
 
+def base_alone(profile: Profile) -> Profile:
+    """The profile with nothing but what its base's own tensors follow from, so that what is alike is counted once."""
+    base = ("base_model", "revision", "device", "dtype", "quantization", "size_divisor", "max_sequence_length")
+    return Profile(name="counted", **{name: getattr(profile, name) for name in base})
+
+
 def encoders_size(profile: Profile) -> float:
     """Bytes of the text encoders' weights."""
     from safetensors import safe_open

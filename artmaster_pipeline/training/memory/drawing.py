@@ -4,14 +4,14 @@ from functools import cache
 from typing import Any
 
 from artmaster_pipeline.base_models.hub import family_of
-from artmaster_pipeline.settings import CROP_SIZES, Profile, TrainingSettings
-from artmaster_pipeline.training.memory.base import BYTES, NF4, config_of, in_dtype, numbers_of, vae_of
+from artmaster_pipeline.settings import CROP_SIZES, Profile
+from artmaster_pipeline.training.memory.base import BYTES, NF4, base_alone, config_of, in_dtype, numbers_of, vae_of
 from artmaster_pipeline.training.memory.counting import fused_attention, meter, unpack_when_used
 
 
 def drawing(profile: Profile, rows: int) -> dict[str, float]:
     """Parts of a denoising step of `rows` pictures of the larger size, the VAE beside it."""
-    linear, other, passing = _denoised(without_training(profile), rows)
+    linear, other, passing = _denoised(base_alone(profile), rows)
     each = BYTES[profile.dtype]
     return {
         "base model": linear * (NF4 if profile.quantization else each) + other * each,
@@ -23,18 +23,13 @@ def drawing(profile: Profile, rows: int) -> dict[str, float]:
 def decoding(profile: Profile, rows: int) -> dict[str, float]:
     """Parts of the moment in which `rows` pictures are decoded, the transformer still there."""
     parts = {name: size for name, size in drawing(profile, rows).items() if name != "pictures being drawn"}
-    return parts | {"pictures being decoded": float(decoded_size(without_training(profile), rows))}
+    return parts | {"pictures being decoded": float(decoded_size(base_alone(profile), rows))}
 
 
 def encoding(profile: Profile) -> dict[str, float]:
     """Parts of a picture's encoding by the VAE alone."""
-    size = float(encoded_size(without_training(profile)))
+    size = float(encoded_size(base_alone(profile)))
     return {"VAE": float(numbers_of(vae_of(profile))) * BYTES[profile.dtype], "a picture being encoded": size}
-
-
-def without_training(profile: Profile) -> Profile:
-    """The profile, but for settings that nothing of a base that is not trained depends on."""
-    return profile.model_copy(update={"training": TrainingSettings(), "evaluation": type(profile.evaluation)()})
 
 
 @cache

@@ -18,9 +18,9 @@ from typing import Any
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.settings import Profile
 from artmaster_pipeline.training.memory import drawing, networks
-from artmaster_pipeline.training.memory.base import GIB, encoders_size
+from artmaster_pipeline.training.memory.base import GIB, base_alone, encoders_size
 from artmaster_pipeline.training.memory.process import around, library_baseline
-from artmaster_pipeline.training.memory.step import resident_parts, step_parts, without_optimizer
+from artmaster_pipeline.training.memory.step import resident_parts, step_parts
 
 _SCAN = 300e6  # bytes: a scan of 100 megapixels in 8-bit RGB; curation works on what is cut out of it
 _SCAN_COPIES = 1.5  # of a scan's pixels that are there while it is decoded and cut; an estimate
@@ -117,7 +117,7 @@ def _training(profile: Profile) -> Moments:
     there, resident, panel = around(profile), resident_parts(profile), _panel(profile)
     held = {name: size for name, size in panel.items() if name == "the panel's networks"}
     return {
-        "a training step": there | resident | held | step_parts(without_optimizer(profile)),
+        "a training step": there | resident | held | step_parts(profile),
         "drawing pictures on the way": there | resident | held | _drawn_on_the_way(profile),
         "reading the panel": there | resident | panel,
         "encoding texts": there | {"text encoders": encoders_size(profile)},
@@ -174,7 +174,7 @@ def _drawn_on_the_way(profile: Profile) -> dict[str, float]:
     """Of pictures drawn with the adapter as it is, decoding takes most; it is done for a batch at once."""
     validation, rows = profile.training.validation, profile.evaluation.batch_size
     asked = max(validation.samples, validation.panel_samples if validation.choose == "panel" else 0)
-    size = drawing.decoded_size(drawing.without_training(profile), min(rows, asked))
+    size = drawing.decoded_size(base_alone(profile), min(rows, asked))
     return {"pictures being decoded": float(size)}
 
 

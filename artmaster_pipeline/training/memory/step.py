@@ -6,7 +6,7 @@ from typing import Any
 
 from artmaster_pipeline.base_models.hub import family_of
 from artmaster_pipeline.settings import CROP_SIZES, Profile, TrainingSettings
-from artmaster_pipeline.training.memory.base import BYTES, NF4, config_of, in_dtype, numbers_of, vae_of
+from artmaster_pipeline.training.memory.base import BYTES, NF4, base_alone, config_of, in_dtype, numbers_of, vae_of
 from artmaster_pipeline.training.memory.counting import fused_attention, meter, unpack_when_used
 
 # bytes that an optimizer keeps for each trained number
@@ -25,17 +25,17 @@ class _Counted:
     small: int  # of the peak's bytes those in blocks that glibc keeps in its heap
 
 
-def without_optimizer(profile: Profile) -> Profile:
-    """The profile, but for settings that no tensor of a step depends on, so that those are counted once."""
-    training = profile.training.model_copy(
-        update={"optimizer": "adamw", "learning_rate": 2e-4, "ema_decay": None, "gradient_accumulation": 1}
-    )
-    return profile.model_copy(update={"training": training, "evaluation": type(profile.evaluation)()})
+def _counted_by(profile: Profile) -> Profile:
+    """The profile with nothing but what a step's tensors follow from, so that no two equal steps are counted."""
+    settings = profile.training
+    kept = ("adapter", "init_r", "target_r", "stages", "orth_reg_weight", "style_constraint", "gradient_checkpointing")
+    training = TrainingSettings(**{name: getattr(settings, name) for name in kept}, batch_size=_rows(settings))
+    return base_alone(profile).model_copy(update={"training": training})
 
 
 def resident_parts(profile: Profile) -> dict[str, float]:
     """What is there all through a training."""
-    settings, counted = profile.training, _count(without_optimizer(profile))
+    settings, counted = profile.training, _count(_counted_by(profile))
     each, trained = BYTES[profile.dtype], counted.trained
     linear = NF4 if profile.quantization else each
     importance = 8.0 if settings.adapter == "adalora" else 0.0
@@ -51,7 +51,7 @@ def resident_parts(profile: Profile) -> dict[str, float]:
 
 def step_parts(profile: Profile) -> dict[str, float]:
     """What comes and goes in a step at its peak."""
-    counted = _count(profile)
+    counted = _count(_counted_by(profile))
     return {
         "activations kept for the backward pass": float(counted.kept),
         "passing tensors": float(counted.peak - counted.kept),
@@ -61,7 +61,7 @@ def step_parts(profile: Profile) -> dict[str, float]:
 
 def trained_numbers(profile: Profile) -> int:
     """How many numbers an adapter of this profile has while it is trained."""
-    return _count(without_optimizer(profile)).trained
+    return _count(_counted_by(profile)).trained
 
 
 @cache
@@ -100,7 +100,7 @@ def _go_through(profile: Profile, transformer: Any, config: dict[str, Any], stac
     from artmaster_pipeline.base_models.family import TextEmbedding, family_for
 
     settings, dtype = profile.training, getattr(torch, profile.dtype)
-    rows, (width, height) = _rows(settings), profile.size(*CROP_SIZES[1])
+    rows, (width, height) = settings.batch_size, profile.size(*CROP_SIZES[1])
     family = family_for(transformer)
     shapes = family.text_shapes(config, profile.max_sequence_length)
     text = TextEmbedding({name: torch.empty(shape, dtype=dtype) for name, shape in shapes.items()})
