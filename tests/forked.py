@@ -76,9 +76,7 @@ def artmaster(*words: str, env: dict[str, str] | None = None, check: bool = True
 def dvc(folder: Path, *words: str, env: dict[str, str] | None = None) -> str:
     """What DVC's own command says in a folder; a failure raises CalledProcessError."""
     environment = {**(env or os.environ), "DVC_NO_ANALYTICS": "1"}
-    environment["PATH"] = (
-        f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"  # of stages
-    )
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"  # of stages
     return run(DVC, "dvc", *words, env=environment, cwd=folder, check=True).stdout
 
 

@@ -4,38 +4,20 @@ Tone, brushwork and Gram matrices forget where things are: blotches all over a s
 statistics and are no picture. The deepest features answer to shapes (a peak, a roof, a shore), and on a coarse grid
 they also say where in the picture those are: sky above, water below, a mountain at one side.
 
+`style.py` passes pictures through VGG16 for both axes, `hub_features.py` through the hub's networks.
+
 Distances are Euclidean, not squared, so that the energy distance of two sets (Székely and Rizzo 2013) tells any two
 distributions apart and not only their means.
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from artmaster_pipeline.evaluation.axes.components import Component
-from artmaster_pipeline.evaluation.axes.style import stacks
-from artmaster_pipeline.evaluation.axes.vgg import chunks, load_vgg
 
 if TYPE_CHECKING:
     import numpy as np
 
-_SIDE = 128  # pixels, of the shorter side: relu5_3 then sees 8 x 8 places, relu4_3 16 x 16
 _GRID = 2  # places along a side that are told apart
-
-
-def describe(pictures: "Sequence[np.ndarray]", device: str = "cpu") -> "dict[str, np.ndarray]":
-    """Each component's description of uint8 pictures (height, width, 3) of any sizes: float32 (n, k) by its name.
-
-    Raises MissingRequirement where VGG16 is not installed.
-    """
-    import numpy as np
-
-    vgg = load_vgg(device)
-    found: dict[str, dict[int, np.ndarray]] = {name: {} for name in _STAGES}
-    for places, stack in stacks(pictures, _SIDE):
-        seen = [vgg.stages(stack[chunk]) for chunk in chunks(stack)]
-        for name, stage in _STAGES.items():
-            found[name].update(zip(places, np.concatenate([on_grid(of[stage]) for of in seen]), strict=True))
-    return {name: np.stack([rows[place] for place in range(len(pictures))]) for name, rows in found.items()}
 
 
 def on_grid(features: Any, grid: int = _GRID) -> "np.ndarray":
@@ -59,13 +41,10 @@ def euclidean(descriptions: "np.ndarray", painter: "np.ndarray") -> "np.ndarray"
     return squareform(pdist(descriptions.astype("float64")))
 
 
-_STAGES = {"shapes": 4}  # component -> stage of VGG16: relu5_3
-COMPONENTS = (
-    Component(
-        "shapes",
-        "depiction",
-        "distance of VGG16's last stage on a 2 x 2 grid, each picture's scaled to length 1",
-        "Simonyan and Zisserman 2015, https://arxiv.org/abs/1409.1556",
-        euclidean,
-    ),
+SHAPES = Component(
+    "shapes",
+    "depiction",
+    "distance of VGG16's last stage on a 2 x 2 grid, each picture's scaled to length 1",
+    "Simonyan and Zisserman 2015, https://arxiv.org/abs/1409.1556",
+    euclidean,
 )

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from artmaster_pipeline.axes import AXES, Axis
-from artmaster_pipeline.evaluation.axes import brushwork, composition, depiction, style, tone
+from artmaster_pipeline.evaluation.axes import brushwork, composition, style, tone
 from artmaster_pipeline.evaluation.axes.components import Component
+from artmaster_pipeline.evaluation.axes.depiction import SHAPES
 from artmaster_pipeline.evaluation.axes.sets import in_painters_units
 from artmaster_pipeline.files import sha256_of, writing
 from artmaster_pipeline.progress import SILENT, Progress
@@ -27,12 +28,16 @@ Describe = Callable[[Sequence["np.ndarray"]], "dict[str, np.ndarray]"]
 
 @dataclass(frozen=True)
 class FeatureExtractor:
-    """An axis as a profile sees it: the function that describes pictures, its components, and what it depends on."""
+    """A function that describes pictures, the components of one axis or more that it gives, and what it depends on."""
 
-    axis: Axis
     describe: Describe
     components: tuple[Component, ...]
     name: str
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """The axes of its components."""
+        return tuple(dict.fromkeys(component.axis for component in self.components))
 
 
 @dataclass(frozen=True)
@@ -52,23 +57,23 @@ class DistanceMatrices:
 def feature_extractors(profile: Profile, home: Home | None = None) -> tuple[FeatureExtractor, ...]:
     """The axes; depiction and style by the networks that the profile names, hub networks at the commits of `home`."""
     plain = [
-        FeatureExtractor("tone", tone.describe, tone.COMPONENTS, "tone"),
-        FeatureExtractor("brushwork", brushwork.describe, brushwork.COMPONENTS, "brushwork"),
-        FeatureExtractor("composition", composition.describe, composition.COMPONENTS, "composition"),
+        FeatureExtractor(tone.describe, tone.COMPONENTS, "tone"),
+        FeatureExtractor(brushwork.describe, brushwork.COMPONENTS, "brushwork"),
+        FeatureExtractor(composition.describe, composition.COMPONENTS, "composition"),
     ]
     if profile.evaluation.style_features == "hub":
-        return (*plain, *_hub_extractors(profile, home))
-    device = profile.device
+        return (*plain, _hub_extractor(profile, home))
     return (
         *plain,
-        FeatureExtractor("depiction", lambda p: depiction.describe(p, device), depiction.COMPONENTS, "depiction"),
-        FeatureExtractor("style", lambda p: style.describe(p, device), style.COMPONENTS, "vgg16"),
+        FeatureExtractor(
+            lambda pictures: style.describe(pictures, profile.device), (SHAPES, *style.COMPONENTS), "vgg16-places"
+        ),
     )
 
 
-def _hub_extractors(profile: Profile, home: Home | None) -> tuple[FeatureExtractor, FeatureExtractor]:
-    """Depiction by the hub's networks; style by VGG16's Gram matrices and by what they say."""
-    from artmaster_pipeline.evaluation.axes.hub_features import PLACES, hub_features, hub_places
+def _hub_extractor(profile: Profile, home: Home | None) -> FeatureExtractor:
+    """Depiction by what the hub's networks say; style by that and by VGG16's Gram matrices."""
+    from artmaster_pipeline.evaluation.axes.hub_features import hub_features
 
     said, components, name = hub_features(profile, home)
     gram = style.COMPONENTS[0]
@@ -76,11 +81,7 @@ def _hub_extractors(profile: Profile, home: Home | None) -> tuple[FeatureExtract
     def describe(pictures: Sequence["np.ndarray"]) -> "dict[str, np.ndarray]":
         return said(pictures) | {gram.name: style.describe(pictures, profile.device)[gram.name]}
 
-    places, of_places = hub_places(profile, home)
-    return (
-        FeatureExtractor("depiction", places, PLACES, of_places),
-        FeatureExtractor("style", describe, (gram, *components), name),
-    )
+    return FeatureExtractor(describe, (gram, *components), name)
 
 
 def read_square(path: Path, profile: Profile) -> "np.ndarray":
@@ -109,14 +110,14 @@ def pairwise_distances(
     mask = np.zeros(len(pictures), dtype=bool)
     mask[train] = True
     hashes = [sha256_of(path) for path in pictures]
-    matrices = {}
-    for extractor in (extractor for extractor in feature_extractors(profile, home) if extractor.axis in axes):
+    matrices: dict[Axis, dict[Component, np.ndarray]] = {}
+    for extractor in feature_extractors(profile, home):
+        if not set(axes) & set(extractor.axes):
+            continue
         described = _describe(home, profile, extractor, pictures, hashes, progress)
-        matrices[extractor.axis] = in_painters_units(
-            {component: component.pairwise(described[component.name], mask) for component in extractor.components},
-            train,
-        )
-    return DistanceMatrices(matrices)
+        for component in extractor.components:
+            matrices.setdefault(component.axis, {})[component] = component.pairwise(described[component.name], mask)
+    return DistanceMatrices({axis: in_painters_units(matrices[axis], train) for axis in AXES if axis in axes})
 
 
 def _describe(
@@ -134,7 +135,7 @@ def _describe(
     folder = home.cache / "looks" / extractor.name
     files = [folder / f"{identity('look', _VERSION, extractor.name, key, side)}.npz" for key in hashes]
     missing = {file: path for file, path in zip(files, pictures, strict=True) if not file.exists()}
-    with progress.task(f"looking at {extractor.axis}", len(files), len(files) - len(missing)) as advance:
+    with progress.task(f"looking at {' and '.join(extractor.axes)}", len(files), len(files) - len(missing)) as advance:
         waiting = list(missing.items())
         for start in range(0, len(waiting), _BATCH):
             batch = waiting[start : start + _BATCH]

@@ -61,21 +61,14 @@ def describe(
 ) -> "dict[str, np.ndarray]":
     """What each network says of uint8 pictures (height, width, 3): float32 rows of length 1, (n, k) by component.
 
-    Without `csd` there is no such component. Each network takes pictures as its authors prepared them: reduced to 224
-    pixels along the shorter side, of which the middle square is seen. Raises MissingRequirement where the hub, a
-    network's files or its safetensors are absent.
+    Without `csd` there is no such component. CLIP's and DINOv2's patches are gathered as `depiction.on_grid` says. Each
+    network takes pictures as its authors prepared them: reduced to 224 pixels along the shorter side, of which the
+    middle square is seen. Raises MissingRequirement where the hub, a network's files or its safetensors are absent.
     """
-    found = {"CLIP": _embed(_clip(clip), pictures), "DINOv2": _embed(_dinov2(dinov2), pictures)}
-    return ({"CSD": _embed(_csd(csd), pictures)} if csd else {}) | found
-
-
-def describe_places(pictures: "Sequence[np.ndarray]", clip: Network, dinov2: Network) -> "dict[str, np.ndarray]":
-    """What CLIP and DINOv2 say of the parts of uint8 pictures: their patches as `depiction.on_grid` gathers them.
-
-    Float32 rows of length 1, (n, k) by component; pictures are prepared and errors raised as by `describe`.
-    """
-    networks = {"CLIP patches": _clip(clip), "DINOv2 patches": _dinov2(dinov2)}
-    return {name: _by_batches(network.patches, pictures, on_grid) for name, network in networks.items()}
+    found = {"CSD": _embed(_csd(csd), pictures)[0]} if csd else {}
+    for name, network in (("CLIP", _clip(clip)), ("DINOv2", _dinov2(dinov2))):
+        found[name], found[f"{name} patches"] = _embed(network, pictures)
+    return found
 
 
 def prompt_scores(pictures: "Sequence[np.ndarray]", prompts: Sequence[str], clip: Network) -> "np.ndarray":
@@ -91,7 +84,7 @@ def prompt_scores(pictures: "Sequence[np.ndarray]", prompts: Sequence[str], clip
     with torch.inference_mode():
         tokens = network.tokenizer(list(prompts), padding=True, truncation=True, return_tensors="pt").to(clip.device)
         words = normalize(network.model.get_text_features(**tokens).pooler_output, dim=-1)
-    return _embed(network, pictures) @ words.cpu().numpy().T
+    return _embed(network, pictures)[0] @ words.cpu().numpy().T
 
 
 def cosine_distance(descriptions: "np.ndarray", painter: "np.ndarray") -> "np.ndarray":
@@ -107,43 +100,33 @@ _SOURCES = {
     "CLIP": "Radford et al. 2021, https://arxiv.org/abs/2103.00020",
     "DINOv2": "Oquab et al. 2024, https://arxiv.org/abs/2304.07193",
 }
-COMPONENTS = tuple(
-    Component(name, "style", f"2 (1 - cosine) of {name} embeddings", source, cosine_distance)
-    for name, source in _SOURCES.items()
+COMPONENTS = (
+    *(
+        Component(
+            f"{name} patches",
+            "depiction",
+            f"distance of {name}'s patches on a 2 x 2 grid, each picture's scaled to length 1",
+            _SOURCES[name],
+            euclidean,
+        )
+        for name in ("CLIP", "DINOv2")
+    ),
+    *(
+        Component(name, "style", f"2 (1 - cosine) of {name} embeddings", source, cosine_distance)
+        for name, source in _SOURCES.items()
+    ),
 )
-
-
-PLACES = tuple(
-    Component(
-        f"{name} patches",
-        "depiction",
-        f"distance of {name}'s patches on a 2 x 2 grid, each picture's scaled to length 1",
-        _SOURCES[name],
-        euclidean,
-    )
-    for name in ("CLIP", "DINOv2")
-)
-
-
-def hub_places(
-    profile: Profile, home: Home | None = None
-) -> "tuple[Callable[[Sequence[np.ndarray]], dict[str, np.ndarray]], str]":
-    """The profile's view of depiction: a function that describes pictures by `PLACES`, and a name of the networks."""
-    settings = profile.evaluation
-    clip, dinov2, _ = _networks(profile, home)
-    names = (settings.clip, settings.dinov2, *settings.other_pins())
-    return lambda pictures: describe_places(pictures, clip, dinov2), f"hub-places-{identity('hub', names)}"
 
 
 def hub_features(
     profile: Profile, home: Home | None = None
 ) -> "tuple[Callable[[Sequence[np.ndarray]], dict[str, np.ndarray]], tuple[Component, ...], str]":
-    """The profile's view of style: a function that describes pictures, its components, and a name of the networks."""
+    """The profile's view of depiction and style: a function that describes, its components, the networks' name."""
     settings = profile.evaluation
     networks = _networks(profile, home)
     names = (settings.clip, settings.dinov2, settings.csd, *settings.other_pins())
     shown = tuple(component for component in COMPONENTS if settings.csd or component.name != "CSD")
-    return lambda pictures: describe(pictures, *networks), shown, f"hub-{identity('hub', names)}"
+    return lambda pictures: describe(pictures, *networks), shown, f"hub-places-{identity('hub', names)}"
 
 
 def clip_fits(profile: Profile, home: Home | None = None) -> "Callable[[np.ndarray, Sequence[str]], np.ndarray]":
@@ -170,39 +153,33 @@ class _Loaded:
         self.tokenizer = tokenizer
         self.device = device
 
-    def embed(self, pictures: "Sequence[np.ndarray]") -> Any:
-        """The network's vector for each picture, (n, k)."""
+    def see(self, pictures: "Sequence[np.ndarray]") -> tuple[Any, Any]:
+        """The network's vector for each picture, (n, k), and its last vectors of each patch, (n, k, rows, columns)."""
         pixels = self.processor(images=list(pictures), return_tensors="pt")["pixel_values"].to(self.device)
         if hasattr(self.model, "get_image_features"):
-            return self.model.get_image_features(pixels).pooler_output
-        seen = self.model(pixels)
-        return seen.image_embeds if hasattr(seen, "image_embeds") else seen.pooler_output
-
-    def patches(self, pictures: "Sequence[np.ndarray]") -> Any:
-        """The network's last vectors of each patch, (n, k, rows, columns), without the picture's own."""
-        pixels = self.processor(images=list(pictures), return_tensors="pt")["pixel_values"].to(self.device)
-        seen = getattr(self.model, "vision_model", self.model)(pixels).last_hidden_state[:, 1:]
-        side = round(seen.shape[1] ** 0.5)
-        return seen.transpose(1, 2).unflatten(2, (side, side))
+            seen = self.model.get_image_features(pixels)
+        else:
+            seen = self.model(pixels)
+        patches = seen.last_hidden_state[:, 1:]  # without the picture's own
+        side = round(patches.shape[1] ** 0.5)
+        whole = seen.image_embeds if hasattr(seen, "image_embeds") else seen.pooler_output
+        return whole, patches.transpose(1, 2).unflatten(2, (side, side))
 
 
-def _embed(network: _Loaded, pictures: "Sequence[np.ndarray]") -> "np.ndarray":
-    from torch.nn.functional import normalize
-
-    return _by_batches(network.embed, pictures, lambda rows: normalize(rows, dim=-1).cpu().numpy())
-
-
-def _by_batches(
-    see: Callable[[Any], Any], pictures: "Sequence[np.ndarray]", finish: "Callable[[Any], np.ndarray]"
-) -> "np.ndarray":
+def _embed(network: _Loaded, pictures: "Sequence[np.ndarray]") -> "tuple[np.ndarray, np.ndarray]":
+    """Rows of length 1, (n, k): the network's vectors of the pictures, and of their patches on a grid."""
     import numpy as np
     import torch
+    from torch.nn.functional import normalize
 
     settle_precision()
+    wholes, places = [], []
     with torch.inference_mode():
-        starts = range(0, len(pictures), _AT_ONCE)
-        parts = [finish(see(pictures[start : start + _AT_ONCE])) for start in starts]
-    return np.concatenate(parts).astype(np.float32)
+        for start in range(0, len(pictures), _AT_ONCE):
+            whole, patches = network.see(pictures[start : start + _AT_ONCE])
+            wholes.append(normalize(whole, dim=-1).cpu().numpy())
+            places.append(on_grid(patches))
+    return np.concatenate(wholes).astype(np.float32), np.concatenate(places).astype(np.float32)
 
 
 @kept

@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from artmaster_pipeline.evaluation.axes.components import Component
+from artmaster_pipeline.evaluation.axes.depiction import SHAPES, on_grid
 from artmaster_pipeline.evaluation.axes.vgg import Vgg, chunks, load_vgg
 
 if TYPE_CHECKING:
@@ -30,12 +31,14 @@ _BUCKETS = 4096
 def describe(pictures: "Sequence[np.ndarray]", device: str = "cpu") -> "dict[str, np.ndarray]":
     """Each component's description of uint8 pictures (height, width, 3) of any sizes: float32 (n, k) by its name.
 
+    Those of depiction are among them (`depiction.SHAPES`), since the network is what takes the time.
+
     Raises MissingRequirement where VGG16 is not installed.
     """
     import numpy as np
 
     vgg = load_vgg(device)
-    found: dict[str, dict[int, np.ndarray]] = {"Gram": {}, "deep kernel": {}}
+    found: dict[str, dict[int, np.ndarray]] = {"Gram": {}, "deep kernel": {}, SHAPES.name: {}}
     for places, stack in stacks(pictures, SIDE):
         rows = [_describe(vgg, stack[chunk]) for chunk in chunks(stack)]
         for part, name in enumerate(found):
@@ -102,7 +105,7 @@ def stacks(pictures: "Sequence[np.ndarray]", side: int) -> "list[tuple[list[int]
     return [(places, np.stack([resized[place] for place in places])) for places in groups.values()]
 
 
-def _describe(vgg: Vgg, pictures: "np.ndarray") -> "tuple[np.ndarray, np.ndarray]":
+def _describe(vgg: Vgg, pictures: "np.ndarray") -> "tuple[np.ndarray, np.ndarray, np.ndarray]":
     import torch
     from torch.nn.functional import normalize
 
@@ -112,7 +115,7 @@ def _describe(vgg: Vgg, pictures: "np.ndarray") -> "tuple[np.ndarray, np.ndarray
         # Scaled to one length, both lose the picture's overall contrast, which is another axis's to measure: the AUC
         # above is 0.776 and 0.693 without (128 px).
         means = normalize(stages[-1].mean((2, 3)), dim=1) * stages[-1].shape[1] ** 0.5
-    return grams.cpu().numpy(), means.cpu().numpy()
+    return grams.cpu().numpy(), means.cpu().numpy(), on_grid(stages[-1])
 
 
 def _gram(stage: Any) -> Any:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from artmaster_pipeline.axes import AXES
 from artmaster_pipeline.evaluation.axes import sets
 from artmaster_pipeline.evaluation.axes.autoencoding import autoencoded
 from artmaster_pipeline.evaluation.axes.distances import (
@@ -72,6 +73,7 @@ def write_panel(
     file = home.evaluation(adapter.painter) / adapter.id / PANEL
     if (old := read_panel(file)).get("id") == identifier:
         return old
+    extractors = feature_extractors(profile)
     panel: dict[str, Any] = {
         "id": identifier,
         "adapter_id": adapter.id,
@@ -81,8 +83,8 @@ def write_panel(
         "measured_at": f"{min(profile.size(*CROP_SIZES[0]))} pixels, one square picture of each work",
         "axes": {},
         "sources": {
-            extractor.axis: {c.name: c.source for c in extractor.components}
-            for extractor in feature_extractors(profile)
+            axis: {c.name: c.source for extractor in extractors for c in extractor.components if c.axis == axis}
+            for axis in AXES
         },
     }
     if len(works["held_out"]) >= MIN_HELD_OUT and len(works["train"]) >= MIN_HELD_OUT:
