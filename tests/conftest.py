@@ -12,6 +12,7 @@ os.environ.update(
 os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # else it starts processes that import torch, each
 os.environ.pop("COLUMNS", None)  # a worker's own, to which tables would be folded whatever a test asks for
 
+import gc
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,6 +57,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             first.setdefault(item.path, item)
     early = {id(item) for item in first.values()}
     items.sort(key=lambda item: 0 if id(item) in early else 2 if item.get_closest_marker("spread") else 1)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def libraries_stay() -> None:
+    """What was imported so far is never rubbish: the collector, sent after every model, need not look at it again."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -75,12 +75,10 @@ def new_home(folder: Path, originals: Path) -> Home:
 
 @pytest.fixture(scope="session")
 def finished(shared: Shared, originals: Path) -> Home:
-    """A data home after one unbroken run, started as a person does, in an interpreter of its own."""
+    """A data home after one unbroken run."""
 
     def run(folder: Path) -> None:
-        home = new_home(folder, originals)
-        words = "run", PAINTER, "--profile", "tiny", "--home", str(folder)
-        subprocess.run([str(BIN / "artmaster"), *words], check=True, capture_output=True, env=environment(home))
+        artmaster(new_home(folder, originals), "run", PAINTER, "--profile", "tiny")
 
     return Home(shared("finished", run))
 
