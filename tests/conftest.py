@@ -12,13 +12,13 @@ os.environ.update(
 os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # else it starts processes that import torch, each
 os.environ.pop("COLUMNS", None)  # a worker's own, to which tables would be folded whatever a test asks for
 
-import gc
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import spare_upkeep
 from sharing import Shared, shared_base, written_in_place
 
 from artmaster_pipeline.records import MANIFEST, Adapter, read_manifest
@@ -59,10 +59,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: 0 if id(item) in early else 2 if item.get_closest_marker("spread") else 1)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def libraries_stay() -> None:
-    """What was imported so far is never rubbish: the collector, sent after every model, need not look at it again."""
-    gc.freeze()
+@pytest.fixture(autouse=True)
+def little_upkeep() -> None:
+    """Each test begins in a process that spends little on its memory, whatever the one before set."""
+    spare_upkeep()
 
 
 @pytest.fixture(autouse=True)
