@@ -266,7 +266,7 @@ def test_the_line_over_an_enlargement_moves_by_keyboard_and_says_where_it_is(bro
 
 def test_the_choice_of_dark_or_light_is_kept_and_otherwise_the_system_s(browser: Any, published: Home) -> None:
     paper = "getComputedStyle(document.body).backgroundColor"
-    with Visit(browser, published.gallery(PAINTER) / "index.html", scheme="dark") as visit:
+    with Visit(browser, published.gallery(PAINTER) / "index.html", scheme="dark", until="networkidle") as visit:
         page = visit.page
         switch = page.locator("[data-theme-switch]")
         dark = page.evaluate(paper)
@@ -288,7 +288,7 @@ def test_a_dark_page_is_printed_on_light_paper(browser: Any, published: Home) ->
 
 
 def test_where_storage_is_refused_the_switch_still_works(browser: Any, published: Home) -> None:
-    with Visit(browser, published.gallery(PAINTER) / "index.html") as visit:
+    with Visit(browser, published.gallery(PAINTER) / "index.html", until="networkidle") as visit:
         page = visit.page
         page.add_init_script("Object.defineProperty(window, 'localStorage', { get() { throw new Error('refused'); } })")
         page.reload()

@@ -60,6 +60,8 @@ def show(panel: dict[str, Any]) -> None:
         print(f"| {axis} | {score} | {gain} | {figures['p']:.4f} | {distances} |")
     consistency, drift, copies = panel["consistency"], panel["drift"], panel["memorisation"]
     print(f"\nconsistency {consistency['ratio']:.2f} {ends(consistency['ratio_interval'])}, {consistency['axes']}")
+    print(f"told apart from held-out works {panel['told_apart']}")
+    print(f"whole style as far as the base can draw {panel['style_drawable']['score']}")
     print(f"Vendi score {panel['diversity']}")
     print(f"loss of adherence {drift['loss']:.3f} {ends(drift['loss_interval'])}, by strength {drift['by_strength']}")
     print(f"suspects {copies['suspects']} of {copies['pictures']}")
