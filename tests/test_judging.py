@@ -68,7 +68,7 @@ def judged(paintings: Path, tmp_path_factory: pytest.TempPathFactory) -> Judged:
     pictures = {"train": works[:TRAIN], "held out": works[TRAIN : TRAIN + HELD_OUT], "real": works[TRAIN + HELD_OUT :]}
     for name in DRAWN:
         pictures[name] = [np.asarray(Image.open(file).convert("RGB")) for file in sorted((folder / name).glob("*.png"))]
-    pictures |= {f"tiles of {tile}": tiled(pictures["train"], tile, 40) for tile in TILES}
+    pictures |= {f"tiles of {tile}": tiled(pictures["train"], tile, 20) for tile in TILES}
     home, sheets = home_of_descriptions(tmp_path_factory), tmp_path_factory.mktemp("judging")
     paths, rows = [], {}
     for name, of in pictures.items():

@@ -50,7 +50,7 @@ if __name__ == "__main__":  # what `measured` starts
 
 def without_panel(profile: Profile, **changes) -> Profile:
     """The profile where the last state is kept, so that the training's step is what takes most."""
-    last = profile.training.validation.model_dump() | {"choose": "last"}
+    last = profile.training.validation.model_dump() | {"choose": "last", "sigmas": (0.5,), "samples": 1}
     return quickly_drawn(with_training(profile, validation=last, **changes))
 
 
@@ -67,7 +67,12 @@ def test_the_miniatures_peak_is_within_15_percent_of_what_is_measured(tmp_path, 
 
 @pytest.mark.slow
 def test_a_panel_that_looks_at_pictures_on_the_way_is_in_the_forecast(tmp_path):
-    profile = quickly_drawn(with_training(load_profile("miniature"), max_steps=2))
+    shipped = load_profile("miniature")
+    quick = shipped.training.validation.model_dump() | {
+        "sigmas": (0.5,),
+        "far_prompts": ("bamboo", "a pagoda on a hill"),
+    }
+    profile = quickly_drawn(with_training(shipped, max_steps=2, validation=quick))
     home = Home(tmp_path)
     build_training_set(fill_home(home, works=24), PAINTER, profile)
     forecast = predict(profile)
