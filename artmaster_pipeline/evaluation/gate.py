@@ -63,6 +63,7 @@ def _champion(verdict: Verdict | None) -> dict[str, Any]:
 
 def _tried(panel: dict[str, Any], limits: GateSettings, contest: Contest | None) -> list[_Trial]:
     tried = [_better(panel, axis) for axis in limits.better_than_base]
+    tried += [_no_farther(panel, axis) for axis in panel["axes"] if axis not in limits.better_than_base]
     tried += [_drift(panel["drift"]["loss"], limits.max_drift), _copies(panel["memorisation"], limits.max_suspects)]
     if contest is not None and limits.not_worse_than_published:
         tried += _against(contest, limits.better_than_base or AXES)
@@ -84,13 +85,26 @@ def _copies(figures: dict[str, Any], most: int) -> _Trial:
 
 
 def _better(panel: dict[str, Any], axis: str) -> _Trial:
-    figures = panel["axes"].get(axis)
-    name = AXIS_WORDS[axis].capitalize()
+    figures, name = panel["axes"].get(axis), AXIS_WORDS[axis].capitalize()
+    if axis == "style" and figures is not None:  # no adapter draws sharper than its base's autoencoder
+        figures, name = panel["style_drawable"], f"{name}, as far as this base can draw"
     if figures is None:
         return _Trial(False, f"{name}: not measured, since too few works were held out of the training.")
     better = excludes_zero(figures["gain_interval"])
     said = f"{'nearer' if better else 'not clearly nearer'} to the held-out works than the base"
     return _Trial(better, f"{name}: {said} (gain {figures['gain']:.3f}, {_interval(figures['gain_interval'])}).")
+
+
+def _no_farther(panel: dict[str, Any], axis: str) -> _Trial:
+    """Where an axis is not asked for, the adapter may not be clearly farther from the works than the base is."""
+    figures = panel["axes"][axis]
+    high = figures["gain_interval"][1]
+    farther = high is not None and high < 0
+    return _Trial(
+        not farther,
+        f"{AXIS_WORDS[axis].capitalize()}: {'' if farther else 'not '}clearly farther from the held-out works than the "
+        f"base (gain {figures['gain']:.3f}, {_interval(figures['gain_interval'])}).",
+    )
 
 
 def _against(contest: Contest, axes: Sequence[str]) -> list[_Trial]:
