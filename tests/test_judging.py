@@ -38,8 +38,8 @@ class Judged:
     def panel(self, candidate: str) -> dict:
         axes = {axis: self.compared(candidate, axis).as_json() for axis in AXES}
         return {
-            "adapter_id": candidate, "axes": axes, "style_drawable": axes["style"], "counts": {}, "drift": {"loss": 0.0},
-            "memorisation": {"suspects": 0, "pictures": 40},
+            "adapter_id": candidate, "axes": axes, "style_drawable": axes["style"], "counts": {},
+            "drift": {"loss": 0.0}, "memorisation": {"suspects": 0, "pictures": 40},
         }  # fmt: skip
 
 
