@@ -16,7 +16,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any, cast
 
 from rich.console import Console, ConsoleOptions, RenderableType  # noqa: TID251 - the one place
@@ -100,7 +100,10 @@ class Screen(Console):
         except BrokenPipeError as error:
             raise ReaderGone from error
         except OSError as error:
-            name = "stderr" if self.stderr else "stdout"
+            name, number = ("stderr", 2) if self.stderr else ("stdout", 1)
+            with suppress(OSError, ValueError):
+                if self.file.fileno() == number:  # Python would try once more at its end, and say so in its own words
+                    discard(number)
             raise ArtMasterError(f"{name} cannot be written to ({error.strerror}): choose another place.") from error
 
     def _tamed(self, segment: Segment) -> Segment:
@@ -158,6 +161,13 @@ class _GuardedStream(io.TextIOBase):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def discard(number: int) -> None:
+    """Let what is still to be written to a file descriptor go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)
 
 
 def guard_streams() -> None:

@@ -24,7 +24,7 @@ from artmaster_pipeline.cli.options import HomeOption, given
 from artmaster_pipeline.errors import ArtMasterError, Interrupted
 from artmaster_pipeline.faults import in_product_words, report_fault
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.terminal import ReaderGone, err, guard_streams
+from artmaster_pipeline.terminal import ReaderGone, discard, err, guard_streams
 
 _READER_GONE = 141  # what shells give a program that a closed pipe ended
 
@@ -105,7 +105,7 @@ def _answered() -> int:
     try:
         code = app(standalone_mode=False) or 0
     except ReaderGone:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered goes nowhere
+        discard(1)  # what is still buffered goes nowhere
         return _READER_GONE
     except (KeyboardInterrupt, typer.Abort):
         code = Interrupted.exit_code
