@@ -58,3 +58,7 @@ def test_a_set_of_one_cluster_cannot_be_asked_about() -> None:
     assert area(points(5, 0.0, 0), points(1, 0.0, 1)) is None
     assert area(points(5, 0.0, 0), points(4, 0.0, 1), clusters=np.array([0] * 5 + [1, 2, 3, 4])) is None
     assert area(points(5, 0.0, 0), points(0, 0.0, 1)) is None
+
+
+def test_pictures_that_are_all_the_same_are_told_apart_by_chance() -> None:
+    assert area(np.ones((6, 4)), np.ones((4, 4))) == 0.5

@@ -62,7 +62,7 @@ def _learn(matrix: "np.ndarray", drawn: "np.ndarray", works: "np.ndarray") -> "C
     known = matrix[np.ix_(rows, rows)]
     middle = known @ weights  # distances to the middle of what is known, up to a constant
     kernel = -(known - middle[:, None] - middle[None] + weights @ known @ weights) / 2
-    ridge = _RIDGE * float(np.mean(np.diag(kernel)))
+    ridge = max(_RIDGE * float(np.mean(np.diag(kernel))), 1e-12)  # pictures that are all the same have no distance
     alpha = np.linalg.solve(kernel + ridge * np.diag(1 / (weights * len(rows))), wanted)
 
     def say(asked: "np.ndarray") -> "np.ndarray":

@@ -101,7 +101,7 @@ def _likeness(panel: dict[str, Any], adapter: Adapter) -> list[tuple[str, list[d
     Distances count as multiples of what two of the painter's works are apart on that axis.
     """
     of = panel.get("likeness")
-    if not of:
+    if not of or not any(own > 0 for own in of["own"].values()):  # works that are all the same have no variety
         return []
     groups = []
     for name, words in (("most", "Most like the works"), ("least", "Least like them")):
