@@ -60,7 +60,8 @@ class Scan(Record):
     date: str = ""
     season: str = ""
     subject: str = ""
-    caption: str = ""  # from a .txt beside the scan or the caption column: says what varies, without the trigger word
+    caption: str = ""  # from captions.csv, a .txt beside the scan or the caption column: without the trigger word
+    caption_source: str = Field("", exclude_if=lambda source: not source)  # "captions.csv" where a person set it there
     rights: str = ""
 
 
@@ -106,7 +107,8 @@ class TrainingImage(Record):
     width: int
     height: int
     caption: str
-    caption_source: str  # "sidecar", "artworks.csv", "file name" or a model's name
+    caption_source: str  # "captions.csv", "sidecar", "artworks.csv", "file name", a captioner's name, or two of them
+    unread: float = Field(0.0, exclude_if=lambda share: not share)  # of the archive's words, by the base; 0..1
     split: Split
     enlarged_by: str = ""  # the super-resolution network, empty where the scan had the detail itself
     group: str = ""  # the sha256 of the artwork's first scan, shared by its near-duplicates; empty in old manifests

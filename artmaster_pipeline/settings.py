@@ -328,7 +328,9 @@ class Profile(_Settings):
     size_divisor: int = Field(1, gt=0)  # 512 and 768 stand for 512/divisor and 768/divisor pixels of this model
     max_sequence_length: int = Field(512, gt=0)  # T5 tokens
     super_resolution: str = "realesrgan-x4plus"  # a network of the wheel, or a path to .pth/.safetensors
-    captioner: str | None = None  # a hub repository, or none: captions then say what the archive knows
+    # "embedded-reader" (the miniature's words), a hub repository, or none: captions then say what the archive knows
+    captioner: str | None = None
+    max_unread: float = Field(0.34, ge=0, le=1)  # of a caption's words: beyond it what the base cannot read is left out
     captioner_revision: str | None = None  # its commit, as `revision`
     # Of the works. Every figure's interval follows from the number of held-out works, so a fifth of them judges;
     # a tenth chooses a checkpoint, which asks for an order only.

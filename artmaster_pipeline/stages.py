@@ -82,13 +82,13 @@ TABLE: tuple[Stage, ...] = (
         after=("raw_scans", "curated_crops"),
         painter=("trigger", "name"),
         profile=(
-            *("super_resolution", "captioner", "captioner_revision"),
+            *("super_resolution", "captioner", "captioner_revision", "max_unread", "base_model", "revision"),
             *("held_out_share", "validate_share", "device", "dtype"),
         ),
         group="training",
         tools=("python", "pytorch"),
         pool="gpu",
-        code_version="2",
+        code_version="3",
     ),
     Stage(
         name="style_adapter",

@@ -13,10 +13,9 @@ from test_training_captions import save_tiny_blip
 from tiny_flux import save_tiny_flux
 from training_home import PAINTER, TRAINING, fill_home, tiny_profile
 
-from artmaster_pipeline.base_models import load_pipeline, open_pipeline
+from artmaster_pipeline.base_models import load_pipeline, open_pipeline, vgg
 from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.evaluation import evaluate_adapter, validation_panel
-from artmaster_pipeline.evaluation.axes import vgg
 from artmaster_pipeline.gallery.enlarging import enlarge_samples
 from artmaster_pipeline.generation import draw
 from artmaster_pipeline.generation.on_request import generate

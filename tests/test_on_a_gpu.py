@@ -85,7 +85,7 @@ def test_train_fold_and_draw(device, flux, tmp_path):
 def test_the_panels_network_sees_the_same_everywhere(device):
     import numpy as np
 
-    from artmaster_pipeline.evaluation.axes.vgg import load_vgg
+    from artmaster_pipeline.base_models.vgg import load_vgg
 
     step = np.zeros((1, 64, 64, 3), np.uint8)
     step[:, :, 32:] = 255

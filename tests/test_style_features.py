@@ -296,7 +296,7 @@ def test_a_network_that_cannot_be_had_is_named_with_the_way_out(
 def test_no_figure_is_computed_in_tf32_whatever_the_process_did_before() -> None:
     import torch
 
-    from artmaster_pipeline.evaluation.axes.vgg import load_vgg
+    from artmaster_pipeline.base_models.vgg import load_vgg
 
     network = load_vgg()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True

@@ -1,7 +1,8 @@
 """What is said about each picture: the painter's trigger word, then what varies from work to work.
 
-What the archive says comes first; a captioning model is asked only where the archive says nothing beyond a file name
-and the profile names one. What nearly all works share is then left to the trigger alone.
+What the archive says comes first, so far as the base model reads it. Where it gives no caption of its own, a captioner
+looks at the picture (`captioners/`). What nearly all works share is then left to the trigger alone, but a person's
+captions.csv is taken as it is.
 """
 
 import itertools
@@ -13,19 +14,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
 
-from artmaster_pipeline.base_models.networks import snapshot
-from artmaster_pipeline.errors import MissingRequirement
+from artmaster_pipeline.base_models.legibility import Legibility
 from artmaster_pipeline.records import Scan
-from artmaster_pipeline.sessions import kept
-from artmaster_pipeline.settings import Home, Profile
 
-if TYPE_CHECKING:
-    import numpy as np
-
-FILE_NAME = "file name"
-_FILES = ("*.json", "*.txt", "*.jinja", "model*.safetensors")  # of a captioner: neither pickles nor code
+FILE_NAME, CAPTIONS = "file name", "captions.csv"
 _CAMERA_NAME = re.compile(
     r"(?:img|image|dsc[fn]?|pict?|scan|p|untitled|photo|未标题|图片|扫描)?[\W_\d]*", re.IGNORECASE
 )
@@ -55,16 +48,22 @@ _EDGES = " \t,;，、；。.:：|·–—-"
 
 @dataclass(frozen=True)
 class Caption:
-    """The words for one work, and who says them: "sidecar", "artworks.csv", "file name" or a model's name.
+    """The words for one work, and who says them: "captions.csv", "sidecar", "artworks.csv", "file name", a captioner.
 
     `subject` is the archive's own column. `whole` is a file's name before its title was taken from between the marks;
-    empty where nothing was taken from it.
+    empty where nothing was taken from it. `complete` captions describe the picture, and no captioner is asked.
     """
 
     text: str
     source: str
     subject: str = ""
     whole: str = ""
+    complete: bool = False
+
+    @property
+    def fixed(self) -> bool:
+        """Whether a person's last word is taken as it is."""
+        return self.source == CAPTIONS
 
 
 def archive_caption(scan: Scan, scans_folder: Path, trigger: str, painter_name: str = "") -> Caption:
@@ -74,8 +73,9 @@ def archive_caption(scan: Scan, scans_folder: Path, trigger: str, painter_name: 
     are those of the name that are not the painter's; a camera's numbering (IMG_0034) leaves the trigger alone.
     """
     if scan.caption.strip():
-        source = "sidecar" if _has_sidecar(scans_folder / scan.path) else "artworks.csv"
-        return Caption(with_trigger(trigger, scan.caption), source, scan.subject)
+        beside = "sidecar" if _has_sidecar(scans_folder / scan.path) else "artworks.csv"
+        text = with_trigger(trigger, scan.caption)
+        return Caption(text, scan.caption_source or beside, scan.subject, complete=True)
     stem = _form(PurePosixPath(scan.path).stem)
     told = [part for part in (scan.subject, scan.season) if part.strip()]
     if _letters(stem).endswith(_letters(scan.title)):
@@ -83,6 +83,37 @@ def archive_caption(scan: Scan, scans_folder: Path, trigger: str, painter_name: 
         text = with_trigger(trigger, _words_of_name(name, painter_name), *told)
         return Caption(text, "artworks.csv" if told else FILE_NAME, scan.subject, ", ".join([name, *told]))
     return Caption(with_trigger(trigger, scan.title, *told), "artworks.csv", scan.subject)
+
+
+def without_trigger(text: str, trigger: str) -> str:
+    """A caption's words behind the trigger."""
+    return "" if text == trigger else text.removeprefix(f"{trigger}, ")
+
+
+def readable(caption: Caption, trigger: str, legibility: Legibility, most: float) -> tuple[Caption, float]:
+    """The caption as a prompt may hold it, and which share of its words the base does not read.
+
+    Above the share `most` only those phrases stay (what stands between two commas) that are read, so that a title in
+    Chinese goes and a season beside it in English does not. A caption of which nothing stays is the trigger alone.
+    """
+    words = without_trigger(caption.text, trigger)
+    unread = legibility.unread(words)
+    if unread <= most:
+        return caption, unread
+    phrases = [phrase for phrase in re.split(r"[,;，、；。]", words) if legibility.unread(phrase) <= most]
+    return replace(caption, text=with_trigger(trigger, *phrases), whole="", complete=False), unread
+
+
+def described(caption: Caption, trigger: str, words: str, captioner: str, subject: str = "") -> Caption:
+    """The caption with what a captioner said of the picture behind what the archive says.
+
+    `subject` is the part of the captioner's words that names one; what the archive's column says goes before it.
+    """
+    if not words:
+        return caption
+    told = without_trigger(caption.text, trigger)
+    source = f"{caption.source}, {captioner}" if told else captioner
+    return Caption(with_trigger(trigger, told, words), source, caption.subject or subject)
 
 
 def with_trigger(trigger: str, *parts: str) -> str:
@@ -110,16 +141,18 @@ def only_what_varies(
 
     What the archive states in its `subject` column stays in that work's caption even if it is the same everywhere:
     else the subject would bind to the trigger, and the adapter could draw nothing else. The trigger is never touched;
-    where nothing else is left, it stands alone. The same set gives the same captions in whatever order. One work more
-    may change all captions, since it may lift a word over the limit or bring it below.
+    where nothing else is left, it stands alone. A caption from captions.csv stays as it is and takes no part. The same
+    set gives the same captions in whatever order. One work more may change all captions, since it may lift a word over
+    the limit or bring it below.
     """
-    texts = ["" if caption.text == trigger else caption.text.removeprefix(f"{trigger}, ") for caption in captions]
+    texts = ["" if caption.fixed else without_trigger(caption.text, trigger) for caption in captions]
     said = [_phrases(text, trigger, caption.subject) for caption, text in zip(captions, texts, strict=True)]
     whole = [
         _phrases(caption.whole, trigger, caption.subject) if caption.whole else phrases
         for caption, phrases in zip(captions, said, strict=True)
     ]
-    shared = _shared_runs(whole, works)
+    free = [n for n, caption in enumerate(captions) if not caption.fixed]
+    shared = _shared_runs([whole[n] for n in free], [works[n] for n in free])
     rest = []
     for caption, text, phrases in zip(captions, texts, said, strict=True):
         gone = _words_to_go(phrases, shared)
@@ -296,58 +329,3 @@ def _form(text: str) -> str:
 
 def _letters(text: str) -> str:
     return "".join(c for c in _form(text).casefold() if c.isalnum())
-
-
-@kept
-def load_captioner(profile: Profile, home: Home) -> "Captioner":
-    """The profile's captioner, one for as long as a session lasts. Raises as `Captioner` does."""
-    return Captioner(profile, home)
-
-
-class Captioner:
-    """A captioning model of the hub (BLIP and its kin) that says in one line what a picture shows."""
-
-    def __init__(self, profile: Profile, home: Home | None = None) -> None:
-        """Load `profile.captioner` on the profile's device, at the commit that the profile names or `home` pins.
-
-        Raises MissingRequirement where the device is not there or the model cannot be had.
-        """
-        import torch
-        from transformers import AutoModelForImageTextToText, AutoProcessor
-
-        name = profile.captioner
-        if name is None:
-            raise MissingRequirement(f"The profile {profile.name!r} names no captioner: set `captioner` in it.")
-        if profile.device == "cuda" and not torch.cuda.is_available():
-            raise MissingRequirement(
-                f"The profile {profile.name!r} captions on CUDA and no CUDA GPU is found here: run on a machine with "
-                "one, choose the profile 'miniature', or describe the works in artworks.csv."
-            )
-        self.name = name
-        self._dtype = getattr(torch, profile.dtype)
-        self._device = profile.device
-        try:
-            folder = snapshot(name, profile.captioner_revision, _FILES, home)
-            self._processor: Any = AutoProcessor.from_pretrained(folder)
-            model: Any = AutoModelForImageTextToText.from_pretrained(folder, dtype=self._dtype, use_safetensors=True)
-        except (OSError, ValueError, MissingRequirement) as error:
-            raise MissingRequirement(
-                f"The captioner {name!r} (setting `captioner` of the profile {profile.name!r}) cannot be loaded: "
-                f"{_first_line(error)}. Check the network and `hf auth login`, set `captioner: null`, "
-                "or describe the works in artworks.csv."
-            ) from error
-        self._model = model.to(self._device).eval()
-
-    def describe(self, picture: "np.ndarray") -> str:
-        """One line about a picture (uint8, height x width x 3); greedy, so the same picture gives the same line."""
-        import torch
-        from PIL import Image
-
-        inputs = self._processor(images=Image.fromarray(picture), return_tensors="pt").to(self._device, self._dtype)
-        with torch.inference_mode():
-            tokens = self._model.generate(**inputs, max_new_tokens=40, do_sample=False, num_beams=1)
-        return _one_line(self._processor.batch_decode(tokens, skip_special_tokens=True)[0])
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__

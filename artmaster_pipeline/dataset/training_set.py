@@ -4,15 +4,17 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-from artmaster_pipeline.base_models.hub import family_here
-from artmaster_pipeline.base_models.scripts import unread_message
+from artmaster_pipeline.base_models.legibility import Legibility, legibility_of
+from artmaster_pipeline.dataset.captioners.interface import Captioner, Facts
+from artmaster_pipeline.dataset.captioners.loading import load_captioner
+from artmaster_pipeline.dataset.captioners.reader import subject_in
 from artmaster_pipeline.dataset.captions import (
     FILE_NAME,
     Caption,
     archive_caption,
-    load_captioner,
+    described,
     only_what_varies,
-    with_trigger,
+    readable,
 )
 from artmaster_pipeline.dataset.near_duplicates import near_duplicates
 from artmaster_pipeline.dataset.split import Assignment, SplitTable, split_works, what_the_parts_mean
@@ -45,8 +47,9 @@ _SAID = "said.jsonl"  # in full what a captioning model said, since the captions
 class _Said(Record):
     """What a captioning model said about a training picture; `id` is the picture's."""
 
-    captioner: str  # its name, and its commit where the profile names one
+    captioner: str  # its identity
     text: str
+    facts: str = ""  # the identity of what the archive told it
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,8 @@ def build_training_set(
     parts = _parts(home, painter, profile, scans, crops, old, progress)
     pictures = _make_pictures(home, painter, profile, crops, old, progress)
     works = [parts.places[crop.scan_sha256].work for crop in crops]
-    said = _captions(home, painter, profile, scans, crops, pictures, progress)
+    told = _archive_captions(home, painter, profile, scans, crops)
+    said = _captions(home, painter, profile, scans, crops, pictures, told, progress)
     captions, left_out = only_what_varies(said, works, load_painter(home, painter).trigger)
     rows = [
         TrainingImage(
@@ -98,8 +102,9 @@ def build_training_set(
             split=parts.places[crop.scan_sha256].part,
             enlarged_by=picture.enlarged_by,
             group=parts.places[crop.scan_sha256].work,
+            unread=of.unread,
         )
-        for crop, picture, caption in zip(crops, pictures, captions, strict=True)
+        for crop, picture, caption, of in zip(crops, pictures, captions, told, strict=True)
     ]
     write_manifest(folder / MANIFEST, rows)
     _remove_unnamed(folder / _IMAGES, {picture.path for picture in pictures})
@@ -112,7 +117,7 @@ def build_training_set(
         len(rows) - made,
         figures=_figures(records)
         | _left_out(left_out, progress)
-        | _unread(records, profile, progress)
+        | _unread(told, crops, profile, progress)
         | _warnings(records, parts, scans, progress),
     )
 
@@ -209,6 +214,35 @@ def _pixels(path: Any) -> "np.ndarray":
         return np.asarray(image.convert("RGB"))
 
 
+@dataclass(frozen=True)
+class _Told:
+    """A picture's caption, the share of the archive's words that the base does not read, and whether any were lost."""
+
+    caption: Caption
+    unread: float = 0.0
+    lost: bool = False
+
+
+def _archive_captions(
+    home: Home, painter: str, profile: Profile, scans: dict[str, Scan], crops: tuple[Crop, ...]
+) -> list[_Told]:
+    """What the archive says about every crop, so far as the base reads it."""
+    settings, folder = load_painter(home, painter), home.scans(painter)
+    legibility = legibility_of(profile, home)
+    by_scan = {}
+    for scan_id in {crop.scan_id for crop in crops}:
+        caption = archive_caption(scans[scan_id], folder, settings.trigger, settings.name)
+        by_scan[scan_id] = _read(caption, settings.trigger, legibility, profile.max_unread)
+    return [by_scan[crop.scan_id] for crop in crops]
+
+
+def _read(caption: Caption, trigger: str, legibility: Legibility | None, most: float) -> _Told:
+    if legibility is None:
+        return _Told(caption)
+    left, unread = readable(caption, trigger, legibility, most)
+    return _Told(left, round(unread, 4), left is not caption)
+
+
 def _captions(
     home: Home,
     painter: str,
@@ -216,30 +250,42 @@ def _captions(
     scans: dict[str, Scan],
     crops: tuple[Crop, ...],
     pictures: list[_Picture],
-    told: Progress,
+    told: list[_Told],
+    progress: Progress,
 ) -> list[Caption]:
-    """All that is said about every crop, in the crops' order."""
-    settings = load_painter(home, painter)
-    folder = home.scans(painter)
-    captions = [archive_caption(scans[crop.scan_id], folder, settings.trigger, settings.name) for crop in crops]
-    unsaid = {pictures[n].id: n for n, caption in enumerate(captions) if caption.source == FILE_NAME}
+    """All that is said about every crop, in the crops' order: a captioner adds to what is no caption of its own."""
+    captions, trigger = [each.caption for each in told], load_painter(home, painter).trigger
+    unsaid = [n for n, caption in enumerate(captions) if not caption.complete]
     if profile.captioner is None or not unsaid:
         return captions
     file = home.training_set(painter) / _SAID
-    known_as = f"{profile.captioner}@{profile.captioner_revision}" if profile.captioner_revision else profile.captioner
-    # without a commit it was said before commits were named
-    said = {row.id: row for row in read_manifest(file, _Said) if row.captioner in (profile.captioner, known_as)}
-    with session(), told.task("Captions", len(unsaid)) as advance:
-        for picture_id, n in unsaid.items():
-            if picture_id not in said:
-                captioner = load_captioner(profile, home)
-                text = captioner.describe(_pixels(home.training_set(painter) / pictures[n].path))
-                said[picture_id] = _Said(id=picture_id, captioner=known_as, text=text)
-            row = said[picture_id]
-            captions[n] = Caption(with_trigger(settings.trigger, row.text), profile.captioner)
+    with session(), progress.task("Captions", len(unsaid)) as advance:
+        captioner = load_captioner(profile, home)
+        known = {row.id: row for row in read_manifest(file, _Said)}
+        said = {}
+        for n in unsaid:
+            scan = scans[crops[n].scan_id]
+            facts = Facts(_title(scan, captions[n]), scan.date, scan.subject, scan.season)
+            row = known.get(pictures[n].id)
+            if row is None or (row.captioner, row.facts) != (captioner.identity, identity(facts)):
+                text = captioner.describe(_pixels(home.training_set(painter) / pictures[n].path), facts)
+                row = _Said(id=pictures[n].id, captioner=captioner.identity, facts=identity(facts), text=text)
+            said[pictures[n].id] = row
+            source = _named(captioner, facts.title, told[n])
+            captions[n] = described(captions[n], trigger, row.text, source, subject_in(row.text))
             advance(1, captions[n].text)
-    write_manifest(file, (said[picture_id] for picture_id in unsaid))
+    write_manifest(file, said.values())
     return captions
+
+
+def _title(scan: Scan, caption: Caption) -> str:
+    """The work's title; a file's name says something of a picture only where it has words of its own."""
+    return scan.title if caption.source != FILE_NAME or caption.whole or caption.text else ""
+
+
+def _named(captioner: Captioner, title: str, told: _Told) -> str:
+    """The captioner as a caption's source names it: a title that the base does not read counts as translated."""
+    return f"{captioner.name}, title translated" if told.lost and captioner.translates(title) else captioner.name
 
 
 def _left_out(left_out: tuple[str, ...], told: Progress) -> dict[str, Any]:
@@ -272,14 +318,20 @@ def _figures(rows: tuple[TrainingImage, ...]) -> dict[str, Any]:
     }
 
 
-def _unread(rows: tuple[TrainingImage, ...], profile: Profile, told: Progress) -> dict[str, Any]:
-    """Captions in scripts that the base does not read, as a figure and in the log; empty where there are none."""
-    family = family_here(profile.base_model)
-    message = unread_message(sorted({row.caption for row in rows}), family, "caption") if family else ""
-    if not message:
+def _unread(told: list[_Told], crops: tuple[Crop, ...], profile: Profile, progress: Progress) -> dict[str, Any]:
+    """What of the archive's words stays out of the prompts, as figures and in the log; empty where all is read."""
+    by_scan = {crop.scan_id: each for crop, each in zip(crops, told, strict=True)}
+    lost = sum(each.lost for each in by_scan.values())
+    if not lost:
         return {}
-    told.say(f"{message} For works, say it in the column `subject` of artworks.csv.")
-    return {"captions the base does not read": message}
+    mean = sum(each.unread for each in by_scan.values()) / len(by_scan)
+    progress.say(
+        f"The base model ({profile.base_model}) does not read what the archive says of {lost} of {len(by_scan)} scans: "
+        f"more than {100 * profile.max_unread:.0f} % of the words ({100 * mean:.0f} % over all). Those words stay in "
+        "the records and out of the prompts. To say it in words that it reads: artmaster captions "
+        f"{crops[0].painter} --edit"
+    )
+    return {"scans whose words the base does not read": lost, "share of unread words": round(mean, 4)}
 
 
 def _warnings(

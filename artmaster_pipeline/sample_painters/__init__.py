@@ -13,6 +13,7 @@ from artmaster_pipeline.sample_painters.scenes import (
     WEATHERS,
     Scene,
     imagine,
+    spoken,
 )
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "Scene",
     "imagine",
     "paint",
+    "spoken",
     "write_scans",
 ]

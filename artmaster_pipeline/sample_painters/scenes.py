@@ -94,15 +94,23 @@ class Scene:
 
         Two scenes of one style have the same caption only if they are equal.
         """
-        said = ", ".join(
-            (
-                f"{self.subject} in {self.season} {_TIME_WORDS[self.time_of_day]}",
-                _WEATHER_WORDS[self.weather],
-                _COMPOSITION_WORDS[self.composition],
-                self.palette,
-            )
-        )
+        said = spoken(self.subject, self.season, self.time_of_day, self.weather, self.composition, self.palette)
         return f"{_STYLE_WORDS[self.style]} of {said}" if name_style else said
+
+
+def spoken(
+    subject: str = "",
+    season: str = "",
+    time_of_day: str = "",
+    weather: str = "",
+    composition: str = "",
+    palette: str = "",
+) -> str:
+    """What is known of a scene, in the captions' grammar; what is empty is not said."""
+    when = " ".join(part for part in (f"in {season}" if season else "", _TIME_WORDS.get(time_of_day, "")) if part)
+    first = " ".join(part for part in (subject, when) if part)
+    parts = (first, _WEATHER_WORDS.get(weather, ""), _COMPOSITION_WORDS.get(composition, ""), palette)
+    return ", ".join(part for part in parts if part)
 
 
 def imagine(seed: int, style: str, subjects: tuple[str, ...] = SUBJECTS) -> Scene:

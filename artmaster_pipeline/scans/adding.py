@@ -13,8 +13,8 @@ from artmaster_pipeline.faults import disk_full
 from artmaster_pipeline.files import clear_partials, inside, sha256_of, write_text, writing
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import Quarantined, Record, identity, read_manifest, write_manifest
-from artmaster_pipeline.scans.artworks import ARTWORKS, Table, describe, kept_silently, merged, read_table, written
-from artmaster_pipeline.scans.listing import Entry, Listing, Refusal, list_folder, unreadable
+from artmaster_pipeline.scans.artworks import Table, describe, kept_silently, merged, read_table, written
+from artmaster_pipeline.scans.listing import Entry, Listing, Refusal, is_table, list_folder, unreadable
 from artmaster_pipeline.settings import (
     Home,
     PainterSettings,
@@ -57,7 +57,7 @@ class AddedScans:
     @property
     def all_descriptions_taken(self) -> bool:
         """Whether everything that the folder's tables and captions say is in the data home now."""
-        return not self.faults and not any(_is_table(refused.path) for refused in self.refused)
+        return not self.faults and not any(is_table(refused.path) for refused in self.refused)
 
     def ignored_summary(self) -> tuple[str, ...]:
         """One line for each kind of file that was passed over, for people to see that nothing vanished silently."""
@@ -238,15 +238,12 @@ def _merge(place: Path, new: Table, notes: list[str]) -> str:
 
 
 def _table_in(target: Path, relative: str) -> Path:
-    """The table of artworks in the same folder of the data home, however its name is written."""
+    """The table of that name in the same folder of the data home, however its name is written."""
     place = target / relative
     if place.parent.is_dir():
-        return next((each for each in sorted(place.parent.iterdir()) if _is_table(each.name)), place)
+        same = place.name.casefold()
+        return next((each for each in sorted(place.parent.iterdir()) if each.name.casefold() == same), place)
     return place
-
-
-def _is_table(path: str) -> bool:
-    return path.rpartition("/")[2].casefold() == ARTWORKS
 
 
 def _pictures_in(target: Path) -> list[str]:
@@ -292,7 +289,7 @@ def _is_whole(place: Path) -> bool:
 
 
 def _is_mended(target: Path, relative: str) -> bool:
-    if _is_table(relative):
+    if is_table(relative):
         return False
     # A refused name may be too long or too strange to ask the file system about; then nothing of it is there.
     try:

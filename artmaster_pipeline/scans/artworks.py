@@ -1,4 +1,4 @@
-"""What the archive says about its scans: artworks.csv and the .txt beside a scan."""
+"""What the archive says about its scans: artworks.csv, the .txt beside a scan, and captions.csv over both."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from artmaster_pipeline.errors import BadInput
-from artmaster_pipeline.scans.listing import ARTWORKS, Entry, Listing, Refusal
+from artmaster_pipeline.scans.listing import ARTWORKS, CAPTIONS, Entry, Listing, Refusal, is_table
 
 COLUMNS = ("file", "title", "accession_number", "date", "season", "subject", "caption", "rights")
 _LONGEST = 2000  # characters of one field; a text encoder reads about 2,000 at most
@@ -49,11 +49,13 @@ class Table:
 
 
 def describe(listing: Listing, elsewhere: Iterable[str] = ()) -> Descriptions:
-    """Read every artworks.csv and sidecar of a listing. The sidecar's text is the caption, before the table's.
+    """Read every artworks.csv, sidecar and captions.csv of a listing.
+
+    The sidecar's text is the caption before the table's, and captions.csv, a person's last word, before both.
 
     A table may also speak of the pictures `elsewhere` (paths as in the listing): those that the data home has already.
     """
-    found = Descriptions()
+    found, corrections = Descriptions(), []
     pictures = [picture.relative for picture in listing.pictures]
     for table in listing.tables:
         try:
@@ -61,12 +63,17 @@ def describe(listing: Listing, elsewhere: Iterable[str] = ()) -> Descriptions:
         except BadInput as bad:
             found.unread.append(Refusal(table.relative, bad.reason, bad.remedy))
         else:
-            _describe_from_table(table.relative, content, [*pictures, *elsewhere], found)
+            if is_table(table.relative, (CAPTIONS,)):
+                corrections.append((table.relative, content))
+            else:
+                _describe_from_table(table.relative, content, [*pictures, *elsewhere], found)
     texts = {_form(str(Path(text.relative).with_suffix(""))): text for text in listing.captions}
     for relative in pictures:
         text = texts.get(_form(str(Path(relative).with_suffix(""))))
         if text and (caption := _read_caption(text, found)):
             found.by_picture.setdefault(relative, {})["caption"] = caption
+    for relative, content in corrections:
+        _correct_captions(relative, content, [*pictures, *elsewhere], found)
     return found
 
 
@@ -200,6 +207,40 @@ def _rows(columns: list[str], lines: Iterator[list[str]], line: Callable[[], int
 
 
 def _describe_from_table(relative: str, table: Table, pictures: list[str], found: Descriptions) -> None:
+    """What an artworks.csv says of each picture."""
+
+    def take(picture: str, row: dict[str, str]) -> None:
+        found.from_table.add(picture)
+        read = [name for name in COLUMNS[1:] if name in row]
+        fields = {name: _clean(row[name], f"{relative}: the {name} of {row['file']}", found) for name in read}
+        found.by_picture[picture] = {name: text for name, text in fields.items() if text}
+
+    _take_rows(relative, table, pictures, found, found.from_table, take)
+    if unknown := sorted(set(table.columns) - set(COLUMNS)):
+        found.notes.append(f"{relative}: columns nobody reads: {', '.join(unknown)}")
+
+
+def _correct_captions(relative: str, table: Table, pictures: list[str], found: Descriptions) -> None:
+    """The captions of a captions.csv in place of all others; a row without one leaves the picture as it is."""
+    corrected: set[str] = set()
+
+    def take(picture: str, row: dict[str, str]) -> None:
+        corrected.add(picture)
+        if caption := _clean(row.get("caption", ""), f"{relative}: the caption of {row['file']}", found):
+            found.by_picture.setdefault(picture, {}).update(caption=caption, caption_source=CAPTIONS)
+
+    _take_rows(relative, table, pictures, found, corrected, take)
+
+
+def _take_rows(
+    relative: str,
+    table: Table,
+    pictures: list[str],
+    found: Descriptions,
+    taken: set[str],
+    take: Callable[[str, dict[str, str]], None],
+) -> None:
+    """Give `take` each row with the picture that it speaks of; `taken` are the pictures that had theirs."""
     folder = relative.rpartition("/")[0]
     exact = {picture.removeprefix(f"{folder}/" if folder else ""): picture for picture in pictures}
     alike: dict[str, set[str]] = {}
@@ -213,17 +254,12 @@ def _describe_from_table(relative: str, table: Table, pictures: list[str], found
         if not picture:
             why = "more than one scan has that name" if close else "there is no such scan"
             faults.append(f"{row['file']!r}: {why}")
-        elif picture in found.from_table:
+        elif picture in taken:
             faults.append(f"{row['file']!r} is described twice; the first row counts")
         else:
-            found.from_table.add(picture)
-            read = [name for name in COLUMNS[1:] if name in row]
-            fields = {name: _clean(row[name], f"{relative}: the {name} of {row['file']}", found) for name in read}
-            found.by_picture[picture] = {name: text for name, text in fields.items() if text}
+            take(picture, row)
     remedy = "Mend the row, then add or run again"
     found.partial.extend(Refusal(relative, fault, remedy) for fault in faults)
-    if unknown := sorted(set(table.columns) - set(COLUMNS)):
-        found.notes.append(f"{relative}: columns nobody reads: {', '.join(unknown)}")
 
 
 def _read_caption(text: Entry, found: Descriptions) -> str:
@@ -259,6 +295,6 @@ def _form(name: str) -> str:
 
 
 __all__ = [
-    "ARTWORKS", "COLUMNS", "Descriptions", "Table", "cleaned_title", "describe", "kept_silently", "merged",
+    "ARTWORKS", "CAPTIONS", "COLUMNS", "Descriptions", "Table", "cleaned_title", "describe", "kept_silently", "merged",
     "read_table", "read_text", "written",
 ]  # fmt: skip

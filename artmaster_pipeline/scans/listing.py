@@ -17,7 +17,8 @@ from artmaster_pipeline.scans.tiles import tiled_pictures
 from artmaster_pipeline.settings import PAINTER_FILE, Home
 
 EXTENSIONS = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
-ARTWORKS = "artworks.csv"
+ARTWORKS, CAPTIONS = "artworks.csv", "captions.csv"
+TABLES = (ARTWORKS, CAPTIONS)
 _SIDECAR = ".txt"
 _OF_TILES = ("info.json", "imageproperties.xml", "vips-properties.xml", "blank.png")
 _HIDDEN = "hidden"
@@ -46,7 +47,7 @@ class Listing:
 
     pictures: list[Entry] = field(default_factory=list)
     captions: list[Entry] = field(default_factory=list)  # .txt files with a picture of the same name beside them
-    tables: list[Entry] = field(default_factory=list)  # artworks.csv files
+    tables: list[Entry] = field(default_factory=list)  # artworks.csv and captions.csv files
     refused: list[Refusal] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)  # what systems keep for themselves, and how many files
@@ -78,6 +79,11 @@ def list_folder(root: Path) -> Listing:
         part.sort(key=lambda entry: entry.relative)
     listing.ignored.sort()
     return listing
+
+
+def is_table(path: str, names: tuple[str, ...] = TABLES) -> bool:
+    """Whether a path's name is that of a table about pictures, however its letters are written."""
+    return path.rpartition("/")[2].casefold() in names
 
 
 def one_form(name: str) -> str:
@@ -128,7 +134,7 @@ def _list(folder: Path, prefix: str, listing: Listing, texts: list[Entry]) -> No
 def _list_entry(entry: os.DirEntry[str], relative: str, path: Path, listing: Listing, texts: list[Entry]) -> None:
     suffix = Path(entry.name).suffix.lower()
     is_folder = entry.is_dir(follow_symlinks=False)
-    is_text = suffix == _SIDECAR or entry.name.casefold() == ARTWORKS
+    is_text = suffix == _SIDECAR or is_table(entry.name)
     kind = None if is_folder or is_text else _kind(entry, path)
     wanted = kind or suffix in EXTENSIONS or is_text or is_folder
     refusal = (_bad_name(relative, entry.name) if wanted else None) or _bad_kind(relative, entry, suffix)
@@ -139,7 +145,7 @@ def _list_entry(entry: os.DirEntry[str], relative: str, path: Path, listing: Lis
         listing.refused.append(refusal)
     elif is_folder:
         _list(path, f"{relative}/", listing, texts)
-    elif entry.name.casefold() == ARTWORKS:
+    elif is_table(entry.name):
         listing.tables.append(Entry(relative, path))
     elif is_text:
         texts.append(Entry(relative, path))
@@ -201,18 +207,18 @@ def _bad_name(relative: str, name: str) -> Refusal | None:
 
 def _bad_kind(relative: str, entry: os.DirEntry[str], suffix: str) -> Refusal | None:
     """Why an entry is not a file to read. Other files than pictures and sidecars are nobody's loss: no reason given."""
-    is_table = entry.name.casefold() == ARTWORKS
+    table = is_table(entry.name)
     if entry.is_dir(follow_symlinks=False):
-        like = "a picture" if suffix in EXTENSIONS else "the table of artworks" if is_table else ""
+        like = "a picture" if suffix in EXTENSIONS else "a table of artworks" if table else ""
         remedy = "Rename the folder, or move it away"
         return Refusal(relative, f"It is a folder named like {like}", remedy) if like else None
     try:
         kind = entry.stat().st_mode
     except OSError as error:
-        return unreadable(relative, error) if suffix in EXTENSIONS or is_table else None
+        return unreadable(relative, error) if suffix in EXTENSIONS or table else None
     if stat.S_ISDIR(kind):
         return Refusal(relative, "It is a link to a folder", "Put the folder itself here, or add it by itself")
-    if not stat.S_ISREG(kind) and (suffix in (*EXTENSIONS, _SIDECAR) or is_table):
+    if not stat.S_ISREG(kind) and (suffix in (*EXTENSIONS, _SIDECAR) or table):
         return Refusal(relative, "It is a pipe or a device, not a file", "Put a file in its place")
     return None
 

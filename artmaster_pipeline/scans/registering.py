@@ -24,10 +24,10 @@ from artmaster_pipeline.records import (
     write_manifest,
 )
 from artmaster_pipeline.scans.adding import not_copied
-from artmaster_pipeline.scans.artworks import ARTWORKS, Descriptions, cleaned_title, describe
+from artmaster_pipeline.scans.artworks import Descriptions, cleaned_title, describe
 from artmaster_pipeline.scans.decoding import DECODER, Decoded, decode, held, reading
 from artmaster_pipeline.scans.journal import Journal
-from artmaster_pipeline.scans.listing import Entry, Listing, Refusal, list_folder, one_form, unreadable
+from artmaster_pipeline.scans.listing import Entry, Listing, Refusal, is_table, list_folder, one_form, unreadable
 from artmaster_pipeline.settings import Home, load_painter
 from artmaster_pipeline.threads import usable_cpus
 
@@ -103,10 +103,10 @@ def register_scans(home: Home, painter: str, progress: Progress = SILENT) -> Out
 
 def _check_tables(home: Home, painter: str, described: Descriptions) -> None:
     """Raise ArtMasterError where a table cannot be read: titles and rights would go missing without a word."""
-    tables = [each for each in described.unread if each.relative.casefold().endswith(ARTWORKS)]
+    tables = [each for each in described.unread if is_table(each.relative)]
     if tables:
         said = "; ".join(f"{home.scans(painter) / each.relative}: {each.reason}. {each.remedy}" for each in tables)
-        raise ArtMasterError(f"{said}. Without it the titles and rights of the works would be lost; then run again.")
+        raise ArtMasterError(f"{said}. Without it what people said of the works would be lost; then run again.")
 
 
 def scan_path(home: Home, scan: Scan) -> Path:
@@ -320,7 +320,7 @@ def _quarantine(
             same = "bytes" if kept.sha256 == file.sha256 else "pixels"
             reason = f"It has the same {same} as {kept.entry.relative}"
             rows.append(row(relative, reason, "Nothing to do: the picture is used once", file.sha256, kept.sha256[:16]))
-    there = {entry.path for entry in rows if not entry.path.casefold().endswith(ARTWORKS)}  # a table has many faults
+    there = {entry.path for entry in rows if not is_table(entry.path)}  # a table has many faults
     return rows + [entry for entry in never_copied if entry.path not in there]
 
 

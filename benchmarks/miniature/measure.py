@@ -29,7 +29,7 @@ from artmaster_pipeline.base_models.miniature.training_pictures import (
     read_shard,
     taught_scene,
 )
-from artmaster_pipeline.evaluation.axes.vgg import Vgg, load_vgg
+from artmaster_pipeline.base_models.vgg import Vgg, load_vgg
 from artmaster_pipeline.generation import draw
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.sample_painters import Scene

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from artmaster_pipeline.base_models.vgg import Vgg, chunks, load_vgg
 from artmaster_pipeline.evaluation.axes.components import Component
 from artmaster_pipeline.evaluation.axes.depiction import SHAPES, on_grid
-from artmaster_pipeline.evaluation.axes.vgg import Vgg, chunks, load_vgg
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from artmaster_pipeline.evaluation.axes.vgg import load_vgg
+from artmaster_pipeline.base_models.vgg import load_vgg
 from artmaster_pipeline.sessions import session
 
 if TYPE_CHECKING:
