@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from artmaster_pipeline.cli import (
+    captions,
     drawing,
     evaluating,
     keeping,
@@ -57,6 +58,7 @@ for _command in (
     running.demo,
     running.run,
     running.train,
+    captions.captions,
     evaluating.evaluate,
     evaluating.gate,
     drawing.generate,

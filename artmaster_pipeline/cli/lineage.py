@@ -28,6 +28,8 @@ def lineage_adapter(
         f"{len(answer.validation)} artworks for validation; "
         f"judged by {len(answer.held_out)} held-out artworks; {len(answer.samples)} pictures drawn with it."
     )
+    said_by = "; ".join(f"{source} {count}" for source, count in answer.captions_by.items())
+    out.say(f"Captions by: {said_by}")
     for scan in answer.artworks:
         out.say(f"{scan.sha256}  {scan.path}  {scan.title}")
 

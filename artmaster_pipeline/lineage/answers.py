@@ -1,6 +1,7 @@
 """The two questions: which artworks are in this adapter, and which adapters and pictures is this artwork in."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Literal
 
@@ -31,6 +32,7 @@ class AdapterLineage(_Answer):
     held_out: tuple[Scan, ...]
     crops: tuple[Crop, ...]
     training_images: tuple[TrainingImage, ...]
+    captions_by: dict[str, int]  # who said what its training pictures show, and of how many
     samples: tuple[Sample, ...]  # drawn with it, as the current evaluation and gallery list them
 
 
@@ -73,6 +75,7 @@ def adapter_lineage(home: Home, adapter_id: str) -> AdapterLineage:
         held_out=tuple(scan for scan in snapshot.scans if scan.sha256 in _part(snapshot, "held_out")),
         crops=tuple(crop for crop in snapshot.crops if crop.id in crop_ids),
         training_images=used,
+        captions_by=dict(sorted(Counter(image.caption_source for image in used).items())),
         samples=tuple(
             sample
             for sample in (*_samples(home, "evaluation"), *_samples(home, "gallery"))

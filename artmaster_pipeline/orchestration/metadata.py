@@ -111,7 +111,13 @@ def _training_set(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, 
     return {
         "parts": tally(outcome.records, "split"),
         "enlarged": tally(outcome.records, "enlarged_by"),
-        "captions": table([{"caption": r.caption, "from": r.caption_source} for r in outcome.records[:20]]),
+        "captions": table(
+            [
+                {"caption": r.caption, "said by": r.caption_source, "unread": f"{r.unread:.2f}"}
+                for r in outcome.records[:20]
+            ]
+        ),
+        "captions by": tally(outcome.records, "caption_source"),
         "pictures": contact_sheet([home.training_set(painter) / r.path for r in outcome.records]),
     }
 

@@ -8,7 +8,7 @@ the scenes is kept aside: their accuracy goes into the card beside the weights, 
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from artmaster_pipeline.dataset.captioners.reader import ASKED, WEIGHTS, features_of, words_of
 from artmaster_pipeline.progress import SILENT, Progress
@@ -58,7 +58,8 @@ def _paint(count: int, progress: Progress) -> "tuple[np.ndarray, dict[str, list[
 
     from artmaster_pipeline.sample_painters import FURTHER_SUBJECTS, STYLES, SUBJECTS, imagine, paint
 
-    pictures, said = [], {name: [] for name in ASKED}  # type: tuple[list[Any], dict[str, list[str]]]
+    pictures: list[np.ndarray] = []
+    said: dict[str, list[str]] = {name: [] for name in ASKED}
     with progress.task("Painting scenes", count) as advance:
         for number in range(count):
             seed = _FIRST_SEED + number
