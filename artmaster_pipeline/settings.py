@@ -209,8 +209,6 @@ class TrainingSettings(_Settings):
     # the loss
     timestep_sampling: Literal["uniform", "logit_normal", "shifted"] = "shifted"  # shifted: as FLUX draws at this size
     guidance_scale: float = Field(1.0, ge=0)  # what guidance-embedded models are told while training
-    # learn v + v0(c, guidance_scale) - v0(c, 1): the painter's velocity, and the base's own guidance kept with it
-    keep_guidance: bool = False
     caption_dropout: float = Field(0.0, ge=0, lt=1)  # share of the pictures of which the trigger alone is said
     masked_loss: bool = False  # style is in the background too, so the whole picture counts
     unmasked_weight: float = Field(0.1, ge=0, le=1)  # of the background, where masked_loss is on

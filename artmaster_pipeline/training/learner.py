@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from artmaster_pipeline.base_models.compiling import compile_repeated_blocks
@@ -14,7 +14,6 @@ from artmaster_pipeline.training.adalora import injecting as adalora
 from artmaster_pipeline.training.adalora.rank_allocation import StackedAllocator
 from artmaster_pipeline.training.adalora.stacked import Stacks
 from artmaster_pipeline.training.losses.flow_matching import (
-    Noised,
     clean_latents,
     sigmas_for,
     step_generator,
@@ -226,24 +225,13 @@ class Learner:
 
         latents = self._latents(batch)
         noised = with_noise(latents, sigmas, noise)
-        texts = [example.text for example in batch]
-        if self.settings.keep_guidance:
-            noised = replace(noised, velocity=noised.velocity + self._guidance_of_base(noised, texts))
-        predicted = self._predict(noised.noisy, noised.sigmas, texts)
+        predicted = self._predict(noised.noisy, noised.sigmas, [example.text for example in batch])
         weighed = [example.weights for example in batch if example.weights is not None]
         weights = torch.stack(weighed).to(latents.device) if len(weighed) == len(batch) else None
         loss = velocity_loss(predicted, noised, weights)
         if self._constraint is None:
             return loss, None
         return loss, self._constraint(clean_latents(noised, predicted.float()), latents, noised.sigmas)
-
-    def _guidance_of_base(self, noised: Noised, texts: list[TextEmbedding]) -> "torch.Tensor":
-        """What the base's own guidance adds to its velocity: v0(c, guidance_scale) - v0(c, 1), without gradients."""
-        import torch
-
-        with torch.no_grad(), self.stacks.off():
-            guided = self._predict(noised.noisy, noised.sigmas, texts).float()
-            return guided - self._predict(noised.noisy, noised.sigmas, texts, 1.0).float()
 
     def _guidance_loss(self, example: Example, generator: "torch.Generator") -> "torch.Tensor":
         if self._guidance is None:
@@ -263,8 +251,8 @@ class Learner:
 
         return torch.stack([example.latent for example in batch]).to(self._device)
 
-    def _predict(self, noisy: Any, sigmas: Any, texts: list[TextEmbedding], guidance: float | None = None) -> Any:
-        scale = self.settings.guidance_scale if guidance is None else guidance
+    def _predict(self, noisy: Any, sigmas: Any, texts: list[TextEmbedding]) -> Any:
+        scale = self.settings.guidance_scale
         return self._family.predict_velocity(self.transformer, noisy, sigmas, texts, scale, self._dtype)
 
     def _average(self) -> None:
