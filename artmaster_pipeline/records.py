@@ -15,6 +15,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import write_text
 
@@ -139,6 +140,10 @@ class Adapter(Record):
     settings: dict[str, Any]
     ranks: dict[str, int]  # linear layer -> rank that AdaLoRA left it
     final_loss: float  # mean over the last epoch
+    # how it draws best, by the validation works; none: not chosen
+    drawing: DrawingSettings | None = Field(None, exclude_if=lambda chosen: chosen is None)
+    # the settings that were tried for that, each with its figures
+    drawing_table: tuple[dict[str, float], ...] = Field((), exclude_if=lambda rows: not rows)
 
     @property
     def step(self) -> int:
@@ -175,6 +180,8 @@ class Sample(Record):
     height: int
     num_inference_steps: int
     guidance_scale: float
+    true_cfg_scale: float = Field(1.0, exclude_if=lambda scale: scale == 1.0)  # as in `DrawingSettings`, as the next
+    adapter_in_unguided: bool = Field(True, exclude_if=lambda on: on)
     path: str  # POSIX, below the manifest's folder
     sha256: str
     enlarged_by: str = ""
@@ -188,6 +195,13 @@ class Sample(Record):
     def drawn_by(self) -> str:
         """`adapter_ids` in the words of a picture's file: one as it is, several with commas between them."""
         return ", ".join(self.adapter_ids)
+
+    @property
+    def drawing(self) -> DrawingSettings:
+        """How it was drawn; strengths on request may be beyond those that an adapter is drawn at."""
+        return DrawingSettings.model_construct(
+            **{name: getattr(self, name) for name in DrawingSettings.model_fields},
+        )
 
     @model_validator(mode="before")
     @classmethod

@@ -267,13 +267,23 @@ _FIRST_PINS = {
 }
 
 
+def _unsaid(value: Any) -> bool:
+    """Of settings that came later: what is not said is left out, so that what was made before keeps its identity."""
+    return value is None
+
+
 class EvaluationSettings(_Settings):
     """How the evaluation's pictures are drawn, which networks look at them, and how the gallery's samples are drawn."""
 
     rows: int = Field(6, gt=0)  # prompts in the grid
     samples: int = Field(24, gt=1)  # pictures with and without the adapter that the panel measures
     num_inference_steps: int = Field(28, gt=0)
+    # How pictures are drawn where nothing was chosen for the adapter; with `drawing: profile` whatever was chosen.
     guidance_scale: float = Field(3.5, ge=0)
+    strength: float | None = Field(None, gt=0, le=1.5, exclude_if=_unsaid)  # as in `DrawingSettings`; none: 1
+    true_cfg_scale: float | None = Field(None, ge=1, exclude_if=_unsaid)  # none: 1, which is off
+    adapter_in_unguided: bool | None = Field(None, exclude_if=_unsaid)  # none: it is
+    drawing: Literal["chosen", "profile"] = Field("chosen", exclude_if=lambda who: who == "chosen")
     seed: int = 0
     batch_size: int = Field(1, gt=0)  # pictures drawn together; on a GPU several cost little more than one
     far_prompts: tuple[str, ...] = FAR_PROMPTS  # subjects of all kinds: does the adapter still answer the prompt?
@@ -293,9 +303,9 @@ class EvaluationSettings(_Settings):
         """All settings that decide a figure, as adapters and panels are identified by them.
 
         A commit counts once it is another than the one that a name stood for before commits were named, so that what
-        was made then is still known.
+        was made then is still known. Who says how pictures are drawn decides nothing by itself: the pictures' ids tell.
         """
-        plain = self.model_dump(mode="json", exclude={f"{network}_revision" for network in _FIRST_PINS})
+        plain = self.model_dump(mode="json", exclude={*(f"{network}_revision" for network in _FIRST_PINS), "drawing"})
         pins = self.other_pins()
         return plain | ({"revisions": pins} if pins else {})
 

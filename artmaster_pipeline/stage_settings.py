@@ -67,7 +67,7 @@ def _chosen(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
         for part in above:
             source, target = source[part], target.setdefault(part, {})
         if name.startswith("-"):
-            del target[last]
+            target.pop(last, None)  # a later setting is there only where it says something
         else:
             value = source[last]
             target[last] = dict(value) if isinstance(value, dict) else value

@@ -24,7 +24,7 @@ _BETWEEN = "--"
 # What every stage that loads the base model depends on.
 _BASE = ("base_model", "revision", "device", "dtype", "quantization", "size_divisor", "max_sequence_length")
 # Settings of the final evaluation alone, which the panel that chooses among an adapter's states never reads.
-FINAL_EVALUATION = ("rows", "samples", "far_prompts", "far_samples", "strengths")
+FINAL_EVALUATION = ("rows", "samples", "far_prompts", "far_samples", "strengths", "drawing")
 
 
 @dataclass(frozen=True)

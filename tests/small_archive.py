@@ -175,7 +175,7 @@ def quick_drawing(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, bool]
         monkeypatch.setattr(base_models, name, answer)
     monkeypatch.setattr(adapters, "attach", attach)
     # A text stands for its own embedding.
-    monkeypatch.setattr(sampling, "embed_texts", lambda profile, texts, home=None: {text: text for text in texts})
+    monkeypatch.setattr(sampling, "embed_texts", lambda profile, texts, *_: {text: text for text in texts})
     monkeypatch.setattr(sampling, "negative_of", lambda *_: None)
     monkeypatch.setattr(sampling, "draw_embedded", draw)
     monkeypatch.setattr(autoencoding, "open_round_trip", lambda profile, home: nullcontext(lambda pixels: pixels))

@@ -12,6 +12,7 @@ import pytest
 from artmaster_pipeline.adapters import attach, detach
 from artmaster_pipeline.base_models import base_revision, load_pipeline
 from artmaster_pipeline.base_models.miniature.model import SHIPPED, build_miniature
+from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.errors import BadInput, MissingRequirement, WrongUse
 from artmaster_pipeline.generation import Drawing, draw, draw_all
 from artmaster_pipeline.settings import Home, Profile, load_profile
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 MINIATURE = load_profile("miniature")
 PROMPT = "a fishing boat on a lake in autumn at dusk, drifting mist"
-SETTINGS = {"num_inference_steps": 3, "guidance_scale": 3.5, "max_sequence_length": 64}
+SETTINGS = {"num_inference_steps": 3, "settings": DrawingSettings(guidance_scale=3.5), "max_sequence_length": 64}
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def test_the_miniature_paints_what_it_is_told(pipe: "FluxPipeline") -> None:
     """Coarse things only, by a wide margin: night is darker than day, ink has less colour than a print."""
 
     def drawn(prompt: str) -> np.ndarray:
-        pictures = [draw(pipe, prompt, seed, 128, 128, 8, 3.5, 64) for seed in range(2)]
+        pictures = [draw(pipe, prompt, seed, 128, 128, 8, SETTINGS["settings"], 64) for seed in range(2)]
         return np.stack(pictures).astype(float)
 
     day = drawn("a woodblock print of layered mountains in summer by day, clear air, Prussian blue")

@@ -26,6 +26,7 @@ from small_archive import (
 )
 
 from artmaster_pipeline import pictures
+from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.evaluation import evaluate_adapter
 from artmaster_pipeline.evaluation.panel import drift
@@ -479,7 +480,7 @@ def test_the_base_reads_its_own_pictures_and_sees_a_wrong_prompt() -> None:
     fits = denoising_fits(pipe, profile, embed_texts(profile, subjects))
     right, wrong = [], []
     for seed, subject in enumerate(subjects):
-        picture = draw(pipe, subject, seed, 128, 128, 12, 3.5, 48)
+        picture = draw(pipe, subject, seed, 128, 128, 12, DrawingSettings(guidance_scale=3.5), 48)
         others = [other for other in subjects if other != subject]
         right.append(adherence(fits, picture, subject, others))
         wrong.append(adherence(fits, picture, others[0], [subject, *others[1:]]))

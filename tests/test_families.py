@@ -17,6 +17,7 @@ from artmaster_pipeline.adapters.exporting import export_adapter
 from artmaster_pipeline.base_models import describe_base, family, family_for, family_of, open_pipeline
 from artmaster_pipeline.base_models.flux.descriptor import FAMILY as FLUX
 from artmaster_pipeline.dataset import build_training_set
+from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.errors import BadInput, WrongUse
 from artmaster_pipeline.generation import draw
 from artmaster_pipeline.settings import EvaluationSettings, Home, Profile
@@ -24,7 +25,11 @@ from artmaster_pipeline.training import train_adapter
 from artmaster_pipeline.training.adapter_check import check_adapter
 
 ROOT = Path(__file__).parent.parent
-HOW = {"num_inference_steps": 2, "guidance_scale": 2.5, "max_sequence_length": 24}
+HOW: dict[str, Any] = {
+    "num_inference_steps": 2,
+    "settings": DrawingSettings(guidance_scale=2.5),
+    "max_sequence_length": 24,
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -88,9 +93,11 @@ def test_it_draws_with_real_guidance_with_and_without_the_adapter(trained: Any, 
     home, adapter = trained
     with open_pipeline(profile) as pipe:
         base = draw(pipe, "a boat", 1, 64, 96, **HOW)
-        unguided = draw(pipe, "a boat", 1, 64, 96, **HOW | {"guidance_scale": 1.0})
+        unguided = draw(pipe, "a boat", 1, 64, 96, **HOW | {"settings": DrawingSettings(guidance_scale=1.0)})
         attach(pipe, home.root / adapter.path)
         adapted = draw(pipe, "a boat", 1, 64, 96, **HOW)
+        off = HOW["settings"].model_copy(update={"adapter_in_unguided": False})
+        half = draw(pipe, "a boat", 1, 64, 96, **HOW | {"settings": off})  # this pipeline copies the embeddings
         attach(pipe, home.root / adapter.path, 1.0, alike=True)
         alike = draw(pipe, "a boat", 1, 64, 96, **HOW)
         detach(pipe)
@@ -100,6 +107,7 @@ def test_it_draws_with_real_guidance_with_and_without_the_adapter(trained: Any, 
     assert base.shape == (96, 64, 3)
     assert not np.array_equal(base, unguided)
     assert not np.array_equal(base, adapted)
+    assert not np.array_equal(half, adapted) and not np.array_equal(half, base)
     assert np.abs(adapted.astype(int) - alike).max() <= 1
 
 

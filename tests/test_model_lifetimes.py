@@ -15,6 +15,7 @@ from training_home import PAINTER, TRAINING, fill_home, tiny_profile
 
 from artmaster_pipeline.base_models import load_pipeline, open_pipeline, vgg
 from artmaster_pipeline.dataset import build_training_set
+from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.evaluation import evaluate_adapter, validation_panel
 from artmaster_pipeline.gallery.enlarging import enlarge_samples
 from artmaster_pipeline.generation import draw
@@ -117,7 +118,7 @@ def test_a_pipeline_is_empty_after_its_block_even_where_it_fails(born: Born, flu
 def test_compiled_blocks_hold_no_model(born: Born, flux: Path) -> None:
     with open_pipeline(tiny_profile(flux)) as pipe:
         compile_blocks(pipe, backend="eager")
-        draw(pipe, "a boat", 0, 64, 64, 1, 1.0, 24)
+        draw(pipe, "a boat", 0, 64, 64, 1, DrawingSettings(guidance_scale=1.0), 24)
     assert not born.kinds
 
 

@@ -10,6 +10,7 @@ import pytest
 from tiny_flux import SCHEDULER, save_tiny_flux, tiny_transformer
 from training_home import PAINTER, TRAINING, tiny_profile, train_in
 
+from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.settings import Home, Profile, TrainingSettings, load_profile, profile_names
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
@@ -75,7 +76,7 @@ def test_train_fold_and_draw(device, flux, tmp_path):
     profile = tiny_profile(flux, device=device, training=settings(max_steps=4))
     adapter = train_in(home, profile)
     with open_pipeline(profile) as pipe:
-        how = ("a pine", 3, 64, 64, 2, 3.5, 24)
+        how = ("a pine", 3, 64, 64, 2, DrawingSettings(guidance_scale=3.5), 24)
         plain = draw(pipe, *how)
         attach(pipe, home.root / adapter.path, 1.0)
         assert np.abs(draw(pipe, *how).astype(int) - plain).max() > 0
@@ -210,7 +211,7 @@ def test_four_bits_train_and_draw(flux, tmp_path):
     profile = tiny_profile(flux, training=settings(max_steps=4), **how)
     assert train_in(Home(tmp_path), profile).steps == 4
     with open_pipeline(profile) as pipe:
-        assert draw(pipe, "a pine", 3, 64, 64, 2, 3.5, 24).shape == (64, 64, 3)
+        assert draw(pipe, "a pine", 3, 64, 64, 2, DrawingSettings(guidance_scale=3.5), 24).shape == (64, 64, 3)
 
 
 @pytest.mark.cuda

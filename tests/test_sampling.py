@@ -13,6 +13,7 @@ from artmaster_pipeline.adapters import attach, detach
 from artmaster_pipeline.base_models import load_pipeline, open_pipeline
 from artmaster_pipeline.base_models.flux.descriptor import FAMILY
 from artmaster_pipeline.dataset import build_training_set
+from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.evaluation import samples
 from artmaster_pipeline.evaluation.cells import CellMaker, far_cells, panel_cells
@@ -29,7 +30,7 @@ from artmaster_pipeline.progress import SILENT
 from artmaster_pipeline.settings import EvaluationSettings, Home
 from artmaster_pipeline.training import train_adapter
 
-HOW = {"num_inference_steps": 3, "guidance_scale": 2.0, "max_sequence_length": 24}
+HOW = {"num_inference_steps": 3, "settings": DrawingSettings(guidance_scale=2.0), "max_sequence_length": 24}
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +77,13 @@ def test_pictures_come_from_embeddings_without_text_encoders(flux, pipe):
     text = FAMILY.encode_text(pipe, "mountain 0", "cpu", 24)
     bare = load_pipeline(tiny_profile(flux), parts=("transformer", "vae"))
     assert bare.text_encoder is None
-    (drawn,) = draw_embedded(bare, [text], [0], 64, 64, 3, 2.0)
+    (drawn,) = draw_embedded(bare, [text], [0], 64, 64, 3, HOW["settings"])
     assert np.array_equal(drawn, draw(pipe, "mountain 0", 0, 64, 64, **HOW))
 
 
 def test_a_size_that_cannot_be_drawn_is_refused_before_anything_is_drawn(pipe):
     with pytest.raises(WrongUse, match="multiples of"):
-        draw_embedded(pipe, [FAMILY.encode_text(pipe, "x", "cpu", 24)], [0], 60, 64, 3, 2.0)
+        draw_embedded(pipe, [FAMILY.encode_text(pipe, "x", "cpu", 24)], [0], 60, 64, 3, HOW["settings"])
     with pytest.raises(WrongUse, match="60x64"):
         next(draw_all(pipe, [*drawings(), Drawing("mountain 0", 1, 60, 64, **HOW)]))
 

@@ -11,6 +11,7 @@ import torch  # noqa: TID253 - a test may
 
 from artmaster_pipeline import threads
 from artmaster_pipeline.base_models import load_pipeline
+from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.generation.sampling import Drawing, draw
 from artmaster_pipeline.settings import load_profile
 from artmaster_pipeline.threads import ENVIRONMENT, Load, Policy, cpu_quota, threads_beside, usable_cpus
@@ -155,7 +156,7 @@ def test_the_environment_says_how_to_wait_unless_the_users_own_does() -> None:
 
 def test_a_picture_is_the_same_whatever_the_load_was_while_it_was_drawn(two_threads, monkeypatch) -> None:
     pipe = load_pipeline(load_profile("miniature"))
-    wish = Drawing("a mountain in mist", 3, 64, 64, 4, 1.5, 64)
+    wish = Drawing("a mountain in mist", 3, 64, 64, 4, DrawingSettings(guidance_scale=1.5), 64)
 
     def drawn(*others: float) -> np.ndarray:
         policy = Policy(2, Told(*others))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from artmaster_pipeline.base_models.family import Base, Family, Licence, TextEmbedding
+from artmaster_pipeline.drawing_settings import DrawingSettings
 
 NAME = "black-forest-labs/FLUX.2-klein-base-4B"
 _ATTENTION = r"attn\.(?:to_[qkv]|to_out\.0|add_[qkv]_proj|to_add_out)"
@@ -84,8 +85,8 @@ class Flux2Klein(Family):
 
         return math.exp(compute_empirical_mu(tokens, 50))
 
-    def negative_prompt(self, guidance_scale: float) -> str | None:
-        return "" if guidance_scale > 1 else None
+    def negative_prompt(self, drawing: DrawingSettings) -> str | None:
+        return "" if drawing.guidance_scale > 1 else None
 
 
 def save_tiny_klein(folder: Path) -> Path:

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.errors import WrongUse
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Family(ABC):
     adapted_layers: ClassVar[str]  # a pattern of the linears that an adapter changes, by their path in the transformer
     # what a training stage may call layers -> a pattern of their paths
     layer_kinds: ClassVar[Mapping[str, str]]
+    hidden_text: ClassVar[str] = "prompt_embeds"  # of a text's tensors what the transformer calls encoder_hidden_states
     pixels_per_token: ClassVar[int]  # along one side: the autoencoder's factor times the packing's
     scripts: ClassVar[tuple[str, ...]]  # ISO 15924 codes of the scripts that the text encoders read
     tags: ClassVar[tuple[str, ...]]  # of a model card
@@ -158,9 +160,22 @@ class Family(ABC):
     def shift(self, scheduler: Any, tokens: int) -> float:
         """By what factor the noise schedule favours high noise for so many image tokens; 1 is not at all."""
 
-    def negative_prompt(self, guidance_scale: float) -> str | None:
-        """The prompt that drawing takes away from, where this guidance asks for one; None where it does not."""
+    def negative_prompt(self, drawing: DrawingSettings) -> str | None:
+        """The prompt that drawing takes away from, where these settings ask for one; None where they do not."""
         return None
+
+    def guidance_arguments(self, drawing: DrawingSettings) -> dict[str, Any]:
+        """What of the pipeline's arguments says how strongly it is guided.
+
+        Raises WrongUse where the settings ask for true classifier-free guidance and the family's pipeline has none
+        besides `guidance_scale`.
+        """
+        if drawing.true_cfg_scale > 1:
+            raise WrongUse(
+                f"Models of the family {self.name} take no true_cfg_scale ({drawing.true_cfg_scale:g} was asked for): "
+                "leave it at 1 and set guidance_scale."
+            )
+        return {"guidance_scale": drawing.guidance_scale}
 
     def conditioning(
         self, texts: Sequence[TextEmbedding], negative: TextEmbedding | None, device: Any, dtype: Any

@@ -7,6 +7,7 @@ pixels, so a picture of the base serves every adapter.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from artmaster_pipeline.drawing_settings import DrawingSettings, drawing_of
 from artmaster_pipeline.evaluation.rows import Row
 from artmaster_pipeline.records import Adapter, Column, Role, TrainingImage, identity
 from artmaster_pipeline.settings import CROP_SIZES, Profile
@@ -25,7 +26,7 @@ class Cell:
     width: int
     height: int
     id: str
-    strength: float = 1.0
+    drawing: DrawingSettings  # the base's without what is said of the adapter
     checkpoint: int = 0
     image: TrainingImage | None = None  # `original` column only
 
@@ -37,35 +38,57 @@ class Cell:
 
 @dataclass(frozen=True)
 class CellMaker:
-    """Gives the cells of one adapter and profile."""
+    """Gives the cells of one adapter and profile; `asked` comes before what both say of the drawing."""
 
     adapter: Adapter
     profile: Profile
+    asked: DrawingSettings | None = None
+
+    @property
+    def drawing(self) -> DrawingSettings:
+        """How the adapter's pictures are drawn, and the base's beside them."""
+        return self.asked or drawing_of(self.adapter, self.profile)
 
     def original(self, row: Row, role: Role = "row") -> Cell:
         """The row's work."""
         size = self.profile.size(row.image.width, row.image.height)
         key = identity("original", row.image.id, row.image.sha256, size)
-        return Cell("original", role, row.image.caption, row.seed, *size, key, image=row.image)
+        nothing = DrawingSettings(guidance_scale=self.profile.evaluation.guidance_scale)  # is drawn
+        return Cell("original", role, row.image.caption, row.seed, *size, key, nothing, image=row.image)
 
     def base(self, prompt: str, seed: int, size: tuple[int, int], role: Role) -> Cell:
         """What the base draws."""
-        key = identity("base", self.adapter.base_model, self.adapter.base_revision, *self._drawn(prompt, seed, size))
-        return Cell("base", role, prompt, seed, *size, key)
+        drawing = self.drawing.of_base()
+        drawn = self._drawn(prompt, seed, size)
+        key = identity("base", self.adapter.base_model, self.adapter.base_revision, *drawn, *_further(drawing))
+        return Cell("base", role, prompt, seed, *size, key, drawing)
 
     def with_adapter(
-        self, prompt: str, seed: int, size: tuple[int, int], role: Role, strength: float = 1.0, checkpoint: int = 0
+        self,
+        prompt: str,
+        seed: int,
+        size: tuple[int, int],
+        role: Role,
+        strength: float | None = None,
+        checkpoint: int = 0,
     ) -> Cell:
-        """What the base draws with the adapter at a strength, or with the adapter as it was after a training step."""
-        how = [] if (strength, checkpoint) == (1.0, 0) else [strength, checkpoint]
+        """What the base draws with the adapter, at another strength, or as it was after a training step."""
+        drawing = self.drawing if strength is None else self.drawing.at(strength)
+        how = [] if (drawing.strength, checkpoint) == (1.0, 0) else [drawing.strength, checkpoint]
         drawn = self._drawn(prompt, seed, size)
-        key = identity("adapter", self.adapter.id, self.adapter.sha256, *drawn, *how)
-        return Cell("adapter", role, prompt, seed, *size, key, strength, checkpoint)
+        key = identity("adapter", self.adapter.id, self.adapter.sha256, *drawn, *how, *_further(drawing))
+        return Cell("adapter", role, prompt, seed, *size, key, drawing, checkpoint)
 
     def _drawn(self, prompt: str, seed: int, size: tuple[int, int]) -> tuple[object, ...]:
         settings, profile = self.profile.evaluation, self.profile
-        how = (settings.num_inference_steps, settings.guidance_scale, profile.max_sequence_length)
+        how = (settings.num_inference_steps, self.drawing.guidance_scale, profile.max_sequence_length)
         return (prompt, seed, size, *how, (profile.dtype, profile.quantization))
+
+
+def _further(drawing: DrawingSettings) -> list[dict[str, object]]:
+    """Parts of an id that were not there before: none where they say nothing, and the strength stands elsewhere."""
+    said = {name: value for name, value in drawing.further().items() if name != "strength"}
+    return [said] if said else []
 
 
 def row_cells(maker: CellMaker, rows: Iterable[Row]) -> tuple[Cell, ...]:
@@ -89,13 +112,13 @@ def panel_cells(maker: CellMaker, prompts: Sequence[str]) -> tuple[Cell, ...]:
 
 
 def far_cells(maker: CellMaker) -> tuple[Cell, ...]:
-    """For every far prompt and seed: the base, the adapter, and the adapter at the profile's further strengths."""
+    """For every far prompt and seed: the base, the adapter as it is drawn, and at the profile's further strengths."""
     settings, size = maker.profile.evaluation, maker.profile.size(*CROP_SIZES[0])
     cells = []
     for number, subject in enumerate(settings.far_prompts * settings.far_samples):
         prompt, seed = f"{maker.adapter.trigger}, {subject}", settings.seed + _FAR_SEEDS + number
         cells.append(maker.base(prompt, seed, size, "far"))
-        for strength in sorted({1.0, *settings.strengths}):
+        for strength in sorted({maker.drawing.strength, *settings.strengths}):
             cells.append(maker.with_adapter(prompt, seed, size, "far", strength))
     return tuple(cells)
 

@@ -90,9 +90,9 @@ def _draw(
 ) -> Iterable[Cell]:
     """Draw the base's cells without the adapter, then the adapter's, one strength and checkpoint after the other.
 
-    All on one transformer. What is drawn together, and whether it is compiled, follows from all `cells`, whatever is
-    there already: it may change a picture's last digits, and a run that was killed must end with the same bytes. So
-    a batch with a missing picture is drawn whole.
+    All on one transformer, with one guidance. What is drawn together, and whether it is compiled, follows from all
+    `cells`, whatever is there already: it may change a picture's last digits, and a run that was killed must end with
+    the same bytes. So a batch with a missing picture is drawn whole.
     """
     from artmaster_pipeline.base_models import base_revision, open_pipeline
     from artmaster_pipeline.generation.sampling import embed_texts
@@ -108,7 +108,7 @@ def _draw(
         )
     groups = [list(of) for _, of in itertools.groupby(drawn, key=lambda cell: _order(cell)[:3])]
     due = [cell for of in groups if not wanted.isdisjoint(cell.id for cell in of) for cell in of]
-    embedded = embed_texts(profile, {cell.prompt for cell in due}, home)
+    embedded = embed_texts(profile, {cell.prompt for cell in due}, home, due[0].drawing)
     with open_pipeline(profile, ("transformer", "vae"), home) as pipe:
         yield from _drawn(pipe, home, adapter, profile, folder, groups, wanted, embedded)
 
@@ -148,7 +148,7 @@ def _drawn(
 
 def _order(cell: Cell) -> tuple[bool, int, float, int, int]:
     """The base first, then the adapter's states, each size by size."""
-    return cell.column == "adapter", cell.checkpoint, cell.strength, cell.width, cell.height
+    return cell.column == "adapter", cell.checkpoint, cell.drawing.strength, cell.width, cell.height
 
 
 def _batches(cells: Sequence[Cell], wanted: set[str], profile: Profile) -> Iterator[list[Cell]]:
@@ -169,20 +169,19 @@ def _pictures(
 
     drawings = [_drawing(cell, profile) for cell in batch]
     texts = [embedded[drawing.prompt] for drawing in drawings]
-    negative = negative_of(pipe, embedded, drawings[0].guidance_scale)
+    negative = negative_of(pipe, embedded, drawings[0].settings)
     with nullcontext() if compiled else uncompiled():
         return draw_embedded(pipe, texts, [drawing.seed for drawing in drawings], *drawings[0].how, negative)
 
 
 def _drawing(cell: Cell, profile: Profile) -> Drawing:
-    how = profile.evaluation
     return Drawing(
         prompt=cell.prompt,
         seed=cell.seed,
         width=cell.width,
         height=cell.height,
-        num_inference_steps=how.num_inference_steps,
-        guidance_scale=how.guidance_scale,
+        num_inference_steps=profile.evaluation.num_inference_steps,
+        settings=cell.drawing,
         max_sequence_length=profile.max_sequence_length,
     )
 
@@ -197,10 +196,9 @@ def _facts(cell: Cell, adapter: Adapter, profile: Profile) -> dict[str, Any]:
         "base_model": adapter.base_model,
         "base_revision": adapter.base_revision,
         "num_inference_steps": profile.evaluation.num_inference_steps,
-        "guidance_scale": profile.evaluation.guidance_scale,
+        "guidance_scale": cell.drawing.guidance_scale,
+        **cell.drawing.further(),
     }
-    if cell.strength != 1.0:
-        facts["strength"] = cell.strength
     if cell.checkpoint:
         facts["checkpoint"] = cell.checkpoint
     return facts
@@ -220,11 +218,10 @@ def _record(cell: Cell, folder: Path, adapter: Adapter, profile: Profile) -> Sam
         width=cell.width,
         height=cell.height,
         num_inference_steps=profile.evaluation.num_inference_steps,
-        guidance_scale=profile.evaluation.guidance_scale,
+        **cell.drawing.model_dump(),
         path=f"{adapter.id}/{folder.name}/{cell.name}",
         sha256=sha256_of(folder / cell.name),
         scan_sha256=cell.image.scan_sha256 if cell.image else "",
         role=cell.role,
-        strength=cell.strength,
         checkpoint=cell.checkpoint,
     )

@@ -11,6 +11,7 @@ from typing import Any
 from artmaster_pipeline.adapters.finding import find_adapter, folder_of
 from artmaster_pipeline.base_models.hub import family_here
 from artmaster_pipeline.base_models.scripts import unread_message
+from artmaster_pipeline.drawing_settings import DrawingSettings, drawing_of
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import check_folder, inside
 from artmaster_pipeline.pictures import AI_GENERATED, is_whole, write_png
@@ -44,14 +45,19 @@ def generate(
     out: Path = Path(),
     enlarge: bool = False,
     size: tuple[int, int] = (512, 512),
+    strength: float | None = None,
+    guidance_scale: float | None = None,
+    true_cfg_scale: float | None = None,
+    adapter_in_unguided: bool | None = None,
     progress: Progress = SILENT,
 ) -> list[Path]:
     """Draw `count` pictures of `prompt` with the seeds `seed`, `seed + 1`, ...; gives their files below `out`.
 
     The trigger word is put before a prompt that lacks it. `size` is one of the two training shapes, (512, 512) or
-    (512, 768), at the profile's scale. The same request gives the same files: those that are there are not drawn
-    again. Raises WrongUse for an unknown adapter, a size or a count that cannot be, and where a file of that name holds
-    something else; ArtMasterError where the painter has no adapter yet.
+    (512, 768), at the profile's scale. Strength and guidance are those chosen for the adapter (`drawing_of`) where they
+    are not said. The same request gives the same files: those that are there are not drawn again. Raises WrongUse for
+    an unknown adapter, a size, a count or a drawing that cannot be, and where a file of that name holds something else;
+    ArtMasterError where the painter has no adapter yet.
     """
     if count < 1:
         raise WrongUse(f"{count} pictures cannot be drawn: ask for one or more.")
@@ -59,19 +65,28 @@ def generate(
         shapes = " or ".join(f"{width}x{height}" for width, height in CROP_SIZES)
         raise WrongUse(f"{size[0]}x{size[1]} is not a size that adapters are trained for: choose {shapes}.")
     adapter = find_adapter(home, painter, profile, adapter_id)
+    drawing = drawing_of(
+        adapter,
+        profile,
+        strength=strength,
+        guidance_scale=guidance_scale,
+        true_cfg_scale=true_cfg_scale,
+        adapter_in_unguided=adapter_in_unguided,
+    )
     check_folder(out)
     said = _with_trigger(prompt, adapter.trigger)
     family = family_here(profile.base_model)
     if family is not None and (unread := unread_message([prompt], family, "prompt")):
         progress.say(unread)
     network = _network(profile) if enlarge else None
-    wanted = _wanted(adapter, profile, said, range(seed, seed + count), size, network, out)
+    wanted = _wanted(adapter, profile, drawing, said, range(seed, seed + count), size, network, out)
     missing = [picture for picture in wanted if not _is_there(picture)]
     with progress.task(f"drawing for {painter}", count, count - len(missing)) as advance:
         if missing:
-            with _open_drawing(home, adapter, profile, said, profile.size(*size), network) as draw_one:
+            with _open_drawing(home, adapter, profile, drawing, said, profile.size(*size), network) as draw_one:
                 for picture in missing:
-                    facts = _facts(adapter, profile, said, picture) | ({"enlarged_by": network.name} if network else {})
+                    facts = _facts(adapter, profile, drawing, said, picture)
+                    facts |= {"enlarged_by": network.name} if network else {}
                     write_png(picture.file, draw_one(picture.seed), facts)
                     advance(note=picture.file.name)
     return [picture.file for picture in wanted]
@@ -93,21 +108,23 @@ def _network(profile: Profile) -> Any:
 def _wanted(
     adapter: Adapter,
     profile: Profile,
+    drawing: DrawingSettings,
     prompt: str,
     seeds: Sequence[int],
     size: tuple[int, int],
     network: Any,
     out: Path,
 ) -> list[_Wanted]:
-    settings = profile.evaluation
-    how = (
+    how: tuple[Any, ...] = (
         profile.size(*size),
-        settings.num_inference_steps,
-        settings.guidance_scale,
+        profile.evaluation.num_inference_steps,
+        drawing.guidance_scale,
         profile.max_sequence_length,
         (profile.dtype, profile.quantization),
         network.identity if network else "",
     )
+    if further := drawing.further():
+        how += (further,)
     name = file_name(prompt.removeprefix(adapter.trigger), adapter.painter)
     wanted = []
     for seed in seeds:
@@ -132,7 +149,13 @@ def _is_there(picture: _Wanted) -> bool:
 
 @contextmanager
 def _open_drawing(
-    home: Home, adapter: Adapter, profile: Profile, prompt: str, size: tuple[int, int], network: Any
+    home: Home,
+    adapter: Adapter,
+    profile: Profile,
+    drawing: DrawingSettings,
+    prompt: str,
+    size: tuple[int, int],
+    network: Any,
 ) -> Iterator[Callable[[int], Any]]:
     """A function that draws `prompt` for a seed, with the pipeline loaded once."""
     from artmaster_pipeline.adapters import attach
@@ -144,10 +167,10 @@ def _open_drawing(
             f"The base model {adapter.base_model} is no longer the one that the adapter {adapter.id} was trained on "
             f"(revision {adapter.base_revision}): run `artmaster run {adapter.painter}` to train on the present one."
         )
-    embedded, how = embed_texts(profile, [prompt], home), profile.evaluation
+    embedded = embed_texts(profile, [prompt], home, drawing)
     with open_pipeline(profile, ("transformer", "vae"), home) as pipe:
-        attach(pipe, folder_of(home, adapter))
-        drawn = (*size, how.num_inference_steps, how.guidance_scale, negative_of(pipe, embedded, how.guidance_scale))
+        attach(pipe, folder_of(home, adapter), drawing.strength)
+        drawn = (*size, profile.evaluation.num_inference_steps, drawing, negative_of(pipe, embedded, drawing))
 
         def draw_one(seed: int) -> Any:
             (pixels,) = draw_embedded(pipe, [embedded[prompt]], [seed], *drawn)
@@ -156,7 +179,9 @@ def _open_drawing(
         yield draw_one
 
 
-def _facts(adapter: Adapter, profile: Profile, prompt: str, picture: _Wanted) -> dict[str, Any]:
+def _facts(
+    adapter: Adapter, profile: Profile, drawing: DrawingSettings, prompt: str, picture: _Wanted
+) -> dict[str, Any]:
     return {
         "id": picture.id,
         "notice": AI_GENERATED,
@@ -166,5 +191,6 @@ def _facts(adapter: Adapter, profile: Profile, prompt: str, picture: _Wanted) ->
         "base_model": adapter.base_model,
         "base_revision": adapter.base_revision,
         "num_inference_steps": profile.evaluation.num_inference_steps,
-        "guidance_scale": profile.evaluation.guidance_scale,
+        "guidance_scale": drawing.guidance_scale,
+        **drawing.further(),
     }

@@ -6,16 +6,21 @@ Texts are embedded once each, and pictures can be drawn from embeddings alone, w
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from artmaster_pipeline.adapters.switching import off_in_unguided
 from artmaster_pipeline.base_models.compiling import compile_repeated_blocks
 from artmaster_pipeline.base_models.family import TextEmbedding, family_for
+from artmaster_pipeline.drawing_settings import DrawingSettings, drawing_of
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.settings import Home, Profile
 from artmaster_pipeline.threads import denoising, giving_way
+
+if TYPE_CHECKING:
+    import torch
 
 _WORTH_COMPILING = (
     32  # pictures: an estimate, since compiling takes as long as drawing a dozen and saves a part of each
@@ -31,13 +36,13 @@ class Drawing:
     width: int
     height: int
     num_inference_steps: int
-    guidance_scale: float
+    settings: DrawingSettings
     max_sequence_length: int
 
     @property
-    def how(self) -> tuple[int, int, int, float]:
+    def how(self) -> tuple[int, int, int, DrawingSettings]:
         """What pictures of one batch share."""
-        return self.width, self.height, self.num_inference_steps, self.guidance_scale
+        return self.width, self.height, self.num_inference_steps, self.settings
 
 
 def draw(
@@ -47,14 +52,15 @@ def draw(
     width: int,
     height: int,
     num_inference_steps: int,
-    guidance_scale: float,
+    settings: DrawingSettings,
     max_sequence_length: int,
 ) -> np.ndarray:
     """One picture, uint8 (height, width, 3), sRGB.
 
-    A prompt beyond `max_sequence_length` is cut there. Raises WrongUse for a size that the latents do not divide.
+    An adapter is on as it was attached: `settings.strength` is for whoever attaches it. A prompt beyond
+    `max_sequence_length` is cut there. Raises WrongUse for a size that the latents do not divide.
     """
-    drawing = Drawing(prompt, seed, width, height, num_inference_steps, guidance_scale, max_sequence_length)
+    drawing = Drawing(prompt, seed, width, height, num_inference_steps, settings, max_sequence_length)
     return next(draw_all(pipe, [drawing]))
 
 
@@ -67,7 +73,7 @@ def draw_all(
 ) -> Iterator[np.ndarray]:
     """The pictures of `drawings` in order, each given as soon as its batch is drawn.
 
-    A batch holds up to `batch_size` neighbours of equal size, steps and guidance. What a picture is batched with may
+    A batch holds up to `batch_size` neighbours of equal size, steps and settings. What a picture is batched with may
     change its last digits, so the same list gives the same pictures. Raises WrongUse, before anything is drawn, for a
     size that the latents do not divide.
     """
@@ -77,7 +83,7 @@ def draw_all(
     with progress.task(description, len(wanted)) as advance:
         for batch in batches_of(wanted, batch_size):
             texts = [embedded(drawing.prompt, drawing.max_sequence_length) for drawing in batch]
-            without = family_for(pipe).negative_prompt(batch[0].guidance_scale)
+            without = family_for(pipe).negative_prompt(batch[0].settings)
             negative = None if without is None else embedded(without, batch[0].max_sequence_length)
             pictures = draw_embedded(pipe, texts, [drawing.seed for drawing in batch], *batch[0].how, negative)
             for drawing, pixels in zip(batch, pictures, strict=True):
@@ -104,31 +110,46 @@ def draw_embedded(
     width: int,
     height: int,
     num_inference_steps: int,
-    guidance_scale: float,
+    settings: DrawingSettings,
     negative: TextEmbedding | None = None,
 ) -> list[np.ndarray]:
     """One batch of pictures from embeddings: uint8 (height, width, 3), sRGB.
 
-    `negative` is the embedding of what the family's `negative_prompt` names at this guidance, if it names one.
+    `negative` is the embedding of what the family's `negative_prompt` names for these settings, if it names one. An
+    adapter is on at the strength at which it was attached; compiled blocks run uncompiled where it is off in a pass.
     The noise comes from a CPU generator of each picture alone, so a seed means the same noise on CPU and CUDA, whatever
     is drawn beside it. Raises WrongUse for a size that the latents do not divide.
     """
     import torch
 
     _check_size(pipe, width, height)
-    transformer = pipe.transformer
-    with torch.inference_mode(), giving_way():
+    transformer, family = pipe.transformer, family_for(pipe)
+    given = family.conditioning(texts, negative, transformer.device, transformer.dtype)
+    with torch.inference_mode(), giving_way(), _passes(pipe, given, settings):
         pictures = pipe(
-            **family_for(pipe).conditioning(texts, negative, transformer.device, transformer.dtype),
+            **given,
+            **family.guidance_arguments(settings),
             width=width,
             height=height,
             num_inference_steps=num_inference_steps,
-            guidance_scale=guidance_scale,
             generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
             output_type="np",
             callback_on_step_end=denoising(num_inference_steps),
         ).images
     return [np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8) for pixels in pictures]
+
+
+@contextmanager
+def _passes(pipe: Any, given: "Mapping[str, torch.Tensor]", settings: DrawingSettings) -> Iterator[None]:
+    """The adapter on in both passes of a guided step, or off in the one without the prompt."""
+    name = family_for(pipe).hidden_text
+    negative = given.get(f"negative_{name}")
+    if settings.adapter_in_unguided or negative is None:
+        yield
+        return
+    # compiled blocks would have forms of their own for the adapter on and off, and change between them at every step
+    with uncompiled(), off_in_unguided(pipe.transformer, given[name], negative):
+        yield
 
 
 def _check_size(pipe: Any, width: int, height: int) -> None:
@@ -167,18 +188,22 @@ def uncompiled() -> Iterator[None]:
         yield
 
 
-def embed_texts(profile: Profile, texts: Iterable[str], home: Home | None = None) -> dict[str, TextEmbedding]:
-    """The embeddings of texts, and of what drawing at the profile's guidance takes away from, on the CPU.
+def embed_texts(
+    profile: Profile, texts: Iterable[str], home: Home | None = None, settings: DrawingSettings | None = None
+) -> dict[str, TextEmbedding]:
+    """The embeddings of texts, and of what drawing with `settings` (none: the profile's) takes away from, on the CPU.
 
     The text encoders are loaded alone and are gone when this returns, before the transformer is loaded: of FLUX.1-dev
-    both would not fit a card of 24 GB together.
+    both would not fit a card of 24 GB together. Raises WrongUse for settings that the base's family does not know.
     """
     import torch
 
     from artmaster_pipeline.base_models import family_of, open_pipeline
 
     family = family_of(profile, home)
-    without = family.negative_prompt(profile.evaluation.guidance_scale)
+    settings = settings or drawing_of(None, profile)
+    family.guidance_arguments(settings)  # what it refuses is told before anything is loaded
+    without = family.negative_prompt(settings)
     wanted = sorted({*texts, *([] if without is None else [without])})
     if not wanted:
         return {}
@@ -190,9 +215,9 @@ def embed_texts(profile: Profile, texts: Iterable[str], home: Home | None = None
     return found
 
 
-def negative_of(pipe: Any, embedded: Mapping[str, TextEmbedding], guidance_scale: float) -> TextEmbedding | None:
-    """Of the texts' embeddings the one that drawing takes away from at this guidance; None where it does not."""
-    without = family_for(pipe).negative_prompt(guidance_scale)
+def negative_of(pipe: Any, embedded: Mapping[str, TextEmbedding], settings: DrawingSettings) -> TextEmbedding | None:
+    """Of the texts' embeddings the one that drawing takes away from with these settings; None where it does not."""
+    without = family_for(pipe).negative_prompt(settings)
     return None if without is None else embedded[without]
 
 

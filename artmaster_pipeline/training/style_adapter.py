@@ -27,6 +27,7 @@ from artmaster_pipeline.adapters.folder import (
     write_watch,
 )
 from artmaster_pipeline.adapters.recording import write_texts
+from artmaster_pipeline.drawing_settings import drawing_of
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import clear_partials, sha256_of, writing_folder
 from artmaster_pipeline.locks import one_at_a_time
@@ -237,6 +238,7 @@ def _save_samples(folder: Path, job: Job, adapter: Adapter, drawn: list[int]) ->
     if not drawn:
         return
     step, how = min(drawn, key=lambda step: (abs(step - adapter.step), -step)), job.profile.evaluation
+    drawing = drawing_of(None, job.profile)
     for number, (prompt, offset) in enumerate(sample_prompts(job.images, job.profile.training.validation.samples)):
         key = identity("while training", adapter.id, step, prompt, how.seed + offset)
         facts = {
@@ -248,7 +250,8 @@ def _save_samples(folder: Path, job: Job, adapter: Adapter, drawn: list[int]) ->
             "base_model": adapter.base_model,
             "base_revision": adapter.base_revision,
             "num_inference_steps": how.num_inference_steps,
-            "guidance_scale": how.guidance_scale,
+            "guidance_scale": drawing.guidance_scale,
+            **drawing.further(),
             "checkpoint": step,
         }
         write_png(folder / SAMPLES / f"{number + 1}.png", read_rgb(job.picture(step, number)), facts)
@@ -256,7 +259,7 @@ def _save_samples(folder: Path, job: Job, adapter: Adapter, drawn: list[int]) ->
 
 def _describe(job: Job, there: Adapter, rows: tuple[TrainingImage, ...]) -> Adapter:
     """The record of an adapter that need not be trained again, for the archive as it stands now."""
-    names = ("sha256", "ranks", "final_loss", "steps", "chosen_step", "base_commit")
+    names = ("sha256", "ranks", "final_loss", "steps", "chosen_step", "base_commit", "drawing", "drawing_table")
     return _record(job, there.id, rows, {name: getattr(there, name) for name in names})
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from artmaster_pipeline.base_models.family import TextEmbedding, family_for
 from artmaster_pipeline.base_models.hub import family_of
+from artmaster_pipeline.drawing_settings import drawing_of
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import writing
 from artmaster_pipeline.progress import Progress
@@ -132,7 +133,7 @@ def run(job: Job, progress: Progress) -> Trained:
 
 def _all_texts(job: Job) -> set[str]:
     settings = job.profile.training
-    without = family_of(job.profile, job.home).negative_prompt(job.profile.evaluation.guidance_scale)
+    without = family_of(job.profile, job.home).negative_prompt(drawing_of(None, job.profile))
     texts = {image.caption for image in job.images} | {job.trigger}
     texts |= {prompt for prompt, _ in sample_prompts(job.images, settings.validation.samples)}
     texts |= set() if without is None else {without}

@@ -48,6 +48,7 @@ from diffusers.training_utils import compute_density_for_timestep_sampling
 
 from artmaster_pipeline.base_models.family import TextEmbedding
 from artmaster_pipeline.base_models.flux.descriptor import FAMILY
+from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.generation.sampling import compile_blocks, draw_embedded
 from artmaster_pipeline.settings import SemanticGuidanceSettings, TrainingSettings, load_profile
 from artmaster_pipeline.training.adalora import injecting as adalora
@@ -327,7 +328,9 @@ def picture(place: Place, adapted: bool, compiled: bool) -> dict[str, Any]:
     steps = 2 if place.self_test else 28
 
     def draw(number: int) -> float:
-        return float(draw_embedded(pipe, [text], [number], width, height, steps, 3.5)[0].mean())
+        return float(
+            draw_embedded(pipe, [text], [number], width, height, steps, DrawingSettings(guidance_scale=3.5))[0].mean()
+        )
 
     with learner.finished(adalora.scale(settings)) if adapted else learner.stacks.off():
         found = timed(place, draw, warm_up=2)

@@ -26,6 +26,7 @@ from artmaster_pipeline.base_models import load_pipeline
 from artmaster_pipeline.base_models.miniature.training_pictures import UNTAUGHT_STYLE
 from artmaster_pipeline.curation import crop_scans
 from artmaster_pipeline.dataset import build_training_set
+from artmaster_pipeline.drawing_settings import drawing_of
 from artmaster_pipeline.evaluation.axes import sets
 from artmaster_pipeline.evaluation.axes.distances import pairwise_distances
 from artmaster_pipeline.files import inside, write_text
@@ -117,7 +118,6 @@ def _one_per_work(images: Sequence[TrainingImage], split: str) -> list[TrainingI
 
 
 def _drawings(held_out: Sequence[TrainingImage], profile: Profile) -> list[Drawing]:
-    how = profile.evaluation
     width, height = profile.size(512, 512)
     return [
         Drawing(
@@ -125,8 +125,8 @@ def _drawings(held_out: Sequence[TrainingImage], profile: Profile) -> list[Drawi
             seed=number,
             width=width,
             height=height,
-            num_inference_steps=how.num_inference_steps,
-            guidance_scale=how.guidance_scale,
+            num_inference_steps=profile.evaluation.num_inference_steps,
+            settings=drawing_of(None, profile),
             max_sequence_length=profile.max_sequence_length,
         )
         for number in range(DRAWN)

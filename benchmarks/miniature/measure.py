@@ -30,6 +30,7 @@ from artmaster_pipeline.base_models.miniature.training_pictures import (
     taught_scene,
 )
 from artmaster_pipeline.base_models.vgg import Vgg, load_vgg
+from artmaster_pipeline.drawing_settings import drawing_of
 from artmaster_pipeline.generation import draw
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.sample_painters import Scene
@@ -103,9 +104,8 @@ def kid(a: np.ndarray, b: np.ndarray, dice: np.random.Generator, subsets: int = 
 
 def picture(pipe: Any, prompt: str, seed: int, height: int = SIZE) -> np.ndarray:
     """A picture as the profile draws it."""
-    how = PROFILE.evaluation
-    steps, scale, words = how.num_inference_steps, how.guidance_scale, PROFILE.max_sequence_length
-    return draw(pipe, prompt, seed, SIZE, height, steps, scale, words)
+    steps, words = PROFILE.evaluation.num_inference_steps, PROFILE.max_sequence_length
+    return draw(pipe, prompt, seed, SIZE, height, steps, drawing_of(None, PROFILE), words)
 
 
 def fresh_scenes(shards: int) -> list[Scene]:

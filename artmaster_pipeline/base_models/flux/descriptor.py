@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from artmaster_pipeline.base_models.family import Family, KohyaNames, TextEmbedding
 from artmaster_pipeline.base_models.flux.bases import FLUX_DEV, MINIATURE
+from artmaster_pipeline.drawing_settings import DrawingSettings
 
 if TYPE_CHECKING:
     import torch
@@ -145,6 +146,14 @@ class Flux1(Family):
             return float(config.shift)
         ends = (config.base_image_seq_len, config.max_image_seq_len, config.base_shift, config.max_shift)
         return math.exp(calculate_shift(tokens, *ends))
+
+    def negative_prompt(self, drawing: DrawingSettings) -> str | None:
+        """The empty one, where true classifier-free guidance is on; the embedded guidance needs none."""
+        return "" if drawing.true_cfg_scale > 1 else None
+
+    def guidance_arguments(self, drawing: DrawingSettings) -> dict[str, Any]:
+        """The embedded guidance, and the true one, which takes a second pass in every step."""
+        return {"guidance_scale": drawing.guidance_scale, "true_cfg_scale": drawing.true_cfg_scale}
 
 
 FAMILY = Flux1()

@@ -48,7 +48,7 @@ def compare_adapters(
     """Compare two adapters; gives the contest and the champion's pictures, in the order of the challenger's.
 
     `samples` are the challenger's, as its evaluation drew them. The champion's pictures for the same prompts and seeds
-    are taken from `known` or drawn.
+    are taken from `known` or drawn, as it draws best: each adapter has its own strength and guidance.
     """
     if champion.base_model != challenger.base_model or champion.base_revision != challenger.base_revision:
         why = f"it was trained on another base model ({champion.base_model}, revision {champion.base_revision})"

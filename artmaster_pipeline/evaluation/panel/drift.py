@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.evaluation import intervals
 from artmaster_pipeline.evaluation.axes.distances import read_square
 from artmaster_pipeline.evaluation.panel.adherence import (
@@ -52,11 +53,14 @@ def measure(
     home: Home,
     adapter: Adapter,
     profile: Profile,
+    drawing: DrawingSettings,
     held_out: Sequence[TrainingImage],
     samples: Sequence[Sample],
     progress: Progress,
 ) -> dict[str, Any]:
     """Adherence of base and adapter, the loss with its interval (over prompts), and its slope against strength.
+
+    The adapter counts, and reads, at the strength at which `drawing` has it drawn.
 
     `loss` is the larger of the losses over training-like and over far prompts, None where neither were drawn. `works`
     says how well base and adapted model read the held-out works.
@@ -68,7 +72,7 @@ def measure(
     shown = [
         _Question(inside(works, image.path), image.sha256, image.caption, strength)
         for image in held_out
-        for strength in (0.0, 1.0)
+        for strength in (0.0, drawing.strength)
     ]
     reader = _Reader(home, adapter, profile, [s.prompt for s in samples if s.role == "panel"])
     with progress.task("reading what pictures show", len(drawn) + len(shown)) as advance:
@@ -79,7 +83,7 @@ def measure(
     for name, role in (("training_like", "panel"), ("far", "far")):
         pairs = [s for s in samples if s.role == role and s.column == "base"]
         base = [by_id[s.id] for s in pairs]
-        with_it = [by_id[s.id] for s in samples if s.role == role and s.column == "adapter" and s.strength == 1.0]
+        with_it = [by_id[s.id] for s in samples if s.role == role and _strength(s) == drawing.strength]
         if not base:
             continue
         lost = [before - after for before, after in zip(base, with_it, strict=True)]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artmaster_pipeline.axes import AXES
+from artmaster_pipeline.drawing_settings import DrawingSettings, drawing_of
 from artmaster_pipeline.evaluation.axes import sets
 from artmaster_pipeline.evaluation.axes.autoencoding import autoencoded
 from artmaster_pipeline.evaluation.axes.distances import (
@@ -62,15 +63,19 @@ def write_panel(
     images: Sequence[TrainingImage],
     samples: Sequence[Sample],
     progress: Progress = SILENT,
+    drawing: DrawingSettings | None = None,
+    name: str = PANEL,
 ) -> dict[str, Any]:
     """Measure the samples, write panel.json beside the grid and give its content; what is there is not measured again.
 
-    `axes` is empty where fewer than two works were held out, and `summary` says so.
+    `drawing` says how the samples were drawn, if not as adapter and profile have it. `axes` is empty where fewer than
+    two works were held out, and `summary` says so.
     """
+    drawing = drawing or drawing_of(adapter, profile)
     works = {part: one_per_work(image for image in images if image.split == part) for part in ("train", "held_out")}
     others = _other_painters(home, adapter.painter)
     identifier = _identity(adapter, profile, images, samples, others)
-    file = home.evaluation(adapter.painter) / adapter.id / PANEL
+    file = home.evaluation(adapter.painter) / adapter.id / name
     if (old := read_panel(file)).get("id") == identifier:
         return old
     extractors = feature_extractors(profile)
@@ -79,6 +84,7 @@ def write_panel(
         "adapter_id": adapter.id,
         "base_model": adapter.base_model,
         "base_revision": adapter.base_revision,
+        "drawing": drawing.model_dump(),
         "counts": _counts(images, samples),
         "measured_at": f"{min(profile.size(*CROP_SIZES[0]))} pixels, one square picture of each work",
         "axes": {},
@@ -96,8 +102,10 @@ def write_panel(
         panel["told_apart"] = _told_apart(distances, pictures.members)
         panel["style_drawable"] = _through_the_autoencoder(home, adapter, profile, pictures, progress)
         panel["autoencoder"] = _autoencoder_distance(home, adapter, profile, pictures, progress)
-    panel["memorisation"] = _copies(home, adapter, profile, images, works["held_out"], samples)
-    panel["drift"] = drift.measure(home, adapter, profile, works["held_out"][:_MOST_WORKS], samples, progress)
+    whole = [sample for sample in samples if sample.column == "adapter" and sample.strength == drawing.strength]
+    panel["memorisation"] = _copies(home, adapter, profile, images, works["held_out"], whole)
+    judging = works["held_out"][:_MOST_WORKS]
+    panel["drift"] = drift.measure(home, adapter, profile, drawing, judging, samples, progress)
     panel["summary"] = summary(panel)
     text = json.dumps(panel, ensure_ascii=False, indent=2, sort_keys=True)
     write_text(file, text + "\n")
@@ -312,10 +320,9 @@ def _copies(
     profile: Profile,
     images: Sequence[TrainingImage],
     held_out: Sequence[TrainingImage],
-    samples: Sequence[Sample],
+    drawn: Sequence[Sample],
 ) -> dict[str, Any]:
     """Each of the adapter's samples with its nearest training crop, suspects first."""
-    drawn = [sample for sample in samples if sample.column == "adapter" and sample.strength == 1.0]
     crops = sorted((image for image in images if image.split == "train"), key=lambda image: image.id)
     folder = home.training_set(adapter.painter)
     found = memorisation.nearest(

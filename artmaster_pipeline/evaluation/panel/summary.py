@@ -3,13 +3,14 @@
 from typing import Any
 
 from artmaster_pipeline.axes import AXIS_WORDS
+from artmaster_pipeline.drawing_settings import DrawingSettings
 
 _FEW_WORKS = 10  # below so many held-out works, or prompts, the figures are a hint
 _ALIKE = (0.7, 1.3)  # a spread within these shares of the painter's own is as it should be
 
 
 def summary(panel: dict[str, Any]) -> str:
-    """One paragraph: the hand, consistency, drift, copies, and how far the figures carry."""
+    """One paragraph: how it was drawn, the hand, consistency, drift, copies, and how far the figures carry."""
     counts = panel["counts"]
     if not panel["axes"]:
         works = counts["held_out_works"]
@@ -17,7 +18,7 @@ def summary(panel: dict[str, Any]) -> str:
         sentences = [f"{said} held out of the training, so nobody can say whose hand this is. Add scans of more works."]
     else:
         sentences = [*_hand(panel), _told_apart(panel["told_apart"]), _consistency(panel["consistency"])]
-    sentences += [_drift(panel["drift"]), _copies(panel["memorisation"])]
+    sentences = [_drawn(panel["drawing"]), *sentences, _drift(panel["drift"]), _copies(panel["memorisation"])]
     few = min(counts["prompts"], counts["held_out_works"])
     if panel["axes"] and few < _FEW_WORKS:
         sentences.append(
@@ -37,6 +38,11 @@ def _pictures_of_each(counts: dict[str, int]) -> str:
 def excludes_zero(interval: list[float | None]) -> bool:
     """Whether an interval lies wholly above zero."""
     return interval[0] is not None and interval[0] > 0
+
+
+def _drawn(settings: dict[str, Any]) -> str:
+    drawing = DrawingSettings(**settings)
+    return f"Drawn with {drawing.in_words()}." if drawing.further() else ""
 
 
 def _hand(panel: dict[str, Any]) -> list[str]:

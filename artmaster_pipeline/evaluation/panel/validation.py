@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from artmaster_pipeline.drawing_settings import DrawingSettings, drawing_of
 from artmaster_pipeline.evaluation import intervals
 from artmaster_pipeline.evaluation.axes import sets
 from artmaster_pipeline.evaluation.axes.distances import pairwise_distances
@@ -45,7 +46,14 @@ class Draws(Protocol):
     @property
     def texts(self) -> "Mapping[str, TextEmbedding]": ...
 
-    def draw(self, prompts: Sequence[str], seeds: Sequence[int], *, adapted: bool = True) -> "list[np.ndarray]": ...
+    def draw(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        *,
+        adapted: bool = True,
+        drawing: DrawingSettings | None = None,
+    ) -> "list[np.ndarray]": ...
 
     def base(self) -> Any: ...
 
@@ -65,17 +73,21 @@ class ValidationPanel:
         self._near = [without_trigger(caption, trigger) for caption in captions]
         self._far = list(how.far_prompts)
         self._far_seeds = [seed + _FAR_SEED + n for n in range(len(self._far))]
-        self._base_reading: float | None = None
+        self._base_readings: dict[DrawingSettings, float] = {}
         triggered = [f"{trigger}, {prompt}" for prompt in self._far]
         others = {other for prompt in self._far for other in other_prompts(prompt, self._near, self._far)}
         self.texts = tuple(sorted({*captions, *self._far, *triggered, *others}))
 
-    def __call__(self, model: Draws) -> dict[str, float]:
-        """By axis the distance to the validation works, the loss of adherence, and the score."""
+    def __call__(self, model: Draws, drawing: DrawingSettings | None = None) -> dict[str, float]:
+        """By axis the distance to the validation works, the loss of adherence, and the score.
+
+        Pictures are drawn with `drawing`, if not as the profile says; the base's with the same guidance.
+        """
         import numpy as np
 
+        drawing = drawing or drawing_of(None, self._profile)
         with tempfile.TemporaryDirectory() as folder:
-            drawn = _write(Path(folder), model.draw(self._prompts, self._seeds))
+            drawn = _write(Path(folder), model.draw(self._prompts, self._seeds, drawing=drawing))
             paths, rows = concatenated({**self._works, "drawn": drawn})
             distances = pairwise_distances(self._home, self._profile, paths, rows["train"])
         prompts = np.arange(len(paths))
@@ -83,20 +95,21 @@ class ValidationPanel:
         axes = {
             str(axis): sets.energy(m, rows["drawn"], rows["validate"], prompts) for axis, m in distances.axes.items()
         }
-        if self._base_reading is None:
-            self._base_reading = self._reading(model, adapted=False)
-        lost = self._base_reading - self._reading(model, adapted=True) if self._far else 0.0
+        of_base = drawing.of_base()
+        if of_base not in self._base_readings:
+            self._base_readings[of_base] = self._reading(model, of_base, adapted=False)
+        lost = self._base_readings[of_base] - self._reading(model, drawing, adapted=True) if self._far else 0.0
         beyond = max(0.0, lost - self._profile.gate.max_drift)
         score = -sum(axes.values()) / len(axes) - _BEYOND * beyond
         figures = {**axes, "loss of adherence": lost, "score": score}
         return {name: round(float(value), 6) for name, value in figures.items()}
 
-    def _reading(self, model: Draws, *, adapted: bool) -> float:
+    def _reading(self, model: Draws, drawing: DrawingSettings, *, adapted: bool) -> float:
         """The mean adherence of pictures of the far prompts, read by CLIP or by the base."""
         if not self._far:
             return 1.0
         prompts = [f"{self._trigger}, {prompt}" for prompt in self._far]
-        pictures = model.draw(prompts, self._far_seeds, adapted=adapted)
+        pictures = model.draw(prompts, self._far_seeds, adapted=adapted, drawing=drawing)
         with model.base():
             fits = self._fits(model)
             found = [

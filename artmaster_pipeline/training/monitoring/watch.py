@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from artmaster_pipeline.base_models.family import TextEmbedding
+from artmaster_pipeline.drawing_settings import DrawingSettings, drawing_of
 from artmaster_pipeline.records import TrainingImage
 from artmaster_pipeline.settings import CROP_SIZES, Profile
 from artmaster_pipeline.training.adalora import injecting as adalora
@@ -29,8 +30,11 @@ class Judge(Protocol):
 
     texts: tuple[str, ...]  # everything it will have drawn or read
 
-    def __call__(self, model: "LiveModel") -> dict[str, float]:
-        """Figures of the adapter as it is now; `score`, larger is better, is what the choice goes by."""
+    def __call__(self, model: "LiveModel", drawing: DrawingSettings | None = None) -> dict[str, float]:
+        """Figures of the adapter as it is now; `score`, larger is better, is what the choice goes by.
+
+        Its pictures are drawn with `drawing`, or else as the profile says.
+        """
 
 
 JudgeFor = Callable[..., Judge | None]  # (home, painter, profile, images) -> a judge, or none where there is too little
@@ -45,15 +49,26 @@ class LiveModel:
     profile: Profile
     texts: Mapping[str, TextEmbedding]
 
-    def draw(self, prompts: Sequence[str], seeds: Sequence[int], *, adapted: bool = True) -> "list[np.ndarray]":
-        """Square pictures, uint8 (height, width, 3), as the finished adapter (or the base) would draw them now."""
+    def draw(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        *,
+        adapted: bool = True,
+        drawing: DrawingSettings | None = None,
+    ) -> "list[np.ndarray]":
+        """Square pictures, uint8 (height, width, 3), as the finished adapter (or the base) would draw them now.
+
+        With `drawing`, or else as the profile says. `texts` must hold what the family's `negative_prompt` names.
+        """
         from artmaster_pipeline.generation.sampling import draw_embedded, negative_of
 
         how, pictures = self.profile.evaluation, []
-        negative = negative_of(self.pipe, self.texts, how.guidance_scale)
+        drawing = drawing or drawing_of(None, self.profile)
+        negative = negative_of(self.pipe, self.texts, drawing)
         size = self.profile.size(*CROP_SIZES[0])
-        drawn = (*size, how.num_inference_steps, how.guidance_scale, negative)
-        with self._as_finished(adapted):
+        drawn = (*size, how.num_inference_steps, drawing, negative)
+        with self._as_finished(drawing.strength) if adapted else self.base():
             for begin in range(0, len(prompts), how.batch_size):
                 part = slice(begin, begin + how.batch_size)
                 embedded = [self.texts[prompt] for prompt in prompts[part]]
@@ -64,10 +79,8 @@ class LiveModel:
         """A context in which the pipeline is the base's."""
         return self.learner.stacks.off()
 
-    def _as_finished(self, adapted: bool) -> Any:
-        if not adapted:
-            return self.base()
-        return self.learner.finished(adalora.final_scale(self.learner.settings))
+    def _as_finished(self, strength: float) -> Any:
+        return self.learner.finished(adalora.final_scale(self.learner.settings) * strength)
 
 
 class ValidationLoss:
