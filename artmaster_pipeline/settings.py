@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from artmaster_pipeline.axes import Axis
+from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import check_slug, write_text
 from artmaster_pipeline.stages import check_partition, stage_named
@@ -172,6 +173,9 @@ class ValidationSettings(_Settings):
     patience: int | None = Field(
         None, gt=0
     )  # stop after so many kept states in a row without a better one; none: never
+    # The ways of drawing of which the panel chooses one for the adapter, and how many pictures each is judged by.
+    drawings: tuple[DrawingSettings, ...] = Field((), exclude_if=lambda ways: not ways)
+    drawing_samples: int = Field(8, gt=1, exclude_if=lambda count: count == 8)
 
 
 class TrainingSettings(_Settings):

@@ -71,7 +71,6 @@ def test_what_was_made_before_keeps_its_identity() -> None:
         dumped = load_profile(name).model_dump(mode="json")
         assert new.isdisjoint(dumped["evaluation"])
         assert new.isdisjoint(load_profile(name).evaluation.deciding())
-        assert "keep_guidance" not in dumped["training"]
     assert {"drawing", "drawing_table"}.isdisjoint(adapter().model_dump(mode="json"))
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -155,6 +155,24 @@ class Learner:
             with torch.no_grad():
                 for (now, _), before in zip(changed, held, strict=True):
                     now.copy_(before)
+
+    @contextmanager
+    def showing(self, state: "Mapping[str, torch.Tensor]", scale: float) -> Iterator[None]:
+        """Let the model be, for a while, an adapter as `live` gave it, at `scale`."""
+        import torch
+
+        held = [tensor.detach().clone() for tensor in self.stacks.tensors]
+        with torch.no_grad():
+            for group in self.stacks.groups:
+                for part, tensor in zip("ABE", group.tensors, strict=False):
+                    tensor.copy_(torch.stack([state[f"{layer}.lora_{part}"] for layer in group.layers]))
+            self.stacks.refresh(scale)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for tensor, before in zip(self.stacks.tensors, held, strict=True):
+                    tensor.copy_(before)
 
     def velocity_error(self, batch: Sequence[Example], sigma: float, generators: "Sequence[torch.Generator]") -> Any:
         """The mean squared error of each picture of a batch at one noise level, (batch,), without gradients."""

@@ -27,7 +27,7 @@ from artmaster_pipeline.adapters.folder import (
     write_watch,
 )
 from artmaster_pipeline.adapters.recording import write_texts
-from artmaster_pipeline.drawing_settings import drawing_of
+from artmaster_pipeline.drawing_settings import DrawingSettings, drawing_of
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import clear_partials, sha256_of, writing_folder
 from artmaster_pipeline.locks import one_at_a_time
@@ -221,6 +221,8 @@ def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tup
         "base_commit": base_commit(job.profile, job.home),
         "steps": history.last_step,
         "chosen_step": trained.step if trained.step != history.last_step else 0,
+        "drawing": _best_drawing(trained.drawings),
+        "drawing_table": trained.drawings,
     }
     record = _record(job, adapter_id, rows, measured)
     words = own_words(record, load_painter(job.home, job.painter).name)
@@ -229,6 +231,12 @@ def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tup
     _save_samples(folder, job, record, history.drawn)
     write_texts(folder, job.home, record, rows)
     return record
+
+
+def _best_drawing(tried: tuple[dict[str, float], ...]) -> DrawingSettings | None:
+    if not tried:
+        return None
+    return DrawingSettings.model_validate({name: tried[0][name] for name in DrawingSettings.model_fields})
 
 
 def _save_samples(folder: Path, job: Job, adapter: Adapter, drawn: list[int]) -> None:
@@ -290,5 +298,7 @@ def _figures(adapter: Adapter, folder: Path) -> dict[str, Any]:
         "training pictures": len(adapter.training_image_ids),
         "step of the weights": adapter.step,
     }
+    if adapter.drawing is not None:
+        figures["drawn with"] = adapter.drawing.in_words()
     losses = [row["loss"] for row in read_watch(folder / WATCH) if row["what"] == VALIDATION_LOSS]
     return figures | ({"loss on validation works": losses[-1]} if losses else {})

@@ -2,7 +2,7 @@
 
 import itertools
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,11 +97,15 @@ class History:
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training: the live state of the chosen step, that step, and all that was written down."""
+    """A finished training: the live state of the chosen step, that step, and all that was written down.
+
+    `drawings` are the ways of drawing that were tried with that state, the best first; empty where none was asked for.
+    """
 
     live: "dict[str, torch.Tensor]"
     step: int
     history: History
+    drawings: tuple[dict[str, float], ...] = ()
 
 
 def run(job: Job, progress: Progress) -> Trained:
@@ -133,10 +137,10 @@ def run(job: Job, progress: Progress) -> Trained:
 
 def _all_texts(job: Job) -> set[str]:
     settings = job.profile.training
-    without = family_of(job.profile, job.home).negative_prompt(drawing_of(None, job.profile))
+    family, ways = family_of(job.profile, job.home), (drawing_of(None, job.profile), *settings.validation.drawings)
     texts = {image.caption for image in job.images} | {job.trigger}
     texts |= {prompt for prompt, _ in sample_prompts(job.images, settings.validation.samples)}
-    texts |= set() if without is None else {without}
+    texts |= {without for way in ways if (without := family.negative_prompt(way)) is not None}
     if job.judge is not None:
         texts |= set(job.judge.texts)
     return texts.union(*guidance_texts(settings.semantic_guidance, job.trigger)) if _guides(job) else texts
@@ -290,7 +294,16 @@ class _Loop:
         chosen = best_step(history.readings) or history.last_step
         if chosen != history.last_step:
             progress.say(f"The panel finds the adapter best after step {chosen} of {history.last_step}: it is kept.")
-        return Trained(load_file(self._job.kept(chosen)), chosen, history)
+        live = load_file(self._job.kept(chosen))
+        return Trained(live, chosen, history, self._drawings(live, progress))
+
+    def _drawings(self, live: "dict[str, torch.Tensor]", progress: Progress) -> tuple[dict[str, float], ...]:
+        """The ways of drawing that the panel tried with the chosen state; none in processes that do not write."""
+        judge = self._job.judge
+        if judge is None or not self._settings.validation.drawings or not self._group.writes:
+            return ()
+        with self._giving_way():
+            return judge.choose_drawing(replace(self._model, state=live), progress)
 
     def _example(self, step: Step, image: TrainingImage, place: int) -> Example:
         dropped = self._settings.caption_dropout > _chance("caption", self._settings.seed, step.number, image.id, place)

@@ -24,6 +24,7 @@ from artmaster_pipeline.evaluation.panel.adherence import (
 )
 from artmaster_pipeline.evaluation.panel.measure import MIN_HELD_OUT, concatenated, one_per_work
 from artmaster_pipeline.files import inside
+from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import TrainingImage
 from artmaster_pipeline.settings import Home, Profile, load_painter
 
@@ -83,26 +84,47 @@ class ValidationPanel:
 
         Pictures are drawn with `drawing`, if not as the profile says; the base's with the same guidance.
         """
-        import numpy as np
-
         drawing = drawing or drawing_of(None, self._profile)
-        with tempfile.TemporaryDirectory() as folder:
-            drawn = _write(Path(folder), model.draw(self._prompts, self._seeds, drawing=drawing))
-            paths, rows = concatenated({**self._works, "drawn": drawn})
-            distances = pairwise_distances(self._home, self._profile, paths, rows["train"])
-        prompts = np.arange(len(paths))
-        prompts[rows["drawn"]] = len(paths) + intervals.labelled(self._prompts)  # pictures of one prompt are no pair
-        axes = {
-            str(axis): sets.energy(m, rows["drawn"], rows["validate"], prompts) for axis, m in distances.axes.items()
-        }
+        figures = self._distances(model, self._prompts, drawing)
         of_base = drawing.of_base()
         if of_base not in self._base_readings:
             self._base_readings[of_base] = self._reading(model, of_base, adapted=False)
         lost = self._base_readings[of_base] - self._reading(model, drawing, adapted=True) if self._far else 0.0
         beyond = max(0.0, lost - self._profile.gate.max_drift)
-        score = -sum(axes.values()) / len(axes) - _BEYOND * beyond
-        figures = {**axes, "loss of adherence": lost, "score": score}
-        return {name: round(float(value), 6) for name, value in figures.items()}
+        score = figures["score"] - _BEYOND * beyond
+        return figures | {"loss of adherence": _rounded(lost), "score": _rounded(score)}
+
+    def choose_drawing(self, model: Draws, progress: Progress) -> tuple[dict[str, float], ...]:
+        """Each of the profile's ways of drawing with its distances by axis and its score, the best first.
+
+        The same prompts and noise are drawn in each way. Adherence is not read anew: true guidance and lower strengths
+        lose less of it than the pictures by which the state was chosen.
+        """
+        how = self._profile.training.validation
+        rows = []
+        with progress.task("Ways of drawing", len(how.drawings)) as advance:
+            for way in how.drawings:
+                figures = self._distances(model, self._prompts[: how.drawing_samples], way)
+                rows.append({name: float(value) for name, value in way.model_dump().items()} | figures)
+                advance(note=way.in_words())
+        return tuple(sorted(rows, key=lambda row: -row["score"]))
+
+    def _distances(self, model: Draws, prompts: list[str], drawing: DrawingSettings) -> dict[str, float]:
+        """By axis the energy distance of pictures of the prompts to the validation works; `score`, minus their mean."""
+        import numpy as np
+
+        with tempfile.TemporaryDirectory() as folder:
+            pictures = model.draw(prompts, self._seeds[: len(prompts)], drawing=drawing)
+            drawn = _write(Path(folder), pictures)
+            paths, rows = concatenated({**self._works, "drawn": drawn})
+            distances = pairwise_distances(self._home, self._profile, paths, rows["train"])
+        clusters = np.arange(len(paths))
+        clusters[rows["drawn"]] = len(paths) + intervals.labelled(prompts)  # pictures of one prompt are no pair
+        axes = {
+            str(axis): sets.energy(m, rows["drawn"], rows["validate"], clusters) for axis, m in distances.axes.items()
+        }
+        figures = {**axes, "score": -sum(axes.values()) / len(axes)}
+        return {name: _rounded(value) for name, value in figures.items()}
 
     def _reading(self, model: Draws, drawing: DrawingSettings, *, adapted: bool) -> float:
         """The mean adherence of pictures of the far prompts, read by CLIP or by the base."""
@@ -132,6 +154,10 @@ def validation_panel(
     """The panel for a painter's training; None where fewer than two works are kept for validation."""
     works = {part: len({i.work for i in images if i.split == part}) for part in ("train", "validate")}
     return ValidationPanel(home, painter, profile, images) if min(works.values()) >= MIN_HELD_OUT else None
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 6)
 
 
 def _write(folder: Path, pictures: "Sequence[np.ndarray]") -> list[Path]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from artmaster_pipeline.base_models.family import TextEmbedding
 from artmaster_pipeline.drawing_settings import DrawingSettings, drawing_of
+from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import TrainingImage
 from artmaster_pipeline.settings import CROP_SIZES, Profile
 from artmaster_pipeline.training.adalora import injecting as adalora
@@ -20,6 +21,7 @@ from artmaster_pipeline.training.schedule import buckets_by_size
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
 
 _MOST_PICTURES = 16  # of the validation works: more make the curve little steadier and each reading longer
 _SAMPLE_SEED = 3_000  # after the profile's evaluation seed; the evaluation's own seeds begin at 0, 1,000 and 2,000
@@ -36,6 +38,9 @@ class Judge(Protocol):
         Its pictures are drawn with `drawing`, or else as the profile says.
         """
 
+    def choose_drawing(self, model: "LiveModel", progress: Progress) -> "tuple[dict[str, float], ...]":
+        """Each of the profile's ways of drawing with the figures of its pictures, the best `score` first."""
+
 
 JudgeFor = Callable[..., Judge | None]  # (home, painter, profile, images) -> a judge, or none where there is too little
 
@@ -48,6 +53,7 @@ class LiveModel:
     learner: Learner
     profile: Profile
     texts: Mapping[str, TextEmbedding]
+    state: "Mapping[str, torch.Tensor] | None" = None  # an earlier state in place of the present one
 
     def draw(
         self,
@@ -80,7 +86,8 @@ class LiveModel:
         return self.learner.stacks.off()
 
     def _as_finished(self, strength: float) -> Any:
-        return self.learner.finished(adalora.final_scale(self.learner.settings) * strength)
+        scale = adalora.final_scale(self.learner.settings) * strength
+        return self.learner.finished(scale) if self.state is None else self.learner.showing(self.state, scale)
 
 
 class ValidationLoss:
