@@ -322,7 +322,7 @@ class EvaluationSettings(_Settings):
 class GateSettings(_Settings):
     """What the figures of an adapter must be for its gallery to be published without a person's word."""
 
-    better_than_base: tuple[Axis, ...] = ("tone", "brushwork", "style")
+    better_than_base: tuple[Axis, ...] = ("tone", "brushwork", "depiction", "style")
     max_drift: float = Field(0.15, ge=0, le=1)  # loss of prompt adherence (0.5 is chance, 1 is always right)
     max_suspects: int = Field(0, ge=0)  # samples that look like copies of a training work
     not_worse_than_published: bool = True

@@ -64,9 +64,7 @@ def test_an_adapter_that_keeps_every_limit_may_be_published() -> None:
 @pytest.mark.parametrize("name", REQUIRED)
 def test_a_gain_whose_interval_reaches_zero_is_no_gain(name: str) -> None:
     level = axis(0.5, -0.01, 0.9)
-    found = verdict(
-        panel(axes=panel()["axes"] | {name: level}, **({"style_drawable": level} if name == "style" else {}))
-    )
+    found = verdict(panel(axes=panel()["axes"] | {name: level}))
     assert not found.publish
     assert len(found.failed) == 1
     assert "not clearly nearer" in found.reasons[0]

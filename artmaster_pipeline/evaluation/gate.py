@@ -86,8 +86,6 @@ def _copies(figures: dict[str, Any], most: int) -> _Trial:
 
 def _better(panel: dict[str, Any], axis: str) -> _Trial:
     figures, name = panel["axes"].get(axis), AXIS_WORDS[axis].capitalize()
-    if axis == "style" and figures is not None:  # no adapter draws sharper than its base's autoencoder
-        figures, name = panel["style_drawable"], f"{name}, as far as this base can draw"
     if figures is None:
         return _Trial(False, f"{name}: not measured, since too few works were held out of the training.")
     better = excludes_zero(figures["gain_interval"])

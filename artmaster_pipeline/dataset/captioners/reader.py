@@ -10,6 +10,7 @@ Three sources, each of its own trust:
 - Measurement: on which side the marks stand, or how far up the picture they reach, is composition.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,8 +91,8 @@ class EmbeddedReader:
         return {name: found[name] for name in ("subject", "season", "time_of_day", "weather", "composition", "palette")
                 if name in found}  # fmt: skip
 
-    def subjects(self, pictures: "np.ndarray") -> list[str]:
-        """The likeliest subject of each picture (n, height, width, 3), however sure: for pictures by the miniature."""
+    def subjects(self, pictures: "Sequence[np.ndarray]") -> list[str]:
+        """The likeliest subject of each picture, however sure: for pictures that the miniature drew."""
         import numpy as np
 
         words = self._words("subject")

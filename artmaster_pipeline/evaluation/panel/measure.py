@@ -21,9 +21,12 @@ from artmaster_pipeline.evaluation.axes.distances import (
     read_square,
 )
 from artmaster_pipeline.evaluation.panel import drift, memorisation
+from artmaster_pipeline.evaluation.panel.adherence import without_trigger
+from artmaster_pipeline.evaluation.panel.subjects import subjects_read
 from artmaster_pipeline.evaluation.panel.summary import summary
 from artmaster_pipeline.evaluation.panel.two_sample import told_apart
 from artmaster_pipeline.files import inside, write_text
+from artmaster_pipeline.pictures import read_rgb
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import MANIFEST, PANEL, Adapter, Sample, TrainingImage, identity, read_manifest
 from artmaster_pipeline.sessions import session
@@ -32,7 +35,7 @@ from artmaster_pipeline.settings import CROP_SIZES, Home, Profile
 if TYPE_CHECKING:
     import numpy as np
 
-_VERSION = 8  # part of the panel's id: raise it when something is measured otherwise
+_VERSION = 9  # part of the panel's id: raise it when something is measured otherwise
 _MOST_WORKS = 100  # of each part; more change the figures by little and the time by much
 _MOST_OTHERS, _MOST_OF_ANOTHER = 8, 30  # other painters, and works of each
 MIN_HELD_OUT = 2  # works: with one there is no variety to compare with
@@ -103,6 +106,7 @@ def write_panel(
         panel["style_drawable"] = _through_the_autoencoder(home, adapter, profile, pictures, progress)
         panel["autoencoder"] = _autoencoder_distance(home, adapter, profile, pictures, progress)
     whole = [sample for sample in samples if sample.column == "adapter" and sample.strength == drawing.strength]
+    panel["subjects_read"] = _subjects_read(home, adapter, samples)
     panel["memorisation"] = _copies(home, adapter, profile, images, works["held_out"], whole)
     judging = works["held_out"][:_MOST_WORKS]
     panel["drift"] = drift.measure(home, adapter, profile, drawing, judging, samples, progress)
@@ -175,6 +179,8 @@ def flat_figures(panel: dict[str, Any]) -> dict[str, Any]:
     if "consistency" in panel:
         flat |= {"consistency": panel["consistency"]["ratio"], "diversity": panel["diversity"]["samples"]}
     flat |= {"loss of adherence": panel["drift"]["loss"], "suspects": panel["memorisation"]["suspects"]}
+    if panel["subjects_read"]:
+        flat |= {f"subjects read, {name}": panel["subjects_read"][name] for name in ("base", "adapter")}
     return flat | {"summary": panel["summary"]}
 
 
@@ -312,6 +318,14 @@ def _margin(style: "np.ndarray", pictures: PanelPictures) -> dict[str, Any]:
         "nearest_other": nearest,
         "margin": round(far[nearest] - own, 5) if nearest is not None else None,
     }
+
+
+def _subjects_read(home: Home, adapter: Adapter, samples: Sequence[Sample]) -> dict[str, Any] | None:
+    root = home.evaluation(adapter.painter)
+    drawn = {column: [s for s in samples if s.role == "panel" and s.column == column] for column in ("base", "adapter")}
+    prompts = [without_trigger(sample.prompt, adapter.trigger) for sample in drawn["adapter"]]
+    pictures = {column: [read_rgb(inside(root, s.path)) for s in of] for column, of in drawn.items()}
+    return subjects_read(prompts, pictures["base"], pictures["adapter"])
 
 
 def _copies(

@@ -99,6 +99,15 @@ def _consistency(figures: dict[str, Any]) -> str:
     return f"Consistency is {ratio:.2f}: {said}{told}."
 
 
+def _subjects(figures: dict[str, Any] | None) -> str:
+    if figures is None:
+        return ""
+    return (
+        f"The embedded reader finds the subject that was asked for in {100 * figures['adapter']:.0f} % of the samples "
+        f"(of the base's pictures in {100 * figures['base']:.0f} %)."
+    )
+
+
 def _drift(figures: dict[str, Any]) -> str:
     if not any(name in figures for name in ("training_like", "far")):
         return ""
