@@ -267,9 +267,9 @@ def _captions(
             scan = scans[crops[n].scan_id]
             facts = Facts(_title(scan, captions[n]), scan.date, scan.subject, scan.season)
             row = known.get(pictures[n].id)
-            if row is None or (row.captioner, row.facts) != (captioner.identity, identity(facts)):
+            if row is None or (row.captioner, row.facts) != (captioner.identity, identity(vars(facts))):
                 text = captioner.describe(_pixels(home.training_set(painter) / pictures[n].path), facts)
-                row = _Said(id=pictures[n].id, captioner=captioner.identity, facts=identity(facts), text=text)
+                row = _Said(id=pictures[n].id, captioner=captioner.identity, facts=identity(vars(facts)), text=text)
             said[pictures[n].id] = row
             source = _named(captioner, facts.title, told[n])
             captions[n] = described(captions[n], trigger, row.text, source, subject_in(row.text))
