@@ -13,19 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
 
-from artmaster_pipeline.base_models.networks import snapshot
-from artmaster_pipeline.errors import MissingRequirement
 from artmaster_pipeline.records import Scan
-from artmaster_pipeline.sessions import kept
-from artmaster_pipeline.settings import Home, Profile
-
-if TYPE_CHECKING:
-    import numpy as np
 
 FILE_NAME = "file name"
-_FILES = ("*.json", "*.txt", "*.jinja", "model*.safetensors")  # of a captioner: neither pickles nor code
 _CAMERA_NAME = re.compile(
     r"(?:img|image|dsc[fn]?|pict?|scan|p|untitled|photo|未标题|图片|扫描)?[\W_\d]*", re.IGNORECASE
 )
@@ -296,58 +287,3 @@ def _form(text: str) -> str:
 
 def _letters(text: str) -> str:
     return "".join(c for c in _form(text).casefold() if c.isalnum())
-
-
-@kept
-def load_captioner(profile: Profile, home: Home) -> "Captioner":
-    """The profile's captioner, one for as long as a session lasts. Raises as `Captioner` does."""
-    return Captioner(profile, home)
-
-
-class Captioner:
-    """A captioning model of the hub (BLIP and its kin) that says in one line what a picture shows."""
-
-    def __init__(self, profile: Profile, home: Home | None = None) -> None:
-        """Load `profile.captioner` on the profile's device, at the commit that the profile names or `home` pins.
-
-        Raises MissingRequirement where the device is not there or the model cannot be had.
-        """
-        import torch
-        from transformers import AutoModelForImageTextToText, AutoProcessor
-
-        name = profile.captioner
-        if name is None:
-            raise MissingRequirement(f"The profile {profile.name!r} names no captioner: set `captioner` in it.")
-        if profile.device == "cuda" and not torch.cuda.is_available():
-            raise MissingRequirement(
-                f"The profile {profile.name!r} captions on CUDA and no CUDA GPU is found here: run on a machine with "
-                "one, choose the profile 'miniature', or describe the works in artworks.csv."
-            )
-        self.name = name
-        self._dtype = getattr(torch, profile.dtype)
-        self._device = profile.device
-        try:
-            folder = snapshot(name, profile.captioner_revision, _FILES, home)
-            self._processor: Any = AutoProcessor.from_pretrained(folder)
-            model: Any = AutoModelForImageTextToText.from_pretrained(folder, dtype=self._dtype, use_safetensors=True)
-        except (OSError, ValueError, MissingRequirement) as error:
-            raise MissingRequirement(
-                f"The captioner {name!r} (setting `captioner` of the profile {profile.name!r}) cannot be loaded: "
-                f"{_first_line(error)}. Check the network and `hf auth login`, set `captioner: null`, "
-                "or describe the works in artworks.csv."
-            ) from error
-        self._model = model.to(self._device).eval()
-
-    def describe(self, picture: "np.ndarray") -> str:
-        """One line about a picture (uint8, height x width x 3); greedy, so the same picture gives the same line."""
-        import torch
-        from PIL import Image
-
-        inputs = self._processor(images=Image.fromarray(picture), return_tensors="pt").to(self._device, self._dtype)
-        with torch.inference_mode():
-            tokens = self._model.generate(**inputs, max_new_tokens=40, do_sample=False, num_beams=1)
-        return _one_line(self._processor.batch_decode(tokens, skip_special_tokens=True)[0])
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__

@@ -6,14 +6,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from artmaster_pipeline.base_models.hub import family_here
 from artmaster_pipeline.base_models.scripts import unread_message
-from artmaster_pipeline.dataset.captions import (
-    FILE_NAME,
-    Caption,
-    archive_caption,
-    load_captioner,
-    only_what_varies,
-    with_trigger,
-)
+from artmaster_pipeline.dataset.captioners.interface import Facts
+from artmaster_pipeline.dataset.captioners.loading import captioner_identity, load_captioner
+from artmaster_pipeline.dataset.captions import FILE_NAME, Caption, archive_caption, only_what_varies, with_trigger
 from artmaster_pipeline.dataset.near_duplicates import near_duplicates
 from artmaster_pipeline.dataset.split import Assignment, SplitTable, split_works, what_the_parts_mean
 from artmaster_pipeline.errors import ArtMasterError
@@ -45,7 +40,7 @@ _SAID = "said.jsonl"  # in full what a captioning model said, since the captions
 class _Said(Record):
     """What a captioning model said about a training picture; `id` is the picture's."""
 
-    captioner: str  # its name, and its commit where the profile names one
+    captioner: str  # its identity
     text: str
 
 
@@ -226,14 +221,17 @@ def _captions(
     if profile.captioner is None or not unsaid:
         return captions
     file = home.training_set(painter) / _SAID
-    known_as = f"{profile.captioner}@{profile.captioner_revision}" if profile.captioner_revision else profile.captioner
-    # without a commit it was said before commits were named
-    said = {row.id: row for row in read_manifest(file, _Said) if row.captioner in (profile.captioner, known_as)}
+    known_as = captioner_identity(profile)
+    said = {row.id: row for row in read_manifest(file, _Said) if row.captioner == known_as}
     with session(), told.task("Captions", len(unsaid)) as advance:
         for picture_id, n in unsaid.items():
             if picture_id not in said:
-                captioner = load_captioner(profile, home)
-                text = captioner.describe(_pixels(home.training_set(painter) / pictures[n].path))
+                scan, title = scans[crops[n].scan_id], captions[n].text.removeprefix(settings.trigger).lstrip(", ")
+                facts = Facts(title, scan.date, scan.subject, scan.season)
+                # without a name here, so that only the session holds it and can free its memory
+                text = load_captioner(profile, home).describe(
+                    _pixels(home.training_set(painter) / pictures[n].path), facts
+                )
                 said[picture_id] = _Said(id=picture_id, captioner=known_as, text=text)
             row = said[picture_id]
             captions[n] = Caption(with_trigger(settings.trigger, row.text), profile.captioner)
