@@ -26,12 +26,12 @@ _LEAST = 2**28  # bytes that are asked for whatever is small
 # MB on the 40 scans of the sample painter.
 _OF_A_SCAN = 5e6
 _NOT_PICTURES = (".txt", ".csv", ".yaml", ".yml", ".json", ".xml", ".xmp")
-# Bytes of the networks on the hub, for those that are known; one that is not counts as the largest
+# Bytes of the networks on the hub, for those that are known; one that is not counts as the largest of its kind
 _SIZES = {
     "openai/clip-vit-large-patch14": 1.8e9,
     "facebook/dinov2-base": 0.4e9,
     "yuxi-liu-wired/CSD": 1.3e9,
-    "Salesforce/blip-image-captioning-large": 1.9e9,
+    "Qwen/Qwen3-VL-4B-Instruct": 8.9e9,
 }
 # Memory that is surely enough, so that nothing has to be counted: for the libraries, and so many times a base's weights
 _LIBRARIES, _TIMES_WEIGHTS = 2.5 * _GIB, 60
@@ -188,13 +188,17 @@ def _models(home: Home, profile: Profile, stages: tuple[str, ...], ask_hub: bool
     if wanted:
         from huggingface_hub.constants import HF_HUB_CACHE
 
-        size = sum(
-            describe_base(name).disk if name == profile.base_model else _SIZES.get(name, 1.9e9) for name, _ in wanted
-        )
+        size = sum(_size_on_the_hub(profile, name) for name, _ in wanted)
         free = shutil.disk_usage(existing(Path(HF_HUB_CACHE))).free
         label = f"{size / _GIB:.0f} GiB for {', '.join(name for name, _ in wanted)} ({free / _GIB:.0f} GiB free)"
         remedy = f"Free some space, or let HF_HOME name a folder on a larger disk (now {HF_HUB_CACHE})."
         yield (label, free >= size, remedy)
+
+
+def _size_on_the_hub(profile: Profile, name: str) -> float:
+    if name == profile.base_model:
+        return describe_base(name).disk
+    return _SIZES.get(name, 8.9e9 if name == profile.captioner else 1.8e9)
 
 
 def _repositories(profile: Profile, stages: tuple[str, ...]) -> list[tuple[str, str | None]]:

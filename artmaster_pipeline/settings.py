@@ -18,6 +18,7 @@ from artmaster_pipeline.stages import check_partition, stage_named
 
 DEFAULT_HOME = Path("assets_data")
 DEFAULT_PROFILE = "miniature"
+EMBEDDED_READER = "embedded-reader"  # the captioner that ships with the product
 CROP_SIZES = ((512, 512), (512, 768))  # width, height: the two shapes that every profile's pictures stand for
 
 

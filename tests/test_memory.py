@@ -213,18 +213,23 @@ def test_every_stage_has_a_forecast_that_fits_where_its_profile_says(profile):
     peaks = {stage: forecast_stage(stage, load_profile(profile)) for stage in forecast_stages()}
     assert all(0 < peak.total < {"flux-dev": 40e9, "flux-dev-24gb": 22e9}[profile] for peak in peaks.values())
     assert peaks["raw_scans"].device == peaks["curated_crops"].device == "cpu"
-    assert peaks["training_set"].parts["super-resolution network"] == pytest.approx(4 * 16.7e6, rel=0.01)
+    assert peaks["training_set"].parts["the captioner"] == pytest.approx(2 * 4437.8e6)
+    enlarges = forecast_stage("training_set", load_profile(profile).model_copy(update={"captioner": None})).parts
+    assert enlarges["super-resolution network"] == pytest.approx(4 * 16.7e6, rel=0.01)
     drawn = {"base model", "VAE", "pictures being decoded"}
     assert drawn < set(peaks["evaluation_grid"].parts)
     assert peaks["evaluation_grid"].total < peaks["style_adapter"].total
 
 
-def test_a_captioner_and_the_hubs_networks_count():
+def test_a_captioner_and_the_hubs_networks_count(tmp_path):
     from artmaster_pipeline.training.memory import networks
 
     profile = load_profile("flux-dev")
-    assert networks.captioning(profile)["the captioner"] == pytest.approx(2 * 446.3e6)
+    assert networks.captioning(profile)["the captioner"] == pytest.approx(2 * 4437.8e6)
     assert networks.captioning(load_profile("miniature")) == {}
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    own = profile.model_copy(update={"captioner": str(tmp_path)})
+    assert networks.captioning(own)["the captioner"] == 7
     held = {
         how: networks.judging_networks(with_style(profile, how))["the panel's networks"] for how in ("hub", "vgg16")
     }

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from test_style_features import networks  # noqa: F401 - a fixture
-from test_training_captions import save_tiny_blip
+from tiny_captioner import save_tiny_captioner
 from tiny_flux import save_tiny_flux
 from training_home import PAINTER, TRAINING, fill_home, tiny_profile
 
@@ -130,7 +130,7 @@ def test_after_the_training_set(born: Born, flux: Path, tmp_path: Path) -> None:
 
     file = home.register(PAINTER) / MANIFEST
     write_manifest(file, (s.model_copy(update={"title": "", "season": ""}) for s in read_manifest(file, Scan)))
-    profile = profile_on(flux).model_copy(update={"captioner": str(save_tiny_blip(tmp_path / "blip"))})
+    profile = profile_on(flux).model_copy(update={"captioner": str(save_tiny_captioner(tmp_path / "captioner"))})
     born.seen.clear()
     build_training_set(home, PAINTER, profile)
     assert len(born.seen) > 20  # a captioner and a network that enlarges

@@ -42,7 +42,7 @@ def test_all_that_is_missing_is_in_one_message_each_with_its_way_out(home: Home)
         ("GPU memory for style_adapter", "See what is said of the GPU"),
         ("on the data home's disk (0.0 GiB free)", "--home"),
         ("black-forest-labs/FLUX.1-dev in the hub's cache", "hf download black-forest-labs/FLUX.1-dev"),
-        ("Salesforce/blip-image-captioning-large", "HF_HUB_OFFLINE"),
+        ("Qwen/Qwen3-VL-4B-Instruct", "HF_HUB_OFFLINE"),
         ("facebook/dinov2-base", "HF_HOME"),
     ):
         assert what in said

@@ -2,21 +2,12 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artmaster_pipeline.dataset.captions import (
-    Caption,
-    Captioner,
-    archive_caption,
-    only_what_varies,
-    with_trigger,
-)
-from artmaster_pipeline.errors import MissingRequirement
+from artmaster_pipeline.dataset.captions import Caption, archive_caption, only_what_varies, with_trigger
 from artmaster_pipeline.records import Scan
-from artmaster_pipeline.settings import load_profile
 
 TRIGGER = "huangbinhong style"
 
@@ -207,40 +198,3 @@ def test_the_order_of_the_works_changes_nothing_and_nothing_is_ever_added(lists,
     for text, kept in zip(texts, rest, strict=True):
         remaining = iter(text)
         assert all(character in remaining for character in kept)  # a subsequence: order and writing are untouched
-
-
-def save_tiny_blip(folder: Path) -> Path:
-    import torch
-    from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration, BlipImageProcessor, BlipProcessor
-
-    torch.manual_seed(0)
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", "[ENC]", "mountain", "river", "pine", "mist"]
-    small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    config = BlipConfig(
-        text_config=small
-        | {"vocab_size": len(words), "bos_token_id": 5, "eos_token_id": 3, "sep_token_id": 3, "pad_token_id": 0,
-           "encoder_hidden_size": 16, "max_position_embeddings": 64},
-        vision_config=small | {"image_size": 32, "patch_size": 16},
-        projection_dim=16,
-    )  # fmt: skip
-    BlipForConditionalGeneration(config).save_pretrained(folder)
-    processor = BlipImageProcessor(size={"height": 32, "width": 32})
-    BlipProcessor(processor, BertTokenizer(vocab={word: n for n, word in enumerate(words)})).save_pretrained(folder)
-    return folder
-
-
-def test_a_captioning_model_says_the_same_about_the_same_picture(tmp_path):
-    profile = load_profile("miniature").model_copy(update={"captioner": str(save_tiny_blip(tmp_path / "blip"))})
-    picture = np.random.default_rng(0).integers(0, 255, (96, 64, 3), dtype=np.uint8)
-    captioner = Captioner(profile)
-    line = captioner.describe(picture)
-    assert line == captioner.describe(picture)
-    assert line
-    assert "\n" not in line
-
-
-def test_a_captioner_that_cannot_be_had_is_named_with_the_ways_out(monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    profile = load_profile("miniature").model_copy(update={"captioner": "no-such/captioner"})
-    with pytest.raises(MissingRequirement, match=r"no-such/captioner.*captioner: null.*artworks\.csv"):
-        Captioner(profile)

@@ -150,13 +150,13 @@ class SaysTheSameOfAll:
     def __init__(self, profile, home) -> None:
         self.name = profile.captioner
 
-    def describe(self, picture) -> str:
+    def describe(self, picture, facts) -> str:
         SaysTheSameOfAll.asked += 1
         return f"a painting of colour {picture.mean(axis=(0, 1)).round().astype(int).sum()}x and stones"
 
 
 def test_what_a_model_said_is_kept_in_full_so_that_later_works_are_measured_by_it(home, monkeypatch):
-    monkeypatch.setattr("artmaster_pipeline.dataset.captions.Captioner", SaysTheSameOfAll)
+    monkeypatch.setattr("artmaster_pipeline.dataset.captioners.loading.VisionLanguageCaptioner", SaysTheSameOfAll)
     monkeypatch.setattr(SaysTheSameOfAll, "asked", 0)
 
     def tell(works: int):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from artmaster_pipeline.base_models.legibility import Legibility, legibility_of
-from artmaster_pipeline.dataset.captioners.interface import Captioner, Facts
-from artmaster_pipeline.dataset.captioners.loading import load_captioner
+from artmaster_pipeline.dataset.captioners.interface import Facts
+from artmaster_pipeline.dataset.captioners.loading import captioner_identity, captioner_source, load_captioner
 from artmaster_pipeline.dataset.captioners.reader import subject_in
 from artmaster_pipeline.dataset.captions import (
     FILE_NAME,
@@ -15,6 +15,7 @@ from artmaster_pipeline.dataset.captions import (
     described,
     only_what_varies,
     readable,
+    without_trigger,
 )
 from artmaster_pipeline.dataset.near_duplicates import near_duplicates
 from artmaster_pipeline.dataset.split import Assignment, SplitTable, split_works, what_the_parts_mean
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 _IMAGES = "images"
 _SAID = "said.jsonl"  # in full what a captioning model said, since the captions lack what all works share
+_SAID_BEFORE_WRITING = 20  # new descriptions, so that a killed run loses no more of them
 
 
 class _Said(Record):
@@ -219,6 +221,7 @@ class _Told:
     """A picture's caption, the share of the archive's words that the base does not read, and whether any were lost."""
 
     caption: Caption
+    title: str  # of the work, or the words of its file's name
     unread: float = 0.0
     lost: bool = False
 
@@ -232,15 +235,18 @@ def _archive_captions(
     by_scan = {}
     for scan_id in {crop.scan_id for crop in crops}:
         caption = archive_caption(scans[scan_id], folder, settings.trigger, settings.name)
-        by_scan[scan_id] = _read(caption, settings.trigger, legibility, profile.max_unread)
+        title = scans[scan_id].title
+        if caption.source == FILE_NAME:
+            title = without_trigger(caption.text, settings.trigger)
+        by_scan[scan_id] = _read(caption, title, settings.trigger, legibility, profile.max_unread)
     return [by_scan[crop.scan_id] for crop in crops]
 
 
-def _read(caption: Caption, trigger: str, legibility: Legibility | None, most: float) -> _Told:
+def _read(caption: Caption, title: str, trigger: str, legibility: Legibility | None, most: float) -> _Told:
     if legibility is None:
-        return _Told(caption)
+        return _Told(caption, title)
     left, unread = readable(caption, trigger, legibility, most)
-    return _Told(left, round(unread, 4), left is not caption)
+    return _Told(left, title, round(unread, 4), left is not caption)
 
 
 def _captions(
@@ -259,33 +265,27 @@ def _captions(
     if profile.captioner is None or not unsaid:
         return captions
     file = home.training_set(painter) / _SAID
+    speaker = captioner_identity(profile)
+    known, said, new = {row.id: row for row in read_manifest(file, _Said)}, {}, 0
     with session(), progress.task("Captions", len(unsaid)) as advance:
-        captioner = load_captioner(profile, home)
-        known = {row.id: row for row in read_manifest(file, _Said)}
-        said = {}
         for n in unsaid:
             scan = scans[crops[n].scan_id]
-            facts = Facts(_title(scan, captions[n]), scan.date, scan.subject, scan.season)
+            facts = Facts(told[n].title, scan.date, scan.subject, scan.season)
             row = known.get(pictures[n].id)
-            if row is None or (row.captioner, row.facts) != (captioner.identity, identity(vars(facts))):
-                text = captioner.describe(_pixels(home.training_set(painter) / pictures[n].path), facts)
-                row = _Said(id=pictures[n].id, captioner=captioner.identity, facts=identity(vars(facts)), text=text)
-            said[pictures[n].id] = row
-            source = _named(captioner, facts.title, told[n])
+            if row is None or (row.captioner, row.facts) != (speaker, identity(vars(facts))):
+                picture = _pixels(home.training_set(painter) / pictures[n].path)
+                # without a name here, so that only the session holds it and can free its memory
+                text = load_captioner(profile, home).describe(picture, facts)
+                row = _Said(id=pictures[n].id, captioner=speaker, facts=identity(vars(facts)), text=text)
+                new += 1
+                if new % _SAID_BEFORE_WRITING == 0:
+                    write_manifest(file, (known | said | {row.id: row}).values())
+            said[row.id] = row
+            source = captioner_source(profile, facts.title if told[n].lost else "")
             captions[n] = described(captions[n], trigger, row.text, source, subject_in(row.text))
             advance(1, captions[n].text)
     write_manifest(file, said.values())
     return captions
-
-
-def _title(scan: Scan, caption: Caption) -> str:
-    """The work's title; a file's name says something of a picture only where it has words of its own."""
-    return scan.title if caption.source != FILE_NAME or caption.whole or caption.text else ""
-
-
-def _named(captioner: Captioner, title: str, told: _Told) -> str:
-    """The captioner as a caption's source names it: a title that the base does not read counts as translated."""
-    return f"{captioner.name}, title translated" if told.lost and captioner.translates(title) else captioner.name
 
 
 def _left_out(left_out: tuple[str, ...], told: Progress) -> dict[str, Any]:

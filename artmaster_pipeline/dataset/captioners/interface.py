@@ -30,6 +30,3 @@ class Captioner(Protocol):
 
     def describe(self, picture: "np.ndarray", facts: Facts) -> str:
         """One line about a picture (uint8, height x width x 3, sRGB); empty where nothing can be told."""
-
-    def translates(self, title: str) -> bool:
-        """Whether it makes something of a title in whatever language."""

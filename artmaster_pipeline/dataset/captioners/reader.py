@@ -99,10 +99,6 @@ class EmbeddedReader:
         features = features_of(self._vgg, np.stack([_square(picture) for picture in pictures]))
         return [words[row.argmax()] for row in self._logits("subject", features)]
 
-    def translates(self, title: str) -> bool:
-        """Whether it makes something of a title."""
-        return bool(said_in_title(title))
-
     def _from_features(self, picture: "np.ndarray") -> dict[str, Said]:
         import numpy as np
 

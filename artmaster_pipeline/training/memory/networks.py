@@ -1,6 +1,7 @@
 """The networks beside the base model: what they take when they look at, name or enlarge a picture."""
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from artmaster_pipeline.errors import ArtMasterError
@@ -9,22 +10,23 @@ from artmaster_pipeline.training.memory.base import BYTES
 from artmaster_pipeline.training.memory.counting import meter
 
 # Parameters of the networks that the hub gives, by name; they are read in fp32, the captioner in the profile's dtype.
-# Counted on models of their published configurations; BLIP's file holds 23 M more, which its two ends share.
+# Counted on models of their published configurations.
 PARAMETERS = {
     "openai/clip-vit-large-patch14": 427.6e6,
     "facebook/dinov2-base": 86.6e6,
     "yuxi-liu-wired/CSD": 304.0e6,
     "vvmatorin/CSD": 304.0e6,
-    "Salesforce/blip-image-captioning-large": 446.3e6,
+    "Qwen/Qwen3-VL-4B-Instruct": 4437.8e6,
 }
-_UNKNOWN = 430e6  # parameters of a network that is not known here: as many as the largest of those
+_UNKNOWN = 430e6  # parameters of a network of the panel that is not known here: as many as the largest of those
+_UNKNOWN_CAPTIONER = 4.5e9  # of one on the hub; a folder's files are counted
 _VGG = 14.7e6
 _VGG_FEATURES = 2.0**28  # bytes, of the pictures that VGG16 sees at once; measured
 _SEES = 2.0**28  # bytes, of the 16 pictures that a transformer of the hub sees at once; an estimate
 
 
 def parameters_of(name: str) -> float:
-    """How many numbers a network of the hub has; for one that is not known here, about as many as the largest."""
+    """How many numbers a network of the panel has; for one that is not known here, about as many as the largest."""
     return PARAMETERS.get(name.partition("@")[0], _UNKNOWN)
 
 
@@ -45,8 +47,11 @@ def captioning(profile: Profile) -> dict[str, float]:
     """Parts of the captioner, where the profile names one."""
     if profile.captioner is None:
         return {}
-    each = BYTES[profile.dtype]
-    return {"the captioner": parameters_of(profile.captioner) * each, "a picture being described": _SEES}
+    if (folder := Path(profile.captioner).expanduser()).is_dir():
+        held = float(sum(file.stat().st_size for file in folder.glob("model*.safetensors")))
+    else:
+        held = PARAMETERS.get(profile.captioner.partition("@")[0], _UNKNOWN_CAPTIONER) * BYTES[profile.dtype]
+    return {"the captioner": held, "a picture being described": _SEES}
 
 
 def enlarging(profile: Profile) -> dict[str, float]:
