@@ -266,7 +266,8 @@ def _captions(
         return captions
     file = home.training_set(painter) / _SAID
     speaker = captioner_identity(profile)
-    known, said, new = {row.id: row for row in read_manifest(file, _Said)}, {}, 0
+    known, new = {row.id: row for row in read_manifest(file, _Said)}, 0
+    said: dict[str, _Said] = {}
     with session(), progress.task("Captions", len(unsaid)) as advance:
         for n in unsaid:
             scan = scans[crops[n].scan_id]
