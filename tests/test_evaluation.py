@@ -24,8 +24,10 @@ from small_archive import (
     small_archive,
     small_profile,
 )
+from typer.testing import CliRunner
 
 from artmaster_pipeline import pictures
+from artmaster_pipeline.cli import app, evaluating
 from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.evaluation import Asked, evaluate, evaluate_adapter, measure_drawn
@@ -594,6 +596,31 @@ def test_what_is_drawn_otherwise_on_request_is_measured_beside_the_evaluation(ev
     assert measure_drawn(evaluated, adapter_of(evaluated), PROFILE, asked) == (panel, grid)
     assert len(drawn) == count
     assert evaluate_adapter(evaluated, PAINTER, PROFILE).made == 0
+
+
+def test_the_command_says_that_the_verdict_is_of_other_pictures(
+    evaluated: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluating, "painter_profile", lambda *_: PROFILE)
+    monkeypatch.setattr(evaluating, "_evaluation_versioned", lambda *_: nullcontext())
+
+    def said(*words: str) -> tuple[int, str]:
+        done = CliRunner().invoke(app, ["evaluate", PAINTER, "--home", str(evaluated.root), *words])
+        if isinstance(done.exception, WrongUse):  # main() turns it into the code
+            return done.exception.exit_code, str(done.exception)
+        return done.exit_code, " ".join(done.output.split())
+
+    code, output = said("--strength", "0.5", "--guidance-scale", "2")
+    assert code == 0, output
+    assert "This is of pictures drawn with strength 0.5, guidance 2." in output
+    assert "The report, the verdict and the gallery are of pictures drawn with strength 1, guidance 1.5." in output
+    assert "grid-drawn-" in output
+    assert "Report:" in said("--strength", "1")[1]  # that is how it is drawn anyway
+    code, output = said("--strength", "2", "--true-cfg-scale", "0")
+    assert code == 2
+    assert "--strength 2.0: " in output and "--true-cfg-scale 0.0: " in output
+    code, output = said("--strength", "0.5", "--strengths", "0,1")
+    assert (code, "without --strength" in output) == (2, True)
 
 
 def test_importing_the_room_loads_no_heavy_library() -> None:

@@ -519,11 +519,11 @@ def front_matter_of(card: str) -> dict:
 
 
 def test_the_model_card_draws_as_was_chosen(trained):
-    from artmaster_pipeline.adapters import read_snapshot
+    from artmaster_pipeline.adapters import read_adapter, read_snapshot
     from artmaster_pipeline.adapters.model_card import model_card
     from artmaster_pipeline.drawing_settings import DrawingSettings
 
-    home, adapter = trained[0], trained[2]
+    home, adapter = trained[0], read_adapter(trained[0], PAINTER, trained[2].id)
     folder, snapshot = home.root / adapter.path, read_snapshot(home, adapter)
     assert model_card(home, adapter, snapshot, folder) == (folder / "README.md").read_text(encoding="utf-8")
     chosen = DrawingSettings(strength=0.8, guidance_scale=2.5)
