@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from tiny_klein import Flux2Klein
 from training_home import TRAINING, tiny_profile
 
@@ -16,7 +17,9 @@ from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.generation import draw
 from artmaster_pipeline.generation.sampling import compile_blocks, draw_embedded, embed_texts
 from artmaster_pipeline.records import Adapter, Sample
-from artmaster_pipeline.settings import EvaluationSettings, Profile, load_profile
+from artmaster_pipeline.settings import EvaluationSettings, Home, Profile, load_profile
+from artmaster_pipeline.stage_settings import settings_of
+from artmaster_pipeline.stages import stage_named
 
 TEXTS = ["a boat", "a pine beside a rock"]
 CHOSEN = DrawingSettings(strength=0.8, guidance_scale=2.5, true_cfg_scale=1.5, adapter_in_unguided=False)
@@ -81,6 +84,25 @@ def test_settings_that_say_something_are_written_and_read_again() -> None:
     assert "drawing" not in how.evaluation.deciding()  # who speaks decides no figure
     chosen = adapter(drawing=CHOSEN, drawing_table=({"strength": 0.8, "score": -0.2},))
     assert Adapter.model_validate_json(chosen.model_dump_json()) == chosen
+
+
+def test_a_stages_settings_say_nothing_of_it_where_the_profile_does_not(home: Home) -> None:
+    """So a home of before is not stale; and who speaks makes no adapter stale."""
+    (home.root / "profiles").mkdir(parents=True)
+    home.scans("p").mkdir(parents=True)
+
+    def used(stage: str, said: dict[str, Any]) -> Any:
+        content = {"base_model": "miniature", "device": "cpu", "dtype": "float32", "evaluation": said}
+        (home.root / "profiles" / "own.yaml").write_text(yaml.safe_dump(content))
+        (home.scans("p") / "painter.yaml").write_text("profile: own")
+        return settings_of(home, "p", stage_named(stage))["profile"]["evaluation"]
+
+    new = {"strength", "true_cfg_scale", "adapter_in_unguided", "drawing"}
+    for stage in ("style_adapter", "evaluation_grid"):
+        assert new.isdisjoint(used(stage, {}))
+        assert used(stage, {"true_cfg_scale": 2}) == used(stage, {}) | {"true_cfg_scale": 2.0}
+    assert used("style_adapter", {"drawing": "profile"}) == used("style_adapter", {})
+    assert used("evaluation_grid", {"drawing": "profile"})["drawing"] == "profile"
 
 
 def test_the_record_of_a_picture_says_what_differs() -> None:

@@ -24,22 +24,26 @@ from small_archive import (
     small_archive,
     small_profile,
 )
+from typer.testing import CliRunner
 
 from artmaster_pipeline import pictures
+from artmaster_pipeline.cli import app, evaluating
 from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
-from artmaster_pipeline.evaluation import evaluate_adapter
+from artmaster_pipeline.evaluation import Asked, evaluate, evaluate_adapter, measure_drawn
 from artmaster_pipeline.evaluation.panel import drift
 from artmaster_pipeline.evaluation.panel.adherence import adherence, denoising_fits, other_prompts
 from artmaster_pipeline.evaluation.panel.measure import flat_figures
 from artmaster_pipeline.evaluation.report.lettering import find_lettering
 from artmaster_pipeline.evaluation.rows import choose_rows
-from artmaster_pipeline.files import sha256_of
+from artmaster_pipeline.files import sha256_of, write_text
 from artmaster_pipeline.records import (
+    ADAPTER_RECORD,
     MANIFEST,
     Adapter,
     AdapterSnapshot,
     Sample,
+    Scan,
     TrainingImage,
     manifest_hash,
     read_manifest,
@@ -519,6 +523,104 @@ def test_drift_is_the_loss_of_adherence_with_its_slope(evaluated: Home, monkeypa
 def test_the_larger_of_the_two_losses_counts(evaluated_once: Home) -> None:
     found = panel_of(evaluated_once)["drift"]
     assert found["loss"] == max(found["training_like"]["loss"], found["far"]["loss"])
+
+
+# Drawn as was chosen, or otherwise
+
+
+def choose(home: Home, drawing: DrawingSettings) -> Adapter:
+    """Let these settings be chosen for the current adapter."""
+    adapter = adapter_of(home).model_copy(update={"drawing": drawing})
+    write_manifest(home.adapters(PAINTER) / MANIFEST, [adapter])
+    write_text(home.adapters(PAINTER) / adapter.id / ADAPTER_RECORD, adapter.model_dump_json())
+    return adapter
+
+
+def test_settings_that_say_nothing_new_are_the_same_pictures(evaluated: Home) -> None:
+    before = samples_of(evaluated)
+    choose(evaluated, DrawingSettings(guidance_scale=PROFILE.evaluation.guidance_scale))
+    done = evaluate_adapter(evaluated, PAINTER, PROFILE)
+    assert (done.made, samples_of(evaluated)) == (0, before)
+
+
+def test_an_adapter_is_judged_as_it_was_chosen_to_be_drawn(evaluated: Home) -> None:
+    chosen = DrawingSettings(strength=0.75, guidance_scale=2.5, true_cfg_scale=1.5, adapter_in_unguided=False)
+    before, adapter = samples_of(evaluated), choose(evaluated, chosen)
+    evaluate_adapter(evaluated, PAINTER, small_profile(strengths=(0.5,)))
+    samples, panel, folder = samples_of(evaluated), panel_of(evaluated), evaluated.evaluation(PAINTER)
+    assert {s.id for s in before if s.column == "original"} == {s.id for s in samples if s.column == "original"}
+    for column, how in (("base", chosen.of_base()), ("adapter", chosen)):
+        assert {s.drawing for s in samples if s.column == column and s.role != "far"} == {how}
+    assert {s.strength for s in samples if s.role == "far" and s.column == "adapter"} == {0.5, 0.75}
+    assert set(panel["drift"]["by_strength"]) == {"0", "0.5", "0.75"}
+    assert panel["memorisation"]["pictures"] == len([s for s in samples if s.strength == 0.75])
+    assert panel["drawing"] == chosen.model_dump()
+    assert panel["summary"].startswith("Drawn with strength 0.75, guidance 2.5, true classifier-free guidance 1.5, ")
+    assert "drawn with strength 0.75" in (folder / adapter.id / "report.html").read_text(encoding="utf-8")
+    facts = {s.column: pictures.read_facts(folder / s.path) for s in samples if s.role == "row"}
+    assert facts["adapter"].items() >= chosen.model_dump().items()
+    assert facts["base"].items() >= {"guidance_scale": 2.5, "true_cfg_scale": 1.5}.items()
+    assert {"strength", "adapter_in_unguided"}.isdisjoint(facts["base"])
+    assert evaluate_adapter(evaluated, PAINTER, small_profile(drawing="profile")).made > 0
+    assert {s.id for s in samples_of(evaluated)} == {s.id for s in before}
+
+
+def test_two_adapters_are_compared_each_as_it_is_drawn(evaluated: Home) -> None:
+    choose(evaluated, DrawingSettings(strength=0.5, guidance_scale=2))
+    first = adapter_of(evaluated)
+    scans = read_manifest(evaluated.register(PAINTER) / MANIFEST, Scan)
+    add_adapter(evaluated, scans, training_images(evaluated), seed=9)
+    second = choose(evaluated, DrawingSettings(strength=1.25, guidance_scale=3))
+    done = evaluate(evaluated, second, PROFILE, Asked(against=first.id))
+    assert done.contest is not None and not done.contest.why_not
+    assert {s.drawing for s in done.samples if s.drawn_by} == {DrawingSettings(strength=1.25, guidance_scale=3)}
+    files = list((evaluated.evaluation(PAINTER) / first.id / "extra").glob("*.png"))
+    facts = [pictures.read_facts(file) for file in files]
+    assert {(one["strength"], one["guidance_scale"]) for one in facts} == {(0.5, 2)}
+
+
+def test_what_is_drawn_otherwise_on_request_is_measured_beside_the_evaluation(evaluated: Home, drawn: list) -> None:
+    folder = evaluated.evaluation(PAINTER) / adapter_of(evaluated).id
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    asked = DrawingSettings(strength=0.5, guidance_scale=PROFILE.evaluation.guidance_scale)
+    panel, grid = measure_drawn(evaluated, adapter_of(evaluated), PROFILE, asked)
+    assert all(adapted for _, _, adapted in drawn)  # the base's pictures are those that were there
+    assert panel["drawing"]["strength"] == 0.5
+    assert panel["axes"]
+    assert panel["summary"].startswith("Drawn with strength 0.5")
+    assert pictures.read_facts(grid)["shows"] == asked.in_words()
+    assert {file: file.read_bytes() for file in before} == before
+    new = {file.name for file in folder.iterdir()} - {file.relative_to(folder).parts[0] for file in before}
+    assert new == {grid.name, grid.with_suffix(".jpg").name, f"panel-{grid.stem.removeprefix('grid-')}.json", "extra"}
+    count = len(drawn)
+    assert measure_drawn(evaluated, adapter_of(evaluated), PROFILE, asked) == (panel, grid)
+    assert len(drawn) == count
+    assert evaluate_adapter(evaluated, PAINTER, PROFILE).made == 0
+
+
+def test_the_command_says_that_the_verdict_is_of_other_pictures(
+    evaluated: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluating, "painter_profile", lambda *_: PROFILE)
+    monkeypatch.setattr(evaluating, "_evaluation_versioned", lambda *_: nullcontext())
+
+    def said(*words: str) -> tuple[int, str]:
+        done = CliRunner().invoke(app, ["evaluate", PAINTER, "--home", str(evaluated.root), *words])
+        if isinstance(done.exception, WrongUse):  # main() turns it into the code
+            return done.exception.exit_code, str(done.exception)
+        return done.exit_code, " ".join(done.output.split())
+
+    code, output = said("--strength", "0.5", "--guidance-scale", "2")
+    assert code == 0, output
+    assert "This is of pictures drawn with strength 0.5, guidance 2." in output
+    assert "The report, the verdict and the gallery are of pictures drawn with strength 1, guidance 1.5." in output
+    assert "grid-drawn-" in output
+    assert "Report:" in said("--strength", "1")[1]  # that is how it is drawn anyway
+    code, output = said("--strength", "2", "--true-cfg-scale", "0")
+    assert code == 2
+    assert "--strength 2.0: " in output and "--true-cfg-scale 0.0: " in output
+    code, output = said("--strength", "0.5", "--strengths", "0,1")
+    assert (code, "without --strength" in output) == (2, True)
 
 
 def test_importing_the_room_loads_no_heavy_library() -> None:

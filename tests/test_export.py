@@ -13,10 +13,12 @@ from tiny_flux import tiny_transformer, transformer_config
 from training_home import PAINTER
 from typer.testing import CliRunner
 
+from artmaster_pipeline.adapters import exporting
 from artmaster_pipeline.adapters.exporting import export_adapter, to_kohya, to_one_rank
 from artmaster_pipeline.adapters.tensor_file import read_words, tensors_hash, write_tensors
 from artmaster_pipeline.base_models.flux.descriptor import FAMILY
 from artmaster_pipeline.cli import app
+from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.errors import ArtMasterError, BadInput, WrongUse
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.records import MANIFEST, write_manifest
@@ -495,6 +497,20 @@ def test_the_command_writes_into_the_working_folder_and_says_how_to_load(trained
     assert adapter.trigger in done.output
     assert "models/loras" in done.output
     assert f"<lora:{name}:1>" in done.output
+
+
+def test_a_file_says_how_the_adapter_draws_best(trained, tmp_path, monkeypatch):
+    home, _, adapter = trained
+    plain = export_adapter(home, PAINTER, "kohya", out=tmp_path / "a.safetensors")
+    assert not any("best" in hint for hint in plain.hints)
+    chosen = adapter.model_copy(update={"drawing": DrawingSettings(strength=0.8, guidance_scale=2.5)})
+    monkeypatch.setattr(exporting, "find_adapter", lambda *_, **__: chosen)
+    exported = export_adapter(home, PAINTER, "kohya", out=tmp_path / "b.safetensors")
+    assert exported.hints[0].endswith("strength 0.8")
+    assert any("<lora:b:0.8>" in hint for hint in exported.hints)
+    assert exported.hints[-1] == "It draws best with strength 0.8, guidance 2.5."
+    hint = read_words(exported.file)["modelspec.usage_hint"]
+    assert hint.endswith(f"{adapter.trigger}; drawn best with strength 0.8, guidance 2.5")
 
 
 @pytest.mark.parametrize(

@@ -502,7 +502,40 @@ def test_text_from_the_archive_is_never_html(hostile: Home) -> None:
         assert "{{ 7*7 }}" in text  # shown as it is, not calculated
 
 
+def test_a_published_picture_says_how_it_was_drawn(published: Home) -> None:
+    chosen = {"strength": 0.8, "guidance_scale": 2.5, "true_cfg_scale": 1.5, "adapter_in_unguided": False}
+    manifest = published.evaluation(PAINTER) / MANIFEST
+    cells = read_manifest(manifest, Sample)
+    write_manifest(
+        manifest, [s.model_copy(update={"id": s.id[::-1], **chosen}) if s.column == "adapter" else s for s in cells]
+    )
+    publish_gallery(published, PAINTER, PROFILE)
+    record = enlarged_of(published)[0]
+    assert record.drawing.model_dump() == chosen
+    assert pictures.read_facts(published.gallery(PAINTER) / record.path).items() >= chosen.items()
+    traced = json.loads((published.gallery(PAINTER) / "provenance.json").read_text(encoding="utf-8"))["pictures"]
+    assert traced[record.path]["true_cfg_scale"] == 1.5
+    page = (published.gallery(PAINTER) / "index.html").read_text(encoding="utf-8")
+    assert "<dt>Strength of the adapter</dt><dd>0.8</dd>" in page
+    assert "<dd>1.5 (without the adapter in the pass without the prompt)</dd>" in page
+
+
 # Pictures on request
+
+
+def test_generate_draws_as_was_asked_for_and_says_so(published: Home, tmp_path: Path) -> None:
+    (plain,) = generate(published, PAINTER, PROFILE, "mist", out=tmp_path)
+    same = generate(published, PAINTER, PROFILE, "mist", out=tmp_path, strength=1.0, true_cfg_scale=1.0)
+    assert same == [plain]
+    assert {"strength", "true_cfg_scale", "adapter_in_unguided"}.isdisjoint(pictures.read_facts(plain))
+    asked: dict[str, Any] = {
+        "strength": 0.8, "guidance_scale": 2.5, "true_cfg_scale": 1.5, "adapter_in_unguided": False,
+    }  # fmt: skip
+    (other,) = generate(published, PAINTER, PROFILE, "mist", out=tmp_path, **asked)
+    assert other != plain
+    assert pictures.read_facts(other).items() >= asked.items()
+    with pytest.raises(WrongUse, match=r"--strength 2: .*--true-cfg-scale 0\.5: "):
+        generate(published, PAINTER, PROFILE, "mist", out=tmp_path, strength=2, true_cfg_scale=0.5)
 
 
 def test_generate_draws_with_the_current_adapter_and_says_the_trigger(

@@ -518,6 +518,27 @@ def front_matter_of(card: str) -> dict:
     return yaml.safe_load(card.split("---\n")[1])
 
 
+def test_the_model_card_draws_as_was_chosen(trained):
+    from artmaster_pipeline.adapters import read_adapter, read_snapshot
+    from artmaster_pipeline.adapters.model_card import model_card
+    from artmaster_pipeline.drawing_settings import DrawingSettings
+
+    home, adapter = trained[0], read_adapter(trained[0], PAINTER, trained[2].id)
+    folder, snapshot = home.root / adapter.path, read_snapshot(home, adapter)
+    assert model_card(home, adapter, snapshot, folder) == (folder / "README.md").read_text(encoding="utf-8")
+    chosen = DrawingSettings(strength=0.8, guidance_scale=2.5)
+    card = model_card(home, adapter.model_copy(update={"drawing": chosen}), snapshot, folder)
+    assert 'pipe.set_adapters("style", 0.8)' in card
+    assert "    guidance_scale=2.5,\n).images[0]" in card
+    assert "chosen on the validation works: strength 0.8, guidance 2.5." in card
+    assert "true_cfg_scale" not in card
+    chosen = DrawingSettings(guidance_scale=2.5, true_cfg_scale=1.5, adapter_in_unguided=False)
+    card = model_card(home, adapter.model_copy(update={"drawing": chosen}), snapshot, folder)
+    assert '    true_cfg_scale=1.5,\n    negative_prompt="",\n' in card
+    assert "set_adapters" not in card
+    assert "Other programs leave the adapter on in both passes" in card
+
+
 def test_the_model_card_names_every_file_that_lies_beside_it(trained):
     home, _, adapter = trained
     folder = home.root / adapter.path

@@ -65,7 +65,7 @@ def words_of(
         "artmaster.base_model": f"{base.name}@{adapter.base_revision}",
         "artmaster.largest_rank": str(known[-1] if known else 0),
     }
-    family = _family(adapter.base_model)
+    family = known_family(adapter.base_model)
     if family is None or family.kohya:
         words["ss_network_module"] = family.kohya.network_module if family and family.kohya else "networks.lora"
     if base.licence:
@@ -89,11 +89,12 @@ def title_of(adapter: Adapter, painter_name: str) -> str:
 
 def tags_of(base_model: str) -> tuple[str, ...]:
     """The words by which an adapter of that base is found, on the hub and elsewhere."""
-    family = _family(base_model)
+    family = known_family(base_model)
     return (*(family.tags if family else ()), *TAGS)
 
 
-def _family(base_model: str) -> Family | None:
+def known_family(base_model: str) -> Family | None:
+    """The family of an adapter's base; None where it cannot be told without the hub, or its folder is gone."""
     try:
         return family_here(base_model)
     except WrongUse:  # a folder that holds something else by now

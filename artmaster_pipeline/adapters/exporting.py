@@ -47,17 +47,19 @@ class Exported:
     @property
     def hints(self) -> tuple[str, ...]:
         """How to load the file, a line for each program."""
-        name, stem = self.file.name, self.file.stem
+        name, stem, drawing = self.file.name, self.file.stem, self.adapter.drawing
+        strength = drawing.strength if drawing else 1.0
         if not describe_base(self.adapter.base_model).public:
             return ("It fits pipelines of ArtMaster's own load_pipeline alone: no other program has the miniature.",)
         diffusers = f'diffusers: pipe.load_lora_weights({str(self.file.parent)!r}, weight_name="{name}")'
         others = (
-            "ComfyUI: put it into models/loras, choose it in the node LoraLoaderModelOnly, strength 1.0",
-            f"Forge: put it into models/Lora, add <lora:{stem}:1> to the prompt",
+            f"ComfyUI: put it into models/loras, choose it in the node LoraLoaderModelOnly, strength {strength}",
+            f"Forge: put it into models/Lora, add <lora:{stem}:{strength:g}> to the prompt",
         )
+        chosen = (f"It draws best with {drawing.in_words()}.",) if drawing else ()
         if self.format == "diffusers":
-            return (diffusers, *others)
-        return (*others, f'sd-scripts: flux_minimal_inference.py --lora_weights "{name};1.0"')
+            return (diffusers, *others, *chosen)
+        return (*others, f'sd-scripts: flux_minimal_inference.py --lora_weights "{name};{strength}"', *chosen)
 
 
 def export_adapter(
@@ -94,6 +96,8 @@ def export_adapter(
         output_name=name,
         date=made_on(folder),
     )
+    if adapter.drawing is not None:
+        words["modelspec.usage_hint"] += f"; drawn best with {adapter.drawing.in_words()}"
     check_folder(target.parent)
     if target.is_symlink() and not target.exists():
         raise WrongUse(

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, get_args
 
-from artmaster_pipeline.adapters.describing import tags_of, title_of
+from artmaster_pipeline.adapters.describing import known_family, tags_of, title_of
 from artmaster_pipeline.adapters.folder import (
     CARD,
     CONFIG,
@@ -77,11 +77,24 @@ def model_card(home: Home, adapter: Adapter, snapshot: AdapterSnapshot, folder: 
         left_out=len(adapter.ranks) - len(ranks),
         made=made_on(folder),
         pictures=bool(_pictures(adapter, folder)),
+        arguments=_arguments(adapter),
         plots={"loss": LOSS_PLOT, "ranks": RANK_PLOT},
         lora=LORA,
         card=CARD,
         files={name: says for name, says in _FILES.items() if _will_be_there(folder, name)},
     )
+
+
+def _arguments(adapter: Adapter) -> dict[str, Any]:
+    """The pipeline's arguments that draw as was chosen for the adapter; none where nothing was."""
+    drawing = adapter.drawing
+    family = known_family(adapter.base_model)
+    if drawing is None:
+        return {}
+    if family is None:
+        return {"guidance_scale": drawing.guidance_scale}
+    without, guidance = family.negative_prompt(drawing), family.guidance_arguments(drawing)
+    return {**guidance, **({} if without is None else {"negative_prompt": without})}
 
 
 def _front_matter(adapter: Adapter, folder: Path) -> str:

@@ -5,7 +5,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from artmaster_pipeline.cli.options import HomeOption, PainterArgument
+from artmaster_pipeline.cli.options import (
+    GuidanceOption,
+    HomeOption,
+    PainterArgument,
+    StrengthOption,
+    TrueCfgOption,
+    UnguidedOption,
+)
 from artmaster_pipeline.cli.printing import short
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.progress import terminal_progress
@@ -21,6 +28,10 @@ def generate(
     adapter: Annotated[str | None, typer.Option(help="An adapter's id (default: the painter's current one).")] = None,
     size: Annotated[str, typer.Option(help="512x512 or 512x768.")] = "512x512",
     enlarge: Annotated[bool, typer.Option(help="Enlarge each picture with the profile's network.")] = False,
+    strength: StrengthOption = None,
+    guidance_scale: GuidanceOption = None,
+    true_cfg_scale: TrueCfgOption = None,
+    adapter_in_unguided: UnguidedOption = None,
     destination: Annotated[Path, typer.Option("--out", help="Where the pictures go.")] = Path(),
     home: HomeOption = None,
 ) -> None:
@@ -39,6 +50,10 @@ def generate(
         out=destination,
         enlarge=enlarge,
         size=_size(size),
+        strength=strength,
+        guidance_scale=guidance_scale,
+        true_cfg_scale=true_cfg_scale,
+        adapter_in_unguided=adapter_in_unguided,
         progress=terminal_progress(),
     )
     for path in paths:

@@ -6,15 +6,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from artmaster_pipeline.cli.options import HomeOption, JsonOption, PainterArgument
+from artmaster_pipeline.cli.options import (
+    GuidanceOption,
+    HomeOption,
+    JsonOption,
+    PainterArgument,
+    StrengthOption,
+    TrueCfgOption,
+    UnguidedOption,
+)
 from artmaster_pipeline.cli.printing import print_json, print_table, short
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.progress import terminal_progress
-from artmaster_pipeline.settings import Home, painter_profile
+from artmaster_pipeline.settings import Home, Profile, painter_profile
 from artmaster_pipeline.terminal import out
 
 if TYPE_CHECKING:
-    from artmaster_pipeline.records import Verdict
+    from artmaster_pipeline.drawing_settings import DrawingSettings
+    from artmaster_pipeline.records import Adapter, Verdict
+
+
+_HAND = "The painter's hand (0: as the base, 1: as the painter's own works)"
 
 
 def evaluate(
@@ -29,11 +41,19 @@ def evaluate(
     checkpoints: Annotated[
         bool, typer.Option("--checkpoints", help="A further grid with the adapter as it was earlier in the training.")
     ] = False,
+    strength: StrengthOption = None,
+    guidance_scale: GuidanceOption = None,
+    true_cfg_scale: TrueCfgOption = None,
+    adapter_in_unguided: UnguidedOption = None,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure an adapter against its base, the held-out works and, if asked, another adapter; writes a report."""
+    """Measure an adapter against its base, the held-out works and, if asked, another adapter; writes a report.
+
+    Drawn otherwise than was chosen for it, it is measured beside that: report and verdict stay as they are.
+    """
     from artmaster_pipeline.adapters import find_adapter
+    from artmaster_pipeline.drawing_settings import drawing_of
     from artmaster_pipeline.evaluation import Asked
     from artmaster_pipeline.evaluation import evaluate as measure
 
@@ -41,13 +61,29 @@ def evaluate(
     profile = painter_profile(place, painter)
     asked = Asked(_strengths(strengths), checkpoints, against)
     found = find_adapter(place, painter, profile, adapter)
+    drawing = drawing_of(
+        found,
+        profile,
+        strength=strength,
+        guidance_scale=guidance_scale,
+        true_cfg_scale=true_cfg_scale,
+        adapter_in_unguided=adapter_in_unguided,
+    )
+    if drawing != drawing_of(found, profile):
+        if asked != Asked():
+            raise WrongUse(
+                "--strengths, --checkpoints and --against show the adapter as it is drawn by itself: ask for them "
+                "without --strength, --guidance-scale, --true-cfg-scale and --adapter-in-unguided."
+            )
+        _measure_drawn(place, found, profile, drawing, json=json)
+        return
     with _evaluation_versioned(place, painter):
         done = measure(place, found, profile, asked, terminal_progress())
     if json:
         contest = {"against": done.contest.as_json()} if done.contest else {}
         print_json({"panel": done.panel, "verdict": done.verdict.model_dump(mode="json"), **contest})
         return
-    _print_axes("The painter's hand (0: as the base, 1: as the painter's own works)", done.panel["axes"], "score")
+    _print_axes(_HAND, done.panel["axes"], "score")
     if done.contest:
         title = f"Nearer to the held-out works than adapter {done.contest.champion_id} by"
         _print_axes(title, done.contest.axes, "gain")
@@ -91,6 +127,25 @@ def gate(
     print_verdict(painter, verdict)
     if publish:
         out.say(f"Next: artmaster run {painter}")
+
+
+def _measure_drawn(
+    place: Home, adapter: "Adapter", profile: Profile, drawing: "DrawingSettings", *, json: bool
+) -> None:
+    from artmaster_pipeline.drawing_settings import drawing_of
+    from artmaster_pipeline.evaluation import measure_drawn
+
+    with _evaluation_versioned(place, adapter.painter):
+        panel, grid = measure_drawn(place, adapter, profile, drawing, terminal_progress())
+    if json:
+        print_json({"panel": panel})
+        return
+    _print_axes(_HAND, panel["axes"], "score")
+    out.say(panel["summary"])
+    own = drawing_of(adapter, profile)
+    out.say(f"This is of pictures drawn with {drawing.in_words()}.")
+    out.say(f"The report, the verdict and the gallery are of pictures drawn with {own.in_words()}.")
+    out.say(f"Grid: {short(grid)}")
 
 
 def print_verdict(painter: str, verdict: "Verdict") -> None:

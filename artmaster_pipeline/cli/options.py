@@ -32,3 +32,18 @@ HomeOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
 PainterArgument = Annotated[str, typer.Argument(help="The painter's slug, for example huang-binhong.")]
+
+# How pictures are drawn; what is not said is as chosen for the adapter. Limits are those of DrawingSettings.
+StrengthOption = Annotated[float | None, typer.Option(help="The adapter's strength, up to 1.5 (default: as chosen).")]
+GuidanceOption = Annotated[float | None, typer.Option(help="The base's own guidance (default: as chosen).")]
+TrueCfgOption = Annotated[
+    float | None,
+    typer.Option(help="True classifier-free guidance, twice the time; 1 is off (default: as chosen)."),
+]
+UnguidedOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--adapter-in-unguided/--no-adapter-in-unguided",
+        help="Whether the adapter is on in that guidance's pass without the prompt (default: as chosen).",
+    ),
+]

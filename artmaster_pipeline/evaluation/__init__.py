@@ -6,6 +6,7 @@ from artmaster_pipeline.evaluation.evaluate import (
     current_verdict,
     evaluate,
     evaluate_adapter,
+    measure_drawn,
     verdict_on,
 )
 from artmaster_pipeline.evaluation.panel.validation import validation_panel
@@ -19,6 +20,7 @@ __all__ = [
     "evaluate",
     "evaluate_adapter",
     "last_verdict",
+    "measure_drawn",
     "read_verdicts",
     "validation_panel",
     "verdict_on",

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from artmaster_pipeline.adapters.finding import current_adapter, find_adapter, folder_of, read_adapter
 from artmaster_pipeline.adapters.folder import kept_steps
+from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.evaluation.cells import Cell, CellMaker, column_cells, far_cells, panel_cells, row_cells
 from artmaster_pipeline.evaluation.gate import judge
@@ -32,6 +33,7 @@ from artmaster_pipeline.records import (
     Sample,
     TrainingImage,
     Verdict,
+    identity,
     read_manifest,
     write_manifest,
 )
@@ -39,6 +41,7 @@ from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import Home, Profile, load_painter
 
 STRENGTHS_GRID, CHECKPOINTS_GRID, CONTEST_GRID = "grid-strengths.png", "grid-checkpoints.png", "grid-against-{}.png"
+DRAWN_GRID, DRAWN_PANEL = "grid-drawn-{}.png", "panel-drawn-{}.json"
 
 
 @dataclass(frozen=True)
@@ -84,18 +87,37 @@ def evaluate_adapter(home: Home, painter: str, profile: Profile, progress: Progr
 
 @one_at_a_time
 @session()
+def measure_drawn(
+    home: Home, adapter: Adapter, profile: Profile, drawing: DrawingSettings, progress: Progress = SILENT
+) -> tuple[dict, Path]:
+    """Measure an adapter as it is when drawn otherwise than its gallery is; gives the panel and the grid's file.
+
+    Both lie beside those of the evaluation, under names made from `drawing`. The verdict and what it rests on are left
+    alone: they are of the pictures that would be published.
+    """
+    painter, folder = adapter.painter, home.evaluation(adapter.painter)
+    images, rows = _judging(home, adapter, profile)
+    key, known = identity("drawn", drawing.model_dump()), _known(home, painter)
+    cells = _standard_cells(CellMaker(adapter, profile, drawing), rows, images)
+    samples, _ = fill_cells(home, adapter, profile, cells, known, progress, EXTRA)
+    sheet = Sheet(load_painter(home, painter).name, drawing.in_words(), HEADINGS)
+    grid = folder / adapter.id / DRAWN_GRID.format(key)
+    write_grid(grid, folder, sheet, rows, samples[: 3 * len(rows)])
+    name = DRAWN_PANEL.format(key)
+    return write_panel(home, adapter, profile, images, samples, progress, drawing=drawing, name=name), grid
+
+
+@one_at_a_time
+@session()
 def evaluate(home: Home, adapter: Adapter, profile: Profile, asked: Asked, progress: Progress = SILENT) -> Evaluation:
     """Draw, measure and judge one adapter, current or not, and what else was `asked` for; writes all its files."""
     painter = adapter.painter
     folder = home.evaluation(painter)
     if folder.is_dir():
         clear_partials(folder)
-    images = works_of(home, adapter)
-    rows = choose_rows(images, profile.evaluation.rows, profile.evaluation.seed)
-    if not rows:
-        raise ArtMasterError(f"{home.training_set(painter)} holds no pictures: run the stage training_set first.")
-    maker, known = CellMaker(adapter, profile), _known(home, painter)
-    cells = (*row_cells(maker, rows), *panel_cells(maker, _prompts(images)), *far_cells(maker))
+    images, rows = _judging(home, adapter, profile)
+    known = _known(home, painter)
+    cells = _standard_cells(CellMaker(adapter, profile), rows, images)
     samples, made = fill_cells(home, adapter, profile, cells, known, progress)
     known |= {sample.id: sample for sample in samples}
     name = load_painter(home, painter).name
@@ -151,6 +173,20 @@ def works_of(home: Home, adapter: Adapter) -> tuple[TrainingImage, ...]:
         else image
         for image in images
     )
+
+
+def _judging(home: Home, adapter: Adapter, profile: Profile) -> tuple[tuple[TrainingImage, ...], tuple[Row, ...]]:
+    """The pictures that judge an adapter, and the grid's rows. Raises ArtMasterError where there are none."""
+    images = works_of(home, adapter)
+    rows = choose_rows(images, profile.evaluation.rows, profile.evaluation.seed)
+    if not rows:
+        folder = home.training_set(adapter.painter)
+        raise ArtMasterError(f"{folder} holds no pictures: run the stage training_set first.")
+    return images, rows
+
+
+def _standard_cells(maker: CellMaker, rows: Sequence[Row], images: Sequence[TrainingImage]) -> tuple[Cell, ...]:
+    return (*row_cells(maker, rows), *panel_cells(maker, _prompts(images)), *far_cells(maker))
 
 
 def _prompts(images: Sequence[TrainingImage]) -> list[str]:

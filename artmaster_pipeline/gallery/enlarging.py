@@ -67,6 +67,7 @@ def sample_facts(sample: Sample) -> dict[str, Any]:
         "base_revision": sample.base_revision,
         "num_inference_steps": sample.num_inference_steps,
         "guidance_scale": sample.guidance_scale,
+        **sample.drawing.further(),
     }
 
 

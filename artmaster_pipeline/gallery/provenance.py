@@ -121,10 +121,10 @@ def _described(scan: Scan) -> dict[str, str]:
 
 
 def _traced(picture: Sample, provenance: Provenance) -> dict[str, Any]:
-    said = {"id": picture.id, "sha256": picture.sha256, "column": picture.column}
+    said: dict[str, Any] = {"id": picture.id, "sha256": picture.sha256, "column": picture.column}
     if picture.column == "original":
         return said | {"ai_generated": False, "scan": picture.scan_sha256}
-    said |= {"prompt": picture.prompt, "seed": str(picture.seed)}
+    said |= {"prompt": picture.prompt, "seed": str(picture.seed), **picture.drawing.further()}
     if picture.column == "base":
         return said | {"ai_generated": True, "adapter": None, "adapters": [], "scans": []}
     return said | {

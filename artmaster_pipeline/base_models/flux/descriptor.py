@@ -153,7 +153,8 @@ class Flux1(Family):
 
     def guidance_arguments(self, drawing: DrawingSettings) -> dict[str, Any]:
         """The embedded guidance, and the true one, which takes a second pass in every step."""
-        return {"guidance_scale": drawing.guidance_scale, "true_cfg_scale": drawing.true_cfg_scale}
+        true = {"true_cfg_scale": drawing.true_cfg_scale} if drawing.true_cfg_scale > 1 else {}
+        return {"guidance_scale": drawing.guidance_scale, **true}
 
 
 FAMILY = Flux1()

@@ -109,7 +109,7 @@ def _draw_head(pen: "ImageDraw.ImageDraw", lettering: Lettering, sheet: Sheet, c
     name = _Line(lettering.readable(sheet.title), round(34 * unit), _INK)
     _set(pen, lettering, (_MARGIN, round(30 * unit)), name, (columns - 1) * cell)
     facts = _Line(sheet.subtitle, round(15 * unit), _QUIET, sans=True)
-    start = right - lettering.font(facts.text, facts.size, sans=True).getlength(facts.text)
+    start = right - min(cell, lettering.font(facts.text, facts.size, sans=True).getlength(facts.text))
     _set(pen, lettering, (round(start), round(48 * unit)), facts, cell)
     line = round(88 * unit)
     pen.line((_MARGIN, line, right, line), _RULE, 1)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from artmaster_pipeline.axes import AXES, AXIS_WORDS
+from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.evaluation.panel.compare import Contest
 from artmaster_pipeline.files import inside, sha256_of, write_text, writing
 from artmaster_pipeline.pictures import AI_GENERATED
@@ -58,6 +59,7 @@ def write_report(
             adapter=adapter,
             profile=profile,
             panel=panel,
+            drawing=DrawingSettings(**panel["drawing"]).in_words() if "drawing" in panel else "",
             verdict=verdict,
             contest=contest,
             notice=AI_GENERATED,
