@@ -52,7 +52,7 @@ from artmaster_pipeline.training.trainer import Job, Trained, run
 
 _TRAINER = 3  # raise when the same pictures and settings would give another adapter
 _SUMS_IN_FP32 = 4  # the same for trainings whose steps have several batches, or are not in fp32 (see `_adapter_id`)
-_CHOOSER = 2  # the same where the validation panel would choose another state
+_CHOOSER = 3  # the same where the validation panel would choose another state
 _FILES = (LORA, LOG, WATCH, LOSS_PLOT, RANK_PLOT, WATCH_PLOT, f"{LIVE}/{STATE}", f"{LIVE}/{CONFIG}")
 # What decides nothing about the weights; how the validation works are asked counts only where the panel chooses.
 _WATCHING = {"loss_every", "sigmas", "samples_every", "samples"}

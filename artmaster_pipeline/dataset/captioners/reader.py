@@ -199,8 +199,9 @@ def composition_of(picture: "np.ndarray") -> tuple[str, float]:
 
     light = rgb2lab(picture)[..., 0]
     marks = np.clip(np.percentile(light, 80) - light, 0, None)
-    whole = marks.sum() + 1e-6
-    height, width = marks.shape
+    whole, (height, width) = marks.sum(), marks.shape
+    if not whole:
+        return "level", 0.5
     left, top = marks[:, : width // 2].sum() / whole, marks[: height // 3].sum() / whole
     limit = _LOPSIDED_TALL if width < _TALL * height else _LOPSIDED
     if max(left, 1 - left) >= limit:

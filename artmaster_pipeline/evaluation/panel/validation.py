@@ -1,9 +1,11 @@
 """The validation panel, asked while an adapter is trained: which of its states is nearest to the painter's hand?
 
 It sees the validation works only, so the held-out ones, which judge the adapter in the end, choose nothing. The score
-is minus the mean over the axes of the energy distance between pictures drawn and the works, in units of the painter's
-own variety. A state that loses more of the base's prompt adherence than the gate allows cannot win against one that
-does not: what is above the limit is taken off the score a hundredfold.
+is the mean over the axes of how far the adapter comes from the base to the painter's own works (0 where the base is, 1
+where the training works are, `sets.py`), each axis between -1 and 1, so that none outweighs the others by its unit; an
+axis on which the base is as near as the works are says nothing. A state that loses more of the base's prompt adherence
+than the gate allows cannot win against one that does not: what is above the limit is taken off the score a
+hundredfold. The way in which the chosen state is drawn is chosen by the same score.
 """
 
 import tempfile
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 _PANEL_SEED, _FAR_SEED = 4_000, 5_000  # after the profile's evaluation seed: other pictures than the final evaluation's
 _MOST_WORKS = 40  # of each part
 _BEYOND = 100.0
+_LEAST_ROOM = 0.01  # in units of the painter's own variety: below it an axis is noise
 
 
 class Draws(Protocol):
@@ -74,6 +77,7 @@ class ValidationPanel:
         self._near = [without_trigger(caption, trigger) for caption in captions]
         self._far = list(how.far_prompts)
         self._far_seeds = [seed + _FAR_SEED + n for n in range(len(self._far))]
+        self._floors: dict[DrawingSettings, dict[str, tuple[float, float]]] = {}
         self._base_readings: dict[DrawingSettings, float] = {}
         triggered = [f"{trigger}, {prompt}" for prompt in self._far]
         others = {other for prompt in self._far for other in other_prompts(prompt, self._near, self._far)}
@@ -85,7 +89,7 @@ class ValidationPanel:
         Pictures are drawn with `drawing`, if not as the profile says; the base's with the same guidance.
         """
         drawing = drawing or drawing_of(None, self._profile)
-        figures = self._distances(model, self._prompts, drawing)
+        figures = self._figures(model, self._prompts, drawing)
         of_base = drawing.of_base()
         if of_base not in self._base_readings:
             self._base_readings[of_base] = self._reading(model, of_base, adapted=False)
@@ -104,27 +108,44 @@ class ValidationPanel:
         rows = []
         with progress.task("Ways of drawing", len(how.drawings)) as advance:
             for way in how.drawings:
-                figures = self._distances(model, self._prompts[: how.drawing_samples], way)
+                figures = self._figures(model, self._prompts[: how.drawing_samples], way)
                 rows.append({name: float(value) for name, value in way.model_dump().items()} | figures)
                 advance(note=way.in_words())
         return tuple(sorted(rows, key=lambda row: -row["score"]))
 
-    def _distances(self, model: Draws, prompts: list[str], drawing: DrawingSettings) -> dict[str, float]:
-        """By axis the energy distance of pictures of the prompts to the validation works; `score`, minus their mean."""
+    def _figures(self, model: Draws, prompts: list[str], drawing: DrawingSettings) -> dict[str, float]:
+        """By axis the energy distance of pictures of the prompts to the validation works, and the score."""
+        of_base = drawing.of_base()
+        if of_base not in self._floors:
+            self._floors[of_base] = self._distances(
+                model.draw(self._prompts, self._seeds, adapted=False, drawing=of_base), self._prompts
+            )
+        drawn = model.draw(prompts, self._seeds[: len(prompts)], drawing=drawing)
+        floors, axes = self._floors[of_base], self._distances(drawn, prompts)
+        shares = []
+        for axis, (distance, ceiling) in axes.items():
+            room = floors[axis][0] - ceiling
+            if room > _LEAST_ROOM:
+                shares.append(min(1.0, max(-1.0, (floors[axis][0] - distance) / room)))
+        score = sum(shares) / len(shares) if shares else 0.0
+        return {axis: _rounded(distance) for axis, (distance, _) in axes.items()} | {"score": _rounded(score)}
+
+    def _distances(self, pictures: "Sequence[np.ndarray]", prompts: list[str]) -> dict[str, tuple[float, float]]:
+        """By axis the energy distances to the validation works: of pictures of the prompts, and of training works."""
         import numpy as np
 
         with tempfile.TemporaryDirectory() as folder:
-            pictures = model.draw(prompts, self._seeds[: len(prompts)], drawing=drawing)
-            drawn = _write(Path(folder), pictures)
-            paths, rows = concatenated({**self._works, "drawn": drawn})
+            paths, rows = concatenated({**self._works, "drawn": _write(Path(folder), pictures)})
             distances = pairwise_distances(self._home, self._profile, paths, rows["train"])
         clusters = np.arange(len(paths))
         clusters[rows["drawn"]] = len(paths) + intervals.labelled(prompts)  # pictures of one prompt are no pair
-        axes = {
-            str(axis): sets.energy(m, rows["drawn"], rows["validate"], clusters) for axis, m in distances.axes.items()
+        return {
+            str(axis): (
+                float(sets.energy(m, rows["drawn"], rows["validate"], clusters)),
+                float(sets.energy(m, rows["train"], rows["validate"], clusters)),
+            )
+            for axis, m in distances.axes.items()
         }
-        figures = {**axes, "score": -sum(axes.values()) / len(axes)}
-        return {name: _rounded(value) for name, value in figures.items()}
 
     def _reading(self, model: Draws, drawing: DrawingSettings, *, adapted: bool) -> float:
         """The mean adherence of pictures of the far prompts, read by CLIP or by the base."""
