@@ -1,13 +1,15 @@
 """The validation panel, asked while an adapter is trained: which of its states is nearest to the painter's hand?
 
 It sees the validation works only, so the held-out ones, which judge the adapter in the end, choose nothing. The score
-is the mean over the axes of how far the adapter comes from the base to the painter's own works (0 where the base is, 1
-where the training works are, `sets.py`), each axis between -1 and 1, so that none outweighs the others by its unit; an
-axis on which the base is as near as the works are says nothing. A state that loses more of the base's prompt adherence
+is the geometric mean over the axes of how far the adapter comes from the base to the painter's own works (0 where the
+base is, 1 where the training works are, `sets.py`). Geometric, since a picture is as good as its weakest side: ink
+that is right all over makes up for no picture that dissolved. An axis at or beyond the base counts a hundredth; one on
+which the base is as near as the works are says nothing. A state that loses more of the base's prompt adherence
 than the gate allows cannot win against one that does not: what is above the limit is taken off the score a
 hundredfold. The way in which the chosen state is drawn is chosen by the same score.
 """
 
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 _PANEL_SEED, _FAR_SEED = 4_000, 5_000  # after the profile's evaluation seed: other pictures than the final evaluation's
 _MOST_WORKS = 40  # of each part
 _BEYOND = 100.0
+_LEAST_SHARE = 0.01
 _LEAST_ROOM = 0.01  # in units of the painter's own variety: below it an axis is noise
 
 
@@ -126,8 +129,8 @@ class ValidationPanel:
         for axis, (distance, ceiling) in axes.items():
             room = floors[axis][0] - ceiling
             if room > _LEAST_ROOM:
-                shares.append(min(1.0, max(-1.0, (floors[axis][0] - distance) / room)))
-        score = sum(shares) / len(shares) if shares else 0.0
+                shares.append(min(1.0, max(_LEAST_SHARE, (floors[axis][0] - distance) / room)))
+        score = math.prod(shares) ** (1 / len(shares)) if shares else 0.0
         return {axis: _rounded(distance) for axis, (distance, _) in axes.items()} | {"score": _rounded(score)}
 
     def _distances(self, pictures: "Sequence[np.ndarray]", prompts: list[str]) -> dict[str, tuple[float, float]]:
