@@ -95,6 +95,26 @@ def nearly_copied(picture: np.ndarray) -> np.ndarray:
     return np.clip(picture + noise, 0, 255).astype(np.uint8)
 
 
+def tiled(pictures: list[np.ndarray], number: int) -> np.ndarray:
+    """A sheet of 4 x 4 patches, each from anywhere in any of the pictures: his texture, and no picture."""
+    dice, size = np.random.default_rng(number), SIDE // 4
+    patches = []
+    for _ in range(16):
+        picture = pictures[int(dice.integers(len(pictures)))]
+        top, left = dice.integers(0, SIDE - size + 1, 2)
+        patches.append(picture[top : top + size, left : left + size])
+    return np.concatenate([np.concatenate(patches[4 * r : 4 * r + 4], 1) for r in range(4)])
+
+
+def smooth(number: int) -> np.ndarray:
+    """A sheet of one tone that falls off to one side, with a little grain: mist, an empty sky, blank paper."""
+    dice = np.random.default_rng(number)
+    light, fall = dice.uniform(150, 235), dice.uniform(-40, 40)
+    slope = np.linspace(-0.5, 0.5, SIDE)[:, None, None] * fall
+    grey = light + slope + dice.normal(0, dice.uniform(0.5, 3), (SIDE, SIDE, 1))
+    return np.clip(grey * np.array([1.0, 0.98, 0.94]), 0, 255).astype(np.uint8)
+
+
 def home_of_descriptions(factory: pytest.TempPathFactory) -> Home:
     """A data home whose cache all tests of the panel share: a picture that two of them look at is described once."""
     return Home(shared_base(factory) / "descriptions")
@@ -118,6 +138,7 @@ def bench(request: pytest.FixtureRequest, paintings: Path, tmp_path_factory: pyt
         "blurred": [blurred(picture) for picture in real],
         "recoloured": [recoloured(picture) for picture in real],
         "shuffled": [shuffled(picture) for picture in real],
+        "tiled": [tiled(train, number) for number in range(len(real))],
         "copied": [nearly_copied(picture) for picture in train[: len(real)]],
         "collapsed": [nearly_copied(np.roll(real[0], n, axis=1)) for n in range(len(real))],
     }
@@ -176,6 +197,19 @@ def test_shuffled_pictures_fall_on_composition_and_keep_their_tone(bench: Bench)
     assert found["composition"].p < 0.01
     assert found["tone"].gain.value == pytest.approx(0, abs=0.005)
     assert found["composition"].gain.value > found["brushwork"].gain.value
+
+
+@pytest.mark.slow
+def test_patches_of_his_own_works_laid_out_at_random_are_no_pictures(bench: Bench) -> None:
+    assert bench.score("tiled", "depiction") < bench.score("real", "depiction") - 0.4
+    assert bench.score("tiled", "tone") > 0.7  # which is why tone alone cannot judge
+
+
+@pytest.mark.slow
+def test_smooth_and_empty_pictures_are_no_copies(bench: Bench) -> None:
+    works = [str(number) for number in range(len(bench.train))]
+    found = memorisation.nearest([smooth(number) for number in range(24)], bench.train, works, bench.held_out)
+    assert sum(near.suspect for near in found) == 0
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from artmaster_pipeline.records import MANIFEST, Scan, TrainingImage, read_manif
 from artmaster_pipeline.scans.artworks import CAPTIONS, Table, merged, read_table, written
 from artmaster_pipeline.settings import Home, load_painter
 
-COLUMNS = ("file", "caption", "said by", "unread")
+COLUMNS = ("file", "caption", "said_by", "unread")
 
 
 @dataclass(frozen=True)
