@@ -2,9 +2,10 @@
 
     python -m artmaster_pipeline.dataset.captioners.train_reader
 
-Scenes of all styles and subjects are painted, every other one given back by the miniature's autoencoder and softened, as
-what it draws is, all disturbed as scans are (tint, fading, contrast, grain, framing), and passed through VGG16; multinomial logistic regressions are fitted to what was painted. A sixth of
-the scenes is kept aside: their accuracy goes into the card beside the weights, `reader.md`.
+Scenes of all styles and subjects are painted, every other one given back by the miniature's autoencoder and softened,
+as what it draws is, all disturbed as scans are (tint, fading, contrast, grain, framing), and passed through VGG16.
+Multinomial logistic regressions are fitted to what was painted. A sixth of the scenes is kept aside: their accuracy
+goes into the card beside the weights, `reader.md`.
 """
 
 from pathlib import Path

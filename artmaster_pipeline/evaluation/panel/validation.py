@@ -6,7 +6,8 @@ base is, 1 where the training works are, `sets.py`). Geometric, since a picture 
 that is right all over makes up for no picture that dissolved. An axis at or beyond the base counts a hundredth; one on
 which the base is as near as the works are says nothing. A state that loses more of the base's prompt adherence
 than the gate allows cannot win against one that does not: what is above the limit is taken off the score a
-hundredfold. The way in which the chosen state is drawn is chosen by the same score.
+hundredfold. The way in which the chosen state is drawn is chosen by the same score; the base is drawn as the profile
+says for all of them, so that no way gains by a base that it spoils.
 """
 
 import math
@@ -80,7 +81,7 @@ class ValidationPanel:
         self._near = [without_trigger(caption, trigger) for caption in captions]
         self._far = list(how.far_prompts)
         self._far_seeds = [seed + _FAR_SEED + n for n in range(len(self._far))]
-        self._floors: dict[DrawingSettings, dict[str, tuple[float, float]]] = {}
+        self._floors: dict[str, tuple[float, float]] = {}  # of the base, drawn as the profile says
         self._base_readings: dict[DrawingSettings, float] = {}
         triggered = [f"{trigger}, {prompt}" for prompt in self._far]
         others = {other for prompt in self._far for other in other_prompts(prompt, self._near, self._far)}
@@ -118,18 +119,16 @@ class ValidationPanel:
 
     def _figures(self, model: Draws, prompts: list[str], drawing: DrawingSettings) -> dict[str, float]:
         """By axis the energy distance of pictures of the prompts to the validation works, and the score."""
-        of_base = drawing.of_base()
-        if of_base not in self._floors:
-            self._floors[of_base] = self._distances(
-                model.draw(self._prompts, self._seeds, adapted=False, drawing=of_base), self._prompts
-            )
-        drawn = model.draw(prompts, self._seeds[: len(prompts)], drawing=drawing)
-        floors, axes = self._floors[of_base], self._distances(drawn, prompts)
+        if not self._floors:
+            of_base = drawing_of(None, self._profile).of_base()
+            pictures = model.draw(self._prompts, self._seeds, adapted=False, drawing=of_base)
+            self._floors = self._distances(pictures, self._prompts)
+        axes = self._distances(model.draw(prompts, self._seeds[: len(prompts)], drawing=drawing), prompts)
         shares = []
         for axis, (distance, ceiling) in axes.items():
-            room = floors[axis][0] - ceiling
-            if room > _LEAST_ROOM:
-                shares.append(min(1.0, max(_LEAST_SHARE, (floors[axis][0] - distance) / room)))
+            floor = self._floors[axis][0]
+            if floor - ceiling > _LEAST_ROOM:
+                shares.append(min(1.0, max(_LEAST_SHARE, (floor - distance) / (floor - ceiling))))
         score = math.prod(shares) ** (1 / len(shares)) if shares else 0.0
         return {axis: _rounded(distance) for axis, (distance, _) in axes.items()} | {"score": _rounded(score)}
 
