@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 def demo(home: HomeOption = None) -> None:
     """The whole chain on a procedural sample painter, in a data home of its own (default: .demo/)."""
+    from artmaster_pipeline.evaluation import current_verdict
     from artmaster_pipeline.sample_painters.demo import DEMO_HOME, prepare_demo
 
     place = Home.find(home or DEMO_HOME)
@@ -35,7 +36,10 @@ def demo(home: HomeOption = None) -> None:
         out.say()
         out.say(("First", "bold"), f"         source {short(activate)}", end="")
     out.say()
-    out.say(("See it", "bold"), f"        {place.gallery(painter) / 'index.html'}  (open it in a browser)")
+    page = place.gallery(painter) / "index.html"
+    if not page.is_file():  # not published
+        _, page = current_verdict(place, painter)
+    out.say(("See it", "bold"), f"        {page}  (open it in a browser)")
     out.say(("Dagster UI", "bold"), f"    artmaster ui {flag}")
     out.say(("Try next", "bold"), f'      artmaster generate {painter} "a pavilion above the mist" {flag}')
     out.say("              artmaster painters add my-painter FOLDER_OF_SCANS && artmaster run my-painter")

@@ -13,7 +13,7 @@ from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.sample_painters.canvas import Canvas
 from artmaster_pipeline.sample_painters.chance import chance
 from artmaster_pipeline.sample_painters.paintings import paint
-from artmaster_pipeline.sample_painters.scenes import Scene, imagine
+from artmaster_pipeline.sample_painters.scenes import Scene, imagine, spoken
 
 ARTWORKS = "artworks.csv"
 COLUMNS = ("file", "title", "accession_number", "date", "season", "subject", "caption", "rights")
@@ -75,7 +75,9 @@ class _Work:
         scene = self.scene
         title = f"{scene.subject[:1].upper()}{scene.subject[1:]}, {scene.season}"
         archive = (self.file, title, self.accession_number, str(self.year))
-        return (*archive, scene.season, scene.subject, scene.caption(), _RIGHTS)
+        # Not the palette: it never leaves the painter's own range, so it is the hand and not what a picture shows.
+        seen = spoken(scene.subject, scene.season, scene.time_of_day, scene.weather, scene.composition)
+        return (*archive, scene.season, scene.subject, seen, _RIGHTS)
 
 
 def _write_scan(path: Path, work: _Work) -> None:
