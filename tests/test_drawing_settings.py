@@ -17,7 +17,7 @@ from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.generation import draw
 from artmaster_pipeline.generation.sampling import compile_blocks, draw_embedded, embed_texts
 from artmaster_pipeline.records import Adapter, Sample
-from artmaster_pipeline.settings import EvaluationSettings, Home, Profile, load_profile
+from artmaster_pipeline.settings import EvaluationSettings, Home, Profile, ValidationSettings
 from artmaster_pipeline.stage_settings import settings_of
 from artmaster_pipeline.stages import stage_named
 
@@ -70,10 +70,10 @@ def test_what_cannot_be_is_told_at_once() -> None:
 def test_what_was_made_before_keeps_its_identity() -> None:
     """Settings and records that say nothing of it are written as before there was anything to say."""
     new = {"strength", "true_cfg_scale", "adapter_in_unguided", "drawing"}
-    for name in ("miniature", "flux-dev"):
-        dumped = load_profile(name).model_dump(mode="json")
-        assert new.isdisjoint(dumped["evaluation"])
-        assert new.isdisjoint(load_profile(name).evaluation.deciding())
+    plain = EvaluationSettings()
+    assert new.isdisjoint(plain.model_dump(mode="json"))
+    assert new.isdisjoint(plain.deciding())
+    assert {"drawings", "drawing_samples"}.isdisjoint(ValidationSettings().model_dump(mode="json"))
     assert {"drawing", "drawing_table"}.isdisjoint(adapter().model_dump(mode="json"))
 
 
