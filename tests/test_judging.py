@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_panel_sanity import SIDE, home_of_descriptions, squares, works_of
+from test_panel_sanity import home_of_descriptions, squares, tiled, works_of
 
 from artmaster_pipeline.axes import AXES
 from artmaster_pipeline.evaluation.axes import sets
@@ -38,24 +38,9 @@ class Judged:
     def panel(self, candidate: str) -> dict:
         axes = {axis: self.compared(candidate, axis).as_json() for axis in AXES}
         return {
-            "adapter_id": candidate, "axes": axes, "style_drawable": axes["style"], "counts": {},
+            "adapter_id": candidate, "axes": axes, "counts": {},
             "drift": {"loss": 0.0}, "memorisation": {"suspects": 0, "pictures": 40},
         }  # fmt: skip
-
-
-def tiled(works: list[np.ndarray], tile: int, count: int) -> list[np.ndarray]:
-    """Sheets of patches of works, laid out at random: the painter's texture, and no picture."""
-    dice = np.random.default_rng(tile)
-    sheets = []
-    for _ in range(count):
-        sheet = np.empty((SIDE, SIDE, 3), np.uint8)
-        for top in range(0, SIDE, tile):
-            for left in range(0, SIDE, tile):
-                work = works[dice.integers(len(works))]
-                y, x = dice.integers(0, SIDE - tile + 1, 2)
-                sheet[top : top + tile, left : left + tile] = work[y : y + tile, x : x + tile]
-        sheets.append(sheet)
-    return sheets
 
 
 @pytest.fixture(scope="module")

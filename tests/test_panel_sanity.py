@@ -95,15 +95,19 @@ def nearly_copied(picture: np.ndarray) -> np.ndarray:
     return np.clip(picture + noise, 0, 255).astype(np.uint8)
 
 
-def tiled(pictures: list[np.ndarray], number: int) -> np.ndarray:
-    """A sheet of 4 x 4 patches, each from anywhere in any of the pictures: his texture, and no picture."""
-    dice, size = np.random.default_rng(number), SIDE // 4
-    patches = []
-    for _ in range(16):
-        picture = pictures[int(dice.integers(len(pictures)))]
-        top, left = dice.integers(0, SIDE - size + 1, 2)
-        patches.append(picture[top : top + size, left : left + size])
-    return np.concatenate([np.concatenate(patches[4 * r : 4 * r + 4], 1) for r in range(4)])
+def tiled(works: list[np.ndarray], tile: int, count: int) -> list[np.ndarray]:
+    """Sheets of patches of works, laid out at random: the painter's texture, and no picture."""
+    dice = np.random.default_rng(tile)
+    sheets = []
+    for _ in range(count):
+        sheet = np.empty((SIDE, SIDE, 3), np.uint8)
+        for top in range(0, SIDE, tile):
+            for left in range(0, SIDE, tile):
+                work = works[dice.integers(len(works))]
+                y, x = dice.integers(0, SIDE - tile + 1, 2)
+                sheet[top : top + tile, left : left + tile] = work[y : y + tile, x : x + tile]
+        sheets.append(sheet)
+    return sheets
 
 
 def smooth(number: int) -> np.ndarray:
@@ -138,7 +142,7 @@ def bench(request: pytest.FixtureRequest, paintings: Path, tmp_path_factory: pyt
         "blurred": [blurred(picture) for picture in real],
         "recoloured": [recoloured(picture) for picture in real],
         "shuffled": [shuffled(picture) for picture in real],
-        "tiled": [tiled(train, number) for number in range(len(real))],
+        "tiled": tiled(train, SIDE // 4, len(real)),
         "copied": [nearly_copied(picture) for picture in train[: len(real)]],
         "collapsed": [nearly_copied(np.roll(real[0], n, axis=1)) for n in range(len(real))],
     }
