@@ -18,7 +18,8 @@ def summary(panel: dict[str, Any]) -> str:
         sentences = [f"{said} held out of the training, so nobody can say whose hand this is. Add scans of more works."]
     else:
         sentences = [*_hand(panel), _told_apart(panel["told_apart"]), _consistency(panel["consistency"])]
-    sentences = [_drawn(panel["drawing"]), *sentences, _drift(panel["drift"]), _copies(panel["memorisation"])]
+    sentences = [_drawn(panel["drawing"]), *sentences, _subjects(panel["subjects_read"]), _drift(panel["drift"])]
+    sentences.append(_copies(panel["memorisation"]))
     few = min(counts["prompts"], counts["held_out_works"])
     if panel["axes"] and few < _FEW_WORKS:
         sentences.append(
