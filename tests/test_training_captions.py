@@ -52,6 +52,7 @@ def test_a_title_that_is_the_files_name_counts_as_a_file_name(tmp_path):
         ("Huang Binhong - Mountains.png", "Huang Binhong - Mountains", ", Mountains"),
         ("a/b/pavilion_in_mist.png", "pavilion in mist", ", pavilion in mist"),
         ("Imagination.png", "Imagination", ", Imagination"),
+        ("binhong-cliffs-in-mist-800.png", "binhong-cliffs-in-mist-800", ", cliffs in mist 800"),
     ],
 )
 def test_a_file_name_gives_its_words_but_not_the_painters_name_or_a_cameras_count(tmp_path, path, title, words):

@@ -17,7 +17,7 @@ from artmaster_pipeline.settings import Home, Profile
 # A sign of a script without spaces is a word by itself.
 _SIGN = r"[\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 _WORDS = re.compile(rf"{_SIGN}|(?:(?!{_SIGN})[^\W\d_])+")
-_SPELLED = 3  # letters of a word that may count as spelled: every tokenizer has shorter ones in pieces
+_SPELLED = 2  # letters of a word that may count as spelled
 _FILES = ("tokenizer/*", "tokenizer_2/*")
 
 

@@ -316,6 +316,8 @@ def _has_sidecar(scan: Path) -> bool:
 def _words_of_name(name: str, painter_name: str) -> str:
     """The words of a file's name that say something: what stands in title marks, else all but the painter's name."""
     marked = re.findall(r"[《「『](.+?)[》」』]", name)
+    if not re.search(r"\s", name.strip()):
+        name = re.sub(r"[-–—]+", " ", name)  # they stand for spaces
     words = _one_line(re.sub(r"[_\[\](){}<>]+", " ", ", ".join(marked) or name))
     for part in filter(None, [painter_name.strip(), *re.split(r"[\s,()]+", painter_name)]):
         words = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", " ", words, flags=re.IGNORECASE)
