@@ -14,7 +14,7 @@ from pathlib import Path
 from artmaster_pipeline.base_models.hub import describe_base, family_of, local_folder
 from artmaster_pipeline.base_models.needs import Need, existing, gpu, hub_licence, memory
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement
-from artmaster_pipeline.settings import CROP_SIZES, Home, Profile
+from artmaster_pipeline.settings import CROP_SIZES, EMBEDDED_READER, Home, Profile
 from artmaster_pipeline.stages import members
 from artmaster_pipeline.training.memory.forecast import forecast_stage
 
@@ -206,7 +206,7 @@ def _repositories(profile: Profile, stages: tuple[str, ...]) -> list[tuple[str, 
     how, found = profile.evaluation, []
     if set(stages) & set(_USE_MODELS) and local_folder(profile.base_model) is None:
         found.append((profile.base_model, profile.revision))
-    if "training_set" in stages and profile.captioner:
+    if "training_set" in stages and profile.captioner not in (None, EMBEDDED_READER):
         found.append((profile.captioner, profile.captioner_revision))
     chooses = "style_adapter" in stages and profile.training.validation.choose == "panel"
     if chooses or "evaluation_grid" in stages:

@@ -45,7 +45,8 @@ FAR_PROMPTS = ("a bowl of fruit", "a bird on a branch")
 def small_profile(**evaluation: Any) -> Profile:
     """The miniature with an evaluation of few pictures."""
     profile = load_profile("miniature")
-    few = {"samples": 4, "far_prompts": FAR_PROMPTS, "far_samples": 1, "strengths": (), **evaluation}
+    plain = {"guidance_scale": 1.5, "true_cfg_scale": None, "adapter_in_unguided": None, "strength": None}
+    few = {"samples": 4, "far_prompts": FAR_PROMPTS, "far_samples": 1, "strengths": (), **plain, **evaluation}
     return profile.model_copy(update={"evaluation": profile.evaluation.model_copy(update=few)})
 
 

@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 from published_gallery import PROFILE, files_below
 from sharing import unlinked
-from small_archive import PAINTER, TRIGGER, add_adapter, copied, judged, quick_drawing
+from small_archive import PAINTER, TRIGGER, add_adapter, copied, judged, quick_drawing, small_profile
 
 from artmaster_pipeline import pictures
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
@@ -524,18 +524,19 @@ def test_a_published_picture_says_how_it_was_drawn(published: Home) -> None:
 
 
 def test_generate_draws_as_was_asked_for_and_says_so(published: Home, tmp_path: Path) -> None:
-    (plain,) = generate(published, PAINTER, PROFILE, "mist", out=tmp_path)
-    same = generate(published, PAINTER, PROFILE, "mist", out=tmp_path, strength=1.0, true_cfg_scale=1.0)
+    plainly = small_profile()
+    (plain,) = generate(published, PAINTER, plainly, "mist", out=tmp_path)
+    same = generate(published, PAINTER, plainly, "mist", out=tmp_path, strength=1.0, true_cfg_scale=1.0)
     assert same == [plain]
     assert {"strength", "true_cfg_scale", "adapter_in_unguided"}.isdisjoint(pictures.read_facts(plain))
     asked: dict[str, Any] = {
         "strength": 0.8, "guidance_scale": 2.5, "true_cfg_scale": 1.5, "adapter_in_unguided": False,
     }  # fmt: skip
-    (other,) = generate(published, PAINTER, PROFILE, "mist", out=tmp_path, **asked)
+    (other,) = generate(published, PAINTER, plainly, "mist", out=tmp_path, **asked)
     assert other != plain
     assert pictures.read_facts(other).items() >= asked.items()
     with pytest.raises(WrongUse, match=r"--strength 2: .*--true-cfg-scale 0\.5: "):
-        generate(published, PAINTER, PROFILE, "mist", out=tmp_path, strength=2, true_cfg_scale=0.5)
+        generate(published, PAINTER, plainly, "mist", out=tmp_path, strength=2, true_cfg_scale=0.5)
 
 
 def test_generate_draws_with_the_current_adapter_and_says_the_trigger(

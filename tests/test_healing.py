@@ -127,8 +127,24 @@ def test_half_a_repository_is_completed(home: Home, left: Callable[[Home], None]
 def test_a_torn_dvc_lock_is_mended_from_the_last_whole_one(home: Home) -> None:
     painter_with_stages(home, PAINTER)
     lock = home.root / "dvc.lock"
-    lock.write_text(lock.read_text()[: len(lock.read_text()) // 2])
-    assert versioning.stale_stages(home, PAINTER) == ()
+    whole = lock.read_text()
+    half = whole[: len(whole) // 2]
+    in_a_stage = whole[: whole.index("outs:", len(whole) // 2) + len("outs:\n")]
+    for torn in (half, half.rpartition("\n")[0] + "\n", in_a_stage):
+        lock.write_text(torn)
+        assert versioning.stale_stages(home, PAINTER) == ()
+        assert lock.read_text() == whole
+
+
+def test_a_dvc_lock_of_before_is_not_taken_for_a_torn_one(home: Home) -> None:
+    painter_with_stages(home, PAINTER)
+    lock = home.root / "dvc.lock"
+    lines = lock.read_text().splitlines(keepends=True)
+    last = max(n for n, line in enumerate(lines) if line.startswith("  ") and line[2] != " ")
+    before = "".join(lines[:last])
+    lock.write_text(before)
+    assert versioning.stale_stages(home, PAINTER) != ()
+    assert lock.read_text() == before
 
 
 def test_a_torn_pointer_to_the_scans_is_written_again(home: Home) -> None:

@@ -70,7 +70,7 @@ def test_blotches_are_no_nearer_than_the_base_in_what_is_depicted_and_are_refuse
     assert found.gain.high < 0
     refused = judge(judged.panel("camouflage"), GateSettings(), None, {})
     assert not refused.publish
-    assert any(reason.startswith("Depiction: clearly farther") for reason in refused.reasons)
+    assert any(reason.startswith("Depiction: not clearly nearer") for reason in refused.reasons)
 
 
 @pytest.mark.slow

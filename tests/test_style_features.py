@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from artmaster_pipeline.base_models import vgg
 from artmaster_pipeline.base_models.miniature.model import miniature_folder
 from artmaster_pipeline.errors import MissingRequirement
-from artmaster_pipeline.evaluation.axes import hub_features, style, vgg
+from artmaster_pipeline.evaluation.axes import hub_features, style
 from artmaster_pipeline.evaluation.axes.components import Component
 from artmaster_pipeline.evaluation.axes.hub_features import Network
 from artmaster_pipeline.settings import EvaluationSettings, load_profile

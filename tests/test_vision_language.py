@@ -117,7 +117,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def profile_with(captioner: object, **changes: object) -> Profile:
-    return load_profile("miniature").model_copy(update={"captioner": str(captioner), **changes})
+    return load_profile("miniature").model_copy(update={"captioner": captioner and str(captioner), **changes})
 
 
 def picture(seed: int = 0) -> np.ndarray:
@@ -188,4 +188,4 @@ def test_a_captioner_that_cannot_be_had_is_named_with_the_ways_out(home: Home, m
     with pytest.raises(MissingRequirement, match=r"no-such/captioner.*captioner: null.*artworks\.csv"):
         load_captioner(profile_with("no-such/captioner"), home)
     with pytest.raises(MissingRequirement, match="names no captioner"):
-        load_captioner(load_profile("miniature"), home)
+        load_captioner(profile_with(None), home)

@@ -46,6 +46,7 @@ def tiny_profile(flux: Path, **changes) -> Profile:
     defaults = {
         "name": "tiny", "base_model": str(flux), "device": "cpu", "dtype": "float32", "size_divisor": 8,
         "max_sequence_length": 24, "super_resolution": "realesr-animevideov3-x2", "training": TRAINING,
+        "max_unread": 1.0,  # the tiny tokenizers know no word
     }  # fmt: skip
     return Profile(**(defaults | changes))
 

@@ -5,6 +5,7 @@ a home that the next command completes.
 """
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ LOCK_FILE = "dvc.lock"
 PIPELINE_FILE = "dvc.yaml"
 PATIENCE_SECONDS = 300.0  # how long to wait for another process that holds DVC's lock
 _CONFLICT = "<<<<<<<"
+_NEW_STAGE = re.compile(r"  \S")  # a line of dvc.lock that names a stage
 _DVC_GITIGNORE = "/config.local\n/tmp\n/cache\n"
 _DVCIGNORE = "# Files and folders that DVC shall pass over: https://dvc.org/doc/user-guide/dvcignore\n"
 _PROFILES_README = (
@@ -178,9 +180,9 @@ def _no_use(repository: Path, error: Exception) -> ArtMasterError:
 def _mend_pointers(home: Home, root: Path) -> None:
     """Put right the files of DVC's that a kill tore while DVC wrote them: it does not write them whole."""
     lock = root / LOCK_FILE
-    if lock.is_file() and not _is_pointer(lock, "stages"):
+    good = _good_lock(home)
+    if lock.is_file() and (not _is_pointer(lock, "stages") or _is_torn_between_lines(lock, good)):
         _refuse_conflict(lock)
-        good = _good_lock(home)
         if good.is_file() and _is_pointer(good, "stages"):
             write_text(lock, good.read_text(encoding="utf-8"))
         else:  # nothing was ever committed whole: every stage counts as stale, and finds its work done
@@ -200,6 +202,15 @@ def keep_good_lock(home: Home, root: Path) -> None:
     good = _good_lock(home)
     if not good.is_file() or good.read_text(encoding="utf-8") != text:
         write_text(good, text)
+
+
+def _is_torn_between_lines(lock: Path, good: Path) -> bool:
+    """Whether a dvc.lock is the beginning of the last whole one and ends within a stage: torn where a line ends."""
+    if not good.is_file():
+        return False
+    text, whole = lock.read_text(encoding="utf-8"), good.read_text(encoding="utf-8")
+    rest = whole.removeprefix(text)
+    return rest not in ("", whole) and not _NEW_STAGE.match(rest)
 
 
 def _good_lock(home: Home) -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from artmaster_pipeline.errors import ArtMasterError
-from artmaster_pipeline.settings import Profile
+from artmaster_pipeline.settings import EMBEDDED_READER, Profile
 from artmaster_pipeline.training.memory.base import BYTES
 from artmaster_pipeline.training.memory.counting import meter
 
@@ -47,6 +47,8 @@ def captioning(profile: Profile) -> dict[str, float]:
     """Parts of the captioner, where the profile names one."""
     if profile.captioner is None:
         return {}
+    if profile.captioner == EMBEDDED_READER:  # VGG16, on pictures one by one
+        return {"the captioner": 4 * _VGG, "a picture being described": _VGG_FEATURES / 16}
     if (folder := Path(profile.captioner).expanduser()).is_dir():
         held = float(sum(file.stat().st_size for file in folder.glob("model*.safetensors")))
     else:
