@@ -19,10 +19,15 @@ from typing import Any
 
 import pytest
 from forked import spare_upkeep
+from hypothesis import settings as rules
 from sharing import Shared, shared_base, written_in_place
 
 from artmaster_pipeline.records import MANIFEST, Adapter, read_manifest
 from artmaster_pipeline.settings import Home, Profile
+
+# A rule holds or not, however busy the machine is: no deadline for a case.
+rules.register_profile("untimed", deadline=None)
+rules.load_profile("untimed")
 
 ROOT = Path(__file__).parent.parent
 
