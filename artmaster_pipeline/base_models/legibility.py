@@ -6,7 +6,7 @@ pieces of less than two letters each.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -97,9 +97,3 @@ def _is_unread(tokenizer: Any, word: str) -> bool:
         return True
     letters = [piece for piece in pieces if piece]  # T5's mark of a word's beginning is none
     return len(word) >= _SPELLED and len(letters) * 2 > len(word)
-
-
-def shares_by_tokenizer(legibility: Legibility, texts: Iterable[str]) -> dict[str, float]:
-    """By tokenizer the mean share of unread words over the texts."""
-    found = [legibility.shares(text) for text in texts]
-    return {name: sum(each[name] for each in found) / len(found) for name in (found[0] if found else {})}

@@ -99,7 +99,7 @@ class EmbeddedReader:
         """The likeliest subject of each picture, however sure: for pictures that the miniature drew."""
         import numpy as np
 
-        words = self._words("subject")
+        words = words_of("subject")
         features = features_of(self._vgg, np.stack([_square(picture) for picture in pictures]))
         return [words[row.argmax()] for row in self._logits("subject", features)]
 
@@ -115,7 +115,7 @@ class EmbeddedReader:
             chances /= chances.sum()
             best, least = int(chances.argmax()), _SURE_OF_PALETTE if name == "palette" else _SURE
             if chances[best] >= least and (known or name == "palette"):
-                found[name] = Said(self._words(name)[best], float(chances[best]), "features")
+                found[name] = Said(words_of(name)[best], float(chances[best]), "features")
         return found
 
     def _logits(self, name: str, features: "np.ndarray") -> "np.ndarray":
@@ -130,9 +130,6 @@ class EmbeddedReader:
         axes = self._heads["axes"]
         left = np.linalg.norm(scaled - (scaled @ axes.T) @ axes, axis=1) / np.sqrt(scaled.shape[1])
         return np_array(left <= _STRICTER * self._heads["familiar"])
-
-    def _words(self, name: str) -> tuple[str, ...]:
-        return words_of(name)
 
 
 def np_array(values: Any) -> "np.ndarray":

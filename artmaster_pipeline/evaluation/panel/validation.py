@@ -105,8 +105,8 @@ class ValidationPanel:
     def choose_drawing(self, model: Draws, progress: Progress) -> tuple[dict[str, float], ...]:
         """Each of the profile's ways of drawing with its distances by axis and its score, the best first.
 
-        The same prompts and noise are drawn in each way. Adherence is not read anew: true guidance and lower strengths
-        lose less of it than the pictures by which the state was chosen.
+        The same prompts and noise are drawn in each way. Adherence is not read anew, since that costs as much as the
+        pictures: the state was chosen by it, and the gate asks for it of the pictures drawn in the chosen way.
         """
         how = self._profile.training.validation
         rows = []
