@@ -62,6 +62,9 @@ def base_train(
     corpus: Annotated[
         list[Path] | None, typer.Option(help="A folder of real paintings to learn from as well; may be repeated.")
     ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="A miniature's folder to begin with the weights of; without it, from nothing.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the training that --out holds.")] = False,
     part: Annotated[
         Literal["all", "decoder", "transformer"],
@@ -80,6 +83,7 @@ def base_train(
         destination,
         minutes=minutes,
         corpora=corpus or (),
+        start=start,
         resume=resume,
         part=part,
         seed=seed,

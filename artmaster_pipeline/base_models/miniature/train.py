@@ -53,6 +53,7 @@ def train_base(
     *,
     minutes: float = 60.0,
     corpora: Sequence[Path] = (),
+    start: Path | None = None,
     resume: bool = False,
     part: Part = "all",
     seed: int = 0,
@@ -63,7 +64,8 @@ def train_base(
 ) -> Path:
     """Train a miniature for `minutes` and write it to `out/miniature`; gives that folder.
 
-    `corpora` are folders of real paintings that the model sees beside the scenes. Painting the scenes and encoding
+    It begins with the weights of `start`, a miniature's folder, where one is named, and else from nothing. `corpora`
+    are folders of real paintings that the model sees beside the scenes. Painting the scenes and encoding
     them is not part of the minutes. The other part is as far as `out` holds it. The transformer is compiled on CUDA,
     and elsewhere if `compiled` says so (it takes minutes, and a C++ compiler). Raises WrongUse where `out` holds a
     training of the part and `resume` is not said, BadInput for pictures that cannot be read, and MissingRequirement
@@ -80,7 +82,8 @@ def train_base(
         )
     painted = paint_shards(work / "pictures", shards, seed, progress)
     cropped = crop_shards(work / "pictures", corpora, seed, progress)
-    pipe = _begin(work / "beginning.safetensors", painted, cropped, seed)
+    started = _started(work / "start", start)
+    pipe = started or _begin(work / "beginning.safetensors", painted, cropped, seed)
     for name in ("vae", "text_encoder", "text_encoder_2", "transformer"):
         getattr(pipe, name).to(device)
     pipe.set_progress_bar_config(disable=True)
@@ -98,7 +101,7 @@ def train_base(
 
         given = minutes * share["transformer"]
         faster = compiled or device == "cuda"
-        train_transformer(pipe, latents, states["transformer"], given, seed, progress, show, faster)
+        train_transformer(pipe, latents, states["transformer"], given, seed, progress, show, faster, started is None)
     return assemble(pipe, out, seed)
 
 
@@ -109,6 +112,17 @@ def _check_device(device: str) -> None:
         raise MissingRequirement(
             "There is no CUDA GPU that PyTorch can use (`nvidia-smi` shows the driver's view): train with --device cpu."
         )
+
+
+def _started(kept: Path, start: Path | None) -> Any:
+    """The pipeline that a training begins with, kept in `kept` so that it goes on with the same; None: from nothing."""
+    import torch
+    from diffusers import FluxPipeline
+
+    if start is not None and not kept.is_dir():
+        with writing_folder(kept) as temporary:
+            shutil.copytree(start, temporary, dirs_exist_ok=True)
+    return FluxPipeline.from_pretrained(kept, torch_dtype=torch.float32) if kept.is_dir() else None
 
 
 def _begin(file: Path, painted: list[Path], cropped: list[Path], seed: int) -> Any:

@@ -94,13 +94,14 @@ def train_transformer(
     progress: Progress,
     show: Callable[[str], None],
     compiled: bool = False,
+    fresh: bool = True,
 ) -> float:
     """Train the text encoders and the transformer of `pipe` in place for `minutes`; they end as their moving average.
 
     `show` is called with a label whenever a checkpoint was written, while the averages are in `pipe`'s place.
     """
     loop = _Loop(pipe, shards, seed, compiled)
-    loop.restore(state)
+    loop.restore(state, fresh)
     total, saved = int(minutes * 60), time.monotonic()
     began = time.monotonic() - loop.facts["seconds"]
     with progress.task("Transformer (seconds)", total, min(int(loop.facts["seconds"]), total)) as advance:
@@ -150,10 +151,11 @@ class _Loop:
         self.optimizers = _optimizers(self.trainee)
         self.seed = seed
 
-    def restore(self, state: Path) -> None:
+    def restore(self, state: Path, fresh: bool) -> None:
         modules = {"trainee": self.trainee, "average": self.average}
         if not state.is_file():
-            _still(self.trainee["transformer"])
+            if fresh:
+                _still(self.trainee["transformer"])
             self.average.load_state_dict(self.trainee.state_dict())
             return
         self.facts |= load_state(state, modules, self.optimizers)
