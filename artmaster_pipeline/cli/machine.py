@@ -78,11 +78,14 @@ def base_train(
 ) -> None:
     """Train a miniature FLUX from nothing: tokenizers, autoencoder, text encoders and transformer."""
     from artmaster_pipeline.base_models.miniature.train import train_base
+    from artmaster_pipeline.dataset.captioners.interface import Facts
+    from artmaster_pipeline.dataset.captioners.reader import load_reader
 
     folder = train_base(
         destination,
         minutes=minutes,
         corpora=corpus or (),
+        describe=lambda picture, title: load_reader().describe(picture, Facts(title=title)),
         start=start,
         resume=resume,
         part=part,

@@ -29,6 +29,7 @@ from artmaster_pipeline.base_models.miniature.train_transformer import (
     train_transformer,
 )
 from artmaster_pipeline.base_models.miniature.training_pictures import (
+    Describe,
     crop_shards,
     halved,
     paint_shards,
@@ -53,6 +54,7 @@ def train_base(
     *,
     minutes: float = 60.0,
     corpora: Sequence[Path] = (),
+    describe: Describe | None = None,
     start: Path | None = None,
     resume: bool = False,
     part: Part = "all",
@@ -65,8 +67,8 @@ def train_base(
     """Train a miniature for `minutes` and write it to `out/miniature`; gives that folder.
 
     It begins with the weights of `start`, a miniature's folder, where one is named, and else from nothing. `corpora`
-    are folders of real paintings that the model sees beside the scenes. Painting the scenes and encoding
-    them is not part of the minutes. The other part is as far as `out` holds it. The transformer is compiled on CUDA,
+    are folders of real paintings that the model sees beside the scenes; `describe` says what they show. Painting the
+    scenes and encoding them is not part of the minutes. The other part is as far as `out` holds it. The transformer is compiled on CUDA,
     and elsewhere if `compiled` says so (it takes minutes, and a C++ compiler). Raises WrongUse where `out` holds a
     training of the part and `resume` is not said, BadInput for pictures that cannot be read, and MissingRequirement
     where there is no CUDA.
@@ -81,7 +83,7 @@ def train_base(
             f"{work} holds an earlier training ({', '.join(begun)}): go on with it by --resume, or name another folder."
         )
     painted = paint_shards(work / "pictures", shards, seed, progress)
-    cropped = crop_shards(work / "pictures", corpora, seed, progress)
+    cropped = crop_shards(work / "pictures", corpora, seed, progress, describe)
     started = _started(work / "start", start)
     pipe = started or _begin(work / "beginning.safetensors", painted, cropped, seed)
     for name in ("vae", "text_encoder", "text_encoder_2", "transformer"):

@@ -9,7 +9,7 @@ import csv
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
@@ -33,6 +33,9 @@ _MANIFEST = "MANIFEST.csv"
 _LONGEST = 768
 _HELD_OUT_EVERY = 10
 _CROPS = 8  # of each painting and shape
+_TITLED = 0.6  # of a painting's side, from which on a crop shows what the title names
+
+Describe = Callable[[np.ndarray, str], str]  # what a picture with a title (empty: unknown) shows, in the base's grammar
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,11 @@ class Shard:
 
 @dataclass(frozen=True)
 class Painting:
-    """A real painting: its file's name below the corpus, its artist as far as known, uint8 (height, width, 3)."""
+    """A real painting: its file's name below the corpus, artist and title as far as known, uint8 (height, width, 3)."""
 
     name: str
     artist: str
+    title: str
     pixels: np.ndarray
 
 
@@ -86,8 +90,13 @@ def _paint_shard(file: Path, number: int, seed: int) -> None:
     _write_shard(file, pictures, captions)
 
 
-def crop_shards(folder: Path, corpora: Iterable[Path], seed: int, progress: Progress = SILENT) -> list[Path]:
-    """Shards of crops of the corpora's paintings, one of squares and one of uprights; made once, then kept."""
+def crop_shards(
+    folder: Path, corpora: Iterable[Path], seed: int, progress: Progress = SILENT, describe: Describe | None = None
+) -> list[Path]:
+    """Shards of crops of the corpora's paintings, one of squares and one of uprights; made once, then kept.
+
+    A crop's caption says what `describe` sees in it, the artist, and what can be measured.
+    """
     files = {shape: folder / f"paintings-{seed}-{shape[0]}x{shape[1]}.safetensors" for shape in dict.fromkeys(_SHAPES)}
     if all(file.exists() for file in files.values()):
         return list(files.values())
@@ -98,8 +107,11 @@ def crop_shards(folder: Path, corpora: Iterable[Path], seed: int, progress: Prog
         with progress.task(f"Cropping paintings to {width}x{height}", len(shown)) as advance:
             for painting in shown:
                 for _ in range(_CROPS):
-                    pictures.append(_crop(painting.pixels, width, height, dice))
-                    captions.append(describe(painting.artist, pictures[-1]))
+                    picture, scale = _crop(painting.pixels, width, height, dice)
+                    title = painting.title if scale >= _TITLED else ""
+                    said = describe(picture, title) if describe else ""
+                    pictures.append(picture)
+                    captions.append(caption_of(said, painting.artist, picture))
                 advance(note=painting.name)
         _write_shard(file, np.stack(pictures), captions)
     return list(files.values()) if shown else []
@@ -123,10 +135,10 @@ def halved(pictures: np.ndarray) -> np.ndarray:
 def paintings(corpus: Path, held_out: bool = False) -> Iterator[Painting]:
     """The paintings below `corpus` that the model may see, or those that are held out, reduced to 768 pixels.
 
-    A `MANIFEST.csv` with the columns `file` and `artist` names the artists. Raises BadInput, with all of their names,
+    A `MANIFEST.csv` with the columns `file`, `artist` and `title` names them. Raises BadInput, with all of their names,
     after the last one if files cannot be read.
     """
-    artists = _artists(corpus)
+    known = _manifest(corpus)
     files = [file for file in sorted(corpus.rglob("*")) if file.suffix.lower() in _PICTURES]
     if not files:
         raise BadInput(f"{corpus} holds no pictures", f"Name a folder with pictures ({', '.join(_PICTURES)}).")
@@ -141,13 +153,16 @@ def paintings(corpus: Path, held_out: bool = False) -> Iterator[Painting]:
             unreadable.append(f"{name} ({error})")
             continue
         if min(pixels.shape[:2]) >= 128:
-            yield Painting(name, artists.get(name, ""), pixels)
+            yield Painting(name, *known.get(name, ("", "")), pixels)
     if unreadable:
         raise BadInput(f"{corpus}: cannot be read: {'; '.join(unreadable)}", "Mend these files or take them out.")
 
 
-def describe(artist: str, pixels: np.ndarray) -> tuple[str, str]:
-    """A caption of what can be measured in uint8 `pixels` (lightness, colourfulness, hues), and one with the artist."""
+def caption_of(said: str, artist: str, pixels: np.ndarray) -> tuple[str, str]:
+    """What is `said` of a picture and what can be measured in its uint8 `pixels`, without and with the artist.
+
+    Measured are lightness, colourfulness and the leading hues.
+    """
     from skimage.color import rgb2lab
 
     lab = rgb2lab(pixels[::4, ::4]).reshape(-1, 3)
@@ -162,17 +177,24 @@ def describe(artist: str, pixels: np.ndarray) -> tuple[str, str]:
     shares = np.bincount(np.searchsorted(edges, degrees) % len(names), chroma, len(names))
     first, second = np.argsort(-shares)[:2]
     hues = f"{names[first]} and {names[second]}" if shares[second] > 0.35 * shares[first] else names[first]
-    said = f"{tone}, {vivid} colours, {'grey' if chroma.mean() < 5 else hues}"
-    return f"a painting, {said}", f"a painting by {artist}, {said}" if artist else f"an old painting, {said}"
+    measured = f"{tone}, {vivid} colours, {'grey' if chroma.mean() < 5 else hues}"
+    by = f"a painting by {artist}" if artist else "an old painting"
+    plain, named = (", ".join(part for part in (said, what, measured) if part) for what in ("a painting", by))
+    return plain, named
 
 
-def _artists(corpus: Path) -> dict[str, str]:
+def _manifest(corpus: Path) -> dict[str, tuple[str, str]]:
+    """Each file's artist, in words without dates, and title."""
     manifest = corpus / _MANIFEST
     if not manifest.is_file():
         return {}
     with manifest.open(encoding="utf-8", newline="") as rows:
-        told = {row["file"]: row.get("artist") or "" for row in csv.DictReader(rows) if row.get("file")}
-    return {file: " ".join(re.findall(r"[^\W\d_]+", artist.split("(")[0])) for file, artist in told.items()}
+        told = [row for row in csv.DictReader(rows) if row.get("file")]
+    return {row["file"]: (_name(row.get("artist") or ""), row.get("title") or "") for row in told}
+
+
+def _name(artist: str) -> str:
+    return " ".join(re.findall(r"[^\W\d_]+", artist.split("(")[0]))
 
 
 def _reduced(file: Path) -> np.ndarray:
@@ -185,15 +207,16 @@ def _reduced(file: Path) -> np.ndarray:
     return np.asarray(reduced)
 
 
-def _crop(pixels: np.ndarray, width: int, height: int, dice: np.random.Generator) -> np.ndarray:
+def _crop(pixels: np.ndarray, width: int, height: int, dice: np.random.Generator) -> tuple[np.ndarray, float]:
+    """A random crop at the size, and its side as a share of the largest that fits."""
     from PIL import Image
 
-    whole = min(pixels.shape[1] / width, pixels.shape[0] / height)
-    scale = whole * dice.uniform(0.35, 1.0)
+    share = dice.uniform(0.35, 1.0)
+    scale = share * min(pixels.shape[1] / width, pixels.shape[0] / height)
     across, down = int(scale * width), int(scale * height)
     left, top = (int(dice.integers(0, room + 1)) for room in (pixels.shape[1] - across, pixels.shape[0] - down))
     crop = Image.fromarray(pixels[top : top + down, left : left + across])
-    return np.asarray(crop.resize((width, height), Image.Resampling.LANCZOS))
+    return np.asarray(crop.resize((width, height), Image.Resampling.LANCZOS)), share
 
 
 def _write_shard(file: Path, pictures: np.ndarray, captions: list[tuple[str, str]]) -> None:
