@@ -13,8 +13,8 @@ from artmaster_pipeline.base_models.miniature.first_weights import (
 from artmaster_pipeline.base_models.miniature.train import train_base
 from artmaster_pipeline.base_models.miniature.training_pictures import (
     UNTAUGHT_STYLE,
+    caption_of,
     crop_shards,
-    describe,
     paint_shards,
     paintings,
     read_shard,
@@ -80,12 +80,13 @@ def test_the_base_is_taught_more_subjects_than_an_archives_painter_has_and_one_s
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
-    """Twelve large one-coloured pictures and a manifest that names the artist of the first."""
+    """Twelve large one-coloured pictures and a manifest that names the artist and the title of the first."""
     folder = tmp_path / "corpus"
     folder.mkdir()
     for number in range(12):
         Image.new("RGB", (2000, 1000), (200, 40, 20 * number)).save(folder / f"{number:02d}.jpg")
-    (folder / "MANIFEST.csv").write_text("file,artist\n00.jpg,Claude Monet (1840-1926)\n", encoding="utf-8")
+    rows = "file,artist,title\n00.jpg,Claude Monet (1840-1926),Water Lily Pond\n"
+    (folder / "MANIFEST.csv").write_text(rows, encoding="utf-8")
     return folder
 
 
@@ -94,7 +95,8 @@ def test_every_tenth_painting_is_held_out_and_the_others_come_reduced_with_their
     assert [painting.name for painting in paintings(corpus, held_out=True)] == ["05.jpg"]
     assert len(shown) == 11
     assert shown[0].pixels.shape == (384, 768, 3)
-    assert [painting.artist for painting in shown[:2]] == ["Claude Monet", ""]
+    known = [(painting.artist, painting.title) for painting in shown[:2]]
+    assert known == [("Claude Monet", "Water Lily Pond"), ("", "")]
 
 
 def test_paintings_that_cannot_be_read_are_named_together(corpus: Path, tmp_path: Path) -> None:
@@ -120,13 +122,30 @@ def test_crops_of_paintings_are_made_once_and_say_what_can_be_measured(corpus: P
     assert crop_shards(tmp_path, [], 0) == []
 
 
+def test_what_a_title_names_is_said_of_crops_that_show_most_of_the_picture(corpus: Path, tmp_path: Path) -> None:
+    asked: list[tuple[tuple[int, ...], str]] = []
+
+    def describe(picture: np.ndarray, title: str) -> str:
+        asked.append((picture.shape, title))
+        return f"{title or 'something'}, seen wide and level"
+
+    files = crop_shards(tmp_path, [corpus], 0, describe=describe)
+    titles = [title for _, title in asked[:8]]
+    assert set(titles) == {"Water Lily Pond", ""}  # of eight crops some show the most of it
+    assert {title for _, title in asked[8:88]} == {""}
+    plain, named = zip(*read_shard(files[0]).captions[:8], strict=True)
+    assert plain[0].startswith(f"{titles[0] or 'something'}, seen wide and level, a painting, ")
+    assert all(", a painting by Claude Monet, " in caption for caption in named)
+    assert {shape for shape, _ in asked} == {(256, 256, 3), (384, 256, 3)}
+
+
 def test_a_caption_tells_dark_from_bright_and_blue_from_red() -> None:
     def flat(*colour: int) -> np.ndarray:
         return np.full((64, 64, 3), colour, np.uint8)
 
-    assert describe("", flat(20, 20, 60))[1] == "an old painting, dark, vivid colours, blue"
-    assert describe("", flat(240, 200, 190))[1] == "an old painting, bright, soft colours, orange"
-    assert "grey" in describe("", flat(128, 128, 128))[1]
+    assert caption_of("", "", flat(20, 20, 60))[1] == "an old painting, dark, vivid colours, blue"
+    assert caption_of("", "", flat(240, 200, 190))[1] == "an old painting, bright, soft colours, orange"
+    assert "grey" in caption_of("", "", flat(128, 128, 128))[1]
 
 
 def test_the_encoder_gives_the_principal_components_of_blocks() -> None:
@@ -172,3 +191,27 @@ def test_a_training_is_not_begun_over_by_accident_and_goes_on_when_asked(
     steps = [int(line.split("step ")[1].split(",")[0]) for line in lines if "step " in line]
     assert steps
     assert min(steps) > 0
+
+
+@pytest.mark.slow
+def test_a_training_begins_with_the_weights_of_another_and_keeps_its_words(
+    trained: Path, short: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file
+
+    paint_here(short)
+    first = trained / "miniature"
+    train_base(tmp_path, minutes=1e-9, shards=1, part="transformer", start=first, seed=5)  # one step, at a low rate
+    for part, name in (("transformer", "diffusion_pytorch_model"), ("text_encoder", "model")):
+        began, ended = (load_file(folder / part / f"{name}.safetensors") for folder in (first, tmp_path / "miniature"))
+        assert all(value.float().allclose(began[key].float(), atol=2e-3) for key, value in ended.items())
+        assert any(not value.equal(began[key]) for key, value in ended.items())
+    words = [(folder / "miniature" / "tokenizer_2" / "tokenizer.json").read_bytes() for folder in (trained, tmp_path)]
+    assert words[0] == words[1]
+
+
+def test_a_folder_without_a_miniature_to_begin_with_is_told_before_anything_is_painted(tmp_path: Path) -> None:
+    (tmp_path / "start").mkdir()
+    with pytest.raises(BadInput, match=r"model_index\.json"):
+        train_base(tmp_path / "out", minutes=0.1, shards=1, start=tmp_path / "start")
+    assert not (tmp_path / "out" / "work" / "pictures").exists()

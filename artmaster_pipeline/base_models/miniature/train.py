@@ -38,7 +38,7 @@ from artmaster_pipeline.base_models.miniature.training_pictures import (
 )
 from artmaster_pipeline.base_models.miniature.training_state import load_state, save_state, state_facts
 from artmaster_pipeline.base_models.miniature.vocabulary import TEXT_TOKENS, caption_words
-from artmaster_pipeline.errors import MissingRequirement, WrongUse
+from artmaster_pipeline.errors import BadInput, MissingRequirement, WrongUse
 from artmaster_pipeline.files import check_folder, writing, writing_folder
 from artmaster_pipeline.progress import SILENT, Progress
 
@@ -68,10 +68,10 @@ def train_base(
 
     It begins with the weights of `start`, a miniature's folder, where one is named, and else from nothing. `corpora`
     are folders of real paintings that the model sees beside the scenes; `describe` says what they show. Painting the
-    scenes and encoding them is not part of the minutes. The other part is as far as `out` holds it. The transformer is compiled on CUDA,
-    and elsewhere if `compiled` says so (it takes minutes, and a C++ compiler). Raises WrongUse where `out` holds a
-    training of the part and `resume` is not said, BadInput for pictures that cannot be read, and MissingRequirement
-    where there is no CUDA.
+    scenes and encoding them is not part of the minutes. The other part is as far as `out` holds it. The transformer is
+    compiled on CUDA, and elsewhere if `compiled` says so (it takes minutes, and a C++ compiler). Raises WrongUse where
+    `out` holds a training of the part and `resume` is not said, BadInput for pictures that cannot be read or a `start`
+    without a model, and MissingRequirement where there is no CUDA.
     """
     _check_device(device)
     check_folder(out)
@@ -82,9 +82,9 @@ def train_base(
         raise WrongUse(
             f"{work} holds an earlier training ({', '.join(begun)}): go on with it by --resume, or name another folder."
         )
+    started = _started(work / "start", start)
     painted = paint_shards(work / "pictures", shards, seed, progress)
     cropped = crop_shards(work / "pictures", corpora, seed, progress, describe)
-    started = _started(work / "start", start)
     pipe = started or _begin(work / "beginning.safetensors", painted, cropped, seed)
     for name in ("vae", "text_encoder", "text_encoder_2", "transformer"):
         getattr(pipe, name).to(device)
@@ -122,6 +122,8 @@ def _started(kept: Path, start: Path | None) -> Any:
     from diffusers import FluxPipeline
 
     if start is not None and not kept.is_dir():
+        if not (start / "model_index.json").is_file():
+            raise BadInput(f"{start} holds no model_index.json", "Name the folder of a miniature, as --out ends with.")
         with writing_folder(kept) as temporary:
             shutil.copytree(start, temporary, dirs_exist_ok=True)
     return FluxPipeline.from_pretrained(kept, torch_dtype=torch.float32) if kept.is_dir() else None

@@ -194,7 +194,7 @@ def _manifest(corpus: Path) -> dict[str, tuple[str, str]]:
 
 
 def _name(artist: str) -> str:
-    return " ".join(re.findall(r"[^\W\d_]+", artist.split("(")[0]))
+    return " ".join(re.findall(r"[^\W\d_]+", artist.split("(", maxsplit=1)[0]))
 
 
 def _reduced(file: Path) -> np.ndarray:
