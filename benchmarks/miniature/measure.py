@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--paintings", type=Path, nargs="*", default=[])
     parser.add_argument("--shards", type=int, default=72, help="of painted scenes, as many as the training had")
+    parser.add_argument("--seed", type=int, default=0, help="of the training's scenes")
     parser.add_argument("--epochs", type=int, default=6, help="of the reader")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
@@ -58,8 +59,8 @@ def main() -> None:
     progress = Progress(bar=True)
     unseen, unseen_scenes = labelled(options.work / "pictures", range(2), UNSEEN_SEED, progress)
     autoencoder(pipe.vae, unseen[0][:48], list(held_out(options.paintings)), vgg, options.work)
-    reader = load_reader(options.work, options.shards, options.epochs, progress)
-    scenes = fresh_scenes(options.shards)
+    reader = load_reader(options.work, options.shards, options.seed, options.epochs, progress)
+    scenes = fresh_scenes(options.shards, options.seed)
     began = time.perf_counter()
     drawn = np.stack([picture(pipe, scene.caption(True), i) for i, scene in enumerate(scenes)])
     print(f"\n{len(drawn)} samples, {(time.perf_counter() - began) / len(drawn):.2f} s each")
@@ -68,7 +69,7 @@ def main() -> None:
     kernel_distances(vgg, drawn, np.concatenate([part for part in unseen if part.shape[1] == SIZE]))
     sheet(drawn[:32], options.work / "prompts.png", 8)
     (options.work / "prompts.txt").write_text("\n".join(scene.caption(True) for scene in scenes[:32]) + "\n")
-    nearest(drawn[:24], options.work, options.shards)
+    nearest(drawn[:24], options.work, options.shards, options.seed)
     speed(pipe)
 
 
@@ -108,21 +109,22 @@ def picture(pipe: Any, prompt: str, seed: int, height: int = SIZE) -> np.ndarray
     return draw(pipe, prompt, seed, SIZE, height, steps, drawing_of(None, PROFILE), words)
 
 
-def fresh_scenes(shards: int) -> list[Scene]:
-    """Scenes whose sentences are in no caption of the training."""
-    known = {taught_scene(i).caption(True) for i in range(shards * PER_SHARD)}
+def fresh_scenes(shards: int, seed: int) -> list[Scene]:
+    """Scenes whose sentences are in no caption of the training, nor in one of the first."""
+    starts = {0, seed * 10_000_000}
+    known = {taught_scene(start + i).caption(True) for start in starts for i in range(shards * PER_SHARD)}
     wanted = (taught_scene(FIRST_PROMPT + i) for i in range(10 * PROMPTS))
     return [scene for scene in wanted if scene.caption(True) not in known][:PROMPTS]
 
 
-def load_reader(work: Path, shards: int, epochs: int, progress: Progress) -> Reader:
+def load_reader(work: Path, shards: int, seed: int, epochs: int, progress: Progress) -> Reader:
     """The reader that `work` holds, or one that is trained now."""
     from safetensors.torch import load_file, save_file
 
     file, model = work / "reader.safetensors", Reader()
     if not file.exists():
         numbers = [number for number in range(shards) if number % 4 != 3]  # the squares
-        found = [labelled(work / "pictures", range(number, number + 1), 0, progress) for number in numbers]
+        found = [labelled(work / "pictures", range(number, number + 1), seed, progress) for number in numbers]
         trained = train_reader([f[0][0] for f in found], [f[1][0] for f in found], epochs, progress)
         save_file({name: value.contiguous() for name, value in trained.state_dict().items()}, file)
     model.load_state_dict(load_file(file))
@@ -201,13 +203,13 @@ def styles(pipe: Any, reader: Reader, scenes: list[Scene]) -> None:
     )
 
 
-def nearest(drawn: np.ndarray, work: Path, shards: int) -> None:
+def nearest(drawn: np.ndarray, work: Path, shards: int, seed: int) -> None:
     """Write each sample above the two training pictures nearest to it in a 16x16 thumbnail, mirrors included."""
     kept: list[np.ndarray] = []
     thumbs: list[np.ndarray] = []
     for number in range(shards):
         if number % 4 != 3:
-            pictures = read_shard(work / "pictures" / f"shard-0-{number:04d}.safetensors").pictures
+            pictures = read_shard(work / "pictures" / f"shard-{seed}-{number:04d}.safetensors").pictures
             small = pictures.reshape(len(pictures), SIZE, 2, SIZE, 2, 3).mean((2, 4), dtype=np.float32).astype(np.uint8)
             for side in (small, small[:, :, ::-1]):
                 kept.append(side)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from artmaster_pipeline.base_models.miniature.precision import autocast
 from artmaster_pipeline.base_models.miniature.training_pictures import PER_SHARD, read_shard
 from artmaster_pipeline.base_models.miniature.training_state import load_state, save_state
 from artmaster_pipeline.progress import Progress
@@ -160,13 +161,13 @@ def _step(vae: Any, adversary: Any, optimizers: list[Any], pictures: "torch.Tens
         latents = vae.encode(pictures).latent_dist.mode()
         spread = torch.rand(len(latents), 1, 1, 1, device=latents.device)
         latents = latents + _LATENT_NOISE * spread * torch.randn_like(latents)
-    with torch.autocast(pictures.device.type, torch.bfloat16):
+    with autocast(pictures.device):
         drawn = vae.decode(latents).sample.float()
     loss = near = picture_loss(drawn, pictures)
     if detailed:
         loss = loss + _DETAIL * detail_loss(drawn, pictures)
     if adversary is not None:
-        with torch.autocast(pictures.device.type, torch.bfloat16):
+        with autocast(pictures.device):
             told = _judge(adversary, pictures)
             seen = _judge(adversary, drawn)
         matching = torch.stack([(a.float() - b.detach().float()).abs().mean() for a, b in zip(seen, told, strict=True)])
@@ -176,7 +177,7 @@ def _step(vae: Any, adversary: Any, optimizers: list[Any], pictures: "torch.Tens
     torch.nn.utils.clip_grad_norm_(vae.decoder.parameters(), 1.0)
     optimizers[0].step()
     if adversary is not None:
-        with torch.autocast(pictures.device.type, torch.bfloat16):
+        with autocast(pictures.device):
             told, seen = _judge(adversary, pictures)[-1].float(), _judge(adversary, drawn.detach())[-1].float()
         optimizers[1].zero_grad(set_to_none=True)
         ((1 - told).relu().mean() + (1 + seen).relu().mean()).backward()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from artmaster_pipeline.base_models.miniature.precision import autocast
 from artmaster_pipeline.base_models.miniature.training_pictures import halved, read_shard
 from artmaster_pipeline.base_models.miniature.training_state import load_state, save_state
 from artmaster_pipeline.base_models.miniature.vocabulary import TEXT_TOKENS
@@ -205,7 +206,7 @@ class _Loop:
             low, high = _GUIDANCE
             guidance = low + (high - low) * torch.rand(self.batch, generator=generator)
             target = self._guided(noisy, sigmas, captions, length, guidance)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with autocast(self.device):
             said = velocity(self.called, self.pipe, noisy, sigmas, captions, length, guidance.to(self.device))
         loss = (said.float() - target).pow(2).mean()
         self._learn(loss, share)
@@ -222,7 +223,7 @@ class _Loop:
         import torch
 
         ones = torch.ones(self.batch, device=self.device)
-        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16):
+        with torch.no_grad(), autocast(self.device):
             told = velocity(self.guide, self.pipe, noisy, sigmas, captions, length, ones).float()
             untold = velocity(self.guide, self.pipe, noisy, sigmas, [""] * self.batch, length, ones).float()
         return untold + guidance.view(-1, 1, 1, 1).to(self.device) * (told - untold)
