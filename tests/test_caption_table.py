@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from made_scans import write
+from sharing import linked_copy
 from typer.testing import CliRunner
 
 from artmaster_pipeline.cli import app
@@ -24,13 +25,27 @@ TRIGGER = "shitao style"
 def with_scans(root: Path, count: int = 4) -> Home:
     home = Home(root)
     for n in range(count):
-        write(home.scans(PAINTER) / f"{n}.png", n, 600, 700)
+        write(home.scans(PAINTER) / f"{n}.png", n, 800, 900)
     save_painter(home, PAINTER, PainterSettings(name="Shi Tao", trigger=TRIGGER))
     (home.scans(PAINTER) / "artworks.csv").write_text(
         "file,title,season\n0.png,寒江独钓图,\n1.png,云门双峰,autumn\n2.png,A boat in mist,\n", encoding="utf-8"
     )
     (home.scans(PAINTER) / "3.txt").write_text("two boats below a cliff")
     return home
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory) -> Path:
+    """A data home whose training set is built once; look, but do not write."""
+    home = with_scans(tmp_path_factory.mktemp("first"))
+    build(home)
+    return home.root
+
+
+@pytest.fixture
+def built(first, tmp_path) -> Home:
+    """The same, free to be changed."""
+    return Home(linked_copy(first, tmp_path / "home"))
 
 
 def build(home: Home) -> dict[str, tuple[str, str]]:
@@ -51,9 +66,9 @@ def correct(home: Home, **captions: str) -> None:
         table.writerows({**row, "caption": captions.get(f"_{row['file'][0]}", row["caption"])} for row in rows)
 
 
-def test_from_what_the_archive_says_to_a_persons_last_word(tmp_path):
-    home = with_scans(tmp_path)
-    said = build(home)
+def test_from_what_the_archive_says_to_a_persons_last_word(built):
+    home = built
+    said = {row.file: (row.caption, row.source) for row in caption_rows(home, PAINTER)}
     assert said["0.png"][0].startswith("a fishing boat on a lake in winter")
     assert said["0.png"][1] == "embedded reader, title translated"
     assert said["1.png"][0].startswith("autumn, layered mountains")
@@ -71,7 +86,7 @@ def test_from_what_the_archive_says_to_a_persons_last_word(tmp_path):
     assert said["1.png"][1] == "captions.csv"  # let stand
     assert said["3.png"] == ("two boats below a cliff", "sidecar")  # an empty cell says nothing
 
-    write(home.scans(PAINTER) / "4.png", 9, 600, 700)
+    write(home.scans(PAINTER) / "4.png", 9, 800, 900)
     build(home)
     before = file.read_text(encoding="utf-8")
     assert write_captions(home, PAINTER)[1] == 1
@@ -79,9 +94,8 @@ def test_from_what_the_archive_says_to_a_persons_last_word(tmp_path):
     assert build(home)["0.png"] == ("a man fishes alone, a wide river", "captions.csv")
 
 
-def test_the_same_captions_give_the_same_bytes_and_the_titles_stay_in_the_records(tmp_path):
-    home = with_scans(tmp_path)
-    build(home)
+def test_the_same_captions_give_the_same_bytes_and_the_titles_stay_in_the_records(built):
+    home = built
     manifest = home.training_set(PAINTER) / MANIFEST
     before = manifest.read_bytes()
     build(home)
@@ -89,9 +103,8 @@ def test_the_same_captions_give_the_same_bytes_and_the_titles_stay_in_the_record
     assert {scan.title for scan in read_manifest(home.register(PAINTER) / MANIFEST, Scan)} >= {"寒江独钓图", "云门双峰"}
 
 
-def test_a_persons_caption_that_the_base_cannot_read_is_said_by_the_reader_and_counted(tmp_path):
-    home = with_scans(tmp_path)
-    build(home)
+def test_a_persons_caption_that_the_base_cannot_read_is_said_by_the_reader_and_counted(built):
+    home = built
     write_captions(home, PAINTER)
     correct(home, _0="寒江独钓")
     register_scans(home, PAINTER)
@@ -127,15 +140,14 @@ def test_what_a_person_set_is_not_shortened_and_takes_no_part_in_what_all_works_
     assert rest[-1].text == f"{TRIGGER}, a cliff, ink on paper"
 
 
-def test_the_command_shows_who_says_what_and_writes_the_table(tmp_path):
-    home = with_scans(tmp_path)
-    early = CliRunner().invoke(app, ["captions", PAINTER, "--home", str(tmp_path)])
+def test_the_command_shows_who_says_what_and_writes_the_table(built, tmp_path):
+    early = CliRunner().invoke(app, ["captions", PAINTER, "--home", str(with_scans(tmp_path / "early").root)])
     assert early.exit_code != 0
-    build(home)
-    shown = CliRunner().invoke(app, ["captions", PAINTER, "--home", str(tmp_path), "--edit"])
+    home, where = built, str(built.root)
+    shown = CliRunner().invoke(app, ["captions", PAINTER, "--home", where, "--edit"])
     assert shown.exit_code == 0, shown.output
     assert "Said by:" in shown.output
     assert (home.scans(PAINTER) / "captions.csv").is_file()
-    rows = json.loads(CliRunner().invoke(app, ["captions", PAINTER, "--home", str(tmp_path), "--json"]).output)
+    rows = json.loads(CliRunner().invoke(app, ["captions", PAINTER, "--home", where, "--json"]).output)
     assert {row["file"] for row in rows} == {"0.png", "1.png", "2.png", "3.png"}
     assert {"caption", "source", "unread", "picture"} <= set(rows[0])

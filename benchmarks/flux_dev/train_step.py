@@ -46,6 +46,7 @@ import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
 from diffusers.training_utils import compute_density_for_timestep_sampling
 
+from artmaster_pipeline.base_models.compiling import compile_repeated_blocks
 from artmaster_pipeline.base_models.family import TextEmbedding
 from artmaster_pipeline.base_models.flux.descriptor import FAMILY
 from artmaster_pipeline.drawing_settings import DrawingSettings
@@ -219,7 +220,12 @@ def own_step(
     guided = settings.semantic_guidance.weight > 0
     texts = [example.text for example in random_examples(place, size, 4)]
     guidance = GuidanceTexts(tuple(texts[:2]), tuple(texts[2:])) if guided else None
-    learner = Learner(transformer, scheduler, settings, TOTAL, place.dtype, guidance=guidance)
+    # The self-test lets inductor write C++ once, for the blocks without checkpointing; of the others it sees the graph
+    traced = place.self_test and settings.compile_blocks and settings.gradient_checkpointing
+    given = settings.model_copy(update={"compile_blocks": False}) if traced else settings
+    learner = Learner(transformer, scheduler, given, TOTAL, place.dtype, guidance=guidance)
+    if traced:
+        compile_repeated_blocks(transformer, "aot_eager")
     examples = random_examples(place, size, batch)
     found = timed(place, lambda number: learner.step(number, 0, [examples])["loss"])
     return found if guided else found | {"tflop": step_flops(place, settings, size, batch) / 1e12}
