@@ -14,7 +14,8 @@ from artmaster_pipeline.adapters.describing import DIFFUSERS, words_of
 from artmaster_pipeline.adapters.finding import find_adapter, folder_of
 from artmaster_pipeline.adapters.folder import LORA, made_on
 from artmaster_pipeline.adapters.folding import PREFIX
-from artmaster_pipeline.adapters.tensor_file import write_tensors
+from artmaster_pipeline.adapters.ledger import LEDGER
+from artmaster_pipeline.adapters.tensor_file import read_words, write_tensors
 from artmaster_pipeline.base_models import describe_base
 from artmaster_pipeline.base_models.family import KohyaNames
 from artmaster_pipeline.base_models.flux.descriptor import KOHYA_NAMES as FLUX_NAMES
@@ -96,6 +97,8 @@ def export_adapter(
         output_name=name,
         date=made_on(folder),
     )
+    if ledger := read_words(folder / LORA).get(LEDGER):
+        words[LEDGER] = ledger
     if adapter.drawing is not None:
         words["modelspec.usage_hint"] += f"; drawn best with {adapter.drawing.in_words()}"
     check_folder(target.parent)
