@@ -13,6 +13,7 @@ from artmaster_pipeline.lineage import adapter_lineage, artwork_lineage, file_li
 from artmaster_pipeline.publishing import publish_gallery
 from artmaster_pipeline.records import (
     MANIFEST,
+    QUARANTINE,
     Adapter,
     AdapterSnapshot,
     Quarantined,
@@ -120,6 +121,14 @@ def test_accents_and_scripts_are_the_same_however_unicode_writes_them(home):
     assert len(artwork_lineage(home, "CAFE\u0301 \u5c71\u6c34").scans) == 1
 
 
+def test_a_title_of_then_is_still_a_name_of_the_work(home, adapter):
+    scans = read_manifest(home.register(PAINTER) / MANIFEST, Scan)
+    new = [scan.model_copy(update={"title": f"Renamed {scan.title}"}) for scan in scans]
+    write_manifest(home.register(PAINTER) / MANIFEST, new)
+    for scan in new:
+        assert artwork_lineage(home, scan.title).sha256 == artwork_lineage(home, scan.title[8:]).sha256 == scan.sha256
+
+
 def test_a_title_of_several_works_lists_them_and_asks_for_more(home):
     small_archive(home, works=3, held_out=1, title="Mountain")
     known = read_manifest(home.register(PAINTER) / MANIFEST, Scan)
@@ -137,6 +146,15 @@ def test_what_no_artwork_is_called_is_said_with_what_to_give(home, adapter, name
 def test_a_part_of_a_title_names_the_works_that_have_it(home, adapter):
     with pytest.raises(WrongUse, match=r"Titles that hold these words: .*Mountain 0"):
         artwork_lineage(home, "mountain")
+
+
+def test_a_file_that_was_left_out_is_told_with_the_reason(home, adapter):
+    torn = {"path": "box/Torn.jpg", "sha256": "e" * 64, "reason": "It is torn", "remedy": "Scan it again"}
+    left_out = Quarantined(id="0" * 16, painter=PAINTER, **torn)
+    write_manifest(home.register(PAINTER) / QUARANTINE, [left_out])
+    for name in ("E" * 8, "torn", "box/torn.jpg"):
+        with pytest.raises(WrongUse, match=rf"Left out is {PAINTER}/box/Torn.jpg: It is torn. Scan it again"):
+            artwork_lineage(home, name)
 
 
 # --- today and before
@@ -158,6 +176,18 @@ def test_a_picture_of_an_older_version_is_known_as_published_once(published_arch
     assert {picture.state for picture in after.published} == {"unpublished"}
     assert all(picture.since and picture.places[0].version for picture in after.published)
     assert adapter_lineage(home, old.id).state.words == "superseded"
+
+
+def test_pictures_of_an_adapter_that_is_gone_are_known_by_what_was_published_with_them(published_archive, tmp_path):
+    home = copied(published_archive, Home(tmp_path / "home"))
+    (gone,) = read_manifest(home.adapters(PAINTER) / MANIFEST, Adapter)
+    shutil.rmtree(home.root / "adapters")
+    answer = artwork_lineage(home, gone.scan_sha256s[0])
+    assert answer.adapters == ()
+    assert {picture.adapter_ids for picture in answer.published} == {(gone.id,)}
+    (home.gallery(PAINTER) / "provenance.json").write_text("{")
+    with pytest.raises(BadInput, match=r"provenance\.json cannot be read"):
+        artwork_lineage(home, gone.scan_sha256s[0])
 
 
 def test_an_adapter_says_what_is_not_recorded_and_what_persons_decided(home, adapter):

@@ -1,8 +1,8 @@
 """The ledger in an adapter's own file: which artworks it was trained on, so that the file alone can be asked.
 
 It is one entry of the safetensors' metadata, JSON, whose rights statements stand once each and whose works name theirs
-by number. 4,000 works take about 0.6 MB there. It is written when the adapter is trained, and an exported file repeats
-it: what the archive says later of a work changes no file.
+by number: half a megabyte for 4,000 works. It is written when the adapter is trained, and an exported file repeats it:
+what the archive says later of a work changes no file.
 """
 
 import json

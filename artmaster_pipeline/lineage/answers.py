@@ -4,33 +4,30 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from artmaster_pipeline.adapters.exporting import holds_lora
-from artmaster_pipeline.adapters.finding import (
-    all_adapters,
-    current_adapter,
-    folder_of,
-    read_snapshot,
-)
+from artmaster_pipeline.adapters.finding import all_adapters, current_adapter, folder_of, read_snapshot
 from artmaster_pipeline.adapters.folder import recorded_day
 from artmaster_pipeline.adapters.ledger import Ledger, read_ledger
 from artmaster_pipeline.adapters.tensor_file import HASH, read_header, read_words, tensors_hash
-from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.errors import BadInput, WrongUse
 from artmaster_pipeline.evaluation.verdicts import decisions_on, last_verdict, read_verdicts
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.lineage.pictures import Picture, all_pictures
 from artmaster_pipeline.records import (
     MANIFEST,
     PROVENANCE,
+    QUARANTINE,
     VERSIONS_FOLDER,
     Adapter,
     AdapterSnapshot,
     Crop,
+    Quarantined,
     Scan,
     Split,
     TrainingFacts,
@@ -137,6 +134,7 @@ def adapter_lineage(home: Home, adapter_id: str) -> AdapterLineage:
         raise WrongUse(f"There is no adapter {adapter_id!r} in {home.root}. Known adapters: {known}.")
     adapter, snapshot = snapshots[adapter_id]
     trained = set(adapter.scan_sha256s)
+    validation, held_out = _part(snapshot, "validate"), _part(snapshot, "held_out")
     used = tuple(image for image in snapshot.training_images if image.split == "train")
     crop_ids = {image.crop_id for image in used}
     samples = tuple(picture for picture in all_pictures(home) if adapter.id in picture.adapter_ids)
@@ -145,8 +143,8 @@ def adapter_lineage(home: Home, adapter_id: str) -> AdapterLineage:
         adapter=adapter,
         state=state_of(home, adapter, samples),
         artworks=tuple(scan for scan in snapshot.scans if scan.sha256 in trained),
-        validation=tuple(scan for scan in snapshot.scans if scan.sha256 in _part(snapshot, "validate")),
-        held_out=tuple(scan for scan in snapshot.scans if scan.sha256 in _part(snapshot, "held_out")),
+        validation=tuple(scan for scan in snapshot.scans if scan.sha256 in validation),
+        held_out=tuple(scan for scan in snapshot.scans if scan.sha256 in held_out),
         crops=tuple(crop for crop in snapshot.crops if crop.id in crop_ids),
         training_images=used,
         captions_by=dict(sorted(Counter(image.caption_source for image in used).items())),
@@ -167,10 +165,9 @@ def artwork_lineage(home: Home, artwork: str) -> ArtworkLineage:
     scans = [scan for _, snapshot in snapshots.values() for scan in snapshot.scans]
     scans += [scan for file in sorted(home.root.glob(f"register/*/{MANIFEST}")) for scan in read(file, Scan)]
     sha256 = find_artwork(home, artwork, scans)
-    then = [snapshot for _, snapshot in snapshots.values()]
-    crops = [crop for snapshot in then for crop in snapshot.crops]
+    crops = [crop for _, snapshot in snapshots.values() for crop in snapshot.crops]
     crops += [crop for file in sorted(home.root.glob(f"crops/*/{MANIFEST}")) for crop in read(file, Crop)]
-    images = [image for snapshot in then for image in snapshot.training_images]
+    images = [image for _, snapshot in snapshots.values() for image in snapshot.training_images]
     images += [
         row for file in sorted(home.root.glob(f"training_set/*/{MANIFEST}")) for row in read(file, TrainingImage)
     ]
@@ -226,25 +223,26 @@ def find_artwork(home: Home, artwork: str, scans: Iterable[Scan]) -> str:
     Case, spaces and the ways in which Unicode writes one letter do not count. Raises WrongUse where none is called so,
     or several are: the message lists them.
     """
-    wanted, called = _folded(artwork), {scan.sha256: scan for scan in scans}
-    found = [
-        scan
-        for sha256, scan in sorted(called.items())
-        if (_HEX.fullmatch(wanted) and sha256.startswith(wanted))
-        or wanted in {_folded(scan.accession_number), _folded(scan.title)} - {""}
-    ]
+    wanted = _folded(artwork)
+    found, like = {}, {}
+    for scan in scans:
+        names = {_folded(scan.accession_number), title := _folded(scan.title)} - {""}
+        if wanted in names or (_HEX.fullmatch(wanted) and scan.sha256.startswith(wanted)):
+            found[scan.sha256] = scan
+        elif len(wanted) > 1 and wanted in title:
+            like[scan.sha256] = scan
     if len(found) == 1:
-        return found[0].sha256
+        return next(iter(found))
     if found:
         raise WrongUse(
             f"{artwork!r} is the name of {len(found)} artworks: ask for one of them by its sha256 or its first digits. "
             f"{_listed(found)}"
         )
-    like = [scan for scan in called.values() if len(wanted) > 1 and wanted in _folded(scan.title)]
     raise WrongUse(
         f"No artwork in {home.root}, past or present, is called {artwork!r}: give the scan's sha256 or its first 8 "
         "digits or more, its whole accession number or its whole title."
         + (f" Titles that hold these words: {_listed(like)}" if like else "")
+        + _left_out(home, wanted)
     )
 
 
@@ -267,10 +265,22 @@ def _folded(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def _listed(scans: Sequence[Scan]) -> str:
+def _left_out(home: Home, wanted: str) -> str:
+    """Why files of that sha256 or name did not become scans; empty where there are none."""
+    rows = [row for file in sorted(home.root.glob(f"register/*/{QUARANTINE}")) for row in read(file, Quarantined)]
+    found = [
+        f" Left out is {row.painter}/{row.path}: {row.reason}. {row.remedy}."
+        for row in rows
+        if (_HEX.fullmatch(wanted) and row.sha256.startswith(wanted))
+        or wanted in (_folded(row.path), _folded(Path(row.path).stem))
+    ]
+    return "".join(found[:_LISTED])
+
+
+def _listed(scans: dict[str, Scan]) -> str:
     named = [
-        " ".join(filter(None, (scan.sha256[:16], scan.accession_number, scan.title, f"({scan.painter}/{scan.path})")))
-        for scan in scans[:_LISTED]
+        " ".join(filter(None, (sha256[:16], scan.accession_number, scan.title, f"({scan.painter}/{scan.path})")))
+        for sha256, scan in sorted(scans.items())[:_LISTED]
     ]
     return "; ".join(named) + (f"; and {len(scans) - _LISTED} more." if len(scans) > _LISTED else ".")
 
@@ -303,6 +313,12 @@ def _published_from(home: Home, sha256: str) -> set[str]:
     """The adapters that a published site, in place or kept, says were trained on a scan: some may be gone."""
     gallery, found = home.root / "gallery", set()
     for file in (*gallery.glob(f"*/{PROVENANCE}"), *gallery.glob(f"{VERSIONS_FOLDER}/*/*/{PROVENANCE}")):
-        adapters = json.loads(file.read_text(encoding="utf-8")).get("adapters", {})
-        found |= {name for name, said in adapters.items() if sha256 in said["trained_on"]}
+        try:
+            adapters = json.loads(file.read_text(encoding="utf-8"))["adapters"]
+            found |= {name for name, said in adapters.items() if sha256 in said["trained_on"]}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BadInput(
+                f"{file} cannot be read, so nobody can say which scans are behind the pictures beside it",
+                "Publish that painter again, or put the file back from a copy.",
+            ) from error
     return found
