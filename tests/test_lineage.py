@@ -195,7 +195,7 @@ def test_an_adapter_says_what_is_not_recorded_and_what_persons_decided(home, ada
     decide(home, PAINTER, adapter.id, "reject", "The seal of a collector is everywhere.")
     answer = adapter_lineage(home, adapter.id)
     assert answer.training is None
-    assert answer.share(answer.training_images[0].id) is None
+    assert answer.shares == {}
     facts = dict(words.adapter_facts(answer))
     assert facts["Software"] == facts["Commit of ArtMaster"] == "not recorded"
     tables = dict(words.adapter_tables(answer))
@@ -212,7 +212,7 @@ def test_an_adapter_says_how_often_each_picture_was_seen_and_what_was_left_out(h
     facts = TrainingFacts(software={"torch": "2.15.0"}, shown=shown, quarantined=(torn,), without_crops=())
     file.write_text(snapshot.model_copy(update={"training": facts}).model_dump_json())
     answer = adapter_lineage(home, adapter.id)
-    assert sum(answer.share(name) for name in adapter.training_image_ids) == pytest.approx(1)
+    assert sum(answer.shares[name] for name in adapter.training_image_ids) == pytest.approx(1)
     assert words.share_in_words(answer, adapter.training_image_ids[0]) == "30 times (38 %)"
     assert dict(words.adapter_tables(answer))["Left out"] == [{"file": "torn.jpg", "why": "It is torn"}]
     assert dict(words.adapter_facts(answer))["Software"] == "torch 2.15.0"
@@ -240,10 +240,11 @@ def test_a_file_without_a_ledger_is_told_apart_from_one_that_is_no_adapter(tmp_p
     from safetensors.torch import save_file
 
     home = Home(tmp_path / "nowhere")
-    save_file({"lora_unet_x.lora_down.weight": torch.zeros(1)}, tmp_path / "other.safetensors")
-    answer = file_lineage(tmp_path / "other.safetensors", home)
-    assert answer.ledger is None
-    assert ("Ledger", "no ledger in this file") in words.file_facts(answer)
+    for name in ("lora_unet_x.lora_down.weight", "x.to_q_lora.down.weight", "base_model.x.lora_A.default.weight"):
+        save_file({name: torch.zeros(1)}, tmp_path / "other.safetensors")
+        answer = file_lineage(tmp_path / "other.safetensors", home)
+        assert answer.ledger is None
+        assert ("Ledger", "no ledger in this file") in words.file_facts(answer)
     save_file({"conv.weight": torch.zeros(1)}, tmp_path / "model.safetensors")
     with pytest.raises(WrongUse, match="no adapter: none of its tensors"):
         file_lineage(tmp_path / "model.safetensors", home)

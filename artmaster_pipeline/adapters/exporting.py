@@ -35,7 +35,7 @@ SUFFIX = ".safetensors"
 _DIFFUSERS_THEN = "Export with --format diffusers."
 _A, _B = ".lora_A.weight", ".lora_B.weight"
 _DOWN = (_A, ".lora_down.weight")
-_ANYONES = re.compile(r"\blora[._](A|down)\b")  # a down matrix, however other programs spell it
+_ANYONES = re.compile(r"lora[._](A|down)\b")  # a down matrix, however other programs spell it
 _LAYER = re.compile(rf"{re.escape(PREFIX)}(\w+)\.(\d+)\.(.+)")  # a list of blocks, the block's number, the layer in it
 
 

@@ -21,7 +21,7 @@ _LIBRARIES = (
     "pyvips",
     "spandrel",
 )
-CHANGED = "-changed"  # ends a commit whose files were edited
+_CHANGED = "-changed"  # ends a commit whose files were edited
 
 
 def software() -> dict[str, str]:
@@ -46,7 +46,7 @@ def product_commit() -> str:
     commit = _git(package, "rev-parse", "HEAD")
     if not commit:
         return ""
-    return commit + (CHANGED if _git(package, "status", "--porcelain", "--", ".") else "")
+    return commit + (_CHANGED if _git(package, "status", "--porcelain", "--", ".") else "")
 
 
 def _git(folder: Path, *words: str) -> str:

@@ -81,15 +81,11 @@ class AdapterLineage(Answer):
     training_images: tuple[TrainingImage, ...]
     captions_by: dict[str, int]  # who said what its training pictures show, and of how many
     training: TrainingFacts | None  # software, how often pictures were shown, what was left out; None: not recorded
+    shares: dict[str, float]  # id of a training picture -> its part of all pictures shown, 0..1; empty: not recorded
     verdicts: tuple[Verdict, ...]  # on it, oldest first
     decisions: tuple[dict[str, str], ...]  # of persons on it, oldest first: verdict, reason, by, at
     challenged: tuple[str, ...]  # the published adapters that it was compared with
     samples: tuple[Picture, ...]  # drawn with it, alone or with others
-
-    def share(self, image_id: str) -> float | None:
-        """The part of all pictures shown in training that this one was, 0..1; None where that is not recorded."""
-        shown = self.training.shown if self.training else {}
-        return shown.get(image_id, 0) / max(1, sum(shown.values())) if shown else None
 
 
 class Use(AdapterState):
@@ -149,6 +145,7 @@ def adapter_lineage(home: Home, adapter_id: str) -> AdapterLineage:
         training_images=used,
         captions_by=dict(sorted(Counter(image.caption_source for image in used).items())),
         training=snapshot.training,
+        shares=_shares(snapshot.training.shown) if snapshot.training else {},
         verdicts=verdicts,
         decisions=decisions_on(home, adapter.painter, adapter.id),
         challenged=tuple(sorted({verdict.champion_id for verdict in verdicts} - {"", adapter.id})),
@@ -259,6 +256,11 @@ def state_of(home: Home, adapter: Adapter, pictures: Iterable[Picture]) -> Adapt
         publish=verdict.publish if verdict else None,
         judged=verdict.at if verdict else "",
     )
+
+
+def _shares(shown: dict[str, int]) -> dict[str, float]:
+    total = max(1, sum(shown.values()))
+    return {name: times / total for name, times in shown.items()}
 
 
 def _folded(text: str) -> str:

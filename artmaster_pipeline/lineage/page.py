@@ -35,6 +35,7 @@ from artmaster_pipeline.pictures import AI_GENERATED
 from artmaster_pipeline.records import Crop, Scan, TrainingImage
 from artmaster_pipeline.settings import Home
 
+_PARTS = {"train": "trained on it", "validate": "may have been chosen by it", "held_out": "judged by it"}
 _SCAN, _TRAINING, _DRAWN = 128, 88, 112  # pixels of a thumbnail's longer side
 
 
@@ -159,9 +160,6 @@ def file_page(answer: FileLineage) -> str:
             tables=[],
         )
     )
-
-
-_PARTS = {"train": "trained on it", "validate": "may have been chosen by it", "held_out": "judged by it"}
 
 
 def _lanes_of(home: Home, answer: AdapterLineage) -> list[Lane]:

@@ -9,6 +9,7 @@ from typing import Any
 from artmaster_pipeline.lineage.answers import AdapterLineage, ArtworkLineage, FileLineage
 from artmaster_pipeline.lineage.pictures import Picture
 from artmaster_pipeline.lineage.recognising import PictureLineage
+from artmaster_pipeline.pictures import AI_GENERATED
 from artmaster_pipeline.records import Crop, Quarantined, Scan
 
 NOT_RECORDED = "not recorded"
@@ -161,11 +162,18 @@ def picture_facts(answer: PictureLineage) -> Facts:
     facts += [("Adapter", f"{name}, which this data home does not know") for name in answer.unknown_adapters]
     if answer.shows:
         facts.append(("Shows a detail of", " ".join(_work(answer.shows).values())))
-    elif answer.recognised_by and not (answer.adapters or answer.unknown_adapters):
+    elif _is_of_the_base(answer):
         facts.append(("Adapter", "none: the base model drew it alone"))
     if answer.alike:
         facts.append(("Nearly as like", "; ".join(f"{a.picture.id} ({a.likeness:.2f})" for a in answer.alike)))
     return [*facts, ("Artworks behind it", str(len(answer.artworks)))]
+
+
+def _is_of_the_base(answer: PictureLineage) -> bool:
+    """Whether a model drew the picture without any adapter."""
+    if not answer.recognised_by or answer.adapters or answer.unknown_adapters:
+        return False
+    return answer.picture.column == "base" if answer.picture else answer.says.get("notice") == AI_GENERATED
 
 
 def picture_tables(answer: PictureLineage) -> Tables:
@@ -224,10 +232,9 @@ def file_tables(answer: FileLineage) -> Tables:
 
 def share_in_words(answer: AdapterLineage, image_id: str) -> str:
     """How often a training picture was shown, and which share that is of all pictures shown."""
-    share = answer.share(image_id)
-    if answer.training is None or share is None:
+    if answer.training is None or image_id not in answer.training.shown:
         return NOT_RECORDED
-    return f"{answer.training.shown.get(image_id, 0)} times ({100 * share:.2g} %)"
+    return f"{answer.training.shown[image_id]} times ({100 * answer.shares[image_id]:.2g} %)"
 
 
 def box_in_words(crop: Crop | None) -> str:
