@@ -109,7 +109,7 @@ def artwork_facts(answer: ArtworkLineage) -> Facts:
             "In adapters",
             f"trained on by {trained} of {len(answer.adapters)} that met it" if answer.adapters else "none",
         ),
-        ("In pictures", f"{seen} published, {gone} published once, {len(answer.evaluated)} evaluated only"),
+        ("In pictures", f"{seen} published, {gone} no longer published, {len(answer.evaluated)} evaluated only"),
     ]
 
 
