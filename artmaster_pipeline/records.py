@@ -151,6 +151,18 @@ class Adapter(Record):
         return self.chosen_step or self.steps
 
 
+class TrainingFacts(BaseModel):
+    """What is known of a training beside the records it read: written down when it ends, and never renewed after."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    software: dict[str, str]  # name -> version
+    commit: str = ""  # git's, of the product where it ran from a checkout; "-changed" at its end where files differ
+    shown: dict[str, int]  # id of a training picture -> how often it was seen up to the step of the weights
+    quarantined: tuple[Quarantined, ...]  # files that did not become scans, and why
+    without_crops: tuple[Quarantined, ...]  # scans that gave no crop of one of the sizes, and why
+
+
 class AdapterSnapshot(BaseModel):
     """lineage.json of an adapter: the records it was made from, as they were then.
 
@@ -163,6 +175,8 @@ class AdapterSnapshot(BaseModel):
     scans: tuple[Scan, ...]
     crops: tuple[Crop, ...]
     training_images: tuple[TrainingImage, ...]
+    # none: the adapter is of a version that did not write it down
+    training: TrainingFacts | None = Field(None, exclude_if=lambda facts: facts is None)
 
 
 class Sample(Record):

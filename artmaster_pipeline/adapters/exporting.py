@@ -6,6 +6,7 @@ single block also the MLP's first layer) are one linear.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,7 +15,8 @@ from artmaster_pipeline.adapters.describing import DIFFUSERS, words_of
 from artmaster_pipeline.adapters.finding import find_adapter, folder_of
 from artmaster_pipeline.adapters.folder import LORA, made_on
 from artmaster_pipeline.adapters.folding import PREFIX
-from artmaster_pipeline.adapters.tensor_file import write_tensors
+from artmaster_pipeline.adapters.ledger import LEDGER
+from artmaster_pipeline.adapters.tensor_file import read_words, write_tensors
 from artmaster_pipeline.base_models import describe_base
 from artmaster_pipeline.base_models.family import KohyaNames
 from artmaster_pipeline.base_models.flux.descriptor import KOHYA_NAMES as FLUX_NAMES
@@ -33,6 +35,7 @@ SUFFIX = ".safetensors"
 _DIFFUSERS_THEN = "Export with --format diffusers."
 _A, _B = ".lora_A.weight", ".lora_B.weight"
 _DOWN = (_A, ".lora_down.weight")
+_ANYONES = re.compile(r"lora[._](A|down)\b")  # a down matrix, however other programs spell it
 _LAYER = re.compile(rf"{re.escape(PREFIX)}(\w+)\.(\d+)\.(.+)")  # a list of blocks, the block's number, the layer in it
 
 
@@ -96,6 +99,8 @@ def export_adapter(
         output_name=name,
         date=made_on(folder),
     )
+    if ledger := read_words(folder / LORA).get(LEDGER):
+        words[LEDGER] = ledger
     if adapter.drawing is not None:
         words["modelspec.usage_hint"] += f"; drawn best with {adapter.drawing.in_words()}"
     check_folder(target.parent)
@@ -108,6 +113,11 @@ def export_adapter(
         if target.exists() and sha256_of(target) != sha256_of(temporary):
             raise WrongUse(f"{target} is there and holds something else: name another file with --out, or remove it.")
     return Exported(target, file_format, adapter)
+
+
+def holds_lora(names: Iterable[str]) -> bool:
+    """Whether tensors of these names are an adapter's, of this product or another."""
+    return any(_ANYONES.search(name) for name in names)
 
 
 def to_one_rank(folded: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":

@@ -103,7 +103,12 @@ def read_watch(file: Path) -> list[dict[str, Any]]:
 
 def made_on(folder: Path) -> str:
     """The day on which the adapter was made, as in ISO 8601; for one that does not say, that of its file."""
+    return recorded_day(folder) or datetime.fromtimestamp((folder / LORA).stat().st_mtime, UTC).date().isoformat()
+
+
+def recorded_day(folder: Path) -> str:
+    """The day on which the adapter was made as it was written down then, as in ISO 8601; empty where it was not."""
     try:
         return str(json.loads((folder / MADE).read_text(encoding="utf-8"))["date"])
     except (OSError, ValueError, KeyError, TypeError):
-        return datetime.fromtimestamp((folder / LORA).stat().st_mtime, UTC).date().isoformat()
+        return ""

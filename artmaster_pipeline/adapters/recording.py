@@ -3,28 +3,43 @@
 import json
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from artmaster_pipeline.adapters.folder import CARD, MADE, made_on
 from artmaster_pipeline.adapters.model_card import model_card
+from artmaster_pipeline.adapters.software import product_commit, software
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.records import (
     ADAPTER_RECORD,
     MANIFEST,
+    QUARANTINE,
     SNAPSHOT,
     Adapter,
     AdapterSnapshot,
     Crop,
+    Quarantined,
     Scan,
+    TrainingFacts,
     TrainingImage,
     read_manifest,
 )
 from artmaster_pipeline.settings import Home
 
 
-def write_texts(folder: Path, home: Home, adapter: Adapter, rows: tuple[TrainingImage, ...]) -> None:
-    """Write lineage.json, the model card and, last, adapter.json; what says the same already is left alone."""
+def write_texts(
+    folder: Path,
+    home: Home,
+    adapter: Adapter,
+    rows: tuple[TrainingImage, ...],
+    training: TrainingFacts | None = None,
+) -> None:
+    """Write lineage.json, the model card and, last, adapter.json; what says the same already is left alone.
+
+    Without `training`, what lineage.json says of it stays: other software that looks at an adapter did not train it.
+    """
     if not (folder / MADE).is_file():
         write_text(folder / MADE, json.dumps({"date": made_on(folder)}) + "\n")
-    snapshot = _snapshot(home, adapter.painter, rows)
+    snapshot = _snapshot(home, adapter.painter, rows, training or _said_of_training(folder / SNAPSHOT))
     texts = {
         SNAPSHOT: snapshot.model_dump_json(indent=1) + "\n",
         CARD: model_card(home, adapter, snapshot, folder),
@@ -36,7 +51,27 @@ def write_texts(folder: Path, home: Home, adapter: Adapter, rows: tuple[Training
             write_text(file, text)
 
 
-def _snapshot(home: Home, painter: str, rows: tuple[TrainingImage, ...]) -> AdapterSnapshot:
+def training_facts(home: Home, painter: str, shown: dict[str, int]) -> TrainingFacts:
+    """What is to be said of a training that ends now; `shown` says how often each picture was seen."""
+    return TrainingFacts(
+        software=software(),
+        commit=product_commit(),
+        shown=shown,
+        quarantined=read_manifest(home.register(painter) / QUARANTINE, Quarantined),
+        without_crops=read_manifest(home.crops(painter) / QUARANTINE, Quarantined),
+    )
+
+
+def _said_of_training(file: Path) -> TrainingFacts | None:
+    try:
+        return AdapterSnapshot.model_validate_json(file.read_text(encoding="utf-8")).training
+    except (OSError, UnicodeDecodeError, ValidationError):
+        return None
+
+
+def _snapshot(
+    home: Home, painter: str, rows: tuple[TrainingImage, ...], training: TrainingFacts | None
+) -> AdapterSnapshot:
     """The records behind the training set's rows, as they are now."""
     crop_ids, scan_ids = {row.crop_id for row in rows}, {row.scan_id for row in rows}
     scans = read_manifest(home.register(painter) / MANIFEST, Scan)
@@ -45,4 +80,5 @@ def _snapshot(home: Home, painter: str, rows: tuple[TrainingImage, ...]) -> Adap
         scans=tuple(scan for scan in scans if scan.id in scan_ids),
         crops=tuple(crop for crop in crops if crop.id in crop_ids),
         training_images=rows,
+        training=training,
     )

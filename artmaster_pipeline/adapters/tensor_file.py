@@ -6,14 +6,19 @@ which ComfyUI, Forge and managers of LoRA files read.
 
 import hashlib
 import json
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from artmaster_pipeline.errors import WrongUse
 
 if TYPE_CHECKING:
     import torch
 
 HASH = "modelspec.hash_sha256"
+_WORDS = "__metadata__"
 _CHUNK = 1 << 20
+_LONGEST_HEADER = 100_000_000  # bytes, as in the format's own library
 
 
 def write_tensors(tensors: "dict[str, torch.Tensor]", words: dict[str, str], file: Path) -> None:
@@ -28,17 +33,32 @@ def write_tensors(tensors: "dict[str, torch.Tensor]", words: dict[str, str], fil
     with file.open("rb+") as stream:
         length = int.from_bytes(stream.read(8), "little")
         header = json.loads(stream.read(length))
-        header["__metadata__"] = dict(sorted((words | {HASH: tensors_hash(file)}).items()))
+        header[_WORDS] = dict(sorted((words | {HASH: tensors_hash(file)}).items()))
         stream.seek(8)
         stream.write(json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode().ljust(length))
 
 
 def read_words(file: Path) -> dict[str, str]:
-    """What a safetensors file says about itself."""
-    from safetensors import safe_open
+    """What a safetensors file says about itself. Errors: `read_header`."""
+    return {name: str(text) for name, text in read_header(file).get(_WORDS, {}).items()}
 
-    with safe_open(file, "pt") as opened:
-        return dict(opened.metadata() or {})
+
+def read_header(file: Path) -> dict[str, Any]:
+    """The header of a safetensors file: every tensor's type, shape and place by its name, and `__metadata__`.
+
+    Needs neither torch nor the tensors. Raises WrongUse where the file cannot be read or is not of that format.
+    """
+    try:
+        with file.open("rb") as stream:
+            length, left = int.from_bytes(stream.read(8), "little"), os.fstat(stream.fileno()).st_size - 8
+            header = json.loads(stream.read(length)) if 0 < length <= min(left, _LONGEST_HEADER) else None
+    except OSError as error:
+        raise WrongUse(f"{file} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, RecursionError):
+        header = None
+    if not isinstance(header, dict) or not isinstance(header.get(_WORDS, {}), dict):
+        raise WrongUse(f"{file} is no safetensors file, so it is no adapter: name a file that ends in .safetensors.")
+    return header
 
 
 def tensors_hash(file: Path) -> str:

@@ -81,6 +81,8 @@ app.add_typer(_painters, name="painters")
 _lineage = typer.Typer(no_args_is_help=True, help="Which artworks fed which adapter, and where an artwork has gone.")
 _lineage.command("adapter")(lineage.lineage_adapter)
 _lineage.command("artwork")(lineage.lineage_artwork)
+_lineage.command("picture")(lineage.lineage_picture)
+_lineage.command("file")(lineage.lineage_file)
 app.add_typer(_lineage, name="lineage")
 
 _base = typer.Typer(no_args_is_help=True, help="The embedded base model, the miniature.")

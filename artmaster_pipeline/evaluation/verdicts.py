@@ -94,8 +94,16 @@ def decide(
 
 def last_decision(home: Home, painter: str, adapter_id: str) -> dict[str, str]:
     """What a person last decided on an adapter: verdict, reason, by, at; empty where nobody did."""
+    return next(reversed(decisions_on(home, painter, adapter_id)), {})
+
+
+def decisions_on(home: Home, painter: str, adapter_id: str) -> tuple[dict[str, str], ...]:
+    """All that persons decided on an adapter, oldest first: verdict, reason, by, at.
+
+    Raises ArtMasterError where the file that holds it cannot be read.
+    """
     rows = _decisions(home.evaluation(painter) / DECISIONS)
-    return next((row for row in reversed(rows) if row["adapter_id"] == adapter_id), {})
+    return tuple(row for row in rows if row["adapter_id"] == adapter_id)
 
 
 @contextmanager

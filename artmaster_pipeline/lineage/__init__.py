@@ -7,8 +7,20 @@ crops and training images it was made from, so an answer holds after the archive
 from artmaster_pipeline.lineage.answers import (
     AdapterLineage,
     ArtworkLineage,
+    FileLineage,
     adapter_lineage,
     artwork_lineage,
+    file_lineage,
 )
+from artmaster_pipeline.lineage.recognising import PictureLineage, picture_lineage
 
-__all__ = ["AdapterLineage", "ArtworkLineage", "adapter_lineage", "artwork_lineage"]
+__all__ = [
+    "AdapterLineage",
+    "ArtworkLineage",
+    "FileLineage",
+    "PictureLineage",
+    "adapter_lineage",
+    "artwork_lineage",
+    "file_lineage",
+    "picture_lineage",
+]

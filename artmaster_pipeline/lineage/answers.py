@@ -1,58 +1,122 @@
-"""The two questions: which artworks are in this adapter, and which adapters and pictures is this artwork in."""
+"""The questions: what is in an adapter, where has an artwork gone, and what does an adapter's file say of itself."""
 
+import json
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from artmaster_pipeline.adapters.finding import all_adapters, current_adapter, read_snapshot
-from artmaster_pipeline.errors import WrongUse
-from artmaster_pipeline.records import MANIFEST, Adapter, AdapterSnapshot, Crop, Sample, Scan, Split, TrainingImage
+from artmaster_pipeline.adapters.exporting import holds_lora
+from artmaster_pipeline.adapters.finding import all_adapters, current_adapter, folder_of, read_snapshot
+from artmaster_pipeline.adapters.folder import recorded_day
+from artmaster_pipeline.adapters.ledger import Ledger, read_ledger
+from artmaster_pipeline.adapters.tensor_file import HASH, read_header, read_words, tensors_hash
+from artmaster_pipeline.errors import BadInput, WrongUse
+from artmaster_pipeline.evaluation.verdicts import decisions_on, last_verdict, read_verdicts
+from artmaster_pipeline.files import sha256_of
+from artmaster_pipeline.lineage.pictures import Picture, all_pictures
+from artmaster_pipeline.records import (
+    MANIFEST,
+    PROVENANCE,
+    QUARANTINE,
+    VERSIONS_FOLDER,
+    Adapter,
+    AdapterSnapshot,
+    Crop,
+    Quarantined,
+    Scan,
+    Split,
+    TrainingFacts,
+    TrainingImage,
+    Verdict,
+)
 from artmaster_pipeline.records import read_manifest as read
 from artmaster_pipeline.settings import Home
 
+Row = TypeVar("Row", Crop, TrainingImage)
+
 _HEX = re.compile(r"[0-9a-f]{8,64}")
+_LISTED = 20  # artworks that a message names
 
 
-class _Answer(BaseModel):
+class Answer(BaseModel):
+    """What every answer is: a value that can be printed as JSON."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class AdapterLineage(_Answer):
+class AdapterState(Answer):
+    """Where an adapter stands today."""
+
+    adapter_id: str
+    painter: str
+    current: bool  # whether it is the painter's adapter now
+    published: bool  # whether visitors of the gallery see pictures that it drew
+    made: str  # the day, ISO 8601; empty: not recorded
+    publish: bool | None  # what the last verdict on it says; None: it was not judged
+    judged: str  # when that verdict was given, ISO 8601; empty: not recorded
+
+    @property
+    def words(self) -> str:
+        """The same in a few words."""
+        return ("current" if self.current else "superseded") + (", published" if self.published else "")
+
+
+class AdapterLineage(Answer):
     """What is in an adapter. `artworks` are the scans it was trained on.
 
     Those of `validation` may have chosen its checkpoint, and the `held_out` ones only judged it.
     """
 
     adapter: Adapter
+    state: AdapterState
     artworks: tuple[Scan, ...]
     validation: tuple[Scan, ...]
     held_out: tuple[Scan, ...]
     crops: tuple[Crop, ...]
     training_images: tuple[TrainingImage, ...]
     captions_by: dict[str, int]  # who said what its training pictures show, and of how many
-    samples: tuple[Sample, ...]  # drawn with it, as the current evaluation and gallery list them
+    training: TrainingFacts | None  # software, how often pictures were shown, what was left out; None: not recorded
+    shares: dict[str, float]  # id of a training picture -> its part of all pictures shown, 0..1; empty: not recorded
+    verdicts: tuple[Verdict, ...]  # on it, oldest first
+    decisions: tuple[dict[str, str], ...]  # of persons on it, oldest first: verdict, reason, by, at
+    challenged: tuple[str, ...]  # the published adapters that it was compared with
+    samples: tuple[Picture, ...]  # drawn with it, alone or with others
 
 
-class Use(_Answer):
-    """One adapter that an artwork met: it was trained on it, chosen by it, or only judged by it."""
+class Use(AdapterState):
+    """An adapter that an artwork met: it was trained on it, chosen by it, or only judged by it."""
 
-    adapter_id: str
-    painter: str
     part: Split
     crops: int
-    current: bool  # whether it is the painter's adapter now
 
 
-class ArtworkLineage(_Answer):
+class ArtworkLineage(Answer):
     """Where an artwork has gone. `scans` has several entries where the same bytes lie under several painters."""
 
     sha256: str
     scans: tuple[Scan, ...]
+    crops: tuple[Crop, ...]  # cut from it, today's and those that an adapter was made from
+    training_images: tuple[TrainingImage, ...]  # made from those, likewise; captions as they were put last
     adapters: tuple[Use, ...]
-    published: tuple[Sample, ...]  # gallery pictures drawn with an adapter trained on it, alone or with others
+    evaluated: tuple[Picture, ...]  # drawn with an adapter trained on it, and never published
+    published: tuple[Picture, ...]  # the same, in the gallery in place or in an older version
+    details: tuple[Picture, ...]  # pictures that show a detail of the work itself
+
+
+class FileLineage(Answer):
+    """What an adapter's file says of itself, and whether this data home can confirm it."""
+
+    file: str
+    adapter_id: str  # as the file says it, or the data home knows the file; empty: neither
+    ledger: Ledger | None  # None: there is none in this file
+    weights: Literal["as written", "changed", "not said"]  # against the hash of the tensors in the file
+    state: AdapterState | None  # None: the data home has no such adapter
+    agrees: bool | None  # whether the adapter's record names the ledger's artworks; None: one of the two is not there
 
 
 def adapter_lineage(home: Home, adapter_id: str) -> AdapterLineage:
@@ -66,63 +130,167 @@ def adapter_lineage(home: Home, adapter_id: str) -> AdapterLineage:
         raise WrongUse(f"There is no adapter {adapter_id!r} in {home.root}. Known adapters: {known}.")
     adapter, snapshot = snapshots[adapter_id]
     trained = set(adapter.scan_sha256s)
+    validation, held_out = _part(snapshot, "validate"), _part(snapshot, "held_out")
     used = tuple(image for image in snapshot.training_images if image.split == "train")
     crop_ids = {image.crop_id for image in used}
+    samples = tuple(picture for picture in all_pictures(home) if adapter.id in picture.adapter_ids)
+    verdicts = read_verdicts(home.evaluation(adapter.painter) / adapter.id)
     return AdapterLineage(
         adapter=adapter,
+        state=state_of(home, adapter, samples),
         artworks=tuple(scan for scan in snapshot.scans if scan.sha256 in trained),
-        validation=tuple(scan for scan in snapshot.scans if scan.sha256 in _part(snapshot, "validate")),
-        held_out=tuple(scan for scan in snapshot.scans if scan.sha256 in _part(snapshot, "held_out")),
+        validation=tuple(scan for scan in snapshot.scans if scan.sha256 in validation),
+        held_out=tuple(scan for scan in snapshot.scans if scan.sha256 in held_out),
         crops=tuple(crop for crop in snapshot.crops if crop.id in crop_ids),
         training_images=used,
         captions_by=dict(sorted(Counter(image.caption_source for image in used).items())),
-        samples=tuple(
-            sample
-            for sample in (*_samples(home, "evaluation"), *_samples(home, "gallery"))
-            if adapter.id in sample.adapter_ids
-        ),
+        training=snapshot.training,
+        shares=_shares(snapshot.training.shown) if snapshot.training else {},
+        verdicts=verdicts,
+        decisions=decisions_on(home, adapter.painter, adapter.id),
+        challenged=tuple(sorted({verdict.champion_id for verdict in verdicts} - {"", adapter.id})),
+        samples=samples,
     )
 
 
 def artwork_lineage(home: Home, artwork: str) -> ArtworkLineage:
-    """The adapters and published pictures an artwork is in; `artwork` is its sha256, or 8 or more leading digits.
+    """Where an artwork has gone; `artwork` is its sha256, 8 or more leading digits, its accession number or its title.
 
-    Raises WrongUse where no scan, past or present, has that hash, or several have.
+    Raises WrongUse where no scan, past or present, is called so, or several are: the message lists them.
     """
     snapshots = _snapshots(home)
     scans = [scan for _, snapshot in snapshots.values() for scan in snapshot.scans]
-    scans += [scan for painter in home.painters() for scan in read(home.register(painter) / MANIFEST, Scan)]
-    sha256 = _resolve(home, artwork, {scan.sha256 for scan in scans})
+    scans += [scan for file in sorted(home.root.glob(f"register/*/{MANIFEST}")) for scan in read(file, Scan)]
+    sha256 = find_artwork(home, artwork, scans)
+    crops = [crop for _, snapshot in snapshots.values() for crop in snapshot.crops]
+    crops += [crop for file in sorted(home.root.glob(f"crops/*/{MANIFEST}")) for crop in read(file, Crop)]
+    images = [image for _, snapshot in snapshots.values() for image in snapshot.training_images]
+    images += [
+        row for file in sorted(home.root.glob(f"training_set/*/{MANIFEST}")) for row in read(file, TrainingImage)
+    ]
+    pictures = all_pictures(home)
     uses = tuple(
         Use(
-            adapter_id=adapter.id,
-            painter=adapter.painter,
+            **state_of(home, adapter, pictures).model_dump(),
             part=part,
             crops=sum(crop.scan_sha256 == sha256 for crop in snapshot.crops),
-            current=_is_current(home, adapter),
         )
         for adapter, snapshot in snapshots.values()
         if (part := _part_of(sha256, adapter, snapshot))
     )
-    trained = {use.adapter_id for use in uses if use.part == "train"}
+    trained = {use.adapter_id for use in uses if use.part == "train"} | _published_from(home, sha256)
+    drawn = [picture for picture in pictures if not trained.isdisjoint(picture.adapter_ids)]
     unique = {(scan.painter, scan.path): scan for scan in scans if scan.sha256 == sha256}
     return ArtworkLineage(
         sha256=sha256,
         scans=tuple(unique[key] for key in sorted(unique)),
+        crops=_of_scan(sha256, crops),
+        training_images=_of_scan(sha256, images),
         adapters=uses,
-        published=tuple(sample for sample in _samples(home, "gallery") if not trained.isdisjoint(sample.adapter_ids)),
+        evaluated=tuple(picture for picture in drawn if picture.state == "evaluated"),
+        published=tuple(picture for picture in drawn if picture.state != "evaluated"),
+        details=tuple(picture for picture in pictures if picture.scan_sha256 == sha256),
     )
 
 
-def _resolve(home: Home, artwork: str, known: set[str]) -> str:
-    if not _HEX.fullmatch(artwork):
-        raise WrongUse(f"{artwork!r} is not a sha256: give its 64 hexadecimal digits, or the first 8 or more.")
-    matches = sorted(sha for sha in known if sha.startswith(artwork))
-    if not matches:
-        raise WrongUse(f"No scan in {home.root}, past or present, has a sha256 that begins with {artwork}.")
-    if len(matches) > 1:
-        raise WrongUse(f"{artwork} begins the sha256 of {len(matches)} scans; give more digits: {', '.join(matches)}.")
-    return matches[0]
+def file_lineage(file: Path, home: Home) -> FileLineage:
+    """What an adapter's file says of itself; the data home need not know the adapter, nor be there at all.
+
+    Raises WrongUse where the file is no adapter.
+    """
+    if not holds_lora(read_header(file)):
+        raise WrongUse(f"{file} is a safetensors file, but no adapter: none of its tensors is a LoRA's.")
+    words = read_words(file)
+    ledger, sha256, said = read_ledger(words), sha256_of(file), words.get(HASH, "")
+    adapter_id = words.get("artmaster.adapter", "")
+    known = next((each for each in all_adapters(home) if adapter_id == each.id or sha256 == each.sha256), None)
+    return FileLineage(
+        file=str(file),
+        adapter_id=known.id if known else adapter_id,
+        ledger=ledger,
+        weights="not said" if not said else "as written" if said == tensors_hash(file) else "changed",
+        state=state_of(home, known, all_pictures(home)) if known else None,
+        agrees=tuple(work.sha256 for work in ledger.works) == known.scan_sha256s if ledger and known else None,
+    )
+
+
+def find_artwork(home: Home, artwork: str, scans: Iterable[Scan]) -> str:
+    """The sha256 of the one of `scans` that is called so: by sha256 or its first digits, accession number or title.
+
+    Case, spaces and the ways in which Unicode writes one letter do not count. Raises WrongUse where none is called so,
+    or several are: the message lists them.
+    """
+    wanted = _folded(artwork)
+    found, like = {}, {}
+    for scan in scans:
+        names = {_folded(scan.accession_number), title := _folded(scan.title)} - {""}
+        if wanted in names or (_HEX.fullmatch(wanted) and scan.sha256.startswith(wanted)):
+            found[scan.sha256] = scan
+        elif len(wanted) > 1 and wanted in title:
+            like[scan.sha256] = scan
+    if len(found) == 1:
+        return next(iter(found))
+    if found:
+        raise WrongUse(
+            f"{artwork!r} is the name of {len(found)} artworks: ask for one of them by its sha256 or its first digits. "
+            f"{_listed(found)}"
+        )
+    raise WrongUse(
+        f"No artwork in {home.root}, past or present, is called {artwork!r}: give the scan's sha256 or its first 8 "
+        "digits or more, its whole accession number or its whole title."
+        + (f" Titles that hold these words: {_listed(like)}" if like else "")
+        + _left_out(home, wanted)
+    )
+
+
+def state_of(home: Home, adapter: Adapter, pictures: Iterable[Picture]) -> AdapterState:
+    """Where an adapter stands today; `pictures` are all that the data home has."""
+    current = current_adapter(home, adapter.painter)
+    verdict = last_verdict(home.evaluation(adapter.painter) / adapter.id)
+    return AdapterState(
+        adapter_id=adapter.id,
+        painter=adapter.painter,
+        current=current is not None and current.id == adapter.id,
+        published=any(picture.state == "published" and adapter.id in picture.adapter_ids for picture in pictures),
+        made=recorded_day(folder_of(home, adapter)),
+        publish=verdict.publish if verdict else None,
+        judged=verdict.at if verdict else "",
+    )
+
+
+def _shares(shown: dict[str, int]) -> dict[str, float]:
+    total = max(1, sum(shown.values()))
+    return {name: times / total for name, times in shown.items()}
+
+
+def _folded(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _left_out(home: Home, wanted: str) -> str:
+    """Why files of that sha256 or name did not become scans; empty where there are none."""
+    rows = [row for file in sorted(home.root.glob(f"register/*/{QUARANTINE}")) for row in read(file, Quarantined)]
+    found = [
+        f" Left out is {row.painter}/{row.path}: {row.reason}. {row.remedy}."
+        for row in rows
+        if (_HEX.fullmatch(wanted) and row.sha256.startswith(wanted))
+        or wanted in (_folded(row.path), _folded(Path(row.path).stem))
+    ]
+    return "".join(found[:_LISTED])
+
+
+def _listed(scans: dict[str, Scan]) -> str:
+    named = [
+        " ".join(filter(None, (sha256[:16], scan.accession_number, scan.title, f"({scan.painter}/{scan.path})")))
+        for sha256, scan in sorted(scans.items())[:_LISTED]
+    ]
+    return "; ".join(named) + (f"; and {len(scans) - _LISTED} more." if len(scans) > _LISTED else ".")
+
+
+def _of_scan(sha256: str, rows: Iterable[Row]) -> tuple[Row, ...]:
+    """The crops or training pictures of a scan, each once, sorted by id; of rows with one id the last."""
+    unique = {row.id: row for row in rows if row.scan_sha256 == sha256}
+    return tuple(unique[key] for key in sorted(unique))
 
 
 def _part(snapshot: AdapterSnapshot, part: Split) -> set[str]:
@@ -143,12 +311,16 @@ def _snapshots(home: Home) -> dict[str, tuple[Adapter, AdapterSnapshot]]:
     return {adapter.id: (adapter, read_snapshot(home, adapter)) for adapter in all_adapters(home)}
 
 
-def _is_current(home: Home, adapter: Adapter) -> bool:
-    current = current_adapter(home, adapter.painter)
-    return current is not None and current.id == adapter.id
-
-
-def _samples(home: Home, room: Literal["evaluation", "gallery"]) -> Iterator[Sample]:
-    """The records of all pictures in a room, whoever's they are: several painters' adapters may have drawn one."""
-    for manifest in sorted((home.root / room).glob(f"*/{MANIFEST}")):
-        yield from read(manifest, Sample)
+def _published_from(home: Home, sha256: str) -> set[str]:
+    """The adapters that a published site, in place or kept, says were trained on a scan: some may be gone."""
+    gallery, found = home.root / "gallery", set()
+    for file in (*gallery.glob(f"*/{PROVENANCE}"), *gallery.glob(f"{VERSIONS_FOLDER}/*/*/{PROVENANCE}")):
+        try:
+            adapters = json.loads(file.read_text(encoding="utf-8"))["adapters"]
+            found |= {name for name, said in adapters.items() if sha256 in said["trained_on"]}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BadInput(
+                f"{file} cannot be read, so nobody can say which scans are behind the pictures beside it",
+                "Publish that painter again, or put the file back from a copy.",
+            ) from error
+    return found

@@ -6,6 +6,7 @@ number of its last step to go on exactly.
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -128,6 +129,13 @@ def steps(images: Sequence[TrainingImage], settings: TrainingSettings) -> Iterat
             drawn = list(itertools.islice(stream, settings.gradient_accumulation))
             yield Step(number, place, drawn[0][0], tuple(batch for _, batch in drawn))
         begin = end
+
+
+def times_shown(images: Sequence[TrainingImage], settings: TrainingSettings, last_step: int) -> dict[str, int]:
+    """How often each picture, by its id, is seen in the steps up to `last_step`; 0 for one of no stage's size."""
+    seen = itertools.takewhile(lambda step: step.number <= last_step, steps(images, settings))
+    counts = Counter(image.id for step in seen for image in step.images)
+    return {image.id: counts[image.id] for image in sorted(images, key=lambda image: image.id)}
 
 
 def buckets_by_size(images: Sequence[TrainingImage]) -> list[list[TrainingImage]]:

@@ -26,7 +26,8 @@ from artmaster_pipeline.adapters.folder import (
     write_log,
     write_watch,
 )
-from artmaster_pipeline.adapters.recording import write_texts
+from artmaster_pipeline.adapters.ledger import ledger_of
+from artmaster_pipeline.adapters.recording import training_facts, write_texts
 from artmaster_pipeline.drawing_settings import DrawingSettings, drawing_of
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import clear_partials, sha256_of, writing_folder
@@ -47,7 +48,7 @@ from artmaster_pipeline.settings import Home, Profile, load_painter
 from artmaster_pipeline.training.adalora import injecting as adalora
 from artmaster_pipeline.training.monitoring.watch import Judge, JudgeFor, sample_prompts
 from artmaster_pipeline.training.processes import processes
-from artmaster_pipeline.training.schedule import rank_schedule
+from artmaster_pipeline.training.schedule import rank_schedule, times_shown
 from artmaster_pipeline.training.trainer import Job, Trained, run
 
 _TRAINER = 3  # raise when the same pictures and settings would give another adapter
@@ -225,11 +226,12 @@ def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tup
         "drawing_table": trained.drawings,
     }
     record = _record(job, adapter_id, rows, measured)
-    words = own_words(record, load_painter(job.home, job.painter).name)
+    words = own_words(record, load_painter(job.home, job.painter).name) | ledger_of(job.home, record).words()
     save_folded(live, scale, folder / LORA, alphas, words)
     record = record.model_copy(update={"sha256": sha256_of(folder / LORA)})
     _save_samples(folder, job, record, history.drawn)
-    write_texts(folder, job.home, record, rows)
+    shown = times_shown(job.train, settings, trained.step)
+    write_texts(folder, job.home, record, rows, training_facts(job.home, job.painter, shown))
     return record
 
 

@@ -1,0 +1,106 @@
+"""Every picture that a data home has evaluated or published, wherever a copy of it lies, in older versions too."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError, computed_field
+
+from artmaster_pipeline.errors import BadInput
+from artmaster_pipeline.files import inside
+from artmaster_pipeline.publishing.versions import SiteVersions
+from artmaster_pipeline.records import MANIFEST, VERSIONS_FOLDER, Sample, read_manifest
+from artmaster_pipeline.settings import Home
+
+PictureState = Literal["published", "unpublished", "evaluated"]
+
+
+class Place(BaseModel):
+    """A copy of a picture."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    room: Literal["evaluation", "gallery"]
+    path: str  # POSIX, below the data home
+    version: str = ""  # of the gallery that holds it; empty for a site of which no version is kept
+    made: str = ""  # when that version was made, ISO 8601
+    in_place: bool = False  # whether visitors see it now
+
+
+class Picture(Sample):
+    """A picture with all places in which it lies: the evaluation, the gallery in place, older versions of it."""
+
+    places: tuple[Place, ...]
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def state(self) -> PictureState:
+        """Whether visitors see it now, saw it once, or only the evaluation has it."""
+        if any(place.in_place for place in self.places):
+            return "published"
+        return "unpublished" if any(place.room == "gallery" for place in self.places) else "evaluated"
+
+    @property
+    def since(self) -> str:
+        """When the first gallery with it was made; empty where that is not recorded, or none has it."""
+        return min((place.made for place in self.places if place.made), default="")
+
+
+def all_pictures(home: Home) -> tuple[Picture, ...]:
+    """The pictures of all painters, sorted by id: evaluated ones, published ones, and those of older versions.
+
+    Raises BadInput where a manifest that should name them cannot be read.
+    """
+    found: dict[str, tuple[Sample, list[Place]]] = {}
+    for sample, place in (*_evaluated(home), *_published(home)):
+        found.setdefault(sample.id, (sample, []))[1].append(place)
+    return tuple(_picture(*found[name]) for name in sorted(found))
+
+
+def file_of(home: Home, picture: Picture) -> Path | None:
+    """A file that shows the picture; None where none is there any more."""
+    files = (inside(home.root, place.path) for place in picture.places)
+    return next((file for file in files if file.is_file()), None)
+
+
+def _picture(sample: Sample, places: list[Place]) -> Picture:
+    said: dict[str, Any] = sample.model_dump() | {"places": tuple(places)}
+    return Picture.model_validate(said)
+
+
+def _evaluated(home: Home) -> Iterator[tuple[Sample, Place]]:
+    """Those of the current adapters, then those that older adapters were evaluated with."""
+    folder = home.root / "evaluation"
+    seen: set[str] = set()
+    for manifest in (*sorted(folder.glob(f"*/{MANIFEST}")), *sorted(folder.glob(f"*/*/{MANIFEST}"))):
+        painter = manifest.relative_to(folder).parts[0]
+        for sample in _read(manifest):
+            if sample.id not in seen:
+                seen.add(sample.id)
+                yield sample, Place(room="evaluation", path=f"evaluation/{painter}/{sample.path}")
+
+
+def _published(home: Home) -> Iterator[tuple[Sample, Place]]:
+    """Those in place, then those of the kept versions, oldest first."""
+    gallery = home.root / "gallery"
+    for manifest in sorted(gallery.glob(f"*/{MANIFEST}")):
+        painter = manifest.parent.name
+        version = SiteVersions(gallery, painter).in_place()
+        known = {"version": version.id, "made": version.made} if version else {}
+        for sample in _read(manifest):
+            yield sample, Place(room="gallery", path=f"gallery/{painter}/{sample.path}", in_place=True, **known)
+    for folder in sorted((gallery / VERSIONS_FOLDER).glob("*/")):
+        for version in SiteVersions(gallery, folder.name).versions():
+            for sample in _read(folder / version.id / MANIFEST):
+                path = (folder / version.id / sample.path).relative_to(home.root).as_posix()
+                yield sample, Place(room="gallery", path=path, version=version.id, made=version.made)
+
+
+def _read(manifest: Path) -> tuple[Sample, ...]:
+    try:
+        return read_manifest(manifest, Sample)
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise BadInput(
+            f"{manifest} cannot be read, so nobody can say which pictures were drawn",
+            "Restore it with `dvc checkout`, or run the stage that writes it again.",
+        ) from error

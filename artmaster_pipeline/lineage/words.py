@@ -1,0 +1,282 @@
+"""The answers in words: facts as (name, value) and tables as rows, the same for the terminal and the page.
+
+What an older record does not hold is said to be not recorded.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from artmaster_pipeline.lineage.answers import AdapterLineage, ArtworkLineage, FileLineage
+from artmaster_pipeline.lineage.pictures import Picture
+from artmaster_pipeline.lineage.recognising import PictureLineage
+from artmaster_pipeline.pictures import AI_GENERATED
+from artmaster_pipeline.records import Crop, Quarantined, Scan
+
+NOT_RECORDED = "not recorded"
+Facts = list[tuple[str, str]]
+Tables = list[tuple[str, list[dict[str, Any]]]]  # heading, rows
+
+_MEANS = {
+    "metadata": "by what the file says of itself",
+    "pixels": "by its pixels",
+    "likeness": "by what it looks like",
+    "hint": "not recognised",
+    "": "not recognised",
+}
+_WEIGHTS = {
+    "as written": "those that the file was written with",
+    "changed": "NOT those that the file was written with",
+    "not said": NOT_RECORDED,
+}
+
+
+def adapter_facts(answer: AdapterLineage) -> Facts:
+    """What an adapter is, where it comes from and where it stands."""
+    adapter, training = answer.adapter, answer.training
+    weights = adapter.base_revision + (f", commit {adapter.base_commit}" if adapter.base_commit else "")
+    software = ", ".join(f"{name} {version}" for name, version in training.software.items()) if training else ""
+    return [
+        ("Painter", adapter.painter),
+        ("State", f"{answer.state.words}; made {answer.state.made or NOT_RECORDED}"),
+        (
+            "Trained on",
+            f"{len(answer.artworks)} artworks ({len(answer.crops)} crops, {len(answer.training_images)} pictures); "
+            f"{len(answer.validation)} artworks for validation; judged by {len(answer.held_out)} held-out artworks",
+        ),
+        ("Pictures drawn with it", str(len(answer.samples))),
+        ("Captions by", "; ".join(f"{source} {count}" for source, count in answer.captions_by.items())),
+        ("Trigger", adapter.trigger),
+        ("Profile", adapter.profile),
+        ("Base model", adapter.base_model),
+        ("Base weights", weights),
+        ("Steps", f"{adapter.steps} trained, weights of step {adapter.step}"),
+        ("sha256 of the adapter", adapter.sha256),
+        ("Software", software or NOT_RECORDED),
+        ("Commit of ArtMaster", (training.commit or "none, it was installed") if training else NOT_RECORDED),
+        ("Starts from", "the base model alone"),  # no training of the product begins with another adapter
+        ("Challenged", ", ".join(answer.challenged) or ("none" if answer.verdicts else NOT_RECORDED)),
+    ]
+
+
+def adapter_tables(answer: AdapterLineage) -> Tables:
+    """Artworks, training pictures, works of the other parts, what was left out, verdicts, decisions."""
+    crops = {crop.id: crop for crop in answer.crops}
+    titles = {scan.sha256: scan.title or scan.path for scan in answer.artworks}
+    training = answer.training
+    left_out = (*training.quarantined, *training.without_crops) if training else ()
+    unknown = [{"file": NOT_RECORDED, "why": NOT_RECORDED}]
+    return [
+        _works("Artworks", answer.artworks),
+        (
+            "Training pictures",
+            [
+                {
+                    "artwork": titles.get(image.scan_sha256, image.scan_sha256[:16]),
+                    "crop in the scan's pixels": box_in_words(crops.get(image.crop_id)),
+                    "enlarged by": image.enlarged_by or "not enlarged",
+                    "caption": image.caption,
+                    "said by": image.caption_source,
+                    "shown": share_in_words(answer, image.id),
+                }
+                for image in answer.training_images
+            ],
+        ),
+        _works("Validation: may have chosen the weights", answer.validation),
+        _works("Held out: only judged", answer.held_out),
+        ("Left out", [_left_out(row) for row in left_out] if training else unknown),
+        ("Verdicts", [
+            {"when": v.at or NOT_RECORDED, "fit": "yes" if v.publish else "no", "by": v.by, "why": " ".join(v.reasons)}
+            for v in answer.verdicts
+        ]),
+        ("Decisions of persons", [
+            {"when": d["at"], "verdict": d["verdict"], "by": d["by"], "why": d["reason"]} for d in answer.decisions
+        ]),
+    ]  # fmt: skip
+
+
+def artwork_facts(answer: ArtworkLineage) -> Facts:
+    """What an artwork is, and in how many adapters and pictures it is."""
+    facts = [("sha256", answer.sha256)]
+    for scan in answer.scans:
+        described = _work(scan) | {"file": f"{scan.painter}/{scan.path}"}
+        facts += [(name.capitalize(), value) for name, value in described.items() if name != "sha256" and value]
+    trained = sum(use.part == "train" for use in answer.adapters)
+    seen = sum(picture.state == "published" for picture in answer.published)
+    gone = len(answer.published) - seen
+    return [
+        *facts,
+        (
+            "In adapters",
+            f"trained on by {trained} of {len(answer.adapters)} that met it" if answer.adapters else "none",
+        ),
+        ("In pictures", f"{seen} published, {gone} no longer published, {len(answer.evaluated)} evaluated only"),
+    ]
+
+
+def artwork_tables(answer: ArtworkLineage) -> Tables:
+    """Crops, adapters and pictures of an artwork."""
+    images = {image.crop_id: image for image in answer.training_images}
+    return [
+        (
+            "Crops",
+            [
+                {
+                    "crop": crop.id,
+                    "in the scan's pixels": box_in_words(crop),
+                    "size": f"{crop.width}x{crop.height}",
+                    "caption": images[crop.id].caption if crop.id in images else "in no training set",
+                }
+                for crop in answer.crops
+            ],
+        ),
+        (
+            "Adapters",
+            [
+                {
+                    "adapter": use.adapter_id,
+                    "painter": use.painter,
+                    "part": use.part,
+                    "crops": use.crops,
+                    "state": use.words,
+                    "made": use.made or NOT_RECORDED,
+                    "judged": _judged(use.publish, use.judged),
+                }
+                for use in answer.adapters
+            ],
+        ),
+        ("Published pictures", [_picture(picture) for picture in answer.published]),
+        ("Evaluated pictures", [_picture(picture) for picture in answer.evaluated]),
+        ("Pictures that show a detail of it", [_picture(picture) for picture in answer.details]),
+    ]
+
+
+def picture_facts(answer: PictureLineage) -> Facts:
+    """What a picture is and how that is known."""
+    facts = [("Recognised", _MEANS[answer.recognised_by]), ("How surely", answer.certainty)]
+    if picture := answer.picture:
+        facts += [("Picture", f"{picture.id}, {picture.state}"), ("Places", "; ".join(p.path for p in picture.places))]
+        facts += [("Prompt", picture.prompt), ("Seed", str(picture.seed))] if picture.column != "original" else []
+    elif answer.says:
+        facts += [(f"It says: {name}", str(value)) for name, value in answer.says.items()]
+    facts += [("Adapter", f"{state.adapter_id} of {state.painter}, {state.words}") for state in answer.adapters]
+    facts += [("Adapter", f"{name}, which this data home does not know") for name in answer.unknown_adapters]
+    if answer.shows:
+        facts.append(("Shows a detail of", " ".join(_work(answer.shows).values())))
+    elif _is_of_the_base(answer):
+        facts.append(("Adapter", "none: the base model drew it alone"))
+    if answer.alike:
+        facts.append(("Nearly as like", "; ".join(f"{a.picture.id} ({a.likeness:.2f})" for a in answer.alike)))
+    return [*facts, ("Artworks behind it", str(len(answer.artworks)))]
+
+
+def _is_of_the_base(answer: PictureLineage) -> bool:
+    """Whether a model drew the picture without any adapter."""
+    if not answer.recognised_by or answer.adapters or answer.unknown_adapters:
+        return False
+    return answer.picture.column == "base" if answer.picture else answer.says.get("notice") == AI_GENERATED
+
+
+def picture_tables(answer: PictureLineage) -> Tables:
+    """The artworks behind a picture."""
+    heading, rows = _works("Artworks behind it", [each.scan for each in answer.artworks])
+    if len(answer.adapters) > 1:
+        rows = [row | {"through": ", ".join(of.adapter_ids)} for row, of in zip(rows, answer.artworks, strict=True)]
+    return [(heading, rows)]
+
+
+def file_facts(answer: FileLineage) -> Facts:
+    """What an adapter's file says of itself and what of that can be confirmed."""
+    ledger, state = answer.ledger, answer.state
+    facts = [("Adapter", answer.adapter_id or NOT_RECORDED)]
+    if ledger:
+        base = ", commit ".join(filter(None, (ledger.base_revision, ledger.base_commit)))
+        facts += [
+            ("Painter", f"{ledger.painter_name} ({ledger.painter})"),
+            ("Trigger", ledger.trigger),
+            ("Profile", ledger.profile),
+            ("Base model", ledger.base_model),
+            ("Base weights", base),
+            ("Artworks", str(len(ledger.works))),
+        ]
+    else:
+        facts.append(("Ledger", "no ledger in this file"))
+    facts.append(("Weights", _WEIGHTS[answer.weights]))
+    if state is None:
+        return [*facts, ("This data home", "does not know the adapter")]
+    agreed = {
+        None: "knows the adapter",
+        True: "confirms the ledger",
+        False: "says that it was trained on OTHER artworks",
+    }
+    return [*facts, ("This data home", f"{agreed[answer.agrees]}; {state.words}")]
+
+
+def file_tables(answer: FileLineage) -> Tables:
+    """The artworks of a file's ledger."""
+    works = answer.ledger.works if answer.ledger else ()
+    return [
+        (
+            "Artworks",
+            [
+                {
+                    "sha256": work.sha256[:16],
+                    "accession number": work.accession_number,
+                    "title": work.title,
+                    "rights": work.rights,
+                }
+                for work in works
+            ],
+        )
+    ]
+
+
+def share_in_words(answer: AdapterLineage, image_id: str) -> str:
+    """How often a training picture was shown, and which share that is of all pictures shown."""
+    if answer.training is None or image_id not in answer.training.shown:
+        return NOT_RECORDED
+    return f"{answer.training.shown[image_id]} times ({100 * answer.shares[image_id]:.2g} %)"
+
+
+def box_in_words(crop: Crop | None) -> str:
+    """Where a crop lies in its scan: left, top to right, bottom."""
+    return f"{crop.left},{crop.top} to {crop.right},{crop.bottom}" if crop else NOT_RECORDED
+
+
+def _works(heading: str, scans: Sequence[Scan]) -> tuple[str, list[dict[str, Any]]]:
+    """A table of works; where all have the same rights, the heading says them."""
+    rights = {scan.rights for scan in scans}
+    if len(scans) < 2 or len(rights) > 1:
+        return heading, [_work(scan) for scan in scans]
+    rows = [{name: value for name, value in _work(scan).items() if name != "rights"} for scan in scans]
+    return f"{heading} (rights of all: {rights.pop() or 'not stated'})", rows
+
+
+def _work(scan: Scan) -> dict[str, str]:
+    return {
+        "sha256": scan.sha256[:16],
+        "accession number": scan.accession_number,
+        "title": scan.title,
+        "rights": scan.rights,
+        "file": scan.path,
+    }
+
+
+def _left_out(row: Quarantined) -> dict[str, str]:
+    return {"file": row.path, "why": row.reason + (f" (kept is {row.duplicate_of})" if row.duplicate_of else "")}
+
+
+def _judged(publish: bool | None, when: str) -> str:
+    if publish is None:
+        return "not judged"
+    return f"{'fit' if publish else 'not fit'} to be published, {when or 'on a day that is ' + NOT_RECORDED}"
+
+
+def _picture(picture: Picture) -> dict[str, str]:
+    return {
+        "picture": picture.id,
+        "state": picture.state,
+        "since": picture.since or ("" if picture.state == "evaluated" else NOT_RECORDED),
+        "adapters": picture.drawn_by,
+        "prompt": picture.prompt,
+        "file": picture.places[0].path,
+    }
