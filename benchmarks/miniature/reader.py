@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from artmaster_pipeline.base_models.miniature.precision import autocast
 from artmaster_pipeline.base_models.miniature.training_pictures import (
     PER_SHARD,
     TAUGHT_STYLES,
@@ -90,7 +91,7 @@ def train_reader(pictures: list[np.ndarray], scenes: list[list[Scene]], epochs: 
                 shard, start = batches[turn]
                 rows = dice.permutation(PER_SHARD)[:_BATCH] if start else dice.permutation(PER_SHARD)[-_BATCH:]
                 seen = _disturbed(pictures[shard][rows], dice)
-                with torch.autocast("cpu", torch.bfloat16):
+                with autocast(torch.device("cpu")):
                     said = model(seen)
                 losses = [
                     nn.functional.cross_entropy(said[name].float(), labels[shard][name][rows], label_smoothing=0.05)
