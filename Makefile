@@ -3,8 +3,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# The tests run in this many processes of one thread each: one for each core, while 2 GB each suffice.
-WORKERS ?= 2
+# The tests run in this many processes of one thread each, of up to 2 GB: three on two cores, since some of them wait.
+WORKERS ?= 3
 INSTALLED := .venv/.installed
 
 # Nothing phones home, neither the pipeline nor the tools around it.
