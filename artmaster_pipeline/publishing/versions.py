@@ -31,9 +31,7 @@ from artmaster_pipeline.files import (
     write_text,
     writing_folder,
 )
-from artmaster_pipeline.records import VERSIONS_FOLDER, Record
-
-_LEDGER = "ledger.jsonl"
+from artmaster_pipeline.records import PUBLICATIONS, VERSIONS_FOLDER, Record
 
 
 class Version(Record):
@@ -145,7 +143,7 @@ class SiteVersions:
 
     def ledger(self) -> tuple[LedgerEntry, ...]:
         """What was put in place or copied, oldest first."""
-        file = self.folder / _LEDGER
+        file = self.folder / PUBLICATIONS
         if not file.exists():
             return ()
         return tuple(LedgerEntry.model_validate_json(line) for line in file.read_text(encoding="utf-8").splitlines())
@@ -157,7 +155,7 @@ class SiteVersions:
         make_folder(self.folder)
         with FileLock(self.folder / ".ledger.lock", is_singleton=True):
             lines = [line.model_dump_json() for line in (*self.ledger(), entry)]
-            write_text(self.folder / _LEDGER, "".join(f"{line}\n" for line in lines))
+            write_text(self.folder / PUBLICATIONS, "".join(f"{line}\n" for line in lines))
 
     def _by_hash(self) -> dict[str, Path]:
         return {sha256: self.folder / v.id / name for v in self.versions() for name, sha256 in v.files.items()}
