@@ -27,11 +27,13 @@ WITHDRAWALS = "withdrawals.jsonl"  # of the data home itself: the ledger that de
 ADAPTER_RECORD = "adapter.json"  # an Adapter, in the adapter's folder
 SNAPSHOT = "lineage.json"  # an AdapterSnapshot, beside it
 PANEL = "panel.json"  # an evaluated adapter's figures
+JUDGED_BY = "judged_by"  # in it: the sha256 of the scans that judged
 VERDICTS = "verdicts.jsonl"  # every Verdict on it, the last one in force
 VERDICT = "verdict.json"  # what earlier versions kept in its place: the last Verdict alone
 DECISIONS = "decisions.jsonl"  # what persons decided about a painter's adapters
 VERSIONS_FOLDER = ".versions"  # of a gallery's folder: every published site, painter by painter
 PUBLICATIONS = "ledger.jsonl"  # in it, per painter: what was put in place, copied, taken down
+TAKEN_DOWN = "taken down"  # an action there: the site held a work that was withdrawn
 PROVENANCE = "provenance.json"  # of a published site: every picture, its adapters, their scans
 
 Split = Literal["train", "validate", "held_out"]

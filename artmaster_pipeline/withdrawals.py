@@ -123,7 +123,7 @@ def told_apart(home: Home) -> set[str]:
 
 
 def today() -> date:
-    """The day by which rights with an end are judged: this machine's."""
+    """The day by which rights with an end are judged: the one on this machine's calendar."""
     return date.today()
 
 

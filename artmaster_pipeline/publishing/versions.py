@@ -27,6 +27,7 @@ from artmaster_pipeline.files import (
     clear_partials,
     inside,
     make_folder,
+    remove_folder,
     sha256_of,
     write_text,
     writing_folder,
@@ -50,12 +51,12 @@ class LedgerEntry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     when: str  # ISO 8601, UTC
-    action: Literal["published", "put back", "allowed again", "copied"]
+    action: Literal["published", "put back", "allowed again", "copied", "taken down"]
     version_id: str
     adapter_id: str
     verdict_id: str = ""  # of the adapter's verdicts.jsonl: what let it be published; empty in older lines
     instead_of: str = ""  # the adapter whose site was in place before
-    to: str = ""  # where it was copied
+    to: str = ""  # where it was copied, or taken down; empty: in the data home
 
 
 def now() -> str:
@@ -147,6 +148,14 @@ class SiteVersions:
         if not file.exists():
             return ()
         return tuple(LedgerEntry.model_validate_json(line) for line in file.read_text(encoding="utf-8").splitlines())
+
+    def remove(self, version_id: str) -> None:
+        """Remove a version's files and its record, and the site in place where it is that version."""
+        there = self.in_place()
+        if there is not None and there.id == version_id:
+            remove_folder(self.site)
+        shutil.rmtree(self.folder / version_id, ignore_errors=True)
+        (self.folder / f"{version_id}.json").unlink(missing_ok=True)
 
     def note(self, entry: LedgerEntry) -> None:
         """Add a line to the ledger; those of other processes, noted at the same moment, stay."""

@@ -82,10 +82,10 @@ def add_scans(
     """Copy what is new or changed in `source` to scans/<painter>/, with sub-folders, sidecars and artworks.csv.
 
     A work that was withdrawn is refused, whatever file it comes in. Content decides (sha256), not time. The first call
-    writes painter.yaml from defaults; later ones change only the settings that are given. Files that cannot be copied are returned as `refused` and remembered for the stage
-    raw_scans, until they are mended and `source` is added again; so are tables of artworks, whole or in part, by the
-    rules of `describe`. Raises WrongUse where `source` is no folder of scans or a setting is wrong, ArtMasterError
-    where the data home's disk has no room for them.
+    writes painter.yaml from defaults; later ones change only the settings that are given. Files that cannot be copied
+    are returned as `refused` and remembered for the stage raw_scans, until they are mended and `source` is added again;
+    so are tables of artworks, whole or in part, by the rules of `describe`. Raises WrongUse where `source` is no folder
+    of scans or a setting is wrong, ArtMasterError where the data home's disk has no room for them.
     """
     target = home.scans(painter)
     listing = _list_source(home, source)

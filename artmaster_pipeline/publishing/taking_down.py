@@ -1,0 +1,169 @@
+"""Taking down what shows a withdrawn work: the site in place, its kept versions, and their copies elsewhere.
+
+A version is marked where its provenance names such a work, or where its adapter is marked. Of a marked version the
+record, the manifest and the provenance stay, so that what was published can be answered; its pictures and pages go.
+Which copies are still to be taken down follows from the ledger of publications: one that could not be reached is tried
+again whenever something of the painter is taken down or published.
+"""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from artmaster_pipeline.adapters.finding import read_adapter
+from artmaster_pipeline.adapters.withdrawn import Mark, marks_of, withdrawn_works
+from artmaster_pipeline.errors import ArtMasterError, HoldsWithdrawn
+from artmaster_pipeline.files import remove_folder
+from artmaster_pipeline.gallery.enlarging import unpublished_pictures
+from artmaster_pipeline.locks import one_at_a_time
+from artmaster_pipeline.progress import SILENT, Progress
+from artmaster_pipeline.publishing.copies import without_secrets
+from artmaster_pipeline.publishing.painters_page import one_publisher, renew_painters_page
+from artmaster_pipeline.publishing.versions import LedgerEntry, SiteVersions, Version, now
+from artmaster_pipeline.records import MANIFEST, PROVENANCE, TAKEN_DOWN
+from artmaster_pipeline.settings import Home
+
+_KEPT = (MANIFEST, PROVENANCE)  # of a version that was taken down
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A version that was copied to an address and not taken down there since."""
+
+    url: str
+    version_id: str
+
+
+@dataclass(frozen=True)
+class TakenDown:
+    """What was taken down, and what could not be: each address with the reason."""
+
+    site: bool = False  # the site in place in the data home
+    versions: tuple[str, ...] = ()
+    copies: tuple[Copy, ...] = ()
+    unreached: tuple[tuple[Copy, str], ...] = ()
+    notes: tuple[str, ...] = ()  # what a target keeps in spite of it
+
+
+def marked_versions(home: Home, painter: str) -> dict[str, tuple[Version, Mark]]:
+    """The painter's versions, kept or taken down, that hold a work which may not be used, each with the first of them.
+
+    Raises ArtMasterError where a record of a version cannot be read.
+    """
+    works = withdrawn_works(home, painter)
+    of_adapters: dict[str, Mark | None] = {}
+    found = {}
+    site_versions = _site_versions(home, painter)
+    for version in site_versions.versions():
+        if version.adapter_id not in of_adapters:
+            adapter = read_adapter(home, painter, version.adapter_id)
+            of_adapters[version.adapter_id] = next(iter(marks_of(home, adapter)), None) if adapter else None
+        named = sorted(works.keys() & _named_in(site_versions.folder / version.id / PROVENANCE))
+        if mark := of_adapters[version.adapter_id] or next((works[sha256] for sha256 in named), None):
+            found[version.id] = version, mark
+    return found
+
+
+def check_version(home: Home, painter: str, version: Version) -> None:
+    """Raise HoldsWithdrawn where a version is marked: it is neither put back nor copied."""
+    if version.id in (marked := marked_versions(home, painter)):
+        mark = marked[version.id][1]
+        raise HoldsWithdrawn(
+            f"The version {version.id} of {painter}'s gallery holds the work {mark.sha256[:16]}, which may not be used "
+            f"since {mark.since} ({mark.reason}). To publish without: artmaster run {painter} . {mark.way_back()}"
+        )
+
+
+def copies_of(home: Home, painter: str, version_ids: set[str]) -> tuple[Copy, ...]:
+    """Where those versions were copied and, by all that is known, still are."""
+    found: dict[Copy, None] = {}
+    for entry in _site_versions(home, painter).ledger():
+        copy = Copy(entry.to, entry.version_id)
+        if entry.action == "copied" and entry.version_id in version_ids:
+            found[copy] = None
+        elif entry.action == TAKEN_DOWN and entry.to:
+            found.pop(copy, None)
+    return tuple(found)
+
+
+@one_at_a_time
+def take_down(home: Home, painter: str, progress: Progress = SILENT) -> TakenDown:
+    """Take down all that is marked of a painter's galleries, here and where it was copied.
+
+    May be done again at any time: what is down already is left alone. The ledger of publications notes each place
+    once it is empty, so a kill forgets none.
+    """
+    marked = marked_versions(home, painter)
+    if not marked:
+        return TakenDown()
+    site_versions = _site_versions(home, painter)
+    with one_publisher(home):
+        site = _site_down(home, site_versions, marked)
+        down = tuple(version_id for version_id in marked if _version_down(site_versions, version_id))
+        shutil.rmtree(unpublished_pictures(home, painter), ignore_errors=True)
+        renew_painters_page(home)
+    copies, unreached = [], []
+    notes: list[str] = []
+    for copy in copies_of(home, painter, set(marked)):
+        try:
+            notes += _copy_down(home, copy, marked[copy.version_id][0], progress)
+        except ArtMasterError as error:
+            unreached.append((copy, without_secrets(str(error))))
+            progress.say(f"Not taken down, and tried again the next time: {copy.url} ({error})")
+            continue
+        copies.append(copy)
+        _note(site_versions, marked[copy.version_id][0], to=copy.url)
+    return TakenDown(site, down, tuple(copies), tuple(unreached), tuple(dict.fromkeys(notes)))
+
+
+def _site_down(home: Home, site_versions: SiteVersions, marked: dict[str, tuple[Version, Mark]]) -> bool:
+    """Remove the site in place where it is a marked version, or one that was changed and names a withdrawn work."""
+    if not site_versions.site.is_dir():
+        return False
+    version = site_versions.in_place()
+    works = withdrawn_works(home, site_versions.painter)
+    if version is None or version.id not in marked:
+        if not works.keys() & _named_in(site_versions.site / PROVENANCE):
+            return False
+        version = next(iter(marked.values()))[0]
+    if not any(entry.action == TAKEN_DOWN and not entry.to for entry in site_versions.ledger()[-1:]):
+        _note(site_versions, version)  # first: no moment in which the site is missing and nobody can say why
+    remove_folder(site_versions.site)
+    return True
+
+
+def _version_down(site_versions: SiteVersions, version_id: str) -> bool:
+    """Remove a kept version's pictures and pages; gives whether there were any."""
+    folder = site_versions.folder / version_id
+    files = [file for file in folder.rglob("*") if file.is_file() and file.relative_to(folder).as_posix() not in _KEPT]
+    for file in files:
+        file.unlink()
+    for place in sorted((place for place in folder.rglob("*") if place.is_dir()), reverse=True):
+        place.rmdir()
+    return bool(files)
+
+
+def _copy_down(home: Home, copy: Copy, version: Version, progress: Progress) -> tuple[str, ...]:
+    from artmaster_pipeline.publishing.targets import find_target  # which asks this module what it may copy
+
+    return find_target(copy.url, home).take_down(home, version, progress)
+
+
+def _note(site_versions: SiteVersions, version: Version, to: str = "") -> None:
+    said = {"version_id": version.id, "adapter_id": version.adapter_id, "to": to}
+    site_versions.note(LedgerEntry(when=now(), action=TAKEN_DOWN, **said))
+
+
+def _named_in(provenance: Path) -> set[str]:
+    """The sha256 of the scans that a site's provenance.json names; none where there is no such file."""
+    if not provenance.is_file():
+        return set()
+    try:
+        return set(json.loads(provenance.read_text(encoding="utf-8"))["scans"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtMasterError(f"{provenance} is damaged: move the version it belongs to away.") from error
+
+
+def _site_versions(home: Home, painter: str) -> SiteVersions:
+    return SiteVersions(home.root / "gallery", painter)
