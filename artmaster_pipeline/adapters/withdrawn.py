@@ -63,19 +63,20 @@ def withdrawn_works(home: Home, painter: str) -> dict[str, Mark]:
     return found
 
 
-def marks_of(home: Home, adapter: Adapter) -> tuple[Mark, ...]:
+def marks_of(home: Home, adapter: Adapter, works: Mapping[str, Mark] | None = None) -> tuple[Mark, ...]:
     """The works in an adapter that may not be used any more: those that it was trained on or chosen by."""
-    return tuple(mark for mark in meetings(home, adapter) if mark.part != "held_out")
+    return tuple(mark for mark in meetings(home, adapter, works) if mark.part != "held_out")
 
 
-def meetings(home: Home, adapter: Adapter) -> tuple[Mark, ...]:
+def meetings(home: Home, adapter: Adapter, works: Mapping[str, Mark] | None = None) -> tuple[Mark, ...]:
     """The works that may not be used any more and that an adapter met, in whatever part; sorted by sha256.
 
-    Raises BadInput where something is withdrawn and the adapter's snapshot cannot be read: nobody can say then.
+    `works` are asked about instead, where they are given. Raises BadInput where something is withdrawn and the
+    adapter's snapshot cannot be read: nobody can say then.
     """
-    works = withdrawn_works(home, adapter.painter)
+    asked, works = works, dict(withdrawn_works(home, adapter.painter) if works is None else works)
     snapshot = _snapshot(home, adapter, needed=bool(works))
-    if snapshot:
+    if snapshot and asked is None:
         registered = {scan.sha256 for scan in read_manifest(home.register(adapter.painter) / MANIFEST, Scan)}
         for scan in snapshot.scans:  # what the register says today goes before what the snapshot said
             if scan.sha256 not in works and scan.sha256 not in registered and is_over(scan.rights_until):

@@ -8,6 +8,7 @@ again whenever something of the painter is taken down or published.
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,19 +47,22 @@ class TakenDown:
     notes: tuple[str, ...] = ()  # what a target keeps in spite of it
 
 
-def marked_versions(home: Home, painter: str) -> dict[str, tuple[Version, Mark]]:
+def marked_versions(
+    home: Home, painter: str, asked: Mapping[str, Mark] | None = None
+) -> dict[str, tuple[Version, Mark]]:
     """The painter's versions, kept or taken down, that hold a work which may not be used, each with the first of them.
 
-    Raises ArtMasterError where a record of a version cannot be read.
+    `asked` are such works instead, where they are given. Raises ArtMasterError where a record of a version cannot be
+    read.
     """
-    works = withdrawn_works(home, painter)
+    works = withdrawn_works(home, painter) if asked is None else asked
     of_adapters: dict[str, Mark | None] = {}
     found = {}
     site_versions = _site_versions(home, painter)
     for version in site_versions.versions():
         if version.adapter_id not in of_adapters:
             adapter = read_adapter(home, painter, version.adapter_id)
-            of_adapters[version.adapter_id] = next(iter(marks_of(home, adapter)), None) if adapter else None
+            of_adapters[version.adapter_id] = next(iter(marks_of(home, adapter, asked)), None) if adapter else None
         named = sorted(works.keys() & _named_in(site_versions.folder / version.id / PROVENANCE))
         if mark := of_adapters[version.adapter_id] or next((works[sha256] for sha256 in named), None):
             found[version.id] = version, mark

@@ -55,7 +55,7 @@ class Recogniser:
         """The withdrawn scan that a file shows in other bytes, by its sha256, and the line that withdrew it."""
         if not self._known or sha256 in self.apart:
             return None
-        whole = _hashes(thumbnail, _WINDOWS[:1])
+        whole = whole_picture(thumbnail)
         found = None if whole is None else nearest(whole, self._known)
         return (found, self.withdrawn[found]) if found else None
 
@@ -81,9 +81,9 @@ def nearest(whole: np.ndarray, known: Mapping[str, np.ndarray]) -> str | None:
     return best[1] if best[0] <= _NEAR else None
 
 
-def whole_of(fingerprint: np.ndarray) -> np.ndarray:
-    """The hashes of the whole picture in an unpacked fingerprint, (1, 40)."""
-    return fingerprint[:1]
+def whole_picture(thumbnail: Path | bytes) -> np.ndarray | None:
+    """The hashes of a whole picture by its thumbnail, (1, 40); None where that cannot be read."""
+    return _hashes(thumbnail, _WINDOWS[:1])
 
 
 def _distance(whole: np.ndarray, windows: np.ndarray) -> float:

@@ -1,0 +1,184 @@
+"""What the data home holds of a work, and how it is removed: found first, written down, then deleted.
+
+The list with each file's md5 (DVC's name for it) is on the disk before the first file goes: so a purge of DVC's cache
+can follow later, a killed removal goes on, and a restoration knows where the scans lay. It lies in the home's cache and
+is no record of the product's.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from artmaster_pipeline import versioning
+from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.files import inside, sha256_of, write_text
+from artmaster_pipeline.records import MANIFEST, Crop, Record, Sample, TrainingImage, read_manifest, write_manifest
+from artmaster_pipeline.scans.listing import list_folder
+from artmaster_pipeline.scans.withdrawn import leave_out
+from artmaster_pipeline.settings import Home
+from artmaster_pipeline.withdrawal.finding import Archive, Work
+
+# Caches of pictures and captions under names made from several things: which of their files are the work's cannot be
+# told, so they are emptied whole. Everything in them is made again when it is next needed.
+_EMPTIED = ("latents", "text", "looks", "autoencoded", "decoded")
+
+
+class ScanFile(BaseModel):
+    """A scan's file that was removed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    painter: str
+    path: str
+    sha256: str
+    md5: str
+
+
+class Removal(BaseModel):
+    """What is to be removed of a work, or was: the scans' files, and the md5 of every file of any kind."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scans: tuple[ScanFile, ...] = ()
+    md5s: tuple[str, ...] = ()
+
+    def with_more(self, other: "Removal") -> "Removal":
+        """Both together."""
+        scans = {(scan.painter, scan.path, scan.sha256): scan for scan in (*self.scans, *other.scans)}
+        return Removal(scans=tuple(scans.values()), md5s=tuple(sorted({*self.md5s, *other.md5s})))
+
+
+def read_removal(home: Home, sha256: str) -> Removal:
+    """What is written down about the removal of a work, by the scan that was named; nothing where nothing is."""
+    file = _written_down(home, sha256)
+    return Removal.model_validate_json(file.read_text(encoding="utf-8")) if file.is_file() else Removal()
+
+
+def write_removal(home: Home, sha256: str, removal: Removal) -> None:
+    """Write it down, beside what was written down before."""
+    whole = read_removal(home, sha256).with_more(removal)
+    write_text(_written_down(home, sha256), whole.model_dump_json(indent=1) + "\n")
+
+
+def forget_removal(home: Home, sha256: str) -> None:
+    """Nothing is left to purge or to restore."""
+    _written_down(home, sha256).unlink(missing_ok=True)
+
+
+def remove(home: Home, painter: str, work: Work, archive: Archive) -> tuple[int, tuple[str, ...]]:
+    """Remove what a painter's folders hold of a work; gives how many files went, and what stays with the reason.
+
+    The caller holds the painter. The manifests go first, so that none names a file that is gone.
+    """
+    scans, linked = _scan_files(home, painter, work, archive)
+    paths = [*(inside(home.scans(painter), scan.path) for scan in scans), *_pictures(home, painter, work, archive)]
+    files = {path: _md5(path) for path in paths}
+    write_removal(home, work.sha256, Removal(scans=tuple(scans), md5s=tuple(files.values())))
+    leave_out(home, painter, work.why.keys())
+    _leave_out(home.crops(painter) / MANIFEST, Crop, work)
+    _leave_out(home.training_set(painter) / MANIFEST, TrainingImage, work)
+    for manifest in _evaluations(home, painter):
+        _leave_out(manifest, Sample, work)
+    removed, stays = 0, [*linked, *_other_names(home, files)]
+    for file in files:
+        try:
+            file.unlink()
+            removed += 1
+        except OSError as error:
+            stays.append(f"{file}: {error.strerror}. Remove it by hand.")
+    return removed, tuple(stays)
+
+
+def empty_caches(home: Home, painters: Iterable[str]) -> None:
+    """Empty the caches that may hold pictures of a work, or weights of an unfinished training on it."""
+    for name in _EMPTIED:
+        shutil.rmtree(home.cache / name, ignore_errors=True)
+    for painter in painters:
+        (home.cache / "near_duplicates" / f"{painter}.json").unlink(missing_ok=True)
+        unfinished = home.cache / "tensorboard" / painter
+        for begun in unfinished.iterdir() if unfinished.is_dir() else ():
+            shutil.rmtree(home.cache / "training" / begun.name, ignore_errors=True)
+
+
+def _scan_files(home: Home, painter: str, work: Work, archive: Archive) -> tuple[list[ScanFile], list[str]]:
+    """The files below scans/<painter>/ whose bytes are a scan of the work; and those that may not be touched."""
+    root = home.scans(painter)
+    if not root.is_dir():
+        return [], []
+    holdings = archive.holding(work.why)
+    sizes, paths = {holding.bytes for holding in holdings}, {h.path for h in holdings if h.painter == painter}
+    found, linked = [], []
+    for entry in list_folder(root).pictures:
+        try:
+            inside(root, entry.relative)
+            if entry.relative not in paths and entry.path.stat().st_size not in sizes:
+                continue
+            sha256 = sha256_of(entry.path)
+        except (OSError, WrongUse):
+            continue
+        if sha256 in work.why and (root.is_symlink() or root.parent.is_symlink()):
+            linked.append(f"{entry.path}: the scans of {painter} lie where their owner keeps them. Remove it there.")
+        elif sha256 in work.why:
+            found.append(ScanFile(painter=painter, path=entry.relative, sha256=sha256, md5=_md5(entry.path)))
+    return found, linked
+
+
+def _pictures(home: Home, painter: str, work: Work, archive: Archive) -> list[Path]:
+    """Thumbnails, crops, masks, training pictures, and where evaluations show the work; those that are there."""
+    crops = [c for snapshot in archive.snapshots.values() for c in snapshot.crops if c.scan_sha256 in work.why]
+    crops += [c for c in read_manifest(home.crops(painter) / MANIFEST, Crop) if c.scan_sha256 in work.why]
+    images = [image for image in archive.images if image.scan_sha256 in work.why]
+    paths = [inside(home.register(painter), f"thumbnails/{sha256[:16]}.jpg") for sha256 in work.why]
+    paths += [inside(home.crops(painter), path) for crop in crops for path in (crop.path, crop.mask_path)]
+    paths += [inside(home.training_set(painter), image.path) for image in images]
+    stems = {Path(image.path).stem for image in images}
+    paths += [file for file in home.evaluation(painter).glob("*/nearest/*.jpg") if file.stem in stems]
+    for manifest in _evaluations(home, painter):
+        for sample in read_manifest(manifest, Sample):
+            if sample.scan_sha256 in work.why:
+                picture = inside(home.evaluation(painter), sample.path)
+                paths += [picture, *picture.parent.parent.glob("grid*.png"), *picture.parent.parent.glob("grid*.jpg")]
+                if sample.evaluated_adapter_id:
+                    shown = home.evaluation(painter) / sample.evaluated_adapter_id
+                    paths += [*shown.glob("grid*.png"), *shown.glob("grid*.jpg")]
+    return [path for path in dict.fromkeys(paths) if path.is_file()]
+
+
+def _evaluations(home: Home, painter: str) -> Iterator[Path]:
+    """The manifests of a painter's evaluations."""
+    folder = home.evaluation(painter)
+    yield from (
+        manifest for manifest in (folder / MANIFEST, *sorted(folder.glob(f"*/{MANIFEST}"))) if manifest.exists()
+    )
+
+
+def _leave_out(manifest: Path, kind: type[Record], work: Work) -> None:
+    rows = read_manifest(manifest, kind)
+    kept = [row for row in rows if getattr(row, "scan_sha256", "") not in work.why]
+    if len(kept) < len(rows):
+        write_manifest(manifest, kept)
+
+
+def _other_names(home: Home, files: dict[Path, str]) -> list[str]:
+    """What is to be said of files (with their md5) that lie under further names; DVC's cache is one that is known."""
+    linked = {file: md5 for file, md5 in files.items() if file.stat().st_nlink > 1}
+    cached = versioning.cached_files(home, linked.values())
+    said = []
+    for file, md5 in linked.items():
+        known = int(md5 in cached and cached[md5].samefile(file))
+        if more := file.stat().st_nlink - 1 - known:
+            how = f"find -inum {file.stat().st_ino} lists them"
+            said.append(f"{file}: its bytes also lie under {more} other names on this disk (hard links): {how}.")
+    return said
+
+
+def _md5(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _written_down(home: Home, sha256: str) -> Path:
+    return home.cache / "withdrawals" / f"{sha256}.json"
