@@ -50,20 +50,21 @@ def cached_files(home: Home, md5s: Iterable[str]) -> dict[str, Path]:
 
 
 def purge(
-    home: Home, md5s: Collection[str], names: Collection[str] = (), sha256s: dict[str, int] | None = None
+    home: Home, md5s: Collection[str], ids: Collection[str] = (), sha256s: dict[str, int] | None = None
 ) -> Purged:
     """Take objects out of DVC's cache and of every remote that its settings name.
 
-    Beside those with the given `md5s`: what any version of a stage in the cache calls by one of `names` (the stems of
-    files that are named by ids), and files of the sizes in `sha256s` (sha256 -> bytes) that have that sha256. What the
-    home names as it is now stays, whoever's it is: other works may have the same bytes, for example an empty mask.
+    Beside those with the given `md5s`: what any version of a folder in the cache calls by one of the `ids` (16 digits
+    at the beginning of a file's or folder's name), and files of the sizes in `sha256s` (sha256 -> bytes) that have that
+    sha256. What the home names as it is now stays, whoever's it is: other works may have the same bytes, for example an
+    empty mask.
     """
     root = find_root(home)
     if root is None:
         return Purged()
     with one_writer(home), opened(root) as repo:
         cache = Path(repo.cache.local.path)
-        wanted = {*md5s, *_named(cache, set(names)), *_by_content(cache, sha256s or {})}
+        wanted = {*md5s, *_named(cache, set(ids)), *_by_content(cache, sha256s or {})}
         wanted -= _in_use(repo)
         faults: list[str] = []
         in_remotes = sum(_purge_remote(repo, str(name), wanted, faults) for name in repo.config["remote"])
@@ -94,13 +95,13 @@ def _objects(cache: Path) -> Iterator[Path]:
     yield from (file for file in cache.glob("??/*") if file.is_file())
 
 
-def _named(cache: Path, names: set[str]) -> Iterator[str]:
-    for folder in (file for file in _objects(cache) if names and file.name.endswith(".dir")):
+def _named(cache: Path, ids: set[str]) -> Iterator[str]:
+    for folder in (file for file in _objects(cache) if ids and file.name.endswith(".dir")):
         try:
             rows = json.loads(folder.read_text(encoding="utf-8"))
         except ValueError:
             continue
-        yield from (row["md5"] for row in rows if Path(row["relpath"]).stem in names)
+        yield from (row["md5"] for row in rows if any(part[:16] in ids for part in row["relpath"].split("/")))
 
 
 def _by_content(cache: Path, sha256s: dict[str, int]) -> Iterator[str]:

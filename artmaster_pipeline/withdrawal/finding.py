@@ -80,7 +80,7 @@ def painters_of(home: Home) -> tuple[str, ...]:
 
 
 def read_archive(home: Home) -> Archive:
-    """Read all of it. Raises BadInput where an adapter's record or snapshot is damaged, since something may be in it."""
+    """Read all of it. Raises BadInput where an adapter's record or snapshot is damaged: the work may be in it."""
     archive = Archive()
     for adapter in all_adapters(home):
         snapshot = read_snapshot(home, adapter)

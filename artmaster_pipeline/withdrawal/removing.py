@@ -6,8 +6,10 @@ is no record of the product's.
 """
 
 import hashlib
+import re
 import shutil
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -15,7 +17,16 @@ from pydantic import BaseModel, ConfigDict
 from artmaster_pipeline import versioning
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import inside, sha256_of, write_text
-from artmaster_pipeline.records import MANIFEST, Crop, Record, Sample, TrainingImage, read_manifest, write_manifest
+from artmaster_pipeline.records import (
+    MANIFEST,
+    Crop,
+    Record,
+    Sample,
+    Scan,
+    TrainingImage,
+    read_manifest,
+    write_manifest,
+)
 from artmaster_pipeline.scans.listing import list_folder
 from artmaster_pipeline.scans.withdrawn import leave_out
 from artmaster_pipeline.settings import Home
@@ -23,6 +34,7 @@ from artmaster_pipeline.withdrawal.finding import Archive, Work
 
 # Caches of pictures and captions under names made from several things: which of their files are the work's cannot be
 # told, so they are emptied whole. Everything in them is made again when it is next needed.
+_ID = re.compile(r"[0-9a-f]{16}")
 _EMPTIED = ("latents", "text", "looks", "autoencoded", "decoded")
 
 
@@ -38,17 +50,27 @@ class ScanFile(BaseModel):
 
 
 class Removal(BaseModel):
-    """What is to be removed of a work, or was: the scans' files, and the md5 of every file of any kind."""
+    """What is to be removed of a work, or was: the scans' files; the md5 of every file of any kind, and their ids."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     scans: tuple[ScanFile, ...] = ()
     md5s: tuple[str, ...] = ()
+    uncommitted: tuple[
+        tuple[str, str], ...
+    ] = ()  # painter, stage: dvc.lock still names the work there
+    ids: tuple[str, ...] = ()  # of records, by which files are named: scans, crops, training pictures, details shown
 
     def with_more(self, other: "Removal") -> "Removal":
         """Both together."""
         scans = {(scan.painter, scan.path, scan.sha256): scan for scan in (*self.scans, *other.scans)}
-        return Removal(scans=tuple(scans.values()), md5s=tuple(sorted({*self.md5s, *other.md5s})))
+        md5s, ids = {*self.md5s, *other.md5s}, {*self.ids, *other.ids}
+        return Removal(
+            scans=tuple(scans.values()),
+            md5s=tuple(sorted(md5s)),
+            ids=tuple(sorted(ids)),
+            uncommitted=tuple(sorted({*self.uncommitted, *other.uncommitted})),
+        )
 
 
 def read_removal(home: Home, sha256: str) -> Removal:
@@ -60,7 +82,20 @@ def read_removal(home: Home, sha256: str) -> Removal:
 def write_removal(home: Home, sha256: str, removal: Removal) -> None:
     """Write it down, beside what was written down before."""
     whole = read_removal(home, sha256).with_more(removal)
-    write_text(_written_down(home, sha256), whole.model_dump_json(indent=1) + "\n")
+    write_text(_written_down(home, sha256), _text(whole))
+
+
+def uncommitted(home: Home, sha256: str, painter: str) -> tuple[str, ...]:
+    """The painter's stages that were changed by the removal and that dvc.lock does not name as they are yet."""
+    return tuple(stage for each, stage in read_removal(home, sha256).uncommitted if each == painter)
+
+
+def note_committed(home: Home, sha256: str, painter: str) -> None:
+    """Note that dvc.lock names the painter's stages as the removal left them."""
+    known = read_removal(home, sha256)
+    left = tuple(each for each in known.uncommitted if each[0] != painter)
+    if left != known.uncommitted:
+        write_text(_written_down(home, sha256), _text(known.model_copy(update={"uncommitted": left})))
 
 
 def forget_removal(home: Home, sha256: str) -> None:
@@ -68,20 +103,44 @@ def forget_removal(home: Home, sha256: str) -> None:
     _written_down(home, sha256).unlink(missing_ok=True)
 
 
-def remove(home: Home, painter: str, work: Work, archive: Archive) -> tuple[int, tuple[str, ...]]:
-    """Remove what a painter's folders hold of a work; gives how many files went, and what stays with the reason.
+@dataclass(frozen=True)
+class Removed:
+    """How many files of a painter's folders went, and what stays, with the reason."""
+
+    files: int
+    stays: tuple[str, ...]
+
+
+def remove(home: Home, painter: str, work: Work, archive: Archive) -> Removed:
+    """Remove what a painter's folders hold of a work.
 
     The caller holds the painter. The manifests go first, so that none names a file that is gone.
     """
     scans, linked = _scan_files(home, painter, work, archive)
     paths = [*(inside(home.scans(painter), scan.path) for scan in scans), *_pictures(home, painter, work, archive)]
     files = {path: _md5(path) for path in paths}
-    write_removal(home, work.sha256, Removal(scans=tuple(scans), md5s=tuple(files.values())))
+    ids = [*(sha256[:16] for sha256 in work.why), *(path.stem for path in paths if _ID.fullmatch(path.stem))]
+    records: dict[str, list[tuple[Path, type[Record]]]] = {
+        "curated_crops": [(home.crops(painter) / MANIFEST, Crop)],
+        "training_set": [(home.training_set(painter) / MANIFEST, TrainingImage)],
+        "evaluation_grid": [(manifest, Sample) for manifest in _evaluations(home, painter)],
+    }
+    register = read_manifest(home.register(painter) / MANIFEST, Scan)
+    changed = ["raw_scans"] if any(scan.sha256 in work.why for scan in register) else []
+    changed += [stage for stage, of in records.items() if any(_names(*each, work) for each in of)]
+    changed += ["evaluation_grid"] if any(path.is_relative_to(home.evaluation(painter)) for path in paths) else []
+    removal = Removal(
+        scans=tuple(scans),
+        md5s=tuple(files.values()),
+        ids=tuple(ids),
+        uncommitted=tuple((painter, stage) for stage in changed),
+    )
+    write_removal(home, work.sha256, removal)
     leave_out(home, painter, work.why.keys())
-    _leave_out(home.crops(painter) / MANIFEST, Crop, work)
-    _leave_out(home.training_set(painter) / MANIFEST, TrainingImage, work)
-    for manifest in _evaluations(home, painter):
-        _leave_out(manifest, Sample, work)
+    for manifest, kind in (each for of in records.values() for each in of):
+        if _names(manifest, kind, work):
+            rows = read_manifest(manifest, kind)
+            write_manifest(manifest, [row for row in rows if row.scan_sha256 not in work.why])  # type: ignore[attr-defined]
     removed, stays = 0, [*linked, *_other_names(home, files)]
     for file in files:
         try:
@@ -89,7 +148,7 @@ def remove(home: Home, painter: str, work: Work, archive: Archive) -> tuple[int,
             removed += 1
         except OSError as error:
             stays.append(f"{file}: {error.strerror}. Remove it by hand.")
-    return removed, tuple(stays)
+    return Removed(removed, tuple(stays))
 
 
 def empty_caches(home: Home, painters: Iterable[str]) -> None:
@@ -155,11 +214,9 @@ def _evaluations(home: Home, painter: str) -> Iterator[Path]:
     )
 
 
-def _leave_out(manifest: Path, kind: type[Record], work: Work) -> None:
-    rows = read_manifest(manifest, kind)
-    kept = [row for row in rows if getattr(row, "scan_sha256", "") not in work.why]
-    if len(kept) < len(rows):
-        write_manifest(manifest, kept)
+def _names(manifest: Path, kind: type[Record], work: Work) -> bool:
+    """Whether a manifest has records of the work."""
+    return any(getattr(row, "scan_sha256", "") in work.why for row in read_manifest(manifest, kind))
 
 
 def _other_names(home: Home, files: dict[Path, str]) -> list[str]:
@@ -173,6 +230,10 @@ def _other_names(home: Home, files: dict[Path, str]) -> list[str]:
             how = f"find -inum {file.stat().st_ino} lists them"
             said.append(f"{file}: its bytes also lie under {more} other names on this disk (hard links): {how}.")
     return said
+
+
+def _text(removal: Removal) -> str:
+    return removal.model_dump_json(indent=1) + "\n"
 
 
 def _md5(file: Path) -> str:

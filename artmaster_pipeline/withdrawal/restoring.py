@@ -59,9 +59,7 @@ def tell_apart(home: Home, sha256: str, reason: str, by: str = "") -> LedgerLine
     """
     reason, digits = " ".join(reason.split()), sha256.strip().lower()
     if not _WHOLE.fullmatch(digits):
-        raise WrongUse(
-            f"{sha256!r} is not a whole sha256: --other-work needs all 64 digits, as the refusal names them."
-        )
+        raise WrongUse(f"{sha256!r} is no whole sha256: --other-work needs all 64 digits, as the refusal names them.")
     if not reason:
         raise WrongUse("That a file shows another work needs a reason that others can read later: --reason TEXT")
     line = new_line("told apart", [WithdrawnScan(sha256=digits)], (), reason, by or this_user())

@@ -1,4 +1,4 @@
-"""Whose adapter has to be trained anew: asked of the ledger and the records each time, so that the queue is never stale."""
+"""Whose adapter has to be trained anew: asked of the ledger and the records each time, so the queue is never stale."""
 
 from artmaster_pipeline.adapters.finding import current_adapter
 from artmaster_pipeline.adapters.withdrawn import marks_of

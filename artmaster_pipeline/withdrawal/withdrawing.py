@@ -21,14 +21,13 @@ from artmaster_pipeline.settings import Home
 from artmaster_pipeline.stages import stage_named
 from artmaster_pipeline.withdrawal.finding import Archive, Work, find_work, painters_of, read_archive, resolve
 from artmaster_pipeline.withdrawal.impact import Impact, look
-from artmaster_pipeline.withdrawal.removing import empty_caches, read_removal, remove
+from artmaster_pipeline.withdrawal.removing import empty_caches, note_committed, read_removal, remove, uncommitted
 from artmaster_pipeline.withdrawal.report import PAGE, page
 from artmaster_pipeline.withdrawal.retraining import due_for_retraining
 from artmaster_pipeline.withdrawals import LedgerLine, append, in_force, new_line
 
 _REPORTS = "withdrawals"  # folder of the data home
 _REPORT = "report.json"
-_REWRITTEN = ("raw_scans", "curated_crops", "training_set", "evaluation_grid")  # stages that a removal changes
 _GALLERY = "sample_gallery"
 
 
@@ -76,12 +75,10 @@ def withdraw_artwork(
 
     The line in the ledger marks adapters, evaluations and galleries at once. Then the work's files are removed from the
     data home. `now` takes galleries down here and where they were copied, which else the next publication does; `purge`
-    takes the bytes out of DVC's cache and remotes. A work that is withdrawn already gets no second line: what is left to
-    do is done. Raises WrongUse without a reason or where no scan is meant, ArtMasterError where a record is damaged.
+    does that, too, and takes the bytes out of DVC's cache and remotes. A work that is withdrawn already gets no second
+    line and needs no reason: what is left to do is done. Raises WrongUse without a reason or where no scan is meant,
+    ArtMasterError where a record is damaged.
     """
-    reason = " ".join(reason.split())
-    if not reason:
-        raise WrongUse("A withdrawal needs a reason that others can read later: --reason TEXT")
     archive = read_archive(home)
     work = find_work(home, resolve(home, artwork, archive), archive)
     line = _line(home, work, archive, reason, by or this_user())
@@ -89,7 +86,7 @@ def withdraw_artwork(
     folder = home.root / _REPORTS / line.id
     write_text(folder / _REPORT, report.model_dump_json(indent=1) + "\n")
     removed, stays = _remove_everywhere(home, work, archive, progress)
-    down = [take_down(home, painter, progress) for painter in painters_of(home)] if now else []
+    down = [take_down(home, painter, progress) for painter in painters_of(home)] if now or purge else []
     for painter in painters_of(home):
         _forget_gallery(home, painter)
     purged = _purged(home, work, archive) if purge else None
@@ -104,6 +101,9 @@ def _line(home: Home, work: Work, archive: Archive, reason: str, by: str) -> Led
     there = in_force(home)
     if set(work.why) <= set(there):
         return there[work.sha256]
+    reason = " ".join(reason.split())
+    if not reason:
+        raise WrongUse("A withdrawal needs a reason that others can read later: --reason TEXT")
     painters = {holding.painter for holding in archive.holding(work.why)}
     line = new_line("withdrawn", work.scans, painters, reason, by)
     append(home, line)
@@ -122,23 +122,26 @@ def _remove_everywhere(home: Home, work: Work, archive: Archive, progress: Progr
     removed, stays, touched = 0, list[str](), list[str]()
     for painter in painters_of(home):
         with working_on(home, painter, progress):
-            count, left = remove(home, painter, work, archive)
-            removed, stays = removed + count, [*stays, *left]
-            if count or any(holding.painter == painter for holding in archive.holding(work.why)):
+            done = remove(home, painter, work, archive)
+            removed, stays = removed + done.files, [*stays, *done.stays]
+            if done.files:
                 touched.append(painter)
-                _commit(home, painter)
+            _commit(home, painter, work)
     empty_caches(home, touched)
     return removed, stays
 
 
-def _commit(home: Home, painter: str) -> None:
-    """Let dvc.lock name what is there now, so that no checkout brings the work back; only what it named before."""
-    if not home.scans(painter).is_dir():
-        return
-    for stage in versioning.committed_stages(home, painter):
-        if stage in _REWRITTEN and home.stage_folder(stage, painter).is_dir():
+def _commit(home: Home, painter: str, work: Work) -> None:
+    """Let dvc.lock name what is left of the stages that were changed, so that no checkout brings the work back.
+
+    Dagster's record of them does not fit any more, so the next run makes them anew.
+    """
+    changed = uncommitted(home, work.sha256, painter)
+    for stage in versioning.committed_stages(home, painter) if changed and home.scans(painter).is_dir() else ():
+        if stage in changed and home.stage_folder(stage, painter).is_dir():
             unreadable = unreadable_entries(home, painter) if stage_named(stage).sources else ()
             versioning.commit_stage(home, stage, painter, unreadable)
+    note_committed(home, work.sha256, painter)
 
 
 def _forget_gallery(home: Home, painter: str) -> None:
@@ -148,9 +151,10 @@ def _forget_gallery(home: Home, painter: str) -> None:
 
 def _purged(home: Home, work: Work, archive: Archive) -> versioning.Purged:
     images = [image for image in archive.images if image.scan_sha256 in work.why]
-    names = {name for image in images for name in (image.id, image.crop_id)} | {sha256[:16] for sha256 in work.why}
+    known = read_removal(home, work.sha256)
+    ids = {name for image in images for name in (image.id, image.crop_id)} | set(known.ids)
     sizes = {holding.sha256: holding.bytes for holding in archive.holding(work.why) if holding.bytes}
-    return versioning.purge(home, read_removal(home, work.sha256).md5s, names, sizes)
+    return versioning.purge(home, known.md5s, ids, sizes)
 
 
 def _done(
@@ -197,7 +201,7 @@ def _in_dvc(home: Home, work: Work, purged: versioning.Purged | None) -> str:
         return f"{said} {kept} have the bytes of other works, too, and stay." if kept else said
     return (
         f"DVC's cache has {kept} files of the work, and so may its remotes and every clone that pulled them. To take "
-        f"them out: artmaster withdraw {work.sha256[:16]} --reason TEXT --purge"
+        f"them out: artmaster withdraw {work.sha256[:16]} --purge"
     )
 
 
