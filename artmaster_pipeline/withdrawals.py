@@ -8,6 +8,7 @@ withdrawal touches is not written here: it follows from these lines and from wha
 import json
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -74,6 +75,8 @@ def append(home: Home, line: LedgerLine) -> None:
     home.cache.mkdir(parents=True, exist_ok=True)
     with FileLock(home.cache / "withdrawals.lock"):
         read_ledger(home)  # nothing is added to what cannot be read
+        for torn in home.root.glob(f".partial-*{Path(WITHDRAWALS).suffix}"):  # no other file there ends like that
+            torn.unlink()
         file = home.root / WITHDRAWALS
         before = file.read_text(encoding="utf-8") if file.exists() else ""
         text = json.dumps(line.model_dump(mode="json"), ensure_ascii=False, sort_keys=True)

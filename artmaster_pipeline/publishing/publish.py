@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from artmaster_pipeline.adapters.finding import current_adapter
 from artmaster_pipeline.adapters.withdrawn import check_not_withdrawn
 from artmaster_pipeline.errors import ArtMasterError, NotPublished
+from artmaster_pipeline.evaluation.report.grid import GRID
 from artmaster_pipeline.evaluation.verdicts import last_verdict
 from artmaster_pipeline.evaluation.withdrawn import check_judged_without
 from artmaster_pipeline.files import inside, sha256_of
@@ -49,9 +50,8 @@ def publish_gallery(home: Home, painter: str, profile: Profile, progress: Progre
     it was not judged fit or a person put an older adapter's site back; what is published then stays as it is.
     """
     take_down(home, painter, progress)
+    _check_not_withdrawn(home, painter)
     adapter, cells = _evaluated(home, painter)
-    check_not_withdrawn(home, adapter)
-    check_judged_without(home, adapter)
     verdict = check_verdict(home, painter, adapter.id)
     _check_held_back(home, painter, adapter.id)
     drawn = [cell for cell in cells if cell.column == "adapter"]
@@ -177,12 +177,21 @@ def _evaluated(home: Home, painter: str) -> tuple[Adapter, tuple[Sample, ...]]:
         for cell in cells
         if not (file := inside(home.evaluation(painter), cell.path)).is_file() or sha256_of(file) != cell.sha256
     ]
+    if not (grid := home.evaluation(painter) / adapter.id / GRID).is_file():
+        changed.append(str(grid.relative_to(home.evaluation(painter))))
     if changed:
         raise ArtMasterError(
             f"{len(changed)} pictures of the evaluation are missing or changed ({', '.join(changed)}): run the stage "
             "evaluation_grid again."
         )
     return adapter, cells
+
+
+def _check_not_withdrawn(home: Home, painter: str) -> None:
+    """Raise HoldsWithdrawn where a work that may not be used is in the current adapter, or judged it."""
+    if (adapter := current_adapter(home, painter)) is not None:
+        check_not_withdrawn(home, adapter)
+        check_judged_without(home, adapter)
 
 
 def _check_held_back(home: Home, painter: str, adapter_id: str) -> None:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from artmaster_pipeline import versioning
 from artmaster_pipeline.errors import WrongUse
-from artmaster_pipeline.files import inside, sha256_of, write_text
+from artmaster_pipeline.files import clear_partials, inside, sha256_of, write_text
 from artmaster_pipeline.records import (
     MANIFEST,
     Crop,
@@ -56,9 +56,7 @@ class Removal(BaseModel):
 
     scans: tuple[ScanFile, ...] = ()
     md5s: tuple[str, ...] = ()
-    uncommitted: tuple[
-        tuple[str, str], ...
-    ] = ()  # painter, stage: dvc.lock still names the work there
+    uncommitted: tuple[tuple[str, str], ...] = ()  # painter, stage: dvc.lock still names the work there
     ids: tuple[str, ...] = ()  # of records, by which files are named: scans, crops, training pictures, details shown
 
     def with_more(self, other: "Removal") -> "Removal":
@@ -116,6 +114,8 @@ def remove(home: Home, painter: str, work: Work, archive: Archive) -> Removed:
 
     The caller holds the painter. The manifests go first, so that none names a file that is gone.
     """
+    for folder in (home.register, home.crops, home.training_set, home.evaluation):
+        clear_partials(folder(painter))
     scans, linked = _scan_files(home, painter, work, archive)
     paths = [*(inside(home.scans(painter), scan.path) for scan in scans), *_pictures(home, painter, work, archive)]
     files = {path: _md5(path) for path in paths}

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from artmaster_pipeline import versioning
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.evaluation.verdicts import this_user
-from artmaster_pipeline.files import write_text
+from artmaster_pipeline.files import clear_partials, write_text
 from artmaster_pipeline.locks import working_on
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.publishing.taking_down import TakenDown, marked_versions, take_down
@@ -84,6 +84,7 @@ def withdraw_artwork(
     line = _line(home, work, archive, reason, by or this_user())
     report = _begun(home, line, look(home, work, archive))
     folder = home.root / _REPORTS / line.id
+    clear_partials(folder)
     write_text(folder / _REPORT, report.model_dump_json(indent=1) + "\n")
     removed, stays = _remove_everywhere(home, work, archive, progress)
     down = [take_down(home, painter, progress) for painter in painters_of(home)] if now or purge else []
