@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import forked
 import pytest
 from published_gallery import published
 from small_archive import PAINTER, add_adapter, evaluated, quick_drawing, small_profile
@@ -448,6 +449,50 @@ def test_an_adapter_is_marked_on_the_day_on_which_rights_end(archive: Home, monk
         assert (PAINTER in due_for_retraining(archive)) == marked
     with pytest.raises(HoldsWithdrawn, match=r"whose rights are over since 2030-06-01.*rights_until of artworks\.csv"):
         export_adapter(archive, PAINTER, "diffusers")
+
+
+# Evaluations after it
+
+
+def test_a_marked_champion_is_nobody_to_be_compared_with(archive: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither before its gallery is taken down nor after: and nobody has to decide since it is missing."""
+    for now in (False, True):
+        withdraw_artwork(archive, trained_on(archive), REASON, now=now)
+        adapter = retrained(archive)
+        drawn = quick_drawing(monkeypatch)
+        done = evaluate(archive, adapter, small_profile(), Asked())
+        assert done.contest is None
+        assert drawn
+        assert "compare" not in " ".join(done.verdict.reasons)
+        assert evaluation_marks(archive, adapter) == ()
+        judged_by = json.loads((archive.evaluation(PAINTER) / adapter.id / "panel.json").read_text())["judged_by"]
+        assert judged_by == sorted({i.scan_sha256 for i in images_of(archive) if i.split == "held_out"})
+
+
+# The command
+
+
+def test_the_command_says_what_it_did_and_what_is_left(archive: Home, tmp_path: Path) -> None:
+    sha256, home = trained_on(archive), str(archive.root)
+    copy_gallery(archive, PAINTER, str(tmp_path / "drive"))
+    shutil.rmtree(tmp_path / "drive")
+    dry = json.loads(forked.artmaster("withdraw", sha256[:9], "--dry-run", "--json", "--home", home).stdout)
+    assert dry["sha256"] == sha256
+    assert dry["galleries"][0]["copies"] == [str(tmp_path / "drive")]
+    hostile = "The heirs\x1b[31m asked"
+    done = forked.artmaster("withdraw", sha256[:9], "--reason", hostile, "--now", "--home", home, check=False)
+    assert done.returncode == 1  # a copy is not reached
+    assert "\x1b" not in done.stdout
+    assert f"To be trained anew: artmaster run {PAINTER}" in done.stdout
+    assert "Not done: " in done.stdout
+    refused = forked.artmaster("generate", PAINTER, "mist", "--home", home, check=False)
+    assert refused.returncode == 1
+    assert f"artmaster restore {sha256[:16]}" in refused.stderr
+    back = forked.artmaster("restore", sha256[:9], "--home", home)
+    assert "All marks are gone" in back.stdout
+    wrong = forked.artmaster("withdraw", "12345678", "--reason", "x", "--home", home, check=False)
+    assert wrong.returncode == 2
+    assert "Traceback" not in wrong.stderr
 
 
 # The report

@@ -10,7 +10,7 @@ from artmaster_pipeline.evaluation.verdicts import this_user
 from artmaster_pipeline.files import inside, sha256_of, writing
 from artmaster_pipeline.locks import working_on
 from artmaster_pipeline.progress import SILENT, Progress
-from artmaster_pipeline.settings import Home
+from artmaster_pipeline.settings import Home, load_painter
 from artmaster_pipeline.withdrawal.removing import ScanFile, forget_removal, read_removal
 from artmaster_pipeline.withdrawal.retraining import due_for_retraining
 from artmaster_pipeline.withdrawals import LedgerLine, WithdrawnScan, append, in_force, new_line, read_ledger
@@ -88,13 +88,21 @@ def _bring_back(home: Home, sha256: str, line: LedgerLine, progress: Progress) -
     removed = {scan for each in line.sha256s for scan in read_removal(home, each).scans if scan.sha256 == sha256}
     cached = versioning.cached_files(home, [scan.md5 for scan in removed])
     for scan in sorted(removed, key=lambda scan: (scan.painter, scan.path)):
-        if not home.scans(scan.painter).is_dir():
+        painter = _now_called(home, scan.painter)
+        if not home.scans(painter).is_dir():
             continue
-        place, source = inside(home.scans(scan.painter), scan.path), cached.get(scan.md5)
+        place, source = inside(home.scans(painter), scan.path), cached.get(scan.md5)
         if place.is_file() and sha256_of(place) == sha256:
             back.append(scan)
         elif source is not None and not place.exists() and sha256_of(source) == sha256:
-            with working_on(home, scan.painter, progress), writing(place) as temporary:
+            with working_on(home, painter, progress), writing(place) as temporary:
                 shutil.copyfile(source, temporary)
             back.append(scan)
     return back
+
+
+def _now_called(home: Home, painter: str) -> str:
+    """The slug of a painter who may have been renamed since."""
+    if home.scans(painter).is_dir():
+        return painter
+    return next((each for each in home.painters() if painter in load_painter(home, each).formerly), painter)
