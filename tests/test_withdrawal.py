@@ -374,7 +374,7 @@ def test_a_withdrawal_that_is_killed_goes_on(
 
 def test_a_marked_gallery_stays_until_the_next_publication_or_goes_at_once(archive: Home) -> None:
     report, _ = withdraw_artwork(archive, trained_on(archive), REASON)
-    assert len(report.still_published) == 1
+    assert len(report.still_published) == 2  # the version and the site in place
     assert (archive.gallery(PAINTER) / "index.html").is_file()
     with pytest.raises(HoldsWithdrawn):
         publish_gallery(archive, PAINTER, PROFILE)
@@ -430,6 +430,26 @@ def test_copies_go_too_and_one_that_cannot_be_reached_is_tried_again(archive: Ho
     assert not list((tmp_path / "drive" / ".versions").rglob("*.html"))
     with pytest.raises(ArtMasterError):
         copy_gallery(archive, PAINTER, "memory://web")
+
+
+def test_a_site_that_came_without_its_kept_versions_is_taken_down_too(archive: Home, tmp_path: Path) -> None:
+    """As in a clone: DVC brings the site in place, and what it was copied as is known by the ledger alone."""
+    shutil.rmtree(archive.root / "gallery" / ".versions")
+    copy_gallery(archive, PAINTER, str(tmp_path / "drive"))
+    impact = impact_of(archive, trained_on(archive))
+    assert [(gallery.in_place, gallery.version_id) for gallery in impact.galleries if gallery.in_place] == [(True, "")]
+    report, _ = withdraw_artwork(archive, trained_on(archive), REASON, now=True)
+    assert not archive.gallery(PAINTER).exists()
+    assert not (tmp_path / "drive" / PAINTER).exists()
+    assert report.is_complete
+    assert report.still_published == ()
+
+
+def test_a_copied_site_that_somebody_edited_goes_too(archive: Home, tmp_path: Path) -> None:
+    copy_gallery(archive, PAINTER, str(tmp_path / "drive"))
+    (tmp_path / "drive" / PAINTER / "index.html").write_text("edited")
+    withdraw_artwork(archive, trained_on(archive), REASON, now=True)
+    assert not (tmp_path / "drive" / PAINTER).exists()
 
 
 # Rights that end

@@ -8,11 +8,11 @@ from typing import Any
 import yaml
 
 from artmaster_pipeline.errors import MissingRequirement, WrongUse
-from artmaster_pipeline.files import check_slug, sha256_of
+from artmaster_pipeline.files import check_slug
 from artmaster_pipeline.gallery.pages import PAGE, painters_pages
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.publishing.copies import Copied, Published, refusals
-from artmaster_pipeline.publishing.versions import Version
+from artmaster_pipeline.publishing.versions import Version, is_site_of
 from artmaster_pipeline.records import MANIFEST, Sample, read_manifest
 from artmaster_pipeline.settings import Home, load_painter
 
@@ -69,7 +69,7 @@ class Space:
             there = set(api.list_repo_files(self.name, repo_type="space"))
             gone = sorted(name for name in there if name.startswith(f"{check_slug(version.painter)}/"))
             manifest = f"{version.painter}/{MANIFEST}"
-            if manifest not in there or sha256_of(self._fetched(api, manifest)) != version.files[MANIFEST]:
+            if manifest not in there or not is_site_of(self._fetched(api, manifest), version):
                 return (kept,)
             operations: list[Any] = [hub.CommitOperationDelete(name) for name in gone]
             galleries = self._galleries(api, there - set(gone))

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from artmaster_pipeline.adapters.finding import read_adapter
 from artmaster_pipeline.adapters.withdrawn import Mark, marks_of, withdrawn_works
 from artmaster_pipeline.errors import ArtMasterError, HoldsWithdrawn
@@ -22,7 +24,7 @@ from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.publishing.copies import without_secrets
 from artmaster_pipeline.publishing.painters_page import one_publisher, renew_painters_page
 from artmaster_pipeline.publishing.versions import LedgerEntry, SiteVersions, Version, now
-from artmaster_pipeline.records import MANIFEST, PROVENANCE, TAKEN_DOWN
+from artmaster_pipeline.records import MANIFEST, PROVENANCE, TAKEN_DOWN, Sample, read_manifest
 from artmaster_pipeline.settings import Home
 
 _KEPT = (MANIFEST, PROVENANCE)  # of a version that was taken down
@@ -59,14 +61,25 @@ def marked_versions(
     of_adapters: dict[str, Mark | None] = {}
     found = {}
     site_versions = _site_versions(home, painter)
-    for version in site_versions.versions():
+    for version in _known(site_versions):
         if version.adapter_id not in of_adapters:
-            adapter = read_adapter(home, painter, version.adapter_id)
-            of_adapters[version.adapter_id] = next(iter(marks_of(home, adapter, asked)), None) if adapter else None
-        named = sorted(works.keys() & _named_in(site_versions.folder / version.id / PROVENANCE))
-        if mark := of_adapters[version.adapter_id] or next((works[sha256] for sha256 in named), None):
+            of_adapters[version.adapter_id] = _adapter_mark(home, painter, version.adapter_id, asked)
+        mark = of_adapters[version.adapter_id]
+        if mark or (mark := _named_in(site_versions.folder / version.id / PROVENANCE, works)):
             found[version.id] = version, mark
     return found
+
+
+def site_mark(home: Home, painter: str, asked: Mapping[str, Mark] | None = None) -> Mark | None:
+    """The first such work that the site in place holds, be it a kept version or one that DVC brought here."""
+    site = _site_versions(home, painter).site
+    works = withdrawn_works(home, painter) if asked is None else asked
+    try:
+        adapters = {record.evaluated_adapter_id for record in read_manifest(site / MANIFEST, Sample)}
+    except (ValidationError, UnicodeDecodeError):  # somebody wrote into it: the provenance is left to tell
+        adapters = set()
+    marks = (_adapter_mark(home, painter, adapter_id, asked) for adapter_id in sorted(adapters))
+    return next(filter(None, marks), None) or _named_in(site / PROVENANCE, works)
 
 
 def check_version(home: Home, painter: str, version: Version) -> None:
@@ -98,12 +111,11 @@ def take_down(home: Home, painter: str, progress: Progress = SILENT) -> TakenDow
     May be done again at any time: what is down already is left alone. The ledger of publications notes each place
     once it is empty, so a kill forgets none.
     """
-    marked = marked_versions(home, painter)
-    if not marked:
+    marked, site_versions = marked_versions(home, painter), _site_versions(home, painter)
+    if not marked and not site_mark(home, painter):
         return TakenDown()
-    site_versions = _site_versions(home, painter)
     with one_publisher(home):
-        site = _site_down(home, site_versions, marked)
+        site = _site_down(home, site_versions)
         down = tuple(version_id for version_id in marked if _version_down(site_versions, version_id))
         shutil.rmtree(unpublished_pictures(home, painter), ignore_errors=True)
         renew_painters_page(home)
@@ -112,27 +124,23 @@ def take_down(home: Home, painter: str, progress: Progress = SILENT) -> TakenDow
     for copy in copies_of(home, painter, set(marked)):
         try:
             notes += _copy_down(home, copy, marked[copy.version_id][0], progress)
-        except ArtMasterError as error:
+        except (ArtMasterError, OSError) as error:
             unreached.append((copy, without_secrets(str(error))))
             progress.say(f"Not taken down, and tried again the next time: {copy.url} ({error})")
             continue
         copies.append(copy)
-        _note(site_versions, marked[copy.version_id][0], to=copy.url)
+        _note(site_versions, copy.version_id, marked[copy.version_id][0].adapter_id, to=copy.url)
     return TakenDown(site, down, tuple(copies), tuple(unreached), tuple(dict.fromkeys(notes)))
 
 
-def _site_down(home: Home, site_versions: SiteVersions, marked: dict[str, tuple[Version, Mark]]) -> bool:
-    """Remove the site in place where it is a marked version, or one that was changed and names a withdrawn work."""
-    if not site_versions.site.is_dir():
+def _site_down(home: Home, site_versions: SiteVersions) -> bool:
+    """Remove the site in place where it holds such a work."""
+    if not site_versions.site.is_dir() or site_mark(home, site_versions.painter) is None:
         return False
     version = site_versions.in_place()
-    works = withdrawn_works(home, site_versions.painter)
-    if version is None or version.id not in marked:
-        if not works.keys() & _named_in(site_versions.site / PROVENANCE):
-            return False
-        version = next(iter(marked.values()))[0]
     if not any(entry.action == TAKEN_DOWN and not entry.to for entry in site_versions.ledger()[-1:]):
-        _note(site_versions, version)  # first: no moment in which the site is missing and nobody can say why
+        # first: there shall be no moment in which the site is missing and nobody can say why
+        _note(site_versions, version.id if version else "", version.adapter_id if version else "")
     remove_folder(site_versions.site)
     return True
 
@@ -154,19 +162,37 @@ def _copy_down(home: Home, copy: Copy, version: Version, progress: Progress) -> 
     return find_target(copy.url, home).take_down(home, version, progress)
 
 
-def _note(site_versions: SiteVersions, version: Version, to: str = "") -> None:
-    said = {"version_id": version.id, "adapter_id": version.adapter_id, "to": to}
+def _note(site_versions: SiteVersions, version_id: str, adapter_id: str, to: str = "") -> None:
+    said = {"version_id": version_id, "adapter_id": adapter_id, "to": to}
     site_versions.note(LedgerEntry(when=now(), action=TAKEN_DOWN, **said))
 
 
-def _named_in(provenance: Path) -> set[str]:
-    """The sha256 of the scans that a site's provenance.json names; none where there is no such file."""
-    if not provenance.is_file():
-        return set()
+def _known(site_versions: SiteVersions) -> tuple[Version, ...]:
+    """The versions that are kept, and those that were only copied: a site that DVC brought here has no other record."""
+    known = {version.id: version for version in site_versions.versions()}
+    for entry in site_versions.ledger():
+        if entry.action == "copied" and entry.version_id not in known:
+            said = {"painter": site_versions.painter, "adapter_id": entry.adapter_id, "made": entry.when, "files": {}}
+            known[entry.version_id] = Version.model_validate({"id": entry.version_id} | said)
+    return tuple(known.values())
+
+
+def _adapter_mark(home: Home, painter: str, adapter_id: str, asked: Mapping[str, Mark] | None) -> Mark | None:
+    adapter = read_adapter(home, painter, adapter_id)
+    return next(iter(marks_of(home, adapter, asked)), None) if adapter else None
+
+
+def _named_in(provenance: Path, works: Mapping[str, Mark]) -> Mark | None:
+    """The first of `works` that a site's provenance.json names; None where there is no such file."""
+    if not works or not provenance.is_file():
+        return None
     try:
-        return set(json.loads(provenance.read_text(encoding="utf-8"))["scans"])
+        scans = json.loads(provenance.read_text(encoding="utf-8"))["scans"]
+        return next((works[sha256] for sha256 in sorted(works) if sha256 in scans), None)
     except (ValueError, KeyError, TypeError) as error:
-        raise ArtMasterError(f"{provenance} is damaged: move the version it belongs to away.") from error
+        raise ArtMasterError(
+            f"{provenance} is damaged, so nobody can say whether a withdrawn work is shown there: move that site away."
+        ) from error
 
 
 def _site_versions(home: Home, painter: str) -> SiteVersions:

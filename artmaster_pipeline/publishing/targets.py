@@ -93,7 +93,7 @@ class Folder:
         if not self.root.is_dir():
             raise ArtMasterError(f"{self.root} is not there: connect the drive, or make the folder again if it is gone")
         with FileLock(self.root / ".artmaster.lock"):
-            site_versions.remove(version.id)
+            site_versions.remove(version)
             self._renew_pages(home, progress)
         return ()
 

@@ -32,7 +32,7 @@ from artmaster_pipeline.files import (
     write_text,
     writing_folder,
 )
-from artmaster_pipeline.records import PUBLICATIONS, VERSIONS_FOLDER, Record
+from artmaster_pipeline.records import MANIFEST, PUBLICATIONS, VERSIONS_FOLDER, Record, Sample, read_manifest
 
 
 class Version(Record):
@@ -149,13 +149,12 @@ class SiteVersions:
             return ()
         return tuple(LedgerEntry.model_validate_json(line) for line in file.read_text(encoding="utf-8").splitlines())
 
-    def remove(self, version_id: str) -> None:
-        """Remove a version's files and its record, and the site in place where it is that version."""
-        there = self.in_place()
-        if there is not None and there.id == version_id:
+    def remove(self, version: Version) -> None:
+        """Remove a version's files and its record, and the site in place where it is that one, edited or not."""
+        if is_site_of(self.site / MANIFEST, version):
             remove_folder(self.site)
-        shutil.rmtree(self.folder / version_id, ignore_errors=True)
-        (self.folder / f"{version_id}.json").unlink(missing_ok=True)
+        shutil.rmtree(self.folder / version.id, ignore_errors=True)
+        (self.folder / f"{version.id}.json").unlink(missing_ok=True)
 
     def note(self, entry: LedgerEntry) -> None:
         """Add a line to the ledger; those of other processes, noted at the same moment, stay."""
@@ -168,6 +167,15 @@ class SiteVersions:
 
     def _by_hash(self) -> dict[str, Path]:
         return {sha256: self.folder / v.id / name for v in self.versions() for name, sha256 in v.files.items()}
+
+
+def is_site_of(manifest: Path, version: Version) -> bool:
+    """Whether a site's manifest is that of a version; of one whose files nobody knows any more, of its adapter."""
+    if not manifest.is_file():
+        return False
+    if MANIFEST in version.files:
+        return sha256_of(manifest) == version.files[MANIFEST]
+    return any(sample.evaluated_adapter_id == version.adapter_id for sample in read_manifest(manifest, Sample))
 
 
 def files_of(folder: Path) -> dict[str, str]:

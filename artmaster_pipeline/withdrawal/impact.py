@@ -5,7 +5,7 @@ from pydantic import BaseModel, ConfigDict
 from artmaster_pipeline.adapters.finding import all_adapters, current_adapter
 from artmaster_pipeline.adapters.withdrawn import Mark, meetings
 from artmaster_pipeline.evaluation.withdrawn import evaluation_marks
-from artmaster_pipeline.publishing.taking_down import copies_of, marked_versions
+from artmaster_pipeline.publishing.taking_down import copies_of, marked_versions, site_mark
 from artmaster_pipeline.publishing.versions import SiteVersions
 from artmaster_pipeline.records import MANIFEST, Adapter, Crop, Sample, Split, read_manifest
 from artmaster_pipeline.settings import Home
@@ -132,6 +132,11 @@ def _galleries(home: Home, painter: str, works: dict[str, Mark]) -> list[Gallery
                 copies=tuple(copy.url for copy in copies_of(home, painter, {version.id})),
             )
         )
+    if in_place is None and site_mark(home, painter, works):  # DVC brought it here, or somebody changed it
+        site = site_versions.site / MANIFEST
+        drawn = sum(bool(picture.adapter_ids) for picture in read_manifest(site, Sample))
+        said = {"version_id": "", "adapter_id": "", "in_place": True, "pictures": drawn, "copies": ()}
+        found.append(Gallery.model_validate({"painter": painter} | said))
     return found
 
 

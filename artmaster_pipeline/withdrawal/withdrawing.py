@@ -15,7 +15,8 @@ from artmaster_pipeline.evaluation.verdicts import this_user
 from artmaster_pipeline.files import clear_partials, write_text
 from artmaster_pipeline.locks import working_on
 from artmaster_pipeline.progress import SILENT, Progress
-from artmaster_pipeline.publishing.taking_down import TakenDown, marked_versions, take_down
+from artmaster_pipeline.publishing.taking_down import TakenDown, marked_versions, site_mark, take_down
+from artmaster_pipeline.records import VERSIONS_FOLDER
 from artmaster_pipeline.scans import unreadable_entries
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.stages import stage_named
@@ -173,8 +174,9 @@ def _done(
         f"{painter}/{version_id}"
         for painter in painters
         for version_id in marked_versions(home, painter)
-        if any((home.root / "gallery" / ".versions" / painter / version_id).rglob("*.html"))
+        if any((home.root / "gallery" / VERSIONS_FOLDER / painter / version_id).rglob("*.html"))
     ]
+    published += [f"{painter} (in place)" for painter in painters if site_mark(home, painter) is not None]
     copies = tuple(f"{copy.url} (version {copy.version_id})" for each in down for copy in each.copies)
     faults = purged.faults if purged else ()
     return report.model_copy(
