@@ -10,9 +10,11 @@ from published_gallery import published
 from small_archive import PAINTER
 
 from artmaster_pipeline import versioning
+from artmaster_pipeline.errors import HoldsWithdrawn
 from artmaster_pipeline.files import sha256_of
+from artmaster_pipeline.publishing import publish_gallery
 from artmaster_pipeline.records import MANIFEST, Adapter, Scan, TrainingImage, read_manifest
-from artmaster_pipeline.settings import Home
+from artmaster_pipeline.settings import Home, load_profile
 from artmaster_pipeline.stages import STAGES
 from artmaster_pipeline.withdrawal import restore_artwork, withdraw_artwork
 
@@ -77,8 +79,10 @@ def cache_of(home: Home) -> Path:
 def test_no_checkout_brings_the_work_back(archive: Home) -> None:
     sha256 = trained_on(archive)
     before = hashes_of_work(archive, sha256)
-    report, _ = withdraw_artwork(archive, sha256, REASON, now=True)
+    report, _ = withdraw_artwork(archive, sha256, REASON)
     assert "DVC's cache has" in report.in_dvc
+    with pytest.raises(HoldsWithdrawn):
+        publish_gallery(archive, PAINTER, load_profile("miniature"))
     checked_out(archive)
     there = {sha256_of(file) for file in archive.root.rglob("*") if file.is_file() and ".dvc" not in file.parts}
     assert there.isdisjoint(before)

@@ -260,8 +260,9 @@ def _was_taken_down(ledger: Path) -> bool:
     """Whether the last word on a painter's site is that it was taken down, since it held a withdrawn work."""
     if not ledger.is_file():
         return False
-    actions = [json.loads(line)["action"] for line in ledger.read_text(encoding="utf-8").splitlines()]
-    return bool(actions) and next((a for a in reversed(actions) if a != "copied"), "") == TAKEN_DOWN
+    lines = [json.loads(line) for line in ledger.read_text(encoding="utf-8").splitlines()]
+    here = [line["action"] for line in lines if not line.get("to")]  # the others are of copies elsewhere
+    return here[-1:] == [TAKEN_DOWN]
 
 
 def _asked_grids(

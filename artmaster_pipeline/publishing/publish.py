@@ -90,7 +90,7 @@ def put_back(home: Home, painter: str, version_id: str) -> Version:
 def allow_again(home: Home, painter: str) -> None:
     """Let the stage publish the current adapter after all, though a person put an older one's site back."""
     site_versions = _site_versions(home, painter)
-    ledger = [entry for entry in site_versions.ledger() if entry.action != "copied"]
+    ledger = [entry for entry in site_versions.ledger() if not entry.to]
     if ledger and ledger[-1].action == "put back":
         with one_publisher(home):
             site_versions.note(ledger[-1].model_copy(update={"when": now(), "action": "allowed again"}))
@@ -195,7 +195,7 @@ def _check_not_withdrawn(home: Home, painter: str) -> None:
 
 
 def _check_held_back(home: Home, painter: str, adapter_id: str) -> None:
-    ledger = [entry for entry in _site_versions(home, painter).ledger() if entry.action != "copied"]
+    ledger = [entry for entry in _site_versions(home, painter).ledger() if not entry.to]
     if not ledger or ledger[-1].action != "put back":
         return
     last = ledger[-1]

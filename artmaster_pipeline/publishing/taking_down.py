@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from artmaster_pipeline import versioning
 from artmaster_pipeline.adapters.finding import read_adapter
 from artmaster_pipeline.adapters.withdrawn import Mark, marks_of, withdrawn_works
 from artmaster_pipeline.errors import ArtMasterError, HoldsWithdrawn
@@ -119,6 +120,8 @@ def take_down(home: Home, painter: str, progress: Progress = SILENT) -> TakenDow
         down = tuple(version_id for version_id in marked if _version_down(site_versions, version_id))
         shutil.rmtree(unpublished_pictures(home, painter), ignore_errors=True)
         renew_painters_page(home)
+    if _is_down(site_versions):  # no checkout shall bring it back
+        versioning.forget_stage(home, "sample_gallery", painter)
     copies, unreached = [], []
     notes: list[str] = []
     for copy in copies_of(home, painter, set(marked)):
@@ -143,6 +146,12 @@ def _site_down(home: Home, site_versions: SiteVersions) -> bool:
         _note(site_versions, version.id if version else "", version.adapter_id if version else "")
     remove_folder(site_versions.site)
     return True
+
+
+def _is_down(site_versions: SiteVersions) -> bool:
+    """Whether the last that was done with the site here is that it was taken down."""
+    here = [entry.action for entry in site_versions.ledger() if not entry.to]
+    return not site_versions.site.exists() and here[-1:] == [TAKEN_DOWN]
 
 
 def _version_down(site_versions: SiteVersions, version_id: str) -> bool:

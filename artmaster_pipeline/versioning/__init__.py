@@ -8,6 +8,7 @@ bytes that Dagster's record describes. Inside `dvc repro` the commit is left to 
 
 from artmaster_pipeline.versioning.committing import (
     commit_stage,
+    committed_stages,
     forget,
     forget_stage,
     prepare,
@@ -18,7 +19,7 @@ from artmaster_pipeline.versioning.committing import (
     unfinished,
 )
 from artmaster_pipeline.versioning.pipeline import pipeline_text
-from artmaster_pipeline.versioning.purging import Purged, cached_files, committed_stages, purge
+from artmaster_pipeline.versioning.purging import Purged, cached_files, purge
 from artmaster_pipeline.versioning.repository import find_root
 
 __all__ = [

@@ -80,6 +80,16 @@ def commit_stage(home: Home, stage: str, partition: str, unreadable: Sequence[st
         return _commit(home, root, [(SETTINGS, partition), (stage, partition)])
 
 
+def committed_stages(home: Home, partition: str) -> tuple[str, ...]:
+    """The stages of a partition whose bytes dvc.lock names."""
+    root = find_root(home)
+    lock = root / LOCK_FILE if root else None
+    if lock is None or not lock.is_file():
+        return ()
+    named = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages") or {}
+    return tuple(s.name for s in in_order(kind_of(partition)) if stage_name(s.name, partition) in named)
+
+
 def stale_stages(home: Home, partition: str) -> tuple[str, ...]:
     """The stages of a partition whose inputs, settings or output are not what dvc.lock names, in order."""
     stages = in_order(kind_of(partition))
@@ -164,11 +174,10 @@ def forget(home: Home, painter: str, *, instead: str | None = None) -> None:
 
 def forget_stage(home: Home, stage: str, partition: str) -> None:
     """Take one stage's bytes out of dvc.lock, so that no checkout brings them back; a later run commits it anew."""
-    if find_root(home) is None or _inside_dvc():
+    if _inside_dvc() or stage not in committed_stages(home, partition):
         return
     with one_writer(home):
-        root = make_or_mend(home)
-        _drop_stages(home, root, [stage_name(stage, partition)])
+        _drop_stages(home, make_or_mend(home), [stage_name(stage, partition)])
 
 
 def renamed_set(partition: str, old: str, new: str) -> str:

@@ -9,14 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.stages import in_order, kind_of
-from artmaster_pipeline.versioning.pipeline import stage_name
-from artmaster_pipeline.versioning.repository import LOCK_FILE, find_root, one_writer, opened, patiently
+from artmaster_pipeline.versioning.repository import find_root, one_writer, opened, patiently
 
 
 @dataclass(frozen=True)
@@ -26,16 +22,6 @@ class Purged:
     cache: int = 0
     remotes: int = 0
     faults: tuple[str, ...] = ()
-
-
-def committed_stages(home: Home, partition: str) -> tuple[str, ...]:
-    """The stages of a partition whose bytes dvc.lock names."""
-    root = find_root(home)
-    lock = root / LOCK_FILE if root else None
-    if lock is None or not lock.is_file():
-        return ()
-    named = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages") or {}
-    return tuple(s.name for s in in_order(kind_of(partition)) if stage_name(s.name, partition) in named)
 
 
 def cached_files(home: Home, md5s: Iterable[str]) -> dict[str, Path]:

@@ -34,8 +34,8 @@ from artmaster_pipeline.withdrawal.finding import Archive, Work
 
 # Caches of pictures and captions under names made from several things: which of their files are the work's cannot be
 # told, so they are emptied whole. Everything in them is made again when it is next needed.
+_EMPTIED = ("latents", "text", "looks", "autoencoded")
 _ID = re.compile(r"[0-9a-f]{16}")
-_EMPTIED = ("latents", "text", "looks", "autoencoded", "decoded")
 
 
 class ScanFile(BaseModel):
@@ -71,34 +71,34 @@ class Removal(BaseModel):
         )
 
 
-def read_removal(home: Home, sha256: str) -> Removal:
-    """What is written down about the removal of a work, by the scan that was named; nothing where nothing is."""
-    file = _written_down(home, sha256)
+def read_removal(home: Home, line_id: str) -> Removal:
+    """What is written down about a removal, by the id of its line in the ledger; nothing where nothing is."""
+    file = _written_down(home, line_id)
     return Removal.model_validate_json(file.read_text(encoding="utf-8")) if file.is_file() else Removal()
 
 
-def write_removal(home: Home, sha256: str, removal: Removal) -> None:
+def write_removal(home: Home, line_id: str, removal: Removal) -> None:
     """Write it down, beside what was written down before."""
-    whole = read_removal(home, sha256).with_more(removal)
-    write_text(_written_down(home, sha256), _text(whole))
+    whole = read_removal(home, line_id).with_more(removal)
+    write_text(_written_down(home, line_id), _text(whole))
 
 
-def uncommitted(home: Home, sha256: str, painter: str) -> tuple[str, ...]:
+def uncommitted(home: Home, line_id: str, painter: str) -> tuple[str, ...]:
     """The painter's stages that were changed by the removal and that dvc.lock does not name as they are yet."""
-    return tuple(stage for each, stage in read_removal(home, sha256).uncommitted if each == painter)
+    return tuple(stage for each, stage in read_removal(home, line_id).uncommitted if each == painter)
 
 
-def note_committed(home: Home, sha256: str, painter: str) -> None:
+def note_committed(home: Home, line_id: str, painter: str) -> None:
     """Note that dvc.lock names the painter's stages as the removal left them."""
-    known = read_removal(home, sha256)
+    known = read_removal(home, line_id)
     left = tuple(each for each in known.uncommitted if each[0] != painter)
     if left != known.uncommitted:
-        write_text(_written_down(home, sha256), _text(known.model_copy(update={"uncommitted": left})))
+        write_text(_written_down(home, line_id), _text(known.model_copy(update={"uncommitted": left})))
 
 
-def forget_removal(home: Home, sha256: str) -> None:
+def forget_removal(home: Home, line_id: str) -> None:
     """Nothing is left to purge or to restore."""
-    _written_down(home, sha256).unlink(missing_ok=True)
+    _written_down(home, line_id).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,8 @@ class Removed:
     stays: tuple[str, ...]
 
 
-def remove(home: Home, painter: str, work: Work, archive: Archive) -> Removed:
-    """Remove what a painter's folders hold of a work.
+def remove(home: Home, painter: str, work: Work, archive: Archive, line_id: str) -> Removed:
+    """Remove what a painter's folders hold of a work that a line of the ledger withdrew.
 
     The caller holds the painter. The manifests go first, so that none names a file that is gone.
     """
@@ -135,7 +135,7 @@ def remove(home: Home, painter: str, work: Work, archive: Archive) -> Removed:
         ids=tuple(ids),
         uncommitted=tuple((painter, stage) for stage in changed),
     )
-    write_removal(home, work.sha256, removal)
+    write_removal(home, line_id, removal)
     leave_out(home, painter, work.why.keys())
     for manifest, kind in (each for of in records.values() for each in of):
         if _names(manifest, kind, work):
@@ -155,6 +155,7 @@ def empty_caches(home: Home, painters: Iterable[str]) -> None:
     """Empty the caches that may hold pictures of a work, or weights of an unfinished training on it."""
     for name in _EMPTIED:
         shutil.rmtree(home.cache / name, ignore_errors=True)
+    clear_partials(home.cache / "decoded")
     for painter in painters:
         (home.cache / "near_duplicates" / f"{painter}.json").unlink(missing_ok=True)
         unfinished = home.cache / "tensorboard" / painter
@@ -199,10 +200,8 @@ def _pictures(home: Home, painter: str, work: Work, archive: Archive) -> list[Pa
         for sample in read_manifest(manifest, Sample):
             if sample.scan_sha256 in work.why:
                 picture = inside(home.evaluation(painter), sample.path)
-                paths += [picture, *picture.parent.parent.glob("grid*.png"), *picture.parent.parent.glob("grid*.jpg")]
-                if sample.evaluated_adapter_id:
-                    shown = home.evaluation(painter) / sample.evaluated_adapter_id
-                    paths += [*shown.glob("grid*.png"), *shown.glob("grid*.jpg")]
+                grids = picture.parent.parent, home.evaluation(painter) / sample.evaluated_adapter_id
+                paths += [picture, *(grid for folder in grids for grid in folder.glob("grid*.*"))]
     return [path for path in dict.fromkeys(paths) if path.is_file()]
 
 
@@ -241,5 +240,5 @@ def _md5(file: Path) -> str:
         return hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _written_down(home: Home, sha256: str) -> Path:
-    return home.cache / "withdrawals" / f"{sha256}.json"
+def _written_down(home: Home, line_id: str) -> Path:
+    return home.cache / "withdrawals" / f"{line_id}.json"

@@ -44,10 +44,11 @@ def restore_artwork(home: Home, artwork: str, reason: str = "", by: str = "", pr
         append(home, line)
     else:
         line = next(line for line in reversed(read_ledger(home)) if sha256 in line.sha256s)
-    back = [scan for each in line.sha256s for scan in _bring_back(home, each, line, progress)]
+    withdrew = [each.id for each in read_ledger(home) if not set(each.sha256s).isdisjoint(line.sha256s)]
+    back = [scan for each in line.sha256s for scan in _bring_back(home, each, withdrew, progress)]
     missing = tuple(each for each in line.sha256s if each not in {scan.sha256 for scan in back})
     if not missing:
-        for each in line.sha256s:
+        for each in withdrew:
             forget_removal(home, each)
     return Restored(line, tuple(back), missing, tuple(due_for_retraining(home)))
 
@@ -82,10 +83,10 @@ def _resolve(home: Home, artwork: str) -> str:
     raise WrongUse(f"{artwork!r} names no withdrawn work. Withdrawn are: {listed or 'none'}.")
 
 
-def _bring_back(home: Home, sha256: str, line: LedgerLine, progress: Progress) -> list[ScanFile]:
-    """Put the files of a scan back to where they lay; gives those that are there now."""
+def _bring_back(home: Home, sha256: str, line_ids: list[str], progress: Progress) -> list[ScanFile]:
+    """Put the files of a scan back to where they lay, as those lines' removals wrote down; gives those there now."""
     back = []
-    removed = {scan for each in line.sha256s for scan in read_removal(home, each).scans if scan.sha256 == sha256}
+    removed = {scan for each in line_ids for scan in read_removal(home, each).scans if scan.sha256 == sha256}
     cached = versioning.cached_files(home, [scan.md5 for scan in removed])
     for scan in sorted(removed, key=lambda scan: (scan.painter, scan.path)):
         painter = _now_called(home, scan.painter)

@@ -29,7 +29,6 @@ from artmaster_pipeline.withdrawals import LedgerLine, append, in_force, new_lin
 
 _REPORTS = "withdrawals"  # folder of the data home
 _REPORT = "report.json"
-_GALLERY = "sample_gallery"
 
 
 class Report(BaseModel):
@@ -87,12 +86,10 @@ def withdraw_artwork(
     folder = home.root / _REPORTS / line.id
     clear_partials(folder)
     write_text(folder / _REPORT, report.model_dump_json(indent=1) + "\n")
-    removed, stays = _remove_everywhere(home, work, archive, progress)
+    removed, stays = _remove_everywhere(home, work, archive, line, progress)
     down = [take_down(home, painter, progress) for painter in painters_of(home)] if now or purge else []
-    for painter in painters_of(home):
-        _forget_gallery(home, painter)
-    purged = _purged(home, work, archive) if purge else None
-    done = _done(home, report, removed, stays, down, purged, work)
+    purged = _purged(home, work, archive, line) if purge else None
+    done = _done(home, report, removed, stays, down, purged)
     write_text(folder / _REPORT, done.model_dump_json(indent=1) + "\n")
     write_text(folder / PAGE, page(done))
     return done, folder / PAGE
@@ -120,40 +117,35 @@ def _begun(home: Home, line: LedgerLine, impact: Impact) -> Report:
     return Report(line=line, impact=impact)
 
 
-def _remove_everywhere(home: Home, work: Work, archive: Archive, progress: Progress) -> tuple[int, list[str]]:
-    removed, stays, touched = 0, list[str](), list[str]()
+def _remove_everywhere(
+    home: Home, work: Work, archive: Archive, line: LedgerLine, progress: Progress
+) -> tuple[int, list[str]]:
+    removed, stays = 0, list[str]()
     for painter in painters_of(home):
         with working_on(home, painter, progress):
-            done = remove(home, painter, work, archive)
+            done = remove(home, painter, work, archive, line.id)
             removed, stays = removed + done.files, [*stays, *done.stays]
-            if done.files:
-                touched.append(painter)
-            _commit(home, painter, work)
-    empty_caches(home, touched)
+            _commit(home, painter, line)
+    empty_caches(home, {holding.painter for holding in archive.holding(work.why)})
     return removed, stays
 
 
-def _commit(home: Home, painter: str, work: Work) -> None:
+def _commit(home: Home, painter: str, line: LedgerLine) -> None:
     """Let dvc.lock name what is left of the stages that were changed, so that no checkout brings the work back.
 
     Dagster's record of them does not fit any more, so the next run makes them anew.
     """
-    changed = uncommitted(home, work.sha256, painter)
+    changed = uncommitted(home, line.id, painter)
     for stage in versioning.committed_stages(home, painter) if changed and home.scans(painter).is_dir() else ():
         if stage in changed and home.stage_folder(stage, painter).is_dir():
             unreadable = unreadable_entries(home, painter) if stage_named(stage).sources else ()
             versioning.commit_stage(home, stage, painter, unreadable)
-    note_committed(home, work.sha256, painter)
+    note_committed(home, line.id, painter)
 
 
-def _forget_gallery(home: Home, painter: str) -> None:
-    if not home.gallery(painter).is_dir() and _GALLERY in versioning.committed_stages(home, painter):
-        versioning.forget_stage(home, _GALLERY, painter)
-
-
-def _purged(home: Home, work: Work, archive: Archive) -> versioning.Purged:
+def _purged(home: Home, work: Work, archive: Archive, line: LedgerLine) -> versioning.Purged:
     images = [image for image in archive.images if image.scan_sha256 in work.why]
-    known = read_removal(home, work.sha256)
+    known = read_removal(home, line.id)
     ids = {name for image in images for name in (image.id, image.crop_id)} | set(known.ids)
     sizes = {holding.sha256: holding.bytes for holding in archive.holding(work.why) if holding.bytes}
     return versioning.purge(home, known.md5s, ids, sizes)
@@ -166,7 +158,6 @@ def _done(
     stays: Iterable[str],
     down: list[TakenDown],
     purged: versioning.Purged | None,
-    work: Work,
 ) -> Report:
     """The report with what this run did beside what earlier ones did."""
     painters = painters_of(home)
@@ -188,23 +179,23 @@ def _done(
             "not_reached": tuple(f"{copy.url}: {why}" for each in down for copy, why in each.unreached),
             "still_published": tuple(published),
             "purged": report.purged or bool(purged and not faults),
-            "in_dvc": _in_dvc(home, work, purged),
+            "in_dvc": _in_dvc(home, report, purged),
             "notes": _more(report.notes, (note for each in down for note in each.notes)),
             "queued": tuple(due_for_retraining(home)),
         }
     )
 
 
-def _in_dvc(home: Home, work: Work, purged: versioning.Purged | None) -> str:
+def _in_dvc(home: Home, report: Report, purged: versioning.Purged | None) -> str:
     if versioning.find_root(home) is None:
         return ""
-    kept = len(versioning.cached_files(home, read_removal(home, work.sha256).md5s))
+    kept = len(versioning.cached_files(home, read_removal(home, report.line.id).md5s))
     if purged:
         said = f"{purged.cache} files went out of DVC's cache and {purged.remotes} out of its remotes."
         return f"{said} {kept} have the bytes of other works, too, and stay." if kept else said
     return (
         f"DVC's cache has {kept} files of the work, and so may its remotes and every clone that pulled them. To take "
-        f"them out: artmaster withdraw {work.sha256[:16]} --purge"
+        f"them out: artmaster withdraw {report.impact.sha256[:16]} --purge"
     )
 
 
