@@ -271,11 +271,12 @@ def test_a_damaged_record_is_told_in_one_sentence(home: Home, instance: dg.Dagst
     assert f"{home.adapters('p') / MANIFEST} is damaged" in str(raised.value.description)
 
 
-def test_both_begin_switched_off_and_can_be_switched_on(home: Home, instance: dg.DagsterInstance) -> None:
-    assert new_scans.default_status == dg.DefaultSensorStatus.STOPPED
+def test_all_begin_switched_off_and_can_be_switched_on(home: Home, instance: dg.DagsterInstance) -> None:
+    for sensor in (new_scans, withdrawn_works):
+        assert sensor.default_status == dg.DefaultSensorStatus.STOPPED
     assert weekly_retraining.default_status == dg.DefaultScheduleStatus.STOPPED
     names = {definition.name for definition in build_defs().get_repository_def().sensor_defs}
-    assert names == {"new_scans"}
+    assert names == {"new_scans", "withdrawn_works"}
 
 
 # Withdrawn works

@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from artmaster_pipeline.settings import (
     load_painter,
     save_painter,
 )
+from artmaster_pipeline.withdrawals import LedgerLine, in_force
 
 # Hidden, among the scans: it is input to the stage raw_scans, so a refusal that is mended makes that stage stale.
 _NOT_COPIED = ".not-copied.jsonl"
@@ -94,10 +96,11 @@ def add_scans(
     target.mkdir(parents=True, exist_ok=True)
     clear_partials(target)
     done: dict[str, list[str]] = {"added": [], "changed": [], "already there": []}
-    refusals, recogniser = list(listing.refused), Recogniser.of(home)
+    refusals, withdrawn = list(listing.refused), in_force(home)
+    recogniser = Recogniser.of(home)
     with progress.task(f"Copying scans of {painter}", len(listing.pictures)) as advance:
         for picture in listing.pictures:
-            outcome = _withdrawn(picture, recogniser) or _copy(picture, target)
+            outcome = _withdrawn(picture, withdrawn, recogniser) or _copy(picture, target)
             if isinstance(outcome, Refusal):
                 refusals.append(outcome)
             else:
@@ -130,15 +133,15 @@ def not_copied(home: Home, painter: str) -> tuple[Quarantined, ...]:
     return tuple(_quarantined(painter, by_path[path]) for path in sorted(by_path) if not _is_mended(target, path))
 
 
-def _withdrawn(picture: Entry, recogniser: Recogniser) -> Refusal | None:
+def _withdrawn(picture: Entry, withdrawn: Mapping[str, LedgerLine], recogniser: Recogniser) -> Refusal | None:
     """Why a picture may not come in: it is a withdrawn work, in the same bytes or in others."""
-    if not recogniser.withdrawn:
+    if not withdrawn:
         return None
     try:
         sha256 = sha256_of(picture.path)
     except OSError as error:
         return unreadable(picture.relative, error)
-    if line := recogniser.same(sha256):
+    if line := withdrawn.get(sha256):
         said = f"It was withdrawn on {line.day} ({line.reason})"
         return Refusal(picture.relative, said, f"{way_back(sha256)}, then add it again")
     try:
@@ -146,8 +149,8 @@ def _withdrawn(picture: Entry, recogniser: Recogniser) -> Refusal | None:
             thumbnail = thumbnail_bytes(reduced(decode(picture.path).image))
     except BadInput:  # the stage raw_scans says what is wrong with it
         return None
-    if alike := recogniser.like(sha256, thumbnail):
-        like, line = alike
+    if like := recogniser.like(sha256, thumbnail):
+        line = withdrawn[like]
         said = f"It shows the work {like[:16]}, which was withdrawn on {line.day} ({line.reason})"
         return Refusal(picture.relative, said, f"{way_back(sha256, like)}, then add it again")
     return None

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.withdrawals import LedgerLine, in_force, told_apart
+from artmaster_pipeline.withdrawals import in_force, told_apart
 
 _SIDES = (8, 16)  # hashes of 8 x 8 and 16 x 16 frequencies: the first holds where a picture is nearly empty
 _WINDOWS = (  # shares cut off at the top, bottom, left, right; the first is the whole picture
@@ -37,32 +37,27 @@ def fingerprint_of(thumbnail: Path | bytes) -> str:
 
 @dataclass(frozen=True)
 class Recogniser:
-    """Tells whether a file is a withdrawn work. `withdrawn` holds the ledger's lines by the sha256 of their scans."""
+    """Tells which of some works a file shows. `fingerprints` are those of the works' scans, by sha256."""
 
-    withdrawn: Mapping[str, LedgerLine]
+    fingerprints: Mapping[str, str]
     apart: frozenset[str] = frozenset()  # files that only resemble one, by a person's word
 
     @classmethod
     def of(cls, home: Home) -> "Recogniser":
-        """By the ledger of a data home as it is now."""
-        return cls(in_force(home), frozenset(told_apart(home)))
+        """Of the works that the ledger of a data home has as withdrawn now."""
+        kept = {scan.sha256: scan.fingerprint for line in in_force(home).values() for scan in line.scans}
+        return cls({sha256: kept[sha256] for sha256 in sorted(in_force(home))}, frozenset(told_apart(home)))
 
-    def same(self, sha256: str) -> LedgerLine | None:
-        """The line that withdrew these very bytes."""
-        return self.withdrawn.get(sha256)
-
-    def like(self, sha256: str, thumbnail: Path | bytes) -> tuple[str, LedgerLine] | None:
-        """The withdrawn scan that a file shows in other bytes, by its sha256, and the line that withdrew it."""
+    def like(self, sha256: str, thumbnail: Path | bytes) -> str:
+        """The sha256 of the scan whose work a file shows in other bytes; empty where it shows none of them."""
         if not self._known or sha256 in self.apart:
-            return None
+            return ""
         whole = whole_picture(thumbnail)
-        found = None if whole is None else nearest(whole, self._known)
-        return (found, self.withdrawn[found]) if found else None
+        return "" if whole is None else nearest(whole, self._known) or ""
 
     @cached_property
     def _known(self) -> dict[str, np.ndarray]:
-        kept = {scan.sha256: scan.fingerprint for line in self.withdrawn.values() for scan in line.scans}
-        return unpacked({sha256: kept[sha256] for sha256 in sorted(self.withdrawn)})
+        return unpacked(self.fingerprints)
 
 
 def unpacked(fingerprints: Mapping[str, str]) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from artmaster_pipeline.records import MANIFEST, WITHDRAWN, Scan, Withdrawn, identity, read_manifest, write_manifest
 from artmaster_pipeline.scans.recognition import Recogniser, fingerprint_of
 from artmaster_pipeline.settings import Home, load_painter
-from artmaster_pipeline.withdrawals import LedgerLine, is_over
+from artmaster_pipeline.withdrawals import LedgerLine, in_force, is_over, told_apart
 
 
 @dataclass(frozen=True)
@@ -43,25 +43,23 @@ def find_withdrawn(
     home: Home, painter: str, files: Sequence[Seen], thumbnail: Callable[[Seen], Path]
 ) -> dict[str, Withdrawn]:
     """Those of `files` that may not be used, by path. `thumbnail` gives a file's, and is asked only where needed."""
-    recogniser = Recogniser.of(home)
+    lines, recogniser = in_force(home), Recogniser.of(home)
     found = {
-        file.path: _by_ledger(painter, file.path, file.sha256, line)
+        file.path: _by_ledger(painter, file.path, file.sha256, lines[file.sha256])
         for file in files
-        if (line := recogniser.same(file.sha256))
+        if file.sha256 in lines
     }
-    before = {row.sha256: row for row in read_withdrawn(home, painter) if row.like in recogniser.withdrawn}
+    before = {row.sha256: row.like for row in read_withdrawn(home, painter) if row.like in lines}
     groups: dict[str, list[Seen]] = {}
     for file in files:
         if file.pixels and file.path not in found and file.sha256 not in recogniser.apart:
             groups.setdefault(file.pixels, []).append(file)
-    withdrawn_pixels = {file.pixels: file.sha256 for file in files if file.path in found}
-    for pixels, group in groups.items() if recogniser.withdrawn else ():
-        known = before.get(group[0].sha256)
-        like = withdrawn_pixels.get(pixels) or (known.like if known else "")
-        if not like and (alike := recogniser.like(group[0].sha256, thumbnail(group[0]))):
-            like = alike[0]
+    pixels = {file.pixels: file.sha256 for file in files if file.path in found}
+    for shown, group in groups.items() if lines else ():
+        one = group[0]
+        like = pixels.get(shown) or before.get(one.sha256) or recogniser.like(one.sha256, thumbnail(one))
         if like:
-            found |= {file.path: _by_likeness(painter, file, recogniser.withdrawn[like], like) for file in group}
+            found |= {file.path: _by_likeness(painter, file, lines[like], like) for file in group}
     return found | _over(painter, [file for file in files if file.path not in found], thumbnail)
 
 
@@ -72,7 +70,7 @@ def gone(home: Home, painter: str, present: Iterable[Withdrawn]) -> list[Withdra
     paths = {row.sha256: row.path for row in read_withdrawn(home, painter)}
     return [
         _by_ledger(painter, paths.get(sha256, ""), sha256, line)
-        for sha256, line in Recogniser.of(home).withdrawn.items()
+        for sha256, line in in_force(home).items()
         if sha256 not in there and (sha256 in paths or names.intersection(line.painters))
     ]
 
@@ -85,7 +83,7 @@ def leave_out(home: Home, painter: str, sha256s: Collection[str]) -> tuple[Scan,
     if not manifest.exists():
         return ()
     rows = {row.sha256: row for row in read_withdrawn(home, painter)}
-    lines = Recogniser.of(home).withdrawn
+    lines = in_force(home)
     rows |= {s.sha256: _by_ledger(painter, s.path, s.sha256, lines[s.sha256]) for s in out if s.sha256 in lines}
     write_withdrawn(home, painter, [*rows.values(), *gone(home, painter, rows.values())])
     if out:
@@ -95,11 +93,15 @@ def leave_out(home: Home, painter: str, sha256s: Collection[str]) -> tuple[Scan,
 
 def is_behind(home: Home, painter: str) -> bool:
     """Whether the register has works that may not be used by now, or leaves out what may be used again."""
-    recogniser = Recogniser.of(home)
+    lines, apart = in_force(home), told_apart(home)
     scans = read_manifest(home.register(painter) / MANIFEST, Scan)
-    if any(scan.sha256 in recogniser.withdrawn or is_over(scan.rights_until) for scan in scans):
+    if any(scan.sha256 in lines or is_over(scan.rights_until) for scan in scans):
         return True
-    return any(not _holds(row, recogniser) for row in read_withdrawn(home, painter))
+    for row in read_withdrawn(home, painter):
+        by_ledger = (row.like in lines and row.sha256 not in apart) if row.like else row.sha256 in lines
+        if not (is_over(row.rights_until) if row.rights_until else by_ledger):
+            return True
+    return False
 
 
 def way_back(sha256: str, like: str = "") -> str:
@@ -108,41 +110,21 @@ def way_back(sha256: str, like: str = "") -> str:
     return f"If it is another work: artmaster restore {sha256} --other-work --reason TEXT. {back}" if like else back
 
 
-def _holds(row: Withdrawn, recogniser: Recogniser) -> bool:
-    if row.rights_until:
-        return is_over(row.rights_until)
-    if row.like:
-        return row.like in recogniser.withdrawn and row.sha256 not in recogniser.apart
-    return row.sha256 in recogniser.withdrawn
-
-
 def _over(painter: str, files: Sequence[Seen], thumbnail: Callable[[Seen], Path]) -> dict[str, Withdrawn]:
     """The files whose rights are over, and those without a date of their own that show the same works."""
-    over = [file for file in files if is_over(file.rights_until)]
+    over = {file.sha256: file for file in files if is_over(file.rights_until)}
     if not over:
         return {}
-    lines = {
-        file.sha256: LedgerLine.model_validate(
-            {
-                "id": "",
-                "action": "withdrawn",
-                "scans": [{"sha256": file.sha256, "fingerprint": _fingerprint(file, thumbnail)}],
-                "reason": f"Its rights ended on {file.rights_until}",
-                "by": "artworks.csv",
-                "at": file.rights_until,
-            }
-        )
-        for file in over
-    }
-    dates = {file.sha256: file.rights_until for file in over}
-    recogniser, pixels = Recogniser(lines), {file.pixels: file.sha256 for file in over if file.pixels}
-    found = {file.path: _by_rights(painter, file, file.rights_until) for file in over}
+    recogniser = Recogniser({sha256: _fingerprint(file, thumbnail) for sha256, file in over.items()})
+    pixels = {file.pixels: sha256 for sha256, file in over.items() if file.pixels}
+    found = {}
     for file in files:
-        if file.path in found or file.rights_until or not file.pixels:
-            continue
-        like = pixels.get(file.pixels) or next(iter(recogniser.like(file.sha256, thumbnail(file)) or ()), "")
-        if like:
-            found[file.path] = _by_rights(painter, file, dates[str(like)], str(like))
+        if is_over(file.rights_until):
+            found[file.path] = _by_rights(painter, file, file.rights_until)
+        elif not file.rights_until and file.pixels:
+            like = pixels.get(file.pixels) or recogniser.like(file.sha256, thumbnail(file))
+            if like:
+                found[file.path] = _by_rights(painter, file, over[like].rights_until, like)
     return found
 
 
