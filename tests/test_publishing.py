@@ -595,7 +595,7 @@ def test_a_space_is_cleared_of_a_withdrawn_work_in_one_commit_and_the_others_sta
     assert not [name for name in hub.files if name.startswith(f"{PAINTER}/")]
     assert "another-painter/manifest.jsonl" in hub.files
     assert f"{PAINTER}/index.html".encode() not in hub.files["index.html"]
-    assert "history keeps what was removed" in done.notes[0]
+    assert any("history keeps what was removed" in note for note in done.notes)
     assert take_down(published, PAINTER).copies == ()
 
 
@@ -603,8 +603,7 @@ def test_a_store_forgets_a_withdrawn_work_and_the_pages_that_lead_to_it(publishe
     copy_gallery(published, PAINTER, "s3://museum/cleared")
     sha256 = current_adapter(published).scan_sha256s[0]
     append(published, new_line("withdrawn", [WithdrawnScan(sha256=sha256)], [PAINTER], "The heirs asked", "me"))
-    (copy,) = take_down(published, PAINTER).copies
-    assert copy.url == "s3://museum/cleared"
+    assert "s3://museum/cleared" in {copy.url for copy in take_down(published, PAINTER).copies}
     s3.invalidate_cache()
     left = {name.removeprefix("museum/cleared/") for name in s3.find("museum/cleared")}
     assert {Path(name).name for name in left} <= {"index.html", "index.zh.html"}

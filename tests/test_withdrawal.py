@@ -347,7 +347,7 @@ def _state(home: Home) -> dict[str, str]:
     return {name: sha for name, sha in files_of(home.root).items() if not name.startswith(passing)}
 
 
-@pytest.mark.parametrize("share", [0.02, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97])
+@pytest.mark.parametrize("share", [0.02, *(n / 16 for n in range(1, 16)), 0.98])
 def test_a_withdrawal_that_is_killed_goes_on(
     archive: Home, published_once: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float
 ) -> None:

@@ -23,10 +23,11 @@ from artmaster_pipeline.scans.recognition import fingerprint_of, nearest, unpack
 from artmaster_pipeline.scans.withdrawn import read_withdrawn
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.stages import in_order
-from artmaster_pipeline.withdrawals import WithdrawnScan, read_ledger, told_apart
+from artmaster_pipeline.withdrawals import WithdrawnScan, in_force, read_ledger, told_apart
 
 _HEX = re.compile(r"[0-9a-f]{8,64}")
 ASKED, SAME_PIXELS = "the one that was named", "the same pixels in another file"
+WITHDRAWN_WITH_IT = "it was withdrawn with it"
 SAME_WORK, LOOKS_ALIKE = "a scan of the same work, as the training set has it", "it shows the same picture"
 
 
@@ -121,6 +122,8 @@ def find_work(home: Home, sha256: str, archive: Archive) -> Work:
     """
     apart = told_apart(home) - {sha256}
     why = {sha256: ASKED}
+    if line := in_force(home).get(sha256):  # what a killed withdrawal had found may be in no record any more
+        why |= {each: WITHDRAWN_WITH_IT for each in line.sha256s if each not in {*why, *apart}}
     _follow(archive, why, apart)
     fingerprints = {each: _fingerprint(home, archive, each) for each in why}
     known = unpacked(fingerprints)

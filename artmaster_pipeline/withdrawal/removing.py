@@ -50,12 +50,13 @@ class ScanFile(BaseModel):
 
 
 class Removal(BaseModel):
-    """What is to be removed of a work, or was: the scans' files; the md5 of every file of any kind, and their ids."""
+    """What is to be removed of a work, or was: its scans, and every file of any kind."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     scans: tuple[ScanFile, ...] = ()
-    md5s: tuple[str, ...] = ()
+    files: dict[str, str] = {}  # POSIX path below the data home -> md5, as it was last
+    md5s: tuple[str, ...] = ()  # of all of them, those of earlier times included
     uncommitted: tuple[tuple[str, str], ...] = ()  # painter, stage: dvc.lock still names the work there
     ids: tuple[str, ...] = ()  # of records, by which files are named: scans, crops, training pictures, details shown
 
@@ -65,6 +66,7 @@ class Removal(BaseModel):
         md5s, ids = {*self.md5s, *other.md5s}, {*self.ids, *other.ids}
         return Removal(
             scans=tuple(scans.values()),
+            files=self.files | other.files,
             md5s=tuple(sorted(md5s)),
             ids=tuple(sorted(ids)),
             uncommitted=tuple(sorted({*self.uncommitted, *other.uncommitted})),
@@ -118,8 +120,8 @@ def remove(home: Home, painter: str, work: Work, archive: Archive, line_id: str)
         clear_partials(folder(painter))
     scans, linked = _scan_files(home, painter, work, archive)
     paths = [*(inside(home.scans(painter), scan.path) for scan in scans), *_pictures(home, painter, work, archive)]
-    files = {path: _md5(path) for path in paths}
-    ids = [*(sha256[:16] for sha256 in work.why), *(path.stem for path in paths if _ID.fullmatch(path.stem))]
+    files = {path: _md5(path) for path in paths} | _left_over(home, painter, line_id)
+    ids = [*(sha256[:16] for sha256 in work.why), *(path.stem for path in files if _ID.fullmatch(path.stem))]
     records: dict[str, list[tuple[Path, type[Record]]]] = {
         "curated_crops": [(home.crops(painter) / MANIFEST, Crop)],
         "training_set": [(home.training_set(painter) / MANIFEST, TrainingImage)],
@@ -128,9 +130,10 @@ def remove(home: Home, painter: str, work: Work, archive: Archive, line_id: str)
     register = read_manifest(home.register(painter) / MANIFEST, Scan)
     changed = ["raw_scans"] if any(scan.sha256 in work.why for scan in register) else []
     changed += [stage for stage, of in records.items() if any(_names(*each, work) for each in of)]
-    changed += ["evaluation_grid"] if any(path.is_relative_to(home.evaluation(painter)) for path in paths) else []
+    changed += ["evaluation_grid"] if any(path.is_relative_to(home.evaluation(painter)) for path in files) else []
     removal = Removal(
         scans=tuple(scans),
+        files={path.relative_to(home.root).as_posix(): md5 for path, md5 in files.items()},
         md5s=tuple(files.values()),
         ids=tuple(ids),
         uncommitted=tuple((painter, stage) for stage in changed),
@@ -211,6 +214,19 @@ def _evaluations(home: Home, painter: str) -> Iterator[Path]:
     yield from (
         manifest for manifest in (folder / MANIFEST, *sorted(folder.glob(f"*/{MANIFEST}"))) if manifest.exists()
     )
+
+
+def _left_over(home: Home, painter: str, line_id: str) -> dict[Path, str]:
+    """The painter's files that a killed removal had written down and that are still what they were, with their md5.
+
+    No manifest names them any more.
+    """
+    files = {home.root / path: md5 for path, md5 in read_removal(home, line_id).files.items()}
+    return {
+        file: md5
+        for file, md5 in files.items()
+        if file.relative_to(home.root).parts[1] == painter and file.is_file() and _md5(file) == md5
+    }
 
 
 def _names(manifest: Path, kind: type[Record], work: Work) -> bool:
