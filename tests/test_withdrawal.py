@@ -438,6 +438,9 @@ def test_a_site_that_came_without_its_kept_versions_is_taken_down_too(archive: H
     copy_gallery(archive, PAINTER, str(tmp_path / "drive"))
     impact = impact_of(archive, trained_on(archive))
     assert [(gallery.in_place, gallery.version_id) for gallery in impact.galleries if gallery.in_place] == [(True, "")]
+    withdraw_artwork(archive, trained_on(archive), REASON)
+    with pytest.raises(HoldsWithdrawn, match="that is in place holds the work"):
+        copy_gallery(archive, PAINTER, str(tmp_path / "another drive"))
     report, _ = withdraw_artwork(archive, trained_on(archive), REASON, now=True)
     assert not archive.gallery(PAINTER).exists()
     assert not (tmp_path / "drive" / PAINTER).exists()

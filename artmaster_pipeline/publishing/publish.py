@@ -75,8 +75,8 @@ def put_back(home: Home, painter: str, version_id: str) -> Version:
     """Put an older version in place again; the ledger notes it, and the stage does not undo it (see `allow_again`).
 
     Raises WrongUse, with the known versions, where there is none of that id; HoldsWithdrawn where it shows a withdrawn
-    work; NotPublished where its adapter has been
-    judged unfit since; ArtMasterError where its files are no longer whole.
+    work; NotPublished where its adapter has been judged unfit since; ArtMasterError where its files are no longer
+    whole.
     """
     version = _site_versions(home, painter).version(version_id)
     check_version(home, painter, version)

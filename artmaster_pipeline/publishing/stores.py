@@ -83,7 +83,7 @@ class Store:
         return Copied(f"{self.url}/{site.painter}/{PAGE}", site.version, sent, len(site.files) - sent)
 
     def take_down(self, home: Home, version: Version, progress: Progress) -> tuple[str, ...]:
-        """Remove a version's objects, and the pages that lead to it before them."""
+        """Remove a version's objects, and before them the pages that lead to it, the last of them what says so."""
         with refusals(self.url, _REMEDY, _MISSING):
             import fsspec
 
@@ -92,13 +92,12 @@ class Store:
             folder = f"{root}/{check_slug(version.painter)}"
             current = f"{folder}/{CURRENT}"
             leading = store.exists(current) and json.loads(store.cat_file(current))["version"] == version.id
-            for name in store.find(folder) if leading else ():
+            for name in sorted(store.find(folder) if leading else (), key=lambda name: name == current):
                 if not name.startswith(f"{folder}/versions/"):
                     store.rm_file(name)
             for name in store.find(f"{folder}/versions/{version.id}"):
                 store.rm_file(name)
-            if leading:
-                self._renew_pages(store, root, home, version.painter, progress)
+            self._renew_pages(store, root, home, version.painter, progress)
         return (f"{self.url}: what its own versioning and its visitors' caches keep of removed files is not removed.",)
 
     def _send(self, store: Any, place: str, site: Published, progress: Progress) -> int:

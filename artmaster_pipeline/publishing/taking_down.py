@@ -84,13 +84,15 @@ def site_mark(home: Home, painter: str, asked: Mapping[str, Mark] | None = None)
 
 
 def check_version(home: Home, painter: str, version: Version) -> None:
-    """Raise HoldsWithdrawn where a version is marked: it is neither put back nor copied."""
+    """Raise HoldsWithdrawn where a version is marked: it is not put back."""
     if version.id in (marked := marked_versions(home, painter)):
-        mark = marked[version.id][1]
-        raise HoldsWithdrawn(
-            f"The version {version.id} of {painter}'s gallery holds the work {mark.sha256[:16]}, which may not be used "
-            f"since {mark.since} ({mark.reason}). To publish without: artmaster run {painter} . {mark.way_back()}"
-        )
+        raise _refusal(f"The version {version.id} of {painter}'s gallery", marked[version.id][1], painter)
+
+
+def check_site(home: Home, painter: str) -> None:
+    """Raise HoldsWithdrawn where the site in place holds a work that may not be used: it is not copied."""
+    if mark := site_mark(home, painter):
+        raise _refusal(f"The gallery of {painter} that is in place", mark, painter)
 
 
 def copies_of(home: Home, painter: str, version_ids: set[str]) -> tuple[Copy, ...]:
@@ -128,12 +130,20 @@ def take_down(home: Home, painter: str, progress: Progress = SILENT) -> TakenDow
         try:
             notes += _copy_down(home, copy, marked[copy.version_id][0], progress)
         except (ArtMasterError, OSError) as error:
-            unreached.append((copy, without_secrets(str(error))))
-            progress.say(f"Not taken down, and tried again the next time: {copy.url} ({error})")
+            said = without_secrets(str(error))
+            unreached.append((copy, said))
+            progress.say(f"Not taken down, and tried again the next time: {copy.url} ({said})")
             continue
         copies.append(copy)
         _note(site_versions, copy.version_id, marked[copy.version_id][0].adapter_id, to=copy.url)
     return TakenDown(site, down, tuple(copies), tuple(unreached), tuple(dict.fromkeys(notes)))
+
+
+def _refusal(what: str, mark: Mark, painter: str) -> HoldsWithdrawn:
+    return HoldsWithdrawn(
+        f"{what} holds the work {mark.sha256[:16]}, which may not be used since {mark.since} ({mark.reason}). "
+        f"To publish without: artmaster run {painter} . {mark.way_back()}"
+    )
 
 
 def _site_down(home: Home, site_versions: SiteVersions) -> bool:

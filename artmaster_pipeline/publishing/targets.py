@@ -15,7 +15,7 @@ from artmaster_pipeline.gallery.pages import PAGE, painters_pages
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.publishing.copies import Copied, Published, Target, is_ours
 from artmaster_pipeline.publishing.publish import check_verdict, published_version
-from artmaster_pipeline.publishing.taking_down import check_version
+from artmaster_pipeline.publishing.taking_down import check_site
 from artmaster_pipeline.publishing.versions import LedgerEntry, SiteVersions, Version, now
 from artmaster_pipeline.records import MANIFEST, Sample, read_manifest
 from artmaster_pipeline.settings import Home
@@ -32,8 +32,8 @@ def copy_gallery(home: Home, painter: str, url: str, progress: Progress = SILENT
     ArtMasterError where nothing is published or the target refuses.
     """
     target = find_target(url, home)
+    check_site(home, painter)
     version = published_version(home, painter)
-    check_version(home, painter, version)
     check_verdict(home, painter, version.adapter_id, needed=False)
     copied = target.put(Published(home, version), progress)
     said = {"version_id": version.id, "adapter_id": version.adapter_id, "to": url}
