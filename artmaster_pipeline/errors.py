@@ -34,6 +34,10 @@ class NotPublished(ArtMasterError):
     """An adapter's pictures may not be published: it was judged unfit, not judged, or a person took them back."""
 
 
+class HoldsWithdrawn(ArtMasterError):
+    """A work that was withdrawn is in an adapter, an evaluation or a gallery, so that it is not used any more."""
+
+
 class Interrupted(ArtMasterError):
     """A person, or the system, stopped the work."""
 

@@ -113,6 +113,14 @@ def move(source: Path, target: Path) -> None:
     to_disk(source.parent)
 
 
+def remove_folder(folder: Path) -> None:
+    """Remove a folder so that it is gone in one step; a kill leaves at most what `clear_partials` removes."""
+    aside = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
+    folder.replace(aside / folder.name)
+    to_disk(folder.parent)
+    shutil.rmtree(aside)
+
+
 def to_disk(path: Path) -> None:
     """Have the system write a file's bytes, or a folder's list of names, to the disk before this returns.
 

@@ -22,13 +22,18 @@ from artmaster_pipeline.files import write_text
 # Where records are, whichever room writes them: each file's name stands here and nowhere else.
 MANIFEST = "manifest.jsonl"  # the records of one stage and painter
 QUARANTINE = "quarantine.jsonl"  # Quarantined, beside the register's manifest
+WITHDRAWN = "withdrawn.jsonl"  # Withdrawn, beside it
+WITHDRAWALS = "withdrawals.jsonl"  # of the data home itself: the ledger that decides (`withdrawals`)
 ADAPTER_RECORD = "adapter.json"  # an Adapter, in the adapter's folder
 SNAPSHOT = "lineage.json"  # an AdapterSnapshot, beside it
 PANEL = "panel.json"  # an evaluated adapter's figures
+JUDGED_BY = "judged_by"  # in it: the sha256 of the scans that judged
 VERDICTS = "verdicts.jsonl"  # every Verdict on it, the last one in force
 VERDICT = "verdict.json"  # what earlier versions kept in its place: the last Verdict alone
 DECISIONS = "decisions.jsonl"  # what persons decided about a painter's adapters
 VERSIONS_FOLDER = ".versions"  # of a gallery's folder: every published site, painter by painter
+PUBLICATIONS = "ledger.jsonl"  # in it, per painter: what was put in place, copied, taken down
+TAKEN_DOWN = "taken down"  # an action there: the site held a work that was withdrawn
 PROVENANCE = "provenance.json"  # of a published site: every picture, its adapters, their scans
 
 Split = Literal["train", "validate", "held_out"]
@@ -64,6 +69,22 @@ class Scan(Record):
     caption: str = ""  # from captions.csv, a .txt beside the scan or the caption column: without the trigger word
     caption_source: str = Field("", exclude_if=lambda source: not source)  # "captions.csv" where a person set it there
     rights: str = ""
+    rights_until: str = Field("", exclude_if=lambda day: not day)  # ISO date: from that day on it may not be used
+
+
+class Withdrawn(Record):
+    """A work that may not be used: by the ledger, by its likeness to one there, or since its rights are over.
+
+    `path` is where its file lies or lay below scans/<painter>/; empty where nobody knows.
+    """
+
+    painter: str
+    path: str
+    sha256: str
+    since: str  # ISO date
+    reason: str
+    like: str = ""  # the sha256 of the withdrawn scan that the file resembles
+    rights_until: str = ""  # where its rights are over
 
 
 class Quarantined(Record):

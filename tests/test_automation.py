@@ -9,15 +9,26 @@ from pathlib import Path
 import dagster as dg
 import made_scans
 import pytest
+from small_archive import PAINTER, add_adapter, small_archive
 
 from artmaster_pipeline.curation import crop_scans
-from artmaster_pipeline.orchestration.automation import needs_retraining, new_scans, weekly_retraining
+from artmaster_pipeline.orchestration.automation import needs_retraining, new_scans, weekly_retraining, withdrawn_works
 from artmaster_pipeline.orchestration.build import build_defs
 from artmaster_pipeline.orchestration.instance import open_instance
 from artmaster_pipeline.orchestration.resources import DataHome
-from artmaster_pipeline.records import MANIFEST, Adapter, TrainingImage, identity, manifest_hash, write_manifest
+from artmaster_pipeline.records import (
+    MANIFEST,
+    Adapter,
+    AdapterSnapshot,
+    TrainingImage,
+    identity,
+    manifest_hash,
+    read_manifest,
+    write_manifest,
+)
 from artmaster_pipeline.scans import register_scans
 from artmaster_pipeline.settings import Home
+from artmaster_pipeline.withdrawal import restore_artwork, withdraw_artwork
 
 
 @pytest.fixture
@@ -260,8 +271,57 @@ def test_a_damaged_record_is_told_in_one_sentence(home: Home, instance: dg.Dagst
     assert f"{home.adapters('p') / MANIFEST} is damaged" in str(raised.value.description)
 
 
-def test_both_begin_switched_off_and_can_be_switched_on(home: Home, instance: dg.DagsterInstance) -> None:
-    assert new_scans.default_status == dg.DefaultSensorStatus.STOPPED
+def test_all_begin_switched_off_and_can_be_switched_on(home: Home, instance: dg.DagsterInstance) -> None:
+    for sensor in (new_scans, withdrawn_works):
+        assert sensor.default_status == dg.DefaultSensorStatus.STOPPED
     assert weekly_retraining.default_status == dg.DefaultScheduleStatus.STOPPED
     names = {definition.name for definition in build_defs().get_repository_def().sensor_defs}
-    assert names == {"new_scans"}
+    assert names == {"new_scans", "withdrawn_works"}
+
+
+# Withdrawn works
+
+
+def asked_for(home: Home, instance: dg.DagsterInstance) -> dict[str | None, str | None]:
+    """The painters that the sensor asks runs for, and the runs' keys."""
+    resources = {"data_home": DataHome(root=str(home.root))}
+    with dg.build_sensor_context(instance=instance, resources=resources, definitions=build_defs()) as context:
+        result = withdrawn_works(context)
+    assert isinstance(result, dg.SensorResult)
+    return {request.partition_key: request.run_key for request in result.run_requests or ()}
+
+
+def test_a_withdrawn_work_asks_for_one_run_of_each_painter_who_had_it(home: Home, instance: dg.DagsterInstance) -> None:
+    for painter in ("p", "q", "r"):
+        made_scans.write(home.scans(painter) / "own.png", ord(painter))
+        made_scans.write(home.scans(painter) / "more.png", 2 * ord(painter))
+    for painter in ("p", "q"):
+        made_scans.write(home.scans(painter) / "shared.png", 1)
+    for painter in ("p", "q", "r"):
+        register_scans(home, painter)
+    assert asked_for(home, instance) == {}
+    shared = next(scan for scan in register_scans(home, "p").records if scan.path == "shared.png")
+    withdraw_artwork(home, shared.sha256, "The lender withdrew it")
+    assert asked_for(home, instance) == {}  # the registers are as they shall be, and no adapter has it
+    restore_artwork(home, shared.sha256)
+    keys = asked_for(home, instance)
+    assert set(keys) == {"p", "q"}
+    assert asked_for(home, instance) == keys  # Dagster runs a key once
+    for painter in ("p", "q"):
+        register_scans(home, painter)
+    assert asked_for(home, instance) == {}
+
+
+def test_a_marked_adapter_asks_for_a_run_until_there_is_another(home: Home, instance: dg.DagsterInstance) -> None:
+    small_archive(home, works=6, held_out=2)
+    (adapter,) = read_manifest(home.adapters(PAINTER) / MANIFEST, Adapter)
+    first, second, *_ = adapter.scan_sha256s
+    withdraw_artwork(home, first, "One")
+    once = asked_for(home, instance)
+    assert set(once) == {PAINTER}
+    withdraw_artwork(home, second, "Two")
+    assert asked_for(home, instance)[PAINTER] != once[PAINTER]
+    snapshot = AdapterSnapshot.model_validate_json((home.root / adapter.path / "lineage.json").read_text())
+    images = tuple(i for i in snapshot.training_images if i.scan_sha256 not in (first, second))
+    add_adapter(home, snapshot.scans, images, seed=9)
+    assert asked_for(home, instance) == {}

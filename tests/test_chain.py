@@ -116,6 +116,29 @@ def test_a_second_run_does_nothing(copied: Home) -> None:
 
 
 @pytest.mark.slow
+def test_the_run_after_a_withdrawal_makes_all_of_it_without_the_work(finished: Home, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    shutil.copytree(finished.root, home.root, symlinks=True)
+    (before,) = read_manifest(home.adapters(PAINTER) / MANIFEST, Adapter)
+    sha256 = before.scan_sha256s[0]
+    artmaster(home, "withdraw", sha256[:12], "--reason", "The lender withdrew it", "--now", "--purge")
+    assert not [file for file in home.root.rglob("*") if file.is_file() and sha256_of(file) == sha256]
+    assert not home.gallery(PAINTER).exists()
+    said = artmaster(home, "run", PAINTER).stdout
+    assert "made raw_scans, curated_crops, training_set, style_adapter, evaluation_grid, sample_gallery" in said
+    assert "The lender withdrew it" in said
+    (after,) = read_manifest(home.adapters(PAINTER) / MANIFEST, Adapter)
+    assert after.id != before.id
+    assert sha256 not in {
+        *after.scan_sha256s,
+        *(scan.sha256 for scan in read_manifest(home.register(PAINTER) / MANIFEST, Scan)),
+    }
+    assert sha256 not in (home.gallery(PAINTER) / "provenance.json").read_text()
+    assert "everything is up to date" in artmaster(home, "run", PAINTER).stdout
+    assert "up to date" in forked.dvc(home.root, "status", env=environment(home))
+
+
+@pytest.mark.slow
 def test_lineage_names_exactly_the_scans_in_an_adapter(finished: Home) -> None:
     (adapter,) = read_manifest(finished.adapters(PAINTER) / MANIFEST, Adapter)
     said = json.loads(artmaster(finished, "lineage", "adapter", adapter.id, "--json").stdout)

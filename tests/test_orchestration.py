@@ -73,7 +73,7 @@ def test_the_checks(graph: dg.Definitions) -> None:
 def test_jobs_sensors_and_schedules(graph: dg.Definitions) -> None:
     repository = graph.get_repository_def()
     assert {"whole_chain", "retrain"} <= set(repository.job_names)
-    assert [sensor.name for sensor in repository.sensor_defs] == ["new_scans"]
+    assert [sensor.name for sensor in repository.sensor_defs] == ["new_scans", "withdrawn_works"]
     assert [(s.name, s.cron_schedule) for s in repository.schedule_defs] == [("weekly_retraining", "0 3 * * 1")]
 
 

@@ -21,10 +21,12 @@ from artmaster_pipeline.files import sha256_of, writing_folder
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.publishing import publish_gallery
 from artmaster_pipeline.publishing.publish import allow_again, kept_versions, published_version, put_back
+from artmaster_pipeline.publishing.taking_down import take_down
 from artmaster_pipeline.publishing.targets import copy_gallery, find_target
 from artmaster_pipeline.publishing.versions import SiteVersions, files_of
 from artmaster_pipeline.records import MANIFEST, Adapter, AdapterSnapshot, Sample, read_manifest
 from artmaster_pipeline.settings import Home, load_painter, load_profile, save_painter
+from artmaster_pipeline.withdrawals import WithdrawnScan, append, new_line
 
 PROFILE = load_profile("miniature")
 
@@ -580,6 +582,33 @@ def test_a_new_commit_takes_out_what_the_site_no_longer_has(published: Home, hub
     done = copy_gallery(published, PAINTER, "hf://spaces/museum/gallery/")
     assert {name for name in hub.files if name.startswith(PAINTER)} == {f"{PAINTER}/{n}" for n in done.version.files}
     assert b"another-painter/index.html" in hub.files["index.html"]
+
+
+def test_a_space_is_cleared_of_a_withdrawn_work_in_one_commit_and_the_others_stay(published: Home, hub: Hub) -> None:
+    copy_gallery(published, PAINTER, "hf://spaces/museum/gallery")
+    hub.files["another-painter/manifest.jsonl"] = hub.files[f"{PAINTER}/manifest.jsonl"]
+    sha256 = current_adapter(published).scan_sha256s[0]
+    append(published, new_line("withdrawn", [WithdrawnScan(sha256=sha256)], [PAINTER], "The heirs asked", "me"))
+    before = len(hub.commits)
+    done = take_down(published, PAINTER)
+    assert len(hub.commits) == before + 1
+    assert not [name for name in hub.files if name.startswith(f"{PAINTER}/")]
+    assert "another-painter/manifest.jsonl" in hub.files
+    assert f"{PAINTER}/index.html".encode() not in hub.files["index.html"]
+    assert any("history keeps what was removed" in note for note in done.notes)
+    assert take_down(published, PAINTER).copies == ()
+
+
+def test_a_store_forgets_a_withdrawn_work_and_the_pages_that_lead_to_it(published: Home, s3: Any) -> None:
+    copy_gallery(published, PAINTER, "s3://museum/cleared")
+    sha256 = current_adapter(published).scan_sha256s[0]
+    append(published, new_line("withdrawn", [WithdrawnScan(sha256=sha256)], [PAINTER], "The heirs asked", "me"))
+    assert "s3://museum/cleared" in {copy.url for copy in take_down(published, PAINTER).copies}
+    s3.invalidate_cache()
+    left = {name.removeprefix("museum/cleared/") for name in s3.find("museum/cleared")}
+    assert {Path(name).name for name in left} <= {"index.html", "index.zh.html"}
+    assert f"{PAINTER}/index.html".encode() not in s3.cat_file("museum/cleared/index.html")
+    assert SiteVersions(published.root / "gallery", PAINTER).ledger()[-1].action == "taken down"
 
 
 def test_a_space_that_holds_something_else_is_left_as_it_is(published_once: Home, hub: Hub) -> None:

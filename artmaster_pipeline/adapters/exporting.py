@@ -17,6 +17,7 @@ from artmaster_pipeline.adapters.folder import LORA, made_on
 from artmaster_pipeline.adapters.folding import PREFIX
 from artmaster_pipeline.adapters.ledger import LEDGER
 from artmaster_pipeline.adapters.tensor_file import read_words, write_tensors
+from artmaster_pipeline.adapters.withdrawn import check_not_withdrawn
 from artmaster_pipeline.base_models import describe_base
 from artmaster_pipeline.base_models.family import KohyaNames
 from artmaster_pipeline.base_models.flux.descriptor import KOHYA_NAMES as FLUX_NAMES
@@ -80,10 +81,11 @@ def export_adapter(
     working folder. `uniform_rank` fills all layers up to one rank, with the same effect, for programs that take no
     other. The same adapter, by a painter of the same name, always gives the same bytes. Raises WrongUse for an
     unknown painter or adapter, a name that does not end in .safetensors, and where a file of that name holds something
-    else; ArtMasterError where the painter has no adapter yet; BadInput where the adapter's weights are not there or not
-    those of its record.
+    else; ArtMasterError where the painter has no adapter yet; HoldsWithdrawn where a work in it was withdrawn; BadInput
+    where the adapter's weights are not there or not those of its record.
     """
     adapter = find_adapter(home, painter, adapter_id=adapter_id)
+    check_not_withdrawn(home, adapter)
     folder = folder_of(home, adapter)
     name = f"{painter}-{adapter.id}-{file_format}{'-uniform' if uniform_rank else ''}"
     target = _target(out, f"{name}{SUFFIX}")

@@ -20,6 +20,7 @@ from artmaster_pipeline.cli import (
     publishing,
     running,
     serving,
+    withdrawing,
 )
 from artmaster_pipeline.cli.options import HomeOption, given
 from artmaster_pipeline.errors import ArtMasterError, Interrupted
@@ -65,6 +66,8 @@ for _command in (
     drawing.export,
     publishing.publish,
     publishing.verify,
+    withdrawing.withdraw,
+    withdrawing.restore,
     machine.doctor,
     serving.ui,
 ):

@@ -97,7 +97,7 @@ def run_and_report(
         out.say(f"{painter}: made {', '.join(report.made)}.")
     if report.current and not only:
         out.say(f"Already current: {', '.join(report.current)}.")
-    _print_quarantine(home, painter)
+    _print_left_out(home, painter)
     page = home.stage_folder("sample_gallery", painter) / "index.html"
     if "evaluation_grid" in report.made and not report.refused:
         from artmaster_pipeline.evaluation import current_verdict
@@ -128,12 +128,13 @@ def _left_out_where_too_few(home: Home, painter: str) -> Iterator[None]:
     except ArtMasterError:
         manifests = [home.register(member) / MANIFEST for member in members(painter)]
         if any(file.exists() and len(read_manifest(file, Scan)) < MIN_TRAIN_WORKS for file in manifests):
-            _print_quarantine(home, painter)
+            _print_left_out(home, painter)
         raise
 
 
-def _print_quarantine(home: Home, painter: str) -> None:
+def _print_left_out(home: Home, painter: str) -> None:
     from artmaster_pipeline.records import QUARANTINE, Quarantined, read_manifest
+    from artmaster_pipeline.scans.withdrawn import read_withdrawn
 
     left_out = [
         entry
@@ -143,6 +144,9 @@ def _print_quarantine(home: Home, painter: str) -> None:
     ]
     rows = [{"file": entry.path, "reason": entry.reason, "way out": entry.remedy} for entry in left_out]
     print_table(f"Left out: {len(rows)} files", rows)
+    withdrawn = [row for member in members(painter) for row in read_withdrawn(home, member)]
+    rows = [{"file": row.path, "work": row.sha256[:16], "since": row.since, "why": row.reason} for row in withdrawn]
+    print_table(f"Withdrawn: {len(rows)} scans", rows)
 
 
 def _stage(name: str | None) -> str | None:

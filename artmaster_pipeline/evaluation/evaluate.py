@@ -1,5 +1,6 @@
 """The stage evaluation_grid: one adapter against its base, on prompts of works that were held out of its training."""
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 
 from artmaster_pipeline.adapters.finding import current_adapter, find_adapter, folder_of, read_adapter
 from artmaster_pipeline.adapters.folder import kept_steps
+from artmaster_pipeline.adapters.withdrawn import check_not_withdrawn, marks_of, withdrawn_works
 from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.evaluation.cells import Cell, CellMaker, column_cells, far_cells, panel_cells, row_cells
@@ -25,6 +27,8 @@ from artmaster_pipeline.locks import one_at_a_time
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import (
     MANIFEST,
+    PUBLICATIONS,
+    TAKEN_DOWN,
     VERDICT,
     VERDICTS,
     VERSIONS_FOLDER,
@@ -95,6 +99,7 @@ def measure_drawn(
     Both lie beside those of the evaluation, under names made from `drawing`. The verdict and what it rests on are left
     alone: they are of the pictures that would be published.
     """
+    check_not_withdrawn(home, adapter)
     painter, folder = adapter.painter, home.evaluation(adapter.painter)
     images, rows = _judging(home, adapter, profile)
     key, known = identity("drawn", drawing.model_dump()), _known(home, painter)
@@ -110,7 +115,12 @@ def measure_drawn(
 @one_at_a_time
 @session()
 def evaluate(home: Home, adapter: Adapter, profile: Profile, asked: Asked, progress: Progress = SILENT) -> Evaluation:
-    """Draw, measure and judge one adapter, current or not, and what else was `asked` for; writes all its files."""
+    """Draw, measure and judge one adapter, current or not, and what else was `asked` for; writes all its files.
+
+    Raises HoldsWithdrawn where a work in the adapter, or in the one it is asked to be compared with, was withdrawn:
+    nothing is drawn with such an adapter any more.
+    """
+    check_not_withdrawn(home, adapter)
     painter = adapter.painter
     folder = home.evaluation(painter)
     if folder.is_dir():
@@ -159,11 +169,13 @@ def verdict_on(home: Home, painter: str, adapter_id: str) -> Verdict:
 
 
 def works_of(home: Home, adapter: Adapter) -> tuple[TrainingImage, ...]:
-    """The pictures that judge an adapter: those of the training set as it stands.
+    """The pictures that judge an adapter: those of the training set as it stands, without what may not be used now.
 
     For an older adapter, a work counts as trained on where this adapter saw it, whatever part it is in today.
     """
-    images = read_manifest(home.training_set(adapter.painter) / MANIFEST, TrainingImage)
+    withdrawn = withdrawn_works(home, adapter.painter)
+    rows = read_manifest(home.training_set(adapter.painter) / MANIFEST, TrainingImage)
+    images = [image for image in rows if image.scan_sha256 not in withdrawn]
     trained = set(adapter.scan_sha256s)
     return tuple(
         image.model_copy(update={"split": "train"})
@@ -223,6 +235,8 @@ def _contest(
     champion = read_adapter(home, adapter.painter, champion_id)
     if champion is None:
         return Contest(champion_id, adapter.id, why_not="its weights are no longer there")
+    if marks_of(home, champion):  # nobody shall be measured by it, nor anything be drawn with it
+        return None
     return compare_adapters(home, profile, champion, adapter, images, samples, known, progress)[0]
 
 
@@ -231,6 +245,8 @@ def _published(home: Home, painter: str) -> tuple[str, str]:
     manifest = home.gallery(painter) / MANIFEST
     if not manifest.is_file():
         kept = manifest.parent.parent / VERSIONS_FOLDER / painter
+        if _was_taken_down(kept / PUBLICATIONS):
+            return "", ""
         lost = any(manifest.parent.glob("*")) or any(kept.glob("*.json"))
         return "", f"{manifest} is missing, though a gallery was published" if lost else ""
     try:
@@ -238,6 +254,15 @@ def _published(home: Home, painter: str) -> tuple[str, str]:
     except (ValidationError, UnicodeDecodeError):
         return "", f"{manifest} cannot be read, so that nobody knows which one it is"
     return min((sample.evaluated_adapter_id for sample in gallery), default=""), ""
+
+
+def _was_taken_down(ledger: Path) -> bool:
+    """Whether the last word on a painter's site is that it was taken down, since it held a withdrawn work."""
+    if not ledger.is_file():
+        return False
+    lines = [json.loads(line) for line in ledger.read_text(encoding="utf-8").splitlines()]
+    here = [line["action"] for line in lines if not line.get("to")]  # the others are of copies elsewhere
+    return here[-1:] == [TAKEN_DOWN]
 
 
 def _asked_grids(
@@ -275,6 +300,7 @@ def _asked_grids(
         draw(CHECKPOINTS_GRID, headings, column_cells(CellMaker(adapter, profile), rows, checkpoints=(*steps, 0)))
     if asked.against:
         other = find_adapter(home, adapter.painter, profile, asked.against)
+        check_not_withdrawn(home, other)
         contest, theirs = compare_adapters(home, profile, other, adapter, images, samples, known, progress)
         drawn = {(s.prompt, s.seed): s for s in theirs if s.role == "row"}
         shown = [

@@ -85,7 +85,7 @@ def decide(
             f"{painter}'s adapter {adapter_id} has not been evaluated, so there is no verdict to overrule. "
             f"Run: artmaster evaluate {painter} --adapter {adapter_id}"
         )
-    row = {"adapter_id": adapter_id, "verdict": verdict, "reason": reason, "by": _user(), "at": _now()}
+    row = {"adapter_id": adapter_id, "verdict": verdict, "reason": reason, "by": this_user(), "at": _now()}
     file = home.evaluation(painter) / DECISIONS
     with _writing_alone(home, painter):
         write_text(file, "".join(_line(each) for each in (*_decisions(file), row)))
@@ -146,7 +146,8 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _user() -> str:
+def this_user() -> str:
+    """Who is at work, as the system names them."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):

@@ -63,7 +63,7 @@ def site_contents(home: Home, provenance: Provenance, enlarged: Sequence[Picture
     shown = published_cells(home, provenance, cells)
     records = in_order([picture.record for picture in enlarged])
     works = work_thumbnails(home, provenance)
-    contents: Contents = {name: _asset(name) for name in _STATIC}
+    contents: Contents = {name: asset(name) for name in _STATIC}
     for picture in enlarged:
         contents[picture.record.path] = picture.file
         contents |= renditions.renditions(picture.record, picture.file)
@@ -116,7 +116,7 @@ def painters_pages(
         pictures = [record for record in in_order(records) if record.enlarged_by]
         name = load_painter(home, painter).name if home.scans(painter).is_dir() else painter
         shown.append({"folder": (folders or {}).get(painter, painter), "name": name, "pictures": pictures})
-    inline = {"css": _asset("style.css").decode(), "script": _asset("theme.js").decode()}
+    inline = {"css": asset("style.css").decode(), "script": asset("theme.js").decode()}
     return {
         t.page("index"): _render("painters.html", "index", t, {"painters": shown, "inline": inline}) for t in LANGUAGES
     }
@@ -251,5 +251,6 @@ def _environment() -> Any:
     return environment
 
 
-def _asset(name: str) -> bytes:
+def asset(name: str) -> bytes:
+    """A file of the site that is the same for every painter."""
     return (resources.files("artmaster_pipeline.gallery") / "site" / name).read_bytes()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from artmaster_pipeline.adapters.finding import any_adapter, folder_of, read_snapshot
+from artmaster_pipeline.adapters.withdrawn import withdrawn_works
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.pictures import AI_GENERATED
 from artmaster_pipeline.records import MANIFEST, SNAPSHOT, Adapter, Sample, Scan, read_manifest
@@ -71,6 +72,7 @@ def _read(home: Home, adapter: Adapter) -> Provenance:
         )
     trained = set(adapter.scan_sha256s)
     judged = {image.scan_sha256 for image in snapshot.training_images if image.split == "held_out"} - trained
+    judged -= withdrawn_works(home, adapter.painter).keys()  # a new evaluation is made without them
     return Provenance(
         adapter=adapter,
         trained_on=_in_order(scan for sha256, scan in scans.items() if sha256 in trained),

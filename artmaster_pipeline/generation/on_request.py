@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from artmaster_pipeline.adapters.finding import find_adapter, folder_of
+from artmaster_pipeline.adapters.withdrawn import check_not_withdrawn
 from artmaster_pipeline.base_models.hub import family_here
 from artmaster_pipeline.base_models.scripts import unread_message
 from artmaster_pipeline.drawing_settings import DrawingSettings, drawing_of
@@ -57,7 +58,7 @@ def generate(
     (512, 768), at the profile's scale. Strength and guidance are those chosen for the adapter (`drawing_of`) where they
     are not said. The same request gives the same files: those that are there are not drawn again. Raises WrongUse for
     an unknown adapter, a size, a count or a drawing that cannot be, and where a file of that name holds something else;
-    ArtMasterError where the painter has no adapter yet.
+    ArtMasterError where the painter has no adapter yet; HoldsWithdrawn where a work in the adapter was withdrawn.
     """
     if count < 1:
         raise WrongUse(f"{count} pictures cannot be drawn: ask for one or more.")
@@ -65,6 +66,7 @@ def generate(
         shapes = " or ".join(f"{width}x{height}" for width, height in CROP_SIZES)
         raise WrongUse(f"{size[0]}x{size[1]} is not a size that adapters are trained for: choose {shapes}.")
     adapter = find_adapter(home, painter, profile, adapter_id)
+    check_not_withdrawn(home, adapter)
     drawing = drawing_of(
         adapter,
         profile,

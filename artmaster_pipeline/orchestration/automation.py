@@ -1,4 +1,4 @@
-"""Retraining without being asked: a sensor for new and changed scans, and a weekly schedule. Both begin off."""
+"""Retraining without being asked: sensors for new scans and for withdrawn works, a weekly schedule. All begin off."""
 
 import json
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from artmaster_pipeline.orchestration.resources import DataHome
 from artmaster_pipeline.records import MANIFEST, manifest_hash
 from artmaster_pipeline.scans.fingerprint import fingerprint_of_content, scans_fingerprint
 from artmaster_pipeline.settings import Home
+from artmaster_pipeline.withdrawal import due_for_retraining
 
 _BY = "listing"  # what a cursor's fingerprints are made of
 
@@ -39,6 +40,22 @@ def new_scans(context: dg.SensorEvaluationContext, data_home: DataHome) -> dg.Se
             run_requests=[dg.RunRequest(run_key=f"{p}-{seen[p]}", partition_key=p) for p in due],
             dynamic_partitions_requests=[PAINTERS.build_add_request(new)] if new else [],
             cursor=json.dumps({"by": _BY, "seen": seen, "asked": asked}),
+        )
+
+
+@dg.sensor(job_name=CHAINS["painter"], minimum_interval_seconds=600)
+def withdrawn_works(context: dg.SensorEvaluationContext, data_home: DataHome) -> dg.SensorResult:
+    """A work that was withdrawn or restored, or whose rights have ended, asks for one run of each of its painters.
+
+    Nothing is remembered but by Dagster, which runs each key once: whose adapter is marked is asked of the ledger.
+    """
+    with one_sentence(data_home.home):
+        due = due_for_retraining(data_home.home)
+        known = set(context.instance.get_dynamic_partitions(str(PAINTERS.name)))
+        new = [painter for painter in due if painter not in known]
+        return dg.SensorResult(
+            run_requests=[dg.RunRequest(run_key=f"{p}-withdrawn-{key}", partition_key=p) for p, key in due.items()],
+            dynamic_partitions_requests=[PAINTERS.build_add_request(new)] if new else [],
         )
 
 

@@ -16,7 +16,7 @@ from artmaster_pipeline.files import check_slug, move, to_disk, write_text
 from artmaster_pipeline.locks import working_on
 from artmaster_pipeline.orchestration.assets import PARTITIONS
 from artmaster_pipeline.orchestration.instance import open_instance
-from artmaster_pipeline.publishing.publish import renew_painters_page
+from artmaster_pipeline.publishing.painters_page import renew_painters_page
 from artmaster_pipeline.settings import Home, complete_painter, load_painter, save_painter
 from artmaster_pipeline.stages import in_order, kind_of, members
 

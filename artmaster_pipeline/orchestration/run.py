@@ -24,6 +24,7 @@ from artmaster_pipeline.orchestration.instance import alive, end_killed_runs, op
 from artmaster_pipeline.orchestration.jobs import CHAINS
 from artmaster_pipeline.orchestration.resources import DataHome
 from artmaster_pipeline.records import MANIFEST, Verdict, manifest_hash
+from artmaster_pipeline.scans.withdrawn import is_behind
 from artmaster_pipeline.settings import Home, complete_painter, load_painter, save_painter
 from artmaster_pipeline.stage_settings import partition_profile, settings_identity
 from artmaster_pipeline.stages import KINDS, Step, inputs_of, kind_of, members, stage_named, steps_towards, to_make
@@ -78,11 +79,20 @@ def run_painter(
 def steps_to_make(home: Home, instance: dg.DagsterInstance, wanted: Sequence[Step]) -> tuple[Step, ...]:
     """Those of `wanted` that are not current, and those that lie below them; empty where nothing has to be done.
 
-    A step is current when DVC finds its inputs, settings and outputs as committed, and Dagster's last record of it has
-    this manifest's hash, this code version, these settings, and passed blocking checks.
+    A step is current when DVC finds its inputs, settings and outputs as committed, Dagster's last record of it has this
+    manifest's hash, this code version, these settings, and passed blocking checks, and the scans that it lists may all
+    be used.
     """
     stale = versioning.stale_steps(home, wanted)
-    return to_make(wanted, lambda step: step not in stale and _is_recorded(home, instance, step))
+    return to_make(
+        wanted,
+        lambda step: step not in stale and _is_recorded(home, instance, step) and not _is_behind_the_ledger(home, step),
+    )
+
+
+def _is_behind_the_ledger(home: Home, step: Step) -> bool:
+    """Whether a painter's register has what may not be used by now: no file has changed then, but the day or a word."""
+    return bool(stage_named(step.stage).sources) and any(is_behind(home, each) for each in members(step.partition))
 
 
 def _names(steps: Sequence[Step], partition: str) -> tuple[str, ...]:

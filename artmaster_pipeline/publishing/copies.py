@@ -55,6 +55,13 @@ class Target(Protocol):
         """Copy a site and make it the one that visitors see."""
         ...
 
+    def take_down(self, home: Home, version: Version, progress: Progress) -> tuple[str, ...]:
+        """Remove a version, and the site where it is the one that visitors see; gives what the place keeps of it.
+
+        May be done again. Raises ArtMasterError where the place cannot be reached.
+        """
+        ...
+
 
 def is_ours(page: str) -> bool:
     """Whether a page was made by ArtMaster, and may be replaced by another one of ours."""

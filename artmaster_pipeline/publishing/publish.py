@@ -5,23 +5,26 @@ an older one back.
 """
 
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 from pydantic import ValidationError
 
 from artmaster_pipeline.adapters.finding import current_adapter
+from artmaster_pipeline.adapters.withdrawn import check_not_withdrawn
 from artmaster_pipeline.errors import ArtMasterError, NotPublished
+from artmaster_pipeline.evaluation.report.grid import GRID
 from artmaster_pipeline.evaluation.verdicts import last_verdict
-from artmaster_pipeline.files import check_slug, clear_partials, inside, sha256_of, write_text
+from artmaster_pipeline.evaluation.withdrawn import check_judged_without
+from artmaster_pipeline.files import inside, sha256_of
 from artmaster_pipeline.gallery.enlarging import enlarge_samples, unpublished_pictures
-from artmaster_pipeline.gallery.pages import PAGE, Contents, painters_pages, published_cells, site_contents
+from artmaster_pipeline.gallery.pages import PAGE, Contents, published_cells, site_contents
 from artmaster_pipeline.gallery.provenance import read_provenance
 from artmaster_pipeline.locks import one_at_a_time
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.publishing.credentials import Signer
+from artmaster_pipeline.publishing.painters_page import one_publisher, renew_painters_page
 from artmaster_pipeline.publishing.signing import Site, hash_of, signed, signer_of, unsigned
+from artmaster_pipeline.publishing.taking_down import check_version, take_down
 from artmaster_pipeline.publishing.versions import LedgerEntry, SiteVersions, Version, files_of, now
 from artmaster_pipeline.records import (
     MANIFEST,
@@ -42,9 +45,12 @@ def publish_gallery(home: Home, painter: str, profile: Profile, progress: Progre
 
     Records with `enlarged_by` are the gallery's pictures; the others are the cells of the comparison, originals
     included. The site is built aside and takes the old one's place whole; one that would not change is left alone.
-    Raises ArtMasterError where the current adapter has not been evaluated yet, NotPublished where it was not judged
-    fit or a person put an older adapter's site back; what is published then stays as it is.
+    What shows a withdrawn work is taken down first, whatever comes of the rest. Raises ArtMasterError where the current
+    adapter has not been evaluated yet, HoldsWithdrawn where a withdrawn work is in it or judged it, NotPublished where
+    it was not judged fit or a person put an older adapter's site back; what is published then stays as it is.
     """
+    take_down(home, painter, progress)
+    _check_not_withdrawn(home, painter)
     adapter, cells = _evaluated(home, painter)
     verdict = check_verdict(home, painter, adapter.id)
     _check_held_back(home, painter, adapter.id)
@@ -54,7 +60,7 @@ def publish_gallery(home: Home, painter: str, profile: Profile, progress: Progre
     enlarged = tuple(unsigned(home, painter, picture) for picture in enlarged)
     records = (*(picture.record for picture in enlarged), *published_cells(home, provenance, cells))
     site = Site(provenance, site_contents(home, provenance, enlarged, cells), records)
-    with _one_publisher(home):
+    with one_publisher(home):
         version = _kept(home, painter, site, signer_of(home, progress), progress)
         _put_in_place(home, painter, version, "published", verdict)
     shutil.rmtree(unpublished_pictures(home, painter), ignore_errors=True)
@@ -68,12 +74,14 @@ def publish_gallery(home: Home, painter: str, profile: Profile, progress: Progre
 def put_back(home: Home, painter: str, version_id: str) -> Version:
     """Put an older version in place again; the ledger notes it, and the stage does not undo it (see `allow_again`).
 
-    Raises WrongUse, with the known versions, where there is none of that id; NotPublished where its adapter has been
-    judged unfit since; ArtMasterError where its files are no longer whole.
+    Raises WrongUse, with the known versions, where there is none of that id; HoldsWithdrawn where it shows a withdrawn
+    work; NotPublished where its adapter has been judged unfit since; ArtMasterError where its files are no longer
+    whole.
     """
     version = _site_versions(home, painter).version(version_id)
+    check_version(home, painter, version)
     verdict = check_verdict(home, painter, version.adapter_id, needed=False)
-    with _one_publisher(home):
+    with one_publisher(home):
         _put_in_place(home, painter, version, "put back", verdict)
     return version
 
@@ -82,9 +90,9 @@ def put_back(home: Home, painter: str, version_id: str) -> Version:
 def allow_again(home: Home, painter: str) -> None:
     """Let the stage publish the current adapter after all, though a person put an older one's site back."""
     site_versions = _site_versions(home, painter)
-    ledger = [entry for entry in site_versions.ledger() if entry.action != "copied"]
+    ledger = [entry for entry in site_versions.ledger() if not entry.to]
     if ledger and ledger[-1].action == "put back":
-        with _one_publisher(home):
+        with one_publisher(home):
             site_versions.note(ledger[-1].model_copy(update={"when": now(), "action": "allowed again"}))
 
 
@@ -152,17 +160,6 @@ def check_verdict(home: Home, painter: str, adapter_id: str, *, needed: bool = T
     return verdict
 
 
-def renew_painters_page(home: Home) -> None:
-    """Write the pages over all painters of the data home, one per language, where they would change."""
-    galleries: dict[str, Sequence[Sample]] = {}
-    for manifest in sorted((home.root / "gallery").glob(f"*/{MANIFEST}")):
-        galleries[check_slug(manifest.parent.name)] = read_manifest(manifest, Sample)
-    for name, content in painters_pages(home, galleries).items():
-        page = home.root / "gallery" / name
-        if not page.exists() or page.read_bytes() != content:
-            write_text(page, content.decode())
-
-
 def _evaluated(home: Home, painter: str) -> tuple[Adapter, tuple[Sample, ...]]:
     """The current adapter and the cells of its grid; further pictures that were only measured stay out."""
     adapter = current_adapter(home, painter)
@@ -180,6 +177,8 @@ def _evaluated(home: Home, painter: str) -> tuple[Adapter, tuple[Sample, ...]]:
         for cell in cells
         if not (file := inside(home.evaluation(painter), cell.path)).is_file() or sha256_of(file) != cell.sha256
     ]
+    if not (grid := home.evaluation(painter) / adapter.id / GRID).is_file():
+        changed.append(str(grid.relative_to(home.evaluation(painter))))
     if changed:
         raise ArtMasterError(
             f"{len(changed)} pictures of the evaluation are missing or changed ({', '.join(changed)}): run the stage "
@@ -188,8 +187,15 @@ def _evaluated(home: Home, painter: str) -> tuple[Adapter, tuple[Sample, ...]]:
     return adapter, cells
 
 
+def _check_not_withdrawn(home: Home, painter: str) -> None:
+    """Raise HoldsWithdrawn where a work that may not be used is in the current adapter, or judged it."""
+    if (adapter := current_adapter(home, painter)) is not None:
+        check_not_withdrawn(home, adapter)
+        check_judged_without(home, adapter)
+
+
 def _check_held_back(home: Home, painter: str, adapter_id: str) -> None:
-    ledger = [entry for entry in _site_versions(home, painter).ledger() if entry.action != "copied"]
+    ledger = [entry for entry in _site_versions(home, painter).ledger() if not entry.to]
     if not ledger or ledger[-1].action != "put back":
         return
     last = ledger[-1]
@@ -245,19 +251,6 @@ def _with_manifest(home: Home, painter: str, site: Site) -> Contents:
     file = unpublished_pictures(home, painter) / MANIFEST
     write_manifest(file, site.records)
     return {**site.contents, MANIFEST: file.read_bytes()}
-
-
-@contextmanager
-def _one_publisher(home: Home) -> Iterator[None]:
-    """One process at a time, whatever the painter: the page over all painters is shared."""
-    from filelock import FileLock
-
-    gallery = home.root / "gallery"
-    gallery.mkdir(parents=True, exist_ok=True)
-    home.cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(home.cache / "gallery.lock"):
-        clear_partials(gallery)
-        yield
 
 
 def _site_versions(home: Home, painter: str) -> SiteVersions:

@@ -12,6 +12,7 @@ from artmaster_pipeline.files import check_slug
 from artmaster_pipeline.gallery.pages import PAGE, painters_pages
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.publishing.copies import Copied, Published, refusals
+from artmaster_pipeline.publishing.versions import Version, is_site_of
 from artmaster_pipeline.records import MANIFEST, Sample, read_manifest
 from artmaster_pipeline.settings import Home, load_painter
 
@@ -57,6 +58,26 @@ class Space:
         where = f"https://huggingface.co/spaces/{self.name}"
         return Copied(where, site.version, len(site.files), 0)
 
+    def take_down(self, home: Home, version: Version, progress: Progress) -> tuple[str, ...]:
+        """Remove the painter's site from the space in one commit, where it is that version; its history stays."""
+        kept = f"https://huggingface.co/spaces/{self.name}: the space's history keeps what was removed, and only its "
+        kept += "owner can squash it (HfApi.super_squash_history)."
+        with refusals(f"The space {self.name}", _REMEDY, _MISSING):
+            import huggingface_hub as hub
+
+            api = hub.HfApi()
+            there = set(api.list_repo_files(self.name, repo_type="space"))
+            gone = sorted(name for name in there if name.startswith(f"{check_slug(version.painter)}/"))
+            manifest = f"{version.painter}/{MANIFEST}"
+            if manifest not in there or not is_site_of(self._fetched(api, manifest), version):
+                return (kept,)
+            operations: list[Any] = [hub.CommitOperationDelete(name) for name in gone]
+            galleries = self._galleries(api, there - set(gone))
+            pages = painters_pages(home, dict(sorted(galleries.items())), {})
+            operations += [hub.CommitOperationAdd(name, page) for name, page in pages.items()]
+            api.create_commit(self.name, operations, commit_message=f"{version.painter}: taken down", repo_type="space")
+        return (kept,)
+
     def _refuse_strangers(self, there: set[str]) -> None:
         if not there <= _FRESH and not any(name.endswith(f"/{MANIFEST}") for name in there):
             raise WrongUse(
@@ -71,16 +92,21 @@ class Space:
         gone = {name for name in there if name.startswith(f"{site.painter}/")} - set(wanted)
         operations += [hub.CommitOperationDelete(name) for name in sorted(gone)]
         galleries = {site.painter: read_manifest(site.files[MANIFEST], Sample)}
-        for name in sorted(there - set(wanted)):
-            if re.fullmatch(f"[^/]+/{re.escape(MANIFEST)}", name):
-                file = Path(api.hf_hub_download(self.name, name, repo_type="space"))
-                galleries[check_slug(name.split("/")[0])] = read_manifest(file, Sample)
+        galleries |= self._galleries(api, there - set(wanted))
         pages = painters_pages(site.home, dict(sorted(galleries.items())), {})
         operations += [hub.CommitOperationAdd(name, page) for name, page in pages.items()]
         operations.append(hub.CommitOperationAdd("README.md", _card(site.home, self.name, site.painter).encode()))
         if PAGE in there and "style.css" in there & _FRESH and there <= _FRESH:
             operations.append(hub.CommitOperationDelete("style.css"))
         return operations
+
+    def _galleries(self, api: Any, there: set[str]) -> dict[str, tuple[Sample, ...]]:
+        """The published records of every painter among the space's files."""
+        manifests = sorted(name for name in there if re.fullmatch(f"[^/]+/{re.escape(MANIFEST)}", name))
+        return {check_slug(name.split("/")[0]): read_manifest(self._fetched(api, name), Sample) for name in manifests}
+
+    def _fetched(self, api: Any, name: str) -> Path:
+        return Path(api.hf_hub_download(self.name, name, repo_type="space"))
 
 
 def find_space(url: str) -> Space:

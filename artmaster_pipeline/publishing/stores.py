@@ -3,7 +3,7 @@
 A store has no folders to rename. So a version is sent whole to a prefix of its own, checked there, and only then small
 pages are written over that lead to it:
 
-    URL/<painter>/versions/<id>/...   the site; never written over, never removed
+    URL/<painter>/versions/<id>/...   the site; never written over, removed only where it holds a withdrawn work
     URL/<painter>/index.html ...      one small page for each page of the site, leading to the current version
     URL/<painter>/current.json        which version that is
     URL/<painter>/versions/index.html leads to the page over all painters
@@ -25,7 +25,9 @@ from artmaster_pipeline.files import check_slug, sha256_of
 from artmaster_pipeline.gallery.pages import PAGE, painters_pages
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.publishing.copies import Copied, Published, is_ours, refusals
+from artmaster_pipeline.publishing.versions import Version
 from artmaster_pipeline.records import MANIFEST, Sample
+from artmaster_pipeline.settings import Home
 
 CURRENT = "current.json"
 
@@ -77,8 +79,26 @@ class Store:
             root = root.rstrip("/")
             sent = self._send(store, f"{root}/{_version_folder(site)}", site, progress)
             self._switch(store, f"{root}/{site.painter}", site)
-            self._renew_pages(store, root, site, progress)
+            self._renew_pages(store, root, site.home, site.painter, progress)
         return Copied(f"{self.url}/{site.painter}/{PAGE}", site.version, sent, len(site.files) - sent)
+
+    def take_down(self, home: Home, version: Version, progress: Progress) -> tuple[str, ...]:
+        """Remove a version's objects, and before them the pages that lead to it, the last of them what says so."""
+        with refusals(self.url, _REMEDY, _MISSING):
+            import fsspec
+
+            store, root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
+            root = root.rstrip("/")
+            folder = f"{root}/{check_slug(version.painter)}"
+            current = f"{folder}/{CURRENT}"
+            leading = store.exists(current) and json.loads(store.cat_file(current))["version"] == version.id
+            for name in sorted(store.find(folder) if leading else (), key=lambda name: name == current):
+                if not name.startswith(f"{folder}/versions/"):
+                    store.rm_file(name)
+            for name in store.find(f"{folder}/versions/{version.id}"):
+                store.rm_file(name)
+            self._renew_pages(store, root, home, version.painter, progress)
+        return (f"{self.url}: what its own versioning and its visitors' caches keep of removed files is not removed.",)
 
     def _send(self, store: Any, place: str, site: Published, progress: Progress) -> int:
         """Send the files of a version that are not there whole; gives how many that were."""
@@ -109,7 +129,7 @@ class Store:
             page = _leading(site.painter, f"{'../' * name.count('/')}versions/{site.version.id}/{name}")
             self._write(store, f"{folder}/{name}", page)
 
-    def _renew_pages(self, store: Any, root: str, site: Published, progress: Progress) -> None:
+    def _renew_pages(self, store: Any, root: str, home: Home, of: str, progress: Progress) -> None:
         galleries: dict[str, Sequence[Sample]] = {}
         folders: dict[str, str] = {}
         for file in sorted(store.glob(f"{root}/*/{CURRENT}")):
@@ -118,14 +138,14 @@ class Store:
             folders[painter] = f"{painter}/versions/{version}"
             lines = store.cat_file(f"{root}/{folders[painter]}/{MANIFEST}").decode().splitlines()
             galleries[painter] = [Sample.model_validate_json(line) for line in lines]
-        for name, page in painters_pages(site.home, galleries, folders).items():
+        for name, page in painters_pages(home, galleries, folders).items():
             there = store.cat_file(f"{root}/{name}") if store.exists(f"{root}/{name}") else b""
             if there and not is_ours(there.decode(errors="replace")):
                 progress.say(f"{self.url}/{name} is not a page of ArtMaster: it is left as it is.")
             elif there != page:
                 self._write(store, f"{root}/{name}", page)
             up = _leading("All painters", f"../../{name}")  # a site's link to the folder above it ends here
-            self._write(store, f"{root}/{site.painter}/versions/{name}", up)
+            self._write(store, f"{root}/{of}/versions/{name}", up)
 
     def _write(self, store: Any, path: str, content: bytes) -> None:
         store.pipe_file(path, content, **_said(self.url, path, _ASK_FIRST))

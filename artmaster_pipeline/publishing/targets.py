@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.gallery.pages import PAGE, painters_pages
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.publishing.copies import Copied, Published, Target, is_ours
 from artmaster_pipeline.publishing.publish import check_verdict, published_version
-from artmaster_pipeline.publishing.versions import LedgerEntry, SiteVersions, now
+from artmaster_pipeline.publishing.taking_down import check_site
+from artmaster_pipeline.publishing.versions import LedgerEntry, SiteVersions, Version, now
 from artmaster_pipeline.records import MANIFEST, Sample, read_manifest
 from artmaster_pipeline.settings import Home
 
@@ -26,11 +27,12 @@ KNOWN = "a folder, file:///folder, s3://bucket/prefix, gs://bucket/prefix, az://
 def copy_gallery(home: Home, painter: str, url: str, progress: Progress = SILENT) -> Copied:
     """Copy the painter's published site to `url` (see KNOWN): `url`/<painter>/, and `url`/index.html over all there.
 
-    Copying again sends only what is not there. Raises WrongUse for an address of another kind, NotPublished where the
-    adapter has been judged unfit since it was published, ArtMasterError where nothing is published or the target
-    refuses.
+    Copying again sends only what is not there. Raises WrongUse for an address of another kind, HoldsWithdrawn where the
+    site shows a withdrawn work, NotPublished where the adapter has been judged unfit since it was published,
+    ArtMasterError where nothing is published or the target refuses.
     """
     target = find_target(url, home)
+    check_site(home, painter)
     version = published_version(home, painter)
     check_verdict(home, painter, version.adapter_id, needed=False)
     copied = target.put(Published(home, version), progress)
@@ -82,6 +84,18 @@ class Folder:
             advance(note=site.version.id)
         sent = 0 if kept else len(site.files)
         return Copied(str(site_versions.site / PAGE), site.version, sent, len(site.files) - sent)
+
+    def take_down(self, home: Home, version: Version, progress: Progress) -> tuple[str, ...]:
+        """Remove a version there, and the site where it is that one; a folder that is gone cannot be reached."""
+        from filelock import FileLock
+
+        site_versions = SiteVersions(self.root, version.painter)
+        if not self.root.is_dir():
+            raise ArtMasterError(f"{self.root} is not there: connect the drive, or make the folder again if it is gone")
+        with FileLock(self.root / ".artmaster.lock"):
+            site_versions.remove(version)
+            self._renew_pages(home, progress)
+        return ()
 
     def _refuse_strangers(self, site_versions: SiteVersions) -> None:
         site = site_versions.site

@@ -27,13 +27,12 @@ from artmaster_pipeline.files import (
     clear_partials,
     inside,
     make_folder,
+    remove_folder,
     sha256_of,
     write_text,
     writing_folder,
 )
-from artmaster_pipeline.records import VERSIONS_FOLDER, Record
-
-_LEDGER = "ledger.jsonl"
+from artmaster_pipeline.records import MANIFEST, PUBLICATIONS, VERSIONS_FOLDER, Record, Sample, read_manifest
 
 
 class Version(Record):
@@ -52,12 +51,12 @@ class LedgerEntry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     when: str  # ISO 8601, UTC
-    action: Literal["published", "put back", "allowed again", "copied"]
+    action: Literal["published", "put back", "allowed again", "copied", "taken down"]
     version_id: str
     adapter_id: str
     verdict_id: str = ""  # of the adapter's verdicts.jsonl: what let it be published; empty in older lines
     instead_of: str = ""  # the adapter whose site was in place before
-    to: str = ""  # where it was copied
+    to: str = ""  # where it was copied, or taken down; empty: in the data home
 
 
 def now() -> str:
@@ -145,10 +144,17 @@ class SiteVersions:
 
     def ledger(self) -> tuple[LedgerEntry, ...]:
         """What was put in place or copied, oldest first."""
-        file = self.folder / _LEDGER
+        file = self.folder / PUBLICATIONS
         if not file.exists():
             return ()
         return tuple(LedgerEntry.model_validate_json(line) for line in file.read_text(encoding="utf-8").splitlines())
+
+    def remove(self, version: Version) -> None:
+        """Remove a version's files and its record, and the site in place where it is that one, edited or not."""
+        if is_site_of(self.site / MANIFEST, version):
+            remove_folder(self.site)
+        shutil.rmtree(self.folder / version.id, ignore_errors=True)
+        (self.folder / f"{version.id}.json").unlink(missing_ok=True)
 
     def note(self, entry: LedgerEntry) -> None:
         """Add a line to the ledger; those of other processes, noted at the same moment, stay."""
@@ -157,10 +163,19 @@ class SiteVersions:
         make_folder(self.folder)
         with FileLock(self.folder / ".ledger.lock", is_singleton=True):
             lines = [line.model_dump_json() for line in (*self.ledger(), entry)]
-            write_text(self.folder / _LEDGER, "".join(f"{line}\n" for line in lines))
+            write_text(self.folder / PUBLICATIONS, "".join(f"{line}\n" for line in lines))
 
     def _by_hash(self) -> dict[str, Path]:
         return {sha256: self.folder / v.id / name for v in self.versions() for name, sha256 in v.files.items()}
+
+
+def is_site_of(manifest: Path, version: Version) -> bool:
+    """Whether a site's manifest is that of a version; of one whose files nobody knows any more, of its adapter."""
+    if not manifest.is_file():
+        return False
+    if MANIFEST in version.files:
+        return sha256_of(manifest) == version.files[MANIFEST]
+    return any(sample.evaluated_adapter_id == version.adapter_id for sample in read_manifest(manifest, Sample))
 
 
 def files_of(folder: Path) -> dict[str, str]:

@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,10 @@ from artmaster_pipeline.files import clear_partials, inside, sha256_of, write_te
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import Quarantined, Record, identity, read_manifest, write_manifest
 from artmaster_pipeline.scans.artworks import Table, describe, kept_silently, merged, read_table, written
+from artmaster_pipeline.scans.decoding import decode, reading, reduced, thumbnail_bytes
 from artmaster_pipeline.scans.listing import Entry, Listing, Refusal, is_table, list_folder, unreadable
+from artmaster_pipeline.scans.recognition import Recogniser
+from artmaster_pipeline.scans.withdrawn import way_back
 from artmaster_pipeline.settings import (
     Home,
     PainterSettings,
@@ -23,6 +27,7 @@ from artmaster_pipeline.settings import (
     load_painter,
     save_painter,
 )
+from artmaster_pipeline.withdrawals import LedgerLine, in_force
 
 # Hidden, among the scans: it is input to the stage raw_scans, so a refusal that is mended makes that stage stale.
 _NOT_COPIED = ".not-copied.jsonl"
@@ -78,11 +83,11 @@ def add_scans(
 ) -> AddedScans:
     """Copy what is new or changed in `source` to scans/<painter>/, with sub-folders, sidecars and artworks.csv.
 
-    Content decides (sha256), not time. The first call writes painter.yaml from defaults; later ones change only the
-    settings that are given. Files that cannot be copied are returned as `refused` and remembered for the stage
-    raw_scans, until they are mended and `source` is added again; so are tables of artworks, whole or in part, by the
-    rules of `describe`. Raises WrongUse where `source` is no folder of scans or a setting is wrong, ArtMasterError
-    where the data home's disk has no room for them.
+    A work that was withdrawn is refused, whatever file it comes in. Content decides (sha256), not time. The first call
+    writes painter.yaml from defaults; later ones change only the settings that are given. Files that cannot be copied
+    are returned as `refused` and remembered for the stage raw_scans, until they are mended and `source` is added again;
+    so are tables of artworks, whole or in part, by the rules of `describe`. Raises WrongUse where `source` is no folder
+    of scans or a setting is wrong, ArtMasterError where the data home's disk has no room for them.
     """
     target = home.scans(painter)
     listing = _list_source(home, source)
@@ -91,10 +96,11 @@ def add_scans(
     target.mkdir(parents=True, exist_ok=True)
     clear_partials(target)
     done: dict[str, list[str]] = {"added": [], "changed": [], "already there": []}
-    refusals = list(listing.refused)
+    refusals, withdrawn = list(listing.refused), in_force(home)
+    recogniser = Recogniser.of(home)
     with progress.task(f"Copying scans of {painter}", len(listing.pictures)) as advance:
         for picture in listing.pictures:
-            outcome = _copy(picture, target)
+            outcome = _withdrawn(picture, withdrawn, recogniser) or _copy(picture, target)
             if isinstance(outcome, Refusal):
                 refusals.append(outcome)
             else:
@@ -125,6 +131,29 @@ def not_copied(home: Home, painter: str) -> tuple[Quarantined, ...]:
     rows = read_manifest(target / _NOT_COPIED, NotCopied)
     by_path = {row.path: Refusal(row.path, row.reason, row.remedy) for row in rows}
     return tuple(_quarantined(painter, by_path[path]) for path in sorted(by_path) if not _is_mended(target, path))
+
+
+def _withdrawn(picture: Entry, withdrawn: Mapping[str, LedgerLine], recogniser: Recogniser) -> Refusal | None:
+    """Why a picture may not come in: it is a withdrawn work, in the same bytes or in others."""
+    if not withdrawn:
+        return None
+    try:
+        sha256 = sha256_of(picture.path)
+    except OSError as error:
+        return unreadable(picture.relative, error)
+    if line := withdrawn.get(sha256):
+        said = f"It was withdrawn on {line.day} ({line.reason})"
+        return Refusal(picture.relative, said, f"{way_back(sha256)}, then add it again")
+    try:
+        with reading(picture.path):
+            thumbnail = thumbnail_bytes(reduced(decode(picture.path).image))
+    except BadInput:  # the stage raw_scans says what is wrong with it
+        return None
+    if like := recogniser.like(sha256, thumbnail):
+        line = withdrawn[like]
+        said = f"It shows the work {like[:16]}, which was withdrawn on {line.day} ({line.reason})"
+        return Refusal(picture.relative, said, f"{way_back(sha256, like)}, then add it again")
+    return None
 
 
 def _list_source(home: Home, source: Path) -> Listing:

@@ -7,12 +7,13 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 from artmaster_pipeline.errors import BadInput
 from artmaster_pipeline.scans.listing import ARTWORKS, CAPTIONS, Entry, Listing, Refusal, is_table
 
-COLUMNS = ("file", "title", "accession_number", "date", "season", "subject", "caption", "rights")
+COLUMNS = ("file", "title", "accession_number", "date", "season", "subject", "caption", "rights", "rights_until")
 _LONGEST = 2000  # characters of one field; a text encoder reads about 2,000 at most
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}  # as spreadsheets write any of them
 _MARKS = (  # byte order marks, the longer ones first since one begins like the other
@@ -32,6 +33,7 @@ class Descriptions:
     unread: list[Refusal] = field(default_factory=list)  # tables and texts of which nothing could be used
     partial: list[Refusal] = field(default_factory=list)  # what could not be used of the others
     notes: list[str] = field(default_factory=list)  # what a person should know, though nothing is wrong
+    undated: list[Refusal] = field(default_factory=list)  # pictures whose rights end on a day that cannot be read
 
     @property
     def faults(self) -> list[str]:
@@ -214,10 +216,26 @@ def _describe_from_table(relative: str, table: Table, pictures: list[str], found
         read = [name for name in COLUMNS[1:] if name in row]
         fields = {name: _clean(row[name], f"{relative}: the {name} of {row['file']}", found) for name in read}
         found.by_picture[picture] = {name: text for name, text in fields.items() if text}
+        _check_date(picture, relative, row["file"], found)
 
     _take_rows(relative, table, pictures, found, found.from_table, take)
     if unknown := sorted(set(table.columns) - set(COLUMNS)):
         found.notes.append(f"{relative}: columns nobody reads: {', '.join(unknown)}")
+
+
+def _check_date(picture: str, relative: str, file: str, found: Descriptions) -> None:
+    """Bring a row's rights_until to one form; a picture whose date cannot be read is left out, not used for ever."""
+    fields = found.by_picture[picture]
+    text = fields.pop("rights_until", "")
+    if not text:
+        return
+    try:
+        fields["rights_until"] = date.fromisoformat(text).isoformat()
+    except ValueError:
+        remedy = "Write the date as year-month-day, for example 2031-12-31, then add or run again"
+        found.partial.append(Refusal(relative, f"{file!r}: its rights_until {text!r} is no date", remedy))
+        reason = f"Nobody can say how long it may be used: its rights_until in {relative} is no date ({text!r})"
+        found.undated.append(Refusal(picture, reason, remedy))
 
 
 def _correct_captions(relative: str, table: Table, pictures: list[str], found: Descriptions) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 DECODER = "2"  # changes when the same bytes would give other pixels, so that nothing decoded before is reused
 MAX_PIXELS = 1_000_000_000  # 3 GB once decoded; the largest real scroll at hand has a tenth of it
+_THUMBNAIL = 256  # pixels of the long side
 _MAX_PROFILE_BYTES = 8_000_000  # the largest press profiles have about 3 MB
 _HELD_IN_MEMORY = 64_000_000  # bytes of a decoded picture; a larger one waits on the disk
 _RESAVE = "Save it again as an 8-bit or 16-bit RGB TIFF, PNG or JPEG"
@@ -86,6 +87,16 @@ def decode(path: Path, shrink: int = 1) -> Decoded:
             notes.append("Turned as its EXIF orientation says")
         image, colour, more = to_srgb(raw, page)
     return Decoded(image, kind, colour, tuple(notes + more))
+
+
+def reduced(image: "pyvips.Image") -> "pyvips.Image":
+    """The picture at no more than 256 pixels a side: as the register's thumbnail shows it."""
+    return image.thumbnail_image(_THUMBNAIL, height=_THUMBNAIL, size="down")
+
+
+def thumbnail_bytes(small: "pyvips.Image") -> bytes:
+    """The register's thumbnail, as a JPEG, of a picture that `reduced` gave."""
+    return bytes(small.jpegsave_buffer(Q=80, keep="none"))
 
 
 @contextmanager

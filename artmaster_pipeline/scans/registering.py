@@ -19,20 +19,29 @@ from artmaster_pipeline.records import (
     Quarantined,
     Record,
     Scan,
+    Withdrawn,
     identity,
     read_manifest,
     write_manifest,
 )
 from artmaster_pipeline.scans.adding import not_copied
 from artmaster_pipeline.scans.artworks import Descriptions, cleaned_title, describe
-from artmaster_pipeline.scans.decoding import DECODER, Decoded, decode, held, reading
+from artmaster_pipeline.scans.decoding import (
+    DECODER,
+    Decoded,
+    decode,
+    held,
+    reading,
+    reduced,
+    thumbnail_bytes,
+)
 from artmaster_pipeline.scans.journal import Journal
 from artmaster_pipeline.scans.listing import Entry, Listing, Refusal, is_table, list_folder, one_form, unreadable
+from artmaster_pipeline.scans.withdrawn import Seen, find_withdrawn, gone, read_withdrawn, way_back, write_withdrawn
 from artmaster_pipeline.settings import Home, load_painter
 from artmaster_pipeline.threads import usable_cpus
 
 SMALLEST = 64  # pixels; what has a shorter side than this teaches nothing about brushwork
-_THUMBNAIL = 256  # pixels of the long side
 _BLACK = 16  # of 255: what is nowhere brighter shows nothing
 _HARMLESS = ("16 bits a channel", "Turned as its EXIF")  # notes on what happens to every file of such a kind
 _TOLD = 20  # scans whose notes are printed; the register holds all of them
@@ -75,29 +84,36 @@ def register_scans(home: Home, painter: str, progress: Progress = SILENT) -> Out
     clear_partials(register)
     clear_partials(_workplace(home))
     listing = list_folder(home.scans(painter))
-    described = describe(listing)
+    described = describe(listing, [row.path for row in read_withdrawn(home, painter) if row.path])
     _check_tables(home, painter, described)
     files, refusals = _identify(home.scans(painter), listing.pictures, described, progress)
     facts, made = _decode_all(home, painter, files, progress)
+    withdrawn = _withdrawn(home, painter, files, facts)
+    undated = {each.relative for each in described.undated}
+    files = [file for file in files if file.entry.relative not in undated and file.entry.relative not in withdrawn]
     first, repeats = _without_repeats(files, facts)
     made |= _mend_thumbnails(register / "thumbnails", first, facts)
     twins = _same_but_for_form(first)
-    left_out = [*listing.refused, *refusals, *described.unread, *described.partial]
+    undated_now = [each for each in described.undated if each.relative not in withdrawn]
+    left_out = [*listing.refused, *refusals, *described.unread, *described.partial, *undated_now]
     scans = [_scan(painter, file, facts[_facts_id(file)], twins, settings.rights) for file in first]
     quarantined = _quarantine(painter, files, facts, repeats, left_out, not_copied(home, painter))
-    _remove_stale(register / "thumbnails", {f"{scan.id}.jpg" for scan in scans})
+    over = (row.sha256[:16] for row in withdrawn.values() if row.rights_until)  # their files stay, and are compared
+    _remove_stale(register / "thumbnails", {f"{name}.jpg" for name in (*(scan.id for scan in scans), *over)})
+    rows = [*withdrawn.values(), *gone(home, painter, withdrawn.values())]
+    write_withdrawn(home, painter, rows)
     write_manifest(register / QUARANTINE, quarantined)
     write_manifest(register / MANIFEST, scans)
     if not scans:
-        raise _nothing_usable(home, painter, quarantined)
-    _say(scans, described.faults, listing.passed_over_summary(), progress)
+        raise _nothing_usable(home, painter, quarantined, rows)
+    _say(scans, described.faults, (*listing.passed_over_summary(), *_told(withdrawn.values())), progress)
     return Outcome(
         records=read_manifest(register / MANIFEST, Scan),
         manifest=register / MANIFEST,
         made=sum(_facts_id(file) in made for file in first),
         reused=sum(_facts_id(file) not in made for file in first),
         quarantined=read_manifest(register / QUARANTINE, Quarantined),
-        figures=_figures(scans, quarantined, described.faults, listing),
+        figures=_figures(scans, quarantined, described.faults, listing) | ({"withdrawn": len(rows)} if rows else {}),
     )
 
 
@@ -107,6 +123,33 @@ def _check_tables(home: Home, painter: str, described: Descriptions) -> None:
     if tables:
         said = "; ".join(f"{home.scans(painter) / each.relative}: {each.reason}. {each.remedy}" for each in tables)
         raise ArtMasterError(f"{said}. Without it what people said of the works would be lost; then run again.")
+
+
+def _withdrawn(home: Home, painter: str, files: list[_File], facts: dict[str, Facts]) -> dict[str, Withdrawn]:
+    """The files that may not be used, by path."""
+    thumbnails = home.register(painter) / "thumbnails"
+    by_path = {file.entry.relative: file for file in files}
+    seen = [
+        Seen(path, file.sha256, facts[_facts_id(file)].pixels, file.fields.get("rights_until", ""))
+        for path, file in by_path.items()
+    ]
+
+    def thumbnail(of: Seen) -> Path:
+        _mend_thumbnails(thumbnails, [by_path[of.path]], facts)
+        return thumbnails / f"{of.sha256[:16]}.jpg"
+
+    return find_withdrawn(home, painter, seen, thumbnail)
+
+
+def _told(withdrawn: Iterable[Withdrawn]) -> list[str]:
+    """A line for each file that lies there though the ledger has its work as withdrawn."""
+    told = [
+        f"{row.path} is not used: {row.reason}, withdrawn on {row.since}. {way_back(row.sha256, row.like)}"
+        for row in withdrawn
+        if not row.rights_until
+    ]
+    more = len(told) - _TOLD
+    return told[:_TOLD] + ([f"{more} more files of withdrawn works are not used."] if more > 0 else [])
 
 
 def scan_path(home: Home, scan: Scan) -> Path:
@@ -169,10 +212,10 @@ def _decode(key: str, file: _File, thumbnails: Path, workplace: Path) -> Facts:
                 "Scan the artwork at a higher resolution",
             )
         with reading(file.entry.path), held(decoded.image, workplace) as image:
-            small = _reduced(image).copy_memory()
+            small = reduced(image).copy_memory()
             _check_not_empty(small, decoded)
             pixels = _hash_pixels(image)
-            jpeg = _jpeg(small)
+            jpeg = thumbnail_bytes(small)
     except BadInput as bad:
         return Facts(id=key, sha256=file.sha256, reason=bad.reason, remedy=bad.remedy)
     _write(thumbnails / f"{file.sha256[:16]}.jpg", jpeg)
@@ -223,15 +266,6 @@ def _hash_pixels(image: Any) -> str:
     target.on_write(take)
     image.rawsave_target(target)
     return digest.hexdigest()
-
-
-def _reduced(image: Any) -> Any:
-    """The picture at no more than 256 pixels a side."""
-    return image.thumbnail_image(_THUMBNAIL, height=_THUMBNAIL, size="down")
-
-
-def _jpeg(small: Any) -> bytes:
-    return small.jpegsave_buffer(Q=80, keep="none")
 
 
 def _workplace(home: Home) -> Path:
@@ -324,8 +358,11 @@ def _quarantine(
     return rows + [entry for entry in never_copied if entry.path not in there]
 
 
-def _nothing_usable(home: Home, painter: str, quarantined: list[Quarantined]) -> ArtMasterError:
+def _nothing_usable(
+    home: Home, painter: str, quarantined: list[Quarantined], withdrawn: list[Withdrawn]
+) -> ArtMasterError:
     reasons = "; ".join(f"{entry.path!r}: {entry.reason}" for entry in quarantined[:5])
+    reasons = "; ".join(filter(None, (reasons, f"{len(withdrawn)} works are withdrawn" if withdrawn else "")))
     more = f" (and {len(quarantined) - 5} more)" if len(quarantined) > 5 else ""
     return ArtMasterError(
         f"{home.scans(painter)} holds no picture that can be used. {reasons or 'It is empty'}{more}. "
@@ -375,7 +412,7 @@ def _mend_thumbnails(thumbnails: Path, files: list[_File], facts: dict[str, Fact
         place, key = thumbnails / f"{file.sha256[:16]}.jpg", _facts_id(file)
         if not place.is_file() or sha256_of(place) != facts[key].thumbnail:
             with reading(file.entry.path):
-                _write(place, _jpeg(_reduced(decode(file.entry.path).image)))
+                _write(place, thumbnail_bytes(reduced(decode(file.entry.path).image)))
             made.add(key)
     return made
 

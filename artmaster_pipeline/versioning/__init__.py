@@ -8,7 +8,9 @@ bytes that Dagster's record describes. Inside `dvc repro` the commit is left to 
 
 from artmaster_pipeline.versioning.committing import (
     commit_stage,
+    committed_stages,
     forget,
+    forget_stage,
     prepare,
     renamed_set,
     said_of,
@@ -17,14 +19,20 @@ from artmaster_pipeline.versioning.committing import (
     unfinished,
 )
 from artmaster_pipeline.versioning.pipeline import pipeline_text
+from artmaster_pipeline.versioning.purging import Purged, cached_files, purge
 from artmaster_pipeline.versioning.repository import find_root
 
 __all__ = [
+    "Purged",
+    "cached_files",
     "commit_stage",
+    "committed_stages",
     "find_root",
     "forget",
+    "forget_stage",
     "pipeline_text",
     "prepare",
+    "purge",
     "renamed_set",
     "said_of",
     "stale_stages",

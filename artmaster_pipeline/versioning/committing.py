@@ -80,6 +80,16 @@ def commit_stage(home: Home, stage: str, partition: str, unreadable: Sequence[st
         return _commit(home, root, [(SETTINGS, partition), (stage, partition)])
 
 
+def committed_stages(home: Home, partition: str) -> tuple[str, ...]:
+    """The stages of a partition whose bytes dvc.lock names."""
+    root = find_root(home)
+    lock = root / LOCK_FILE if root else None
+    if lock is None or not lock.is_file():
+        return ()
+    named = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages") or {}
+    return tuple(s.name for s in in_order(kind_of(partition)) if stage_name(s.name, partition) in named)
+
+
 def stale_stages(home: Home, partition: str) -> tuple[str, ...]:
     """The stages of a partition whose inputs, settings or output are not what dvc.lock names, in order."""
     stages = in_order(kind_of(partition))
@@ -162,18 +172,30 @@ def forget(home: Home, painter: str, *, instead: str | None = None) -> None:
         _renew_pipeline(home, root)
 
 
+def forget_stage(home: Home, stage: str, partition: str) -> None:
+    """Take one stage's bytes out of dvc.lock, so that no checkout brings them back; a later run commits it anew."""
+    if _inside_dvc() or stage not in committed_stages(home, partition):
+        return
+    with one_writer(home):
+        _drop_stages(home, make_or_mend(home), [stage_name(stage, partition)])
+
+
 def renamed_set(partition: str, old: str, new: str) -> str:
     """The set with `new` in the place of `old`."""
     return set_of(new if each == old else each for each in members(partition))
 
 
 def _drop_from_lock(home: Home, root: Path, partitions: Sequence[str]) -> None:
+    stages = [SETTINGS, *(stage.name for stage in in_order())]
+    _drop_stages(home, root, [stage_name(stage, partition) for stage in stages for partition in partitions])
+
+
+def _drop_stages(home: Home, root: Path, names: Sequence[str]) -> None:
     lock = root / LOCK_FILE
     if not lock.is_file():
         return
     content = yaml.safe_load(lock.read_text(encoding="utf-8"))
-    stages = [SETTINGS, *(stage.name for stage in in_order())]
-    for name in [stage_name(stage, partition) for stage in stages for partition in partitions]:
+    for name in names:
         content["stages"].pop(name, None)
     write_text(lock, yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000))
     keep_good_lock(home, root)

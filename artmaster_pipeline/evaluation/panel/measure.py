@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from artmaster_pipeline.adapters.withdrawn import withdrawn_works
 from artmaster_pipeline.axes import AXES
 from artmaster_pipeline.drawing_settings import DrawingSettings, drawing_of
 from artmaster_pipeline.evaluation.axes import sets
@@ -28,7 +29,16 @@ from artmaster_pipeline.evaluation.panel.two_sample import told_apart
 from artmaster_pipeline.files import inside, write_text
 from artmaster_pipeline.pictures import read_rgb
 from artmaster_pipeline.progress import SILENT, Progress
-from artmaster_pipeline.records import MANIFEST, PANEL, Adapter, Sample, TrainingImage, identity, read_manifest
+from artmaster_pipeline.records import (
+    JUDGED_BY,
+    MANIFEST,
+    PANEL,
+    Adapter,
+    Sample,
+    TrainingImage,
+    identity,
+    read_manifest,
+)
 from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import CROP_SIZES, Home, Profile
 
@@ -89,6 +99,7 @@ def write_panel(
         "base_revision": adapter.base_revision,
         "drawing": drawing.model_dump(),
         "counts": _counts(images, samples),
+        JUDGED_BY: sorted({image.scan_sha256 for image in images if image.split == "held_out"}),
         "measured_at": f"{min(profile.size(*CROP_SIZES[0]))} pixels, one square picture of each work",
         "axes": {},
         "sources": {
@@ -386,6 +397,8 @@ def _other_painters(home: Home, painter: str) -> dict[str, list[TrainingImage]]:
     found = {}
     for name in home.painters():
         images = read_manifest(home.training_set(name) / MANIFEST, TrainingImage) if name != painter else ()
+        withdrawn = withdrawn_works(home, name)
+        images = tuple(image for image in images if image.scan_sha256 not in withdrawn)
         works = [image for image in one_per_work(images) if inside(home.training_set(name), image.path).is_file()]
         if len(works) >= MIN_HELD_OUT:
             found[name] = works[:_MOST_OF_ANOTHER]

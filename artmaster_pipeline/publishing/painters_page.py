@@ -1,0 +1,33 @@
+"""The page over all painters of the data home, and the lock of those who publish, who share it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from artmaster_pipeline.files import check_slug, clear_partials, write_text
+from artmaster_pipeline.gallery.pages import painters_pages
+from artmaster_pipeline.records import MANIFEST, Sample, read_manifest
+from artmaster_pipeline.settings import Home
+
+
+def renew_painters_page(home: Home) -> None:
+    """Write the pages over all painters of the data home, one per language, where they would change."""
+    galleries: dict[str, Sequence[Sample]] = {}
+    for manifest in sorted((home.root / "gallery").glob(f"*/{MANIFEST}")):
+        galleries[check_slug(manifest.parent.name)] = read_manifest(manifest, Sample)
+    for name, content in painters_pages(home, galleries).items():
+        page = home.root / "gallery" / name
+        if not page.exists() or page.read_bytes() != content:
+            write_text(page, content.decode())
+
+
+@contextmanager
+def one_publisher(home: Home) -> Iterator[None]:
+    """One process at a time, whatever the painter: the page over all painters is shared."""
+    from filelock import FileLock
+
+    gallery = home.root / "gallery"
+    gallery.mkdir(parents=True, exist_ok=True)
+    home.cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(home.cache / "gallery.lock"):
+        clear_partials(gallery)
+        yield

@@ -1,0 +1,165 @@
+"""What a withdrawal touches, and what it cannot reach: worked out from the records, before anything is changed."""
+
+from pydantic import BaseModel, ConfigDict
+
+from artmaster_pipeline.adapters.finding import all_adapters, current_adapter
+from artmaster_pipeline.adapters.withdrawn import Mark, meetings
+from artmaster_pipeline.evaluation.withdrawn import evaluation_marks
+from artmaster_pipeline.publishing.taking_down import copies_of, marked_versions, site_mark
+from artmaster_pipeline.publishing.versions import SiteVersions
+from artmaster_pipeline.records import MANIFEST, Adapter, Crop, Sample, Split, read_manifest
+from artmaster_pipeline.settings import Home
+from artmaster_pipeline.withdrawal.finding import Archive, Work, painters_of
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ScanOf(_Row):
+    """A scan of the work, and why it counts as one."""
+
+    painter: str
+    path: str
+    sha256: str
+    title: str
+    accession_number: str
+    why: str
+
+
+class Touched(_Row):
+    """An adapter that met the work. One that it only judged is not marked, but its evaluation is."""
+
+    adapter_id: str
+    painter: str
+    part: Split
+    marked: bool
+    current: bool
+    evaluation_marked: bool
+
+
+class Gallery(_Row):
+    """A published version that holds the work, or pictures drawn with an adapter that does."""
+
+    painter: str
+    version_id: str
+    adapter_id: str
+    in_place: bool
+    pictures: int  # drawn by adapters
+    copies: tuple[str, ...]  # addresses
+
+
+class Impact(_Row):
+    """Everything that a work is in, by the records."""
+
+    sha256: str
+    scans: tuple[ScanOf, ...]
+    crops: int
+    training_pictures: int
+    adapters: tuple[Touched, ...]
+    galleries: tuple[Gallery, ...]
+    drawn: int  # pictures in evaluations that marked adapters drew
+    retrain: tuple[str, ...]  # painters whose current adapter is marked
+    out_of_reach: tuple[str, ...]
+
+
+def look(home: Home, work: Work, archive: Archive) -> Impact:
+    """What a work is in. Nothing is changed."""
+    works = {sha256: Mark(sha256, "train", "", "") for sha256 in work.why}
+    adapters = [touched for adapter in all_adapters(home) for touched in _touched(home, adapter, works)]
+    galleries = tuple(gallery for painter in painters_of(home) for gallery in _galleries(home, painter, works))
+    images = {image.id for image in archive.images if image.scan_sha256 in work.why}
+    crops = {crop.id for snapshot in archive.snapshots.values() for crop in snapshot.crops if crop.scan_sha256 in works}
+    for painter in painters_of(home):
+        crops |= {c.id for c in read_manifest(home.crops(painter) / MANIFEST, Crop) if c.scan_sha256 in works}
+    marked = {touched.adapter_id for touched in adapters if touched.marked}
+    return Impact(
+        sha256=work.sha256,
+        scans=tuple(
+            ScanOf(
+                painter=holding.painter,
+                path=holding.path,
+                sha256=holding.sha256,
+                title=holding.title,
+                accession_number=holding.accession_number,
+                why=work.why[holding.sha256],
+            )
+            for holding in archive.holding(work.why)
+        ),
+        crops=len(crops),
+        training_pictures=len(images),
+        adapters=tuple(adapters),
+        galleries=galleries,
+        drawn=_drawn(home, marked),
+        retrain=tuple(sorted({touched.painter for touched in adapters if touched.marked and touched.current})),
+        out_of_reach=tuple(_out_of_reach(marked, galleries)),
+    )
+
+
+def _touched(home: Home, adapter: Adapter, works: dict[str, Mark]) -> list[Touched]:
+    """An adapter in the part in which it met the work first of all: trained on it, chosen by it, judged by it."""
+    order: tuple[Split, ...] = ("train", "validate", "held_out")
+    parts = sorted({mark.part for mark in meetings(home, adapter, works)}, key=order.index)
+    judged = bool(evaluation_marks(home, adapter, works))
+    if not parts and not judged:
+        return []
+    current = current_adapter(home, adapter.painter)
+    return [
+        Touched(
+            adapter_id=adapter.id,
+            painter=adapter.painter,
+            part=parts[0] if parts else "held_out",
+            marked=bool(parts) and parts[0] != "held_out",
+            current=current is not None and current.id == adapter.id,
+            evaluation_marked=judged or (bool(parts) and parts[0] != "held_out"),
+        )
+    ]
+
+
+def _galleries(home: Home, painter: str, works: dict[str, Mark]) -> list[Gallery]:
+    site_versions = SiteVersions(home.root / "gallery", painter)
+    in_place = site_versions.in_place()
+    found = []
+    for version, _ in marked_versions(home, painter, works).values():
+        pictures = read_manifest(site_versions.folder / version.id / MANIFEST, Sample)
+        found.append(
+            Gallery(
+                painter=painter,
+                version_id=version.id,
+                adapter_id=version.adapter_id,
+                in_place=in_place is not None and in_place.id == version.id,
+                pictures=sum(bool(picture.adapter_ids) for picture in pictures),
+                copies=tuple(copy.url for copy in copies_of(home, painter, {version.id})),
+            )
+        )
+    if in_place is None and site_mark(home, painter, works):  # DVC brought it here, or somebody changed it
+        site = site_versions.site / MANIFEST
+        drawn = sum(bool(picture.adapter_ids) for picture in read_manifest(site, Sample))
+        said = {"version_id": "", "adapter_id": "", "in_place": True, "pictures": drawn, "copies": ()}
+        found.append(Gallery.model_validate({"painter": painter} | said))
+    return found
+
+
+def _drawn(home: Home, marked: set[str]) -> int:
+    drawn = {
+        (painter, sample.id)
+        for painter in painters_of(home)
+        for manifest in home.evaluation(painter).rglob(MANIFEST)
+        for sample in read_manifest(manifest, Sample)
+        if not marked.isdisjoint(sample.adapter_ids)
+    }
+    return len(drawn)
+
+
+def _out_of_reach(marked: set[str], galleries: tuple[Gallery, ...]) -> list[str]:
+    """What nobody here can take back, one sentence each."""
+    said = ["The originals, wherever the owner keeps them; backups; commits of git that name files by their hashes."]
+    if marked:
+        ids = ", ".join(sorted(marked))
+        said.append(
+            f"Files that were exported from the adapters {ids} (artmaster export), and pictures that were drawn on "
+            "request with them (artmaster generate): nobody keeps a list of those. Their metadata name the adapter."
+        )
+    if galleries:
+        said.append("What visitors downloaded from the galleries, and what search engines and web archives keep.")
+    return said
