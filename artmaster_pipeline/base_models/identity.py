@@ -25,13 +25,6 @@ from artmaster_pipeline.files import sha256_of, write_text
 from artmaster_pipeline.records import identity
 from artmaster_pipeline.settings import Home, Profile
 
-# Bases that ship, by the hash of their weights: the name that records of earlier versions, and so all, know them by
-_NAMED_BEFORE = {
-    "d9274d89bd18aa562e50fd26abbf8cd39a743dbe4be03d088b8dba4277f5dd4a": (  # the miniature
-        "500e3ab5ad2ba28baa7590f8b1f1c584fed09eb19963235589fa193f9f3c0e02"
-    ),
-}
-
 _WITHOUT_WEIGHTS = re.compile(r".*(?:Tokenizer(?:Fast)?|Scheduler|Processor|Extractor)")
 _TEXTS = (".json", ".txt", ".model", ".jinja")  # of a tokenizer or a schedule
 _SHARDS = re.compile(r"(?:diffusion_pytorch_model|model)\.safetensors\.index\.json")
@@ -51,8 +44,6 @@ def base_revision(profile: Profile, home: Home | None = None) -> str:
     weights = hash_of_base(source, home)
     if home is not None and not source.local:
         pins.check(home, source.name, profile.revision, pins.Pin(source.commit, weights))
-    if weights in _NAMED_BEFORE:
-        return _NAMED_BEFORE[weights]
     return weights if home is None else _name_in(home, profile, source, weights)
 
 
