@@ -6,6 +6,7 @@ from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 WIDTHS = (390, 1440, 2560)  # phone, laptop, wide
+VIEWS = (*((width, "light") for width in WIDTHS), (1440, "dark"))  # colours do not depend on the width
 
 
 class Visit:

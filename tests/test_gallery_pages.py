@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 import published_gallery
 import pytest
-from browsing import WIDTHS, Visit, rules_broken
+from browsing import VIEWS, WIDTHS, Visit, rules_broken
 from published_gallery import ARABIC, HEBREW
 from small_archive import PAINTER
 
@@ -301,8 +301,7 @@ def test_where_storage_is_refused_the_switch_still_works(browser: Any, published
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), VIEWS)
 def test_no_page_breaks_a_rule_of_accessibility(browser: Any, published: Home, width: int, scheme: str) -> None:
     for name in PAGES:
         with Visit(browser, published.gallery(PAINTER) / name, width, scheme) as visit:

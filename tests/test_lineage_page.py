@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import WIDTHS, Visit, rules_broken
+from browsing import VIEWS, Visit, rules_broken
 from forked import artmaster
 from published_gallery import HOSTILE
 from small_archive import PAINTER
@@ -42,8 +42,7 @@ def of_a_file(tmp_path_factory: pytest.TempPathFactory, trained: Any) -> Path:
     return page
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), VIEWS)
 @pytest.mark.parametrize("question", ["adapter", "artwork", "picture"])
 def test_a_page_is_whole_fits_its_window_and_breaks_no_rule(
     browser: Any, pages: dict[str, Path], question: str, width: int, scheme: str

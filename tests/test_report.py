@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import WIDTHS, Visit, rules_broken
+from browsing import VIEWS, Visit, rules_broken
 from small_archive import PAINTER, quick_drawing, small_archive, small_profile
 
 from artmaster_pipeline.evaluation import current_verdict, evaluate_adapter
@@ -25,8 +25,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return current_verdict(home, PAINTER)[1]
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), VIEWS)
 def test_the_report_is_whole_fits_its_window_and_breaks_no_rule(
     browser: Any, report: Path, width: int, scheme: str
 ) -> None:
