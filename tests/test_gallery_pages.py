@@ -166,13 +166,17 @@ def test_the_viewer_shows_the_picture_from_disk_and_zooms_by_keyboard(browser: A
         wall = page.evaluate("getComputedStyle(document.querySelector('.stage')).backgroundColor")
         assert distinct_colours(page.locator("#viewer .stage").screenshot()) > 100, wall
         page.focus("#viewer .openseadragon-canvas")
+        page.wait_for_function(f"({_AT_HOME})")
         before = zoom_of(page)
         page.keyboard.press("+")
         page.keyboard.press("+")
-        page.wait_for_function(f"({_ZOOM}) > {before}")
-        page.wait_for_timeout(500)  # a key that was pressed moves the picture for some frames
-        page.keyboard.press("0")
-        page.wait_for_function(f"Math.abs(({_ZOOM}) - {before}) < 0.001")
+        page.wait_for_function(f"({_ZOOM}) > 1.1 * {before}")
+        for _ in range(20):  # a key that was pressed moves the picture for some frames, on a busy machine for long
+            page.keyboard.press("0")
+            page.wait_for_timeout(500)
+            if page.evaluate(_AT_HOME):
+                break
+        assert zoom_of(page) == pytest.approx(before, abs=0.001)
         assert visit.wrong == []
 
 
@@ -227,6 +231,7 @@ def test_where_the_viewer_cannot_be_loaded_the_picture_is_shown_plainly(
 
 _VIEWER = "window.OpenSeadragon.getViewer(document.querySelector('#viewer .stage'))"
 _ZOOM = f"{_VIEWER}.viewport.getZoom()"
+_AT_HOME = f"Math.abs({_VIEWER}.viewport.getZoom(true) - {_VIEWER}.viewport.getHomeZoom()) < 0.001"
 
 
 def zoom_of(page: Any) -> float:

@@ -22,9 +22,12 @@ from scipy.ndimage import laplace
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from artmaster_pipeline.base_models import load_pipeline
+from artmaster_pipeline.base_models.miniature.train_autoencoder import to_tensor
+from artmaster_pipeline.base_models.miniature.train_transformer import draw_sigmas, velocity
 from artmaster_pipeline.base_models.miniature.training_pictures import (
     PER_SHARD,
     Painting,
+    caption_of,
     paintings,
     read_shard,
     taught_scene,
@@ -58,7 +61,13 @@ def main() -> None:
     vgg = load_vgg()
     progress = Progress(bar=True)
     unseen, unseen_scenes = labelled(options.work / "pictures", range(2), UNSEEN_SEED, progress)
-    autoencoder(pipe.vae, unseen[0][:48], list(held_out(options.paintings)), vgg, options.work)
+    real = list(held_out(options.paintings))
+    autoencoder(pipe.vae, unseen[0][:48], real, vgg, options.work)
+    print(f"\nFlow-matching loss on scenes: {loss(pipe, unseen[0], [s.caption(True) for s in unseen_scenes[0]])}")
+    if real:
+        middles = np.stack([_middle(painting.pixels) for painting in real])
+        said = [caption_of("", painting.artist, middle)[0] for painting, middle in zip(real, middles, strict=True)]
+        print(f"On held-out paintings: {loss(pipe, middles, said)}")
     reader = load_reader(options.work, options.shards, options.seed, options.epochs, progress)
     scenes = fresh_scenes(options.shards, options.seed)
     began = time.perf_counter()
@@ -154,6 +163,24 @@ def autoencoder(vae: Any, scenes: np.ndarray, real: list[Painting], vgg: Vgg, wo
         )
         rows = [part[i : i + 8] for i in range(0, min(16, len(originals)), 8) for part in (originals, back)]
         sheet(np.concatenate([row for row in rows if len(row) == 8]), work / f"autoencoder-{name}.png", 8)
+
+
+def loss(pipe: Any, pictures: np.ndarray, captions: list[str], draws: int = 4) -> str:
+    """Mean and standard error of the flow-matching loss without guidance; the same noise for every model."""
+    generator, found = torch.Generator().manual_seed(0), []
+    models = {name: getattr(pipe, name) for name in ("text_encoder", "text_encoder_2", "transformer")}
+    with torch.inference_mode():
+        for first in range(0, len(pictures), 16):
+            clean = pipe.vae.encode(to_tensor(pictures[first : first + 16])).latent_dist.mode()
+            words = captions[first : first + 16]
+            for _ in range(draws):
+                noise = torch.randn(clean.shape, generator=generator)
+                sigmas = draw_sigmas(pipe.scheduler, clean, generator)
+                noisy = (1 - sigmas.view(-1, 1, 1, 1)) * clean + sigmas.view(-1, 1, 1, 1) * noise
+                said = velocity(models, pipe, noisy, sigmas, words, PROFILE.max_sequence_length, torch.ones(len(words)))
+                found.append((said - (noise - clean)).square().mean((1, 2, 3)))
+    each = torch.cat(found)
+    return f"{each.mean():.3f} ± {each.std() / len(each) ** 0.5:.3f} ({len(pictures)} pictures, {draws} draws each)"
 
 
 def round_trip(vae: Any, pictures: np.ndarray) -> np.ndarray:

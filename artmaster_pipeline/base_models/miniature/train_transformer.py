@@ -197,7 +197,7 @@ class _Loop:
         length = int(dice.choice([n for n, _ in _TOKENS], p=[p for _, p in _TOKENS]))
         clean = shard.latents[torch.from_numpy(rows)].float()
         noise = torch.randn(clean.shape, generator=generator)
-        sigmas = _sigmas(self.pipe.scheduler, clean, generator)
+        sigmas = draw_sigmas(self.pipe.scheduler, clean, generator)
         noisy = (1 - sigmas.view(-1, 1, 1, 1)) * clean + sigmas.view(-1, 1, 1, 1) * noise
         guidance = torch.ones(self.batch)
         target = (noise - clean).to(self.device)
@@ -315,7 +315,8 @@ def _caption(pair: tuple[str, str], dice: np.random.Generator) -> str:
     return said[0].upper() + said[1:] if dice.random() < 0.2 else said
 
 
-def _sigmas(scheduler: Any, clean: "torch.Tensor", generator: "torch.Generator") -> "torch.Tensor":
+def draw_sigmas(scheduler: Any, clean: "torch.Tensor", generator: "torch.Generator") -> "torch.Tensor":
+    """A noise level in 0..1 for each of the latents `clean`, as a training draws them, (n,)."""
     import torch
     from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 
