@@ -21,6 +21,7 @@ from artmaster_pipeline.gallery.words import LANGUAGES, Words
 from artmaster_pipeline.pictures import AI_GENERATED
 from artmaster_pipeline.records import PROVENANCE, Sample, Scan
 from artmaster_pipeline.settings import Home, load_painter
+from artmaster_pipeline.templates import html_templates
 
 PAGE = "index.html"
 Contents = dict[str, bytes | Path]  # POSIX path below the site -> bytes, or the file to copy
@@ -230,15 +231,7 @@ def _render(template: str, stem: str, t: Words, facts: dict[str, Any]) -> bytes:
 
 
 def _environment() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("artmaster_pipeline.gallery", "site"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = html_templates("artmaster_pipeline.gallery", "site")
     environment.filters |= {
         "thumbnail": renditions.thumbnail_of,
         "view": renditions.view_of,

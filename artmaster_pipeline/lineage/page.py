@@ -34,6 +34,7 @@ from artmaster_pipeline.lineage.words import (
 from artmaster_pipeline.pictures import AI_GENERATED
 from artmaster_pipeline.records import Crop, Scan, TrainingImage
 from artmaster_pipeline.settings import Home
+from artmaster_pipeline.templates import html_templates
 
 _PARTS = {"train": "trained on it", "validate": "may have been chosen by it", "held_out": "judged by it"}
 _SCAN, _TRAINING, _DRAWN = 128, 88, 112  # pixels of a thumbnail's longer side
@@ -231,15 +232,7 @@ def _thumbnail(file: Path, side: int) -> str:
 
 
 def _html(page: Page) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("artmaster_pipeline.lineage", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = html_templates("artmaster_pipeline.lineage")
     environment.filters["language"] = language_of
     template = environment.get_template("page.html.jinja")
     return template.render(vars(page) | {"notice": AI_GENERATED})

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from artmaster_pipeline.gallery.pages import asset
+from artmaster_pipeline.templates import html_templates
 
 if TYPE_CHECKING:
     from artmaster_pipeline.withdrawal.withdrawing import Report
@@ -12,13 +13,5 @@ PAGE = "report.html"
 
 def page(report: "Report") -> str:
     """The page's HTML; all texts in it are escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("artmaster_pipeline.withdrawal", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = html_templates("artmaster_pipeline.withdrawal")
     return environment.get_template("report.html.jinja").render(report=report, css=asset("style.css").decode())

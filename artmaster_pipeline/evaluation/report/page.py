@@ -16,6 +16,7 @@ from artmaster_pipeline.files import inside, sha256_of, write_text, writing
 from artmaster_pipeline.pictures import AI_GENERATED
 from artmaster_pipeline.records import MANIFEST, Adapter, Sample, Scan, TrainingImage, Verdict, read_manifest
 from artmaster_pipeline.settings import Home, Profile, load_painter
+from artmaster_pipeline.templates import html_templates
 from artmaster_pipeline.training.monitoring.watch import sample_prompts
 
 REPORT = "report.html"
@@ -52,7 +53,7 @@ def write_report(
     shown = memorisation["nearest"][: max(_NEAREST, memorisation["suspects"])]
     titles = {scan.sha256: scan.title or Path(scan.path).stem for scan in _scans(home, adapter.painter)}
     text = (
-        _environment()
+        html_templates("artmaster_pipeline.evaluation.report")
         .get_template("report.html.jinja")
         .render(
             painter=load_painter(home, adapter.painter).name,
@@ -207,15 +208,3 @@ def _scans(home: Home, painter: str) -> tuple[Scan, ...]:
 
 def _same(a: Path, b: Path) -> bool:
     return b.is_file() and sha256_of(a) == sha256_of(b)
-
-
-def _environment() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    return Environment(
-        loader=PackageLoader("artmaster_pipeline.evaluation.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
