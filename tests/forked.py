@@ -10,6 +10,7 @@ import ctypes
 import gc
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -43,9 +44,10 @@ class Started:
     output: Path
 
     def wait(self) -> subprocess.CompletedProcess[str]:
-        """How it ended and what it said; as for `subprocess`, a signal that ended it is a negative number."""
+        """How it ended and what it said, asked once; a signal that ended it is a negative number (as `subprocess`)."""
         self.process.join()
         said = [(self.output / name).read_text(encoding="utf-8") for name in ("stdout", "stderr")]
+        shutil.rmtree(self.output)
         assert self.process.exitcode is not None
         return subprocess.CompletedProcess(self.words, self.process.exitcode, *said)
 
