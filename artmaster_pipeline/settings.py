@@ -1,6 +1,7 @@
 """Where things are (the data home), how big they are (profiles), and what a painter's folder says (painter.yaml)."""
 
 import os
+import re
 import unicodedata
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -382,6 +383,37 @@ def _one_line(text: str) -> str:
     return text
 
 
+Rhythm = Literal["daily", "weekly", "monthly", "never"]
+_CRON_FIELD = re.compile(r"[0-9A-Za-z*/,#?-]+")
+
+
+class RetrainingSettings(_Settings):
+    """When a painter's adapter is trained anew without being asked, see docs/automation.md.
+
+    Works that came, left or changed count, by number and by their share of those that the last adapter has: one of the
+    two is enough, and none of them is asked about where it is null.
+    """
+
+    every: Rhythm | str = "weekly"  # or a cron expression of five fields, UTC
+    works: int | None = Field(5, gt=0)
+    percent: float | None = Field(10.0, gt=0, le=100)
+
+    @field_validator("every")
+    @classmethod
+    def _is_a_rhythm(cls, text: str) -> str:
+        if text not in get_args(Rhythm) and [bool(_CRON_FIELD.fullmatch(f)) for f in text.split()] != [True] * 5:
+            raise ValueError(
+                f"{text!r} is neither {', '.join(get_args(Rhythm))} nor five fields of cron, such as '0 3 * * 1'"
+            )
+        return text
+
+    @model_validator(mode="after")
+    def _counts_something(self) -> "RetrainingSettings":
+        if self.works is None and self.percent is None:
+            raise ValueError("one of works and percent must be a number; for no retraining say every: never")
+        return self
+
+
 class PainterSettings(_Settings):
     """painter.yaml: what the archive says about a painter, and the profile that painter is worked on with."""
 
@@ -391,12 +423,15 @@ class PainterSettings(_Settings):
     profile: str = DEFAULT_PROFILE
     show_works: Literal["all", "open", "none"] = "all"  # which artworks the gallery may show as pictures, not only name
     formerly: tuple[str, ...] = ()  # the slugs that the painter had before `artmaster painters rename`
+    retraining: RetrainingSettings = RetrainingSettings()
 
     def as_written(self) -> dict[str, Any]:
-        """What painter.yaml holds: every setting, the former slugs only where there are any."""
+        """What painter.yaml holds: every setting, former slugs and retraining only where something is said."""
         content = self.model_dump(mode="json")
         if not self.formerly:
             del content["formerly"]
+        if self.retraining == RetrainingSettings():
+            del content["retraining"]
         return content
 
     @field_validator("name", "trigger")

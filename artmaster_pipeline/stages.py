@@ -133,6 +133,7 @@ TABLE: tuple[Stage, ...] = (
     ),
 )
 STAGES = tuple(stage.name for stage in TABLE)
+TRAINED = "style_adapter"  # where what costs a GPU's hours begins
 
 
 @dataclass(frozen=True, order=True)
@@ -178,6 +179,24 @@ def in_order(kind: Kind | None = None) -> tuple[Stage, ...]:
         found += [entries[name] for name in ready]
         sorter.done(*ready)
     return tuple(stage for stage in found if kind in (None, stage.kind))
+
+
+def and_below(name: str) -> tuple[str, ...]:
+    """A stage, and all of its kind that read it or what was made from it; each after those that it reads."""
+    found = {name}
+    for stage in in_order(stage_named(name).kind):
+        if found.intersection(stage.after):
+            found.add(stage.name)
+    return tuple(stage.name for stage in in_order() if stage.name in found)
+
+
+def before(name: str) -> tuple[str, ...]:
+    """The stages that a stage is made from, itself left out; each after those that it reads."""
+    found: set[str] = set(stage_named(name).after)
+    for stage in reversed(in_order()):
+        if stage.name in found:
+            found.update(stage.after)
+    return tuple(stage.name for stage in in_order() if stage.name in found)
 
 
 def members(partition: str) -> tuple[str, ...]:

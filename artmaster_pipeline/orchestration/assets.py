@@ -18,7 +18,7 @@ from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import Outcome
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.stage_settings import partition_profile, settings_identity
-from artmaster_pipeline.stages import Kind, Stage, in_order
+from artmaster_pipeline.stages import TRAINED, Kind, Stage, before, in_order
 
 PAINTERS = dg.DynamicPartitionsDefinition(name="painter")
 PARTITIONS: dict[Kind, dg.DynamicPartitionsDefinition] = {
@@ -46,6 +46,20 @@ def _check_needs_of_run(home: Home, partition: str, stage: Stage, selected: Abst
         check_needs(home, partition, partition_profile(home, partition), due)
 
 
+def _follows() -> dg.AutomationCondition:
+    """A stage follows what it reads where another run, one that left it out, has made that anew.
+
+    Nothing is made for a partition whose inputs are missing or in progress, or did not pass their blocking checks.
+    """
+    condition = dg.AutomationCondition
+    return (
+        condition.any_deps_updated().since_last_handled()
+        & ~condition.any_deps_missing()
+        & ~condition.any_deps_in_progress()
+        & ~condition.in_progress()
+    ).with_label("follows what it reads")
+
+
 @cache
 def _asset(stage: Stage) -> dg.AssetsDefinition:
     @dg.asset(
@@ -57,6 +71,7 @@ def _asset(stage: Stage) -> dg.AssetsDefinition:
         code_version=stage.code_version,
         deps=list(stage.after),
         pool=stage.pool,
+        automation_condition=_follows() if stage.name in before(TRAINED) and stage.after else None,
     )
     def made(context: dg.AssetExecutionContext, data_home: DataHome) -> dg.MaterializeResult:
         home, partition = data_home.home, context.partition_key

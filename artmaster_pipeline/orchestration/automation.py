@@ -1,19 +1,26 @@
-"""Retraining without being asked: sensors for new scans and for withdrawn works, a weekly schedule. All begin off."""
+"""What happens without being asked: sensors for new scans and for withdrawn works, the retraining. All begin off."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
-from artmaster_pipeline.adapters import current_adapter
 from artmaster_pipeline.orchestration.assets import PAINTERS
 from artmaster_pipeline.orchestration.failures import one_sentence
-from artmaster_pipeline.orchestration.jobs import CHAINS, RETRAIN
+from artmaster_pipeline.orchestration.jobs import CHAINS
 from artmaster_pipeline.orchestration.resources import DataHome
-from artmaster_pipeline.records import MANIFEST, manifest_hash
+from artmaster_pipeline.orchestration.retraining import (
+    ASKED_TAG,
+    WHY_TAG,
+    decide_all,
+    was_asked,
+    withdrawal_key,
+)
 from artmaster_pipeline.scans.fingerprint import fingerprint_of_content, scans_fingerprint
 from artmaster_pipeline.settings import Home
+from artmaster_pipeline.stages import TRAINED, before
+from artmaster_pipeline.terminal import plain
 from artmaster_pipeline.withdrawal import due_for_retraining
 
 _BY = "listing"  # what a cursor's fingerprints are made of
@@ -50,11 +57,12 @@ def withdrawn_works(context: dg.SensorEvaluationContext, data_home: DataHome) ->
     Nothing is remembered but by Dagster, which runs each key once: whose adapter is marked is asked of the ledger.
     """
     with one_sentence(data_home.home):
-        due = due_for_retraining(data_home.home)
+        asked = {p: withdrawal_key(p, key) for p, key in due_for_retraining(data_home.home).items()}
+        due = {p: key for p, key in asked.items() if was_asked(context.instance, key) is None}  # not by the schedule
         known = set(context.instance.get_dynamic_partitions(str(PAINTERS.name)))
         new = [painter for painter in due if painter not in known]
         return dg.SensorResult(
-            run_requests=[dg.RunRequest(run_key=f"{p}-withdrawn-{key}", partition_key=p) for p, key in due.items()],
+            run_requests=[dg.RunRequest(run_key=key, partition_key=p, tags={ASKED_TAG: key}) for p, key in due.items()],
             dynamic_partitions_requests=[PAINTERS.build_add_request(new)] if new else [],
         )
 
@@ -68,30 +76,33 @@ def _cursor(home: Home, text: str | None) -> dict[str, dict[str, str | None]]:
     return {"seen": asked, "asked": asked}
 
 
-@dg.schedule(job_name=RETRAIN, cron_schedule="0 3 * * 1")
-def weekly_retraining(
-    context: dg.ScheduleEvaluationContext, data_home: DataHome
-) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Mondays at 3: a painter is retrained when the training set is no longer the one that the last adapter saw."""
+@dg.schedule(job_name=CHAINS["painter"], cron_schedule="0 * * * *")
+def retraining(context: dg.ScheduleEvaluationContext, data_home: DataHome) -> Sequence[dg.RunRequest] | dg.SkipReason:
+    """Every hour each painter is looked at whose time has come (`retraining` in painter.yaml): retrained, or why not.
+
+    A run makes the stages from the training on; where a work was withdrawn, the whole chain.
+    """
     with one_sentence(data_home.home):
-        due = [painter for painter in data_home.home.painters() if needs_retraining(data_home.home, painter)]
-        known = set(context.instance.get_dynamic_partitions(str(PAINTERS.name)))
-        for painter in due:
-            if painter in known:
-                yield dg.RunRequest(
-                    run_key=f"{painter}-{_training_set_hash(data_home.home, painter)}", partition_key=painter
-                )
-        if not known.intersection(due):
-            yield dg.SkipReason("Every painter's adapter was trained on the training set as it stands.")
+        decisions = decide_all(data_home.home, context.instance, context.scheduled_execution_time)
+    for decision in decisions:
+        context.log.info(plain(decision.why))
+    due = [decision for decision in decisions if decision.retrain]
+    if not due:
+        return dg.SkipReason("\n".join(plain(decision.why) for decision in decisions) or "There are no painters yet.")
+    context.instance.add_dynamic_partitions(str(PAINTERS.name), [decision.painter for decision in due])
+    return [
+        dg.RunRequest(
+            run_key=decision.key,
+            partition_key=decision.painter,
+            asset_selection=[dg.AssetKey(stage) for stage in decision.stages],
+            tags={ASKED_TAG: decision.key, WHY_TAG: plain(decision.why)},
+        )
+        for decision in due
+    ]
 
 
-def needs_retraining(home: Home, painter: str) -> bool:
-    """Whether the training set is there and is not the one that the current adapter was trained on."""
-    now = _training_set_hash(home, painter)
-    adapter = current_adapter(home, painter)
-    return bool(now) and (adapter is None or adapter.training_set_hash != now)
-
-
-def _training_set_hash(home: Home, painter: str) -> str:
-    manifest = home.training_set(painter) / MANIFEST
-    return manifest_hash(manifest) if manifest.exists() else ""
+following = dg.AutomationConditionSensorDefinition(
+    "default_automation_condition_sensor",  # Dagster's own name for it
+    target=dg.AssetSelection.assets(*before(TRAINED)),
+    description="Crops and training sets follow when what they are made from was made anew by another run.",
+)

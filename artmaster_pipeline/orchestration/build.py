@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from artmaster_pipeline.orchestration.assets import assets
-from artmaster_pipeline.orchestration.automation import new_scans, weekly_retraining, withdrawn_works
+from artmaster_pipeline.orchestration.automation import following, new_scans, retraining, withdrawn_works
 from artmaster_pipeline.orchestration.checks import checks
 from artmaster_pipeline.orchestration.jobs import jobs
 from artmaster_pipeline.orchestration.resources import DataHome
@@ -22,8 +22,8 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
         assets=assets(),
         asset_checks=checks(),
         jobs=jobs(),
-        sensors=[new_scans, withdrawn_works],
-        schedules=[weekly_retraining],
+        sensors=[new_scans, withdrawn_works, following],
+        schedules=[retraining],
         resources={"data_home": DataHome(), **(resource_overrides or {})},
         executor=dg.in_process_executor,
     )

@@ -9,6 +9,8 @@ from functools import cache, wraps
 from typing import Any, get_args
 
 import dagster as dg
+from dagster._core.event_api import PartitionKeyFilter
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as CheckStatus
 
 from artmaster_pipeline import versioning
 from artmaster_pipeline.dataset.split import MIN_TRAIN_WORKS
@@ -212,3 +214,12 @@ _ROOMS_CHECKS = (
 def checks() -> tuple[dg.AssetChecksDefinition, ...]:
     """The rooms' own checks, and for every stage of the table that it is versioned."""
     return (*_ROOMS_CHECKS, *(_versioned(stage) for stage in in_order()))
+
+
+def blocking_checks(instance: dg.DagsterInstance, stage: str, partition: str) -> dict[str, CheckStatus | None]:
+    """What the blocking checks of a stage last said of a partition, by name; None where one was never tried."""
+    keys = [spec.key for check in checks() for spec in check.check_specs if spec.blocking]
+    keys = [key for key in keys if key.asset_key == dg.AssetKey(stage)]
+    which = PartitionKeyFilter(key=partition)
+    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys, which)
+    return {key.name: latest[key].status if key in latest else None for key in keys}

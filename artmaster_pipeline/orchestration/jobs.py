@@ -1,19 +1,20 @@
-"""The jobs over the assets: the whole chain of a painter or of a set, and a painter's retraining."""
+"""The jobs over the assets: the whole chain of a painter or of a set, taking scans in, and a painter's retraining."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import dagster as dg
 
 from artmaster_pipeline.orchestration.assets import PAINTERS, PARTITIONS
-from artmaster_pipeline.stages import KINDS, Kind, in_order
+from artmaster_pipeline.stages import KINDS, TRAINED, Kind, and_below, before, in_order
 
 CHAINS: dict[Kind, str] = {"painter": "whole_chain", "painters": "whole_chain_of_sets"}
+TAKE_IN = "take_in"
 RETRAIN = "retrain"
-_TRAINED = "style_adapter"
 
 
 def jobs() -> list[Any]:
-    """A chain for each kind of partition that has stages, and the retraining."""
+    """A chain for each kind of partition that has stages, what comes before the training, and the retraining."""
     chains = [
         dg.define_asset_job(
             CHAINS[kind],
@@ -24,18 +25,20 @@ def jobs() -> list[Any]:
         for kind in KINDS
         if in_order(kind)
     ]
-    below = {_TRAINED}
-    for stage in in_order("painter"):
-        if below.intersection(stage.after):
-            below.add(stage.name)
+    take_in = dg.define_asset_job(
+        TAKE_IN,
+        selection=_selection(before(TRAINED)),
+        partitions_def=PAINTERS,
+        description="From the scans to the training set. Whether an adapter is trained on it, the schedule decides.",
+    )
     retrain = dg.define_asset_job(
         RETRAIN,
-        selection=_selection(sorted(below)),
+        selection=_selection(and_below(TRAINED)),
         partitions_def=PAINTERS,
         description="A new adapter from the training set as it stands, and all that is made from it.",
     )
-    return [*chains, retrain]
+    return [*chains, take_in, retrain]
 
 
-def _selection(names: list[str]) -> dg.AssetSelection:
+def _selection(names: Iterable[str]) -> dg.AssetSelection:
     return dg.AssetSelection.assets(*names)

@@ -10,15 +10,13 @@ from pathlib import Path
 
 import dagster as dg
 from dagster._core.errors import DagsterAssetCheckFailedError, DagsterExecutionInterruptedError
-from dagster._core.event_api import PartitionKeyFilter
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as CheckStatus
 
 from artmaster_pipeline import versioning
 from artmaster_pipeline.errors import ArtMasterError, Interrupted
 from artmaster_pipeline.evaluation import current_verdict
 from artmaster_pipeline.orchestration.assets import PARTITIONS, SETTINGS_TAG
 from artmaster_pipeline.orchestration.build import build_defs
-from artmaster_pipeline.orchestration.checks import GATE, checks
+from artmaster_pipeline.orchestration.checks import GATE, CheckStatus, blocking_checks
 from artmaster_pipeline.orchestration.failures import told_by_the_run
 from artmaster_pipeline.orchestration.instance import alive, end_killed_runs, open_instance
 from artmaster_pipeline.orchestration.jobs import CHAINS
@@ -126,16 +124,10 @@ def _is_recorded(home: Home, instance: dg.DagsterInstance, step: Step) -> bool:
     expected = {"dagster/data_version": manifest_hash(manifest), "dagster/code_version": stage.code_version}
     if SETTINGS_TAG in tags:  # records of before settings were resolved: DVC alone knows
         expected[SETTINGS_TAG] = settings_identity(home, step.partition, stage)
-    return all(tags.get(name) == value for name, value in expected.items()) and _checks_passed(instance, step)
-
-
-def _checks_passed(instance: dg.DagsterInstance, step: Step) -> bool:
     # The gate judges the adapter, not the evaluation: that is whole and current whatever the verdict.
-    blocking = [spec.key for check in checks() for spec in check.check_specs if spec.blocking and spec.name != GATE]
-    keys = [key for key in blocking if key.asset_key == dg.AssetKey(step.stage)]
-    which = PartitionKeyFilter(key=step.partition)
-    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys, which)
-    return all(key in latest and latest[key].status == CheckStatus.SUCCEEDED for key in keys)
+    results = blocking_checks(instance, step.stage, step.partition)
+    passed = all(status == CheckStatus.SUCCEEDED for name, status in results.items() if name != GATE)
+    return passed and all(tags.get(name) == value for name, value in expected.items())
 
 
 def _make_all(home: Home, instance: dg.DagsterInstance, steps: Sequence[Step]) -> tuple[tuple[Step, ...], str | None]:

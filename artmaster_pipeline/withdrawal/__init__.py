@@ -6,13 +6,14 @@ finds all scans of the work, writes the line, removes what the data home holds o
 
 from artmaster_pipeline.withdrawal.impact import Impact
 from artmaster_pipeline.withdrawal.restoring import Restored, restore_artwork, tell_apart
-from artmaster_pipeline.withdrawal.retraining import due_for_retraining
+from artmaster_pipeline.withdrawal.retraining import asks_for_retraining, due_for_retraining
 from artmaster_pipeline.withdrawal.withdrawing import Report, impact_of, withdraw_artwork
 
 __all__ = [
     "Impact",
     "Report",
     "Restored",
+    "asks_for_retraining",
     "due_for_retraining",
     "impact_of",
     "restore_artwork",

@@ -12,10 +12,14 @@ def due_for_retraining(home: Home) -> dict[str, str]:
 
     The key is another one when something else is the reason: whoever asks for a run by key asks once for each reason.
     """
-    found = {}
-    for painter in home.painters():
-        adapter = current_adapter(home, painter)
-        marks = marks_of(home, adapter) if adapter else ()
-        if marks or is_behind(home, painter):
-            found[painter] = identity(adapter.id if adapter else "", [[mark.sha256, mark.since] for mark in marks])
-    return found
+    asked = {painter: asks_for_retraining(home, painter) for painter in home.painters()}
+    return {painter: key for painter, key in asked.items() if key}
+
+
+def asks_for_retraining(home: Home, painter: str) -> str:
+    """The key of `due_for_retraining` for one painter; empty where nothing asks."""
+    adapter = current_adapter(home, painter)
+    marks = marks_of(home, adapter) if adapter else ()
+    if not marks and not is_behind(home, painter):
+        return ""
+    return identity(adapter.id if adapter else "", [[mark.sha256, mark.since] for mark in marks])
