@@ -9,6 +9,7 @@ import errno
 import os
 import re
 import shutil
+import socket
 import tempfile
 import time
 import traceback
@@ -69,8 +70,17 @@ _WITHOUT_FILE: dict[int, str] = {
 _ROOM = 1_000_000  # bytes; SQLite needs some to say anything at all
 _CONNECTION = (
     "requests", "urllib3", "httpx", "httpcore", "aiohttp", "botocore", "s3fs", "gcsfs", "adlfs", "azure", "google",
-    "huggingface_hub", "hf_xet", "ssl", "fsspec", "socket",
+    "huggingface_hub", "hf_xet", "ssl", "fsspec", "socket", "httpx2", "httpcore2", "urllib", "http", "smtplib",
 )  # fmt: skip
+# Of those packages' exceptions: what a network says that may be gone in a minute.
+_PASSES = (
+    "ConnectionError", "ConnectError", "ReadError", "WriteError", "RemoteProtocolError", "ProtocolError",
+    "TimeoutError", "Timeout", "TimeoutException", "HTTPClientError", "ClientConnectionError", "ClientPayloadError",
+    "IncompleteRead", "ChunkedEncodingError", "ServiceRequestError", "ServiceResponseError", "SMTPServerDisconnected",
+    "SMTPConnectError",
+)  # fmt: skip
+_STAYS = ("OfflineModeIsEnabled", "SSLError", "CertificateError", "SSLCertVerificationError")
+_BUSY = (408, 425, 429)  # HTTP's statuses below 500 that ask to come back
 _VERSIONING = ("dvc", "dvc_data", "dvc_objects", "scmrepo", "pygit2", "_pygit2", "dulwich", "asyncssh")
 _DATABASE = ("sqlite3", "sqlalchemy")
 
@@ -108,6 +118,43 @@ def in_product_words(root: Callable[[], Path | None] | None = None) -> Iterator[
         if told is None or told is error:
             raise
         raise told from error
+
+
+def can_pass(error: BaseException) -> bool:
+    """Whether the same work may succeed in a minute: a network, a hub or another server did not answer as it should.
+
+    What it answers decides where it answers at all: a refusal stays one, and so does a name that nobody knows.
+    """
+    chain = list(_causes(error))
+    unknown = [link for link in chain if isinstance(link, socket.gaierror) and link.errno != socket.EAI_AGAIN]
+    if unknown or any(_is(link, *_STAYS) for link in chain):
+        return False
+    if statuses := [status for link in chain if (status := _status_of(link))]:
+        return all(status in _BUSY or status >= 500 for status in statuses)
+    return any(_is_passing(link) for link in chain)
+
+
+def _is_passing(error: BaseException) -> bool:
+    if isinstance(error, socket.gaierror):
+        return True
+    if isinstance(error, BrokenPipeError) or _is_from(error, ("filelock",)):  # a process of this machine
+        return False
+    if isinstance(error, ConnectionError | TimeoutError):
+        return True
+    if isinstance(reply := getattr(error, "smtp_code", None), int):
+        return reply < 500  # the post's own statuses: 4 is for now, 5 for good
+    return _is_from(error, _CONNECTION) and _is(error, *_PASSES)
+
+
+def _status_of(error: BaseException) -> int | None:
+    """HTTP's status in an error of one of the clients; None where it has none."""
+    if not _is_from(error, _CONNECTION):
+        return None
+    response = getattr(error, "response", None)
+    if isinstance(response, dict):  # botocore's
+        return response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    found = [getattr(response, "status_code", None), *(getattr(error, name, None) for name in ("status", "code"))]
+    return next((status for status in found if isinstance(status, int) and 100 <= status < 600), None)
 
 
 def disk_full(*paths: Path, needed: int | None = None) -> ArtMasterError:
@@ -158,7 +205,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(link))
         yield link
         foreign = not type(link).__module__.startswith(("builtins", "artmaster_pipeline"))
-        inner = [getattr(link, name, None) for name in ("orig", "user_exception", "original_exc_info")]
+        inner = [getattr(link, name, None) for name in ("orig", "user_exception", "original_exc_info", "reason")]
         inner.append(link.__cause__ or (link.__context__ if foreign and not link.__suppress_context__ else None))
         waiting += [each for each in inner if isinstance(each, BaseException)]
 

@@ -8,6 +8,7 @@ from artmaster_pipeline.adapters.finding import (
     find_adapter,
     folder_of,
     known_adapters,
+    published_adapter,
     read_adapter,
     read_snapshot,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "find_adapter",
     "folder_of",
     "known_adapters",
+    "published_adapter",
     "read_adapter",
     "read_snapshot",
 ]

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from artmaster_pipeline.adapters.describing import DIFFUSERS, words_of
-from artmaster_pipeline.adapters.finding import find_adapter, folder_of
+from artmaster_pipeline.adapters.finding import folder_of
 from artmaster_pipeline.adapters.folder import LORA, made_on
 from artmaster_pipeline.adapters.folding import PREFIX
+from artmaster_pipeline.adapters.in_use import adapter_in_use
 from artmaster_pipeline.adapters.ledger import LEDGER
 from artmaster_pipeline.adapters.tensor_file import read_words, write_tensors
 from artmaster_pipeline.adapters.withdrawn import check_not_withdrawn
@@ -47,6 +48,7 @@ class Exported:
     file: Path
     format: Format
     adapter: Adapter
+    newer: str = ""  # on a newer adapter that is not published, where there is one
 
     @property
     def hints(self) -> tuple[str, ...]:
@@ -75,7 +77,7 @@ def export_adapter(
     *,
     uniform_rank: bool = False,
 ) -> Exported:
-    """Write the painter's current adapter, or the one with that id, to one file in `file_format`.
+    """Write the painter's published adapter, else the newest (`adapter_in_use`), or the one with that id, to one file in `file_format`.
 
     `out` is the file, or a folder for the default name PAINTER-ID-FORMAT.safetensors; without it the file goes to the
     working folder. `uniform_rank` fills all layers up to one rank, with the same effect, for programs that take no
@@ -84,7 +86,7 @@ def export_adapter(
     else; ArtMasterError where the painter has no adapter yet; HoldsWithdrawn where a work in it was withdrawn; BadInput
     where the adapter's weights are not there or not those of its record.
     """
-    adapter = find_adapter(home, painter, adapter_id=adapter_id)
+    adapter, newer = adapter_in_use(home, painter, adapter_id=adapter_id)
     check_not_withdrawn(home, adapter)
     folder = folder_of(home, adapter)
     name = f"{painter}-{adapter.id}-{file_format}{'-uniform' if uniform_rank else ''}"
@@ -114,7 +116,7 @@ def export_adapter(
         write_tensors(tensors, words | {"artmaster.sha256": adapter.sha256}, temporary)
         if target.exists() and sha256_of(target) != sha256_of(temporary):
             raise WrongUse(f"{target} is there and holds something else: name another file with --out, or remove it.")
-    return Exported(target, file_format, adapter)
+    return Exported(target, file_format, adapter, newer)
 
 
 def holds_lora(names: Iterable[str]) -> bool:

@@ -8,7 +8,15 @@ from pydantic import ValidationError
 
 from artmaster_pipeline.errors import ArtMasterError, BadInput, WrongUse
 from artmaster_pipeline.files import check_slug, inside
-from artmaster_pipeline.records import ADAPTER_RECORD, MANIFEST, SNAPSHOT, Adapter, AdapterSnapshot, read_manifest
+from artmaster_pipeline.records import (
+    ADAPTER_RECORD,
+    MANIFEST,
+    SNAPSHOT,
+    Adapter,
+    AdapterSnapshot,
+    Sample,
+    read_manifest,
+)
 from artmaster_pipeline.settings import Home, Profile, load_painter
 
 _ID = re.compile(r"[0-9a-f]{16}")
@@ -41,6 +49,16 @@ def find_adapter(home: Home, painter: str, profile: Profile | None = None, adapt
 def current_adapter(home: Home, painter: str) -> Adapter | None:
     """The adapter that the stage style_adapter gave last; None before the first."""
     return next(iter(read_manifest(home.adapters(painter) / MANIFEST, Adapter)), None)
+
+
+def published_adapter(home: Home, painter: str) -> Adapter | None:
+    """The adapter whose gallery is in place; None where none is, or it is no longer here. Raises BadInput as below."""
+    try:
+        shown = read_manifest(home.gallery(painter) / MANIFEST, Sample)
+    except (ValidationError, UnicodeDecodeError):  # somebody wrote into the site: whatever it says does not count
+        return None
+    ids = {sample.evaluated_adapter_id for sample in shown}
+    return read_adapter(home, painter, ids.pop()) if len(ids) == 1 else None
 
 
 def read_adapter(home: Home, painter: str, adapter_id: str) -> Adapter | None:

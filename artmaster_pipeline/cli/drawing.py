@@ -19,13 +19,17 @@ from artmaster_pipeline.progress import terminal_progress
 from artmaster_pipeline.settings import Home, painter_profile
 from artmaster_pipeline.terminal import out
 
+AdapterOption = Annotated[
+    str | None, typer.Option(help="An adapter's id (default: the published one, else the newest).")
+]
+
 
 def generate(
     painter: PainterArgument,
     prompt: Annotated[str, typer.Argument(help="What the picture shows; the trigger word is added.")],
     n: Annotated[int, typer.Option("-n", min=1, help="How many pictures.")] = 1,
     seed: Annotated[int, typer.Option(help="The first picture's seed; the next ones count up.")] = 0,
-    adapter: Annotated[str | None, typer.Option(help="An adapter's id (default: the painter's current one).")] = None,
+    adapter: AdapterOption = None,
     size: Annotated[str, typer.Option(help="512x512 or 512x768.")] = "512x512",
     enlarge: Annotated[bool, typer.Option(help="Enlarge each picture with the profile's network.")] = False,
     strength: StrengthOption = None,
@@ -66,7 +70,7 @@ def export(
         Literal["diffusers", "kohya"],
         typer.Option("--format", help="diffusers, or kohya for ComfyUI, Forge, InvokeAI and sd-scripts."),
     ],
-    adapter: Annotated[str | None, typer.Option(help="An adapter's id (default: the painter's current one).")] = None,
+    adapter: AdapterOption = None,
     destination: Annotated[
         Path | None,
         typer.Option("--out", help="The file, or its folder (default: PAINTER-ID-FORMAT.safetensors, here)."),
@@ -84,6 +88,8 @@ def export(
     out.say(f"{short(done.file)} ({done.file.stat().st_size / 1e6:.1f} MB)")
     out.say(f"Adapter {done.adapter.id} of {painter}, for {done.adapter.base_model}.")
     out.say("Trigger word, to be said in the prompt: ", (done.adapter.trigger, "bold"))
+    if done.newer:
+        out.say(done.newer)
     for hint in done.hints:
         out.say(f"  {hint}")
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from artmaster_pipeline.adapters.finding import find_adapter, folder_of
+from artmaster_pipeline.adapters.finding import folder_of
+from artmaster_pipeline.adapters.in_use import adapter_in_use
 from artmaster_pipeline.adapters.withdrawn import check_not_withdrawn
 from artmaster_pipeline.base_models.hub import family_here
 from artmaster_pipeline.base_models.scripts import unread_message
@@ -54,6 +55,7 @@ def generate(
 ) -> list[Path]:
     """Draw `count` pictures of `prompt` with the seeds `seed`, `seed + 1`, ...; gives their files below `out`.
 
+    The adapter is the published one, else the newest (`adapter_in_use`), or the one with `adapter_id`.
     The trigger word is put before a prompt that lacks it. `size` is one of the two training shapes, (512, 512) or
     (512, 768), at the profile's scale. Strength and guidance are those chosen for the adapter (`drawing_of`) where they
     are not said. The same request gives the same files: those that are there are not drawn again. Raises WrongUse for
@@ -65,7 +67,7 @@ def generate(
     if size not in CROP_SIZES:
         shapes = " or ".join(f"{width}x{height}" for width, height in CROP_SIZES)
         raise WrongUse(f"{size[0]}x{size[1]} is not a size that adapters are trained for: choose {shapes}.")
-    adapter = find_adapter(home, painter, profile, adapter_id)
+    adapter, newer = adapter_in_use(home, painter, profile, adapter_id)
     check_not_withdrawn(home, adapter)
     drawing = drawing_of(
         adapter,
@@ -76,6 +78,8 @@ def generate(
         adapter_in_unguided=adapter_in_unguided,
     )
     check_folder(out)
+    if newer:
+        progress.say(newer)
     said = _with_trigger(prompt, adapter.trigger)
     family = family_here(profile.base_model)
     if family is not None and (unread := unread_message([prompt], family, "prompt")):

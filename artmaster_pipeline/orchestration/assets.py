@@ -5,6 +5,7 @@ its manifest: the same scans and settings give the same version on every machine
 """
 
 from collections.abc import Set as AbstractSet
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -25,6 +26,8 @@ PARTITIONS: dict[Kind, dg.DynamicPartitionsDefinition] = {
     "painter": PAINTERS,
     "painters": dg.DynamicPartitionsDefinition(name="painters"),
 }
+# A season without a new gallery of anybody is worth a look, a year is worth a question; nothing is done because of it.
+_FRESHNESS = {"sample_gallery": dg.FreshnessPolicy.time_window(fail_window=timedelta(366), warn_window=timedelta(92))}
 SETTINGS_TAG = "artmaster/settings"  # the identity of the settings that an asset was made with
 
 
@@ -49,7 +52,7 @@ def _check_needs_of_run(home: Home, partition: str, stage: Stage, selected: Abst
 def _follows() -> dg.AutomationCondition:
     """A stage follows what it reads where another run, one that left it out, has made that anew.
 
-    Nothing is made for a partition whose inputs are missing or in progress, or did not pass their blocking checks.
+    Nothing is made for a partition whose inputs are missing or that is at work already.
     """
     condition = dg.AutomationCondition
     return (
@@ -71,11 +74,12 @@ def _asset(stage: Stage) -> dg.AssetsDefinition:
         code_version=stage.code_version,
         deps=list(stage.after),
         pool=stage.pool,
+        freshness_policy=_FRESHNESS.get(stage.name),
         automation_condition=_follows() if stage.name in before(TRAINED) and stage.after else None,
     )
     def made(context: dg.AssetExecutionContext, data_home: DataHome) -> dg.MaterializeResult:
         home, partition = data_home.home, context.partition_key
-        with one_sentence(home):
+        with one_sentence(home, data_home.tries(context)):
             _check_needs_of_run(home, partition, stage, context.run.asset_selection)
             used = settings_identity(home, partition, stage)
             outcome = make(home, stage, partition, data_home.progress(context))

@@ -13,8 +13,9 @@ from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as CheckStatus
 
 from artmaster_pipeline import versioning
+from artmaster_pipeline.adapters import current_adapter, published_adapter
 from artmaster_pipeline.dataset.split import MIN_TRAIN_WORKS
-from artmaster_pipeline.evaluation import current_verdict
+from artmaster_pipeline.evaluation import current_verdict, last_verdict
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.orchestration import metadata
 from artmaster_pipeline.orchestration.assets import PARTITIONS
@@ -38,7 +39,7 @@ def _check(asset: str, *, blocking: bool = False, pool: str | None = None, name:
     def checked(function: Callable) -> dg.AssetChecksDefinition:
         @wraps(function)
         def told(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
-            with one_sentence(data_home.home):
+            with one_sentence(data_home.home, data_home.tries(context)):
                 return function(context, data_home)
 
         with warnings.catch_warnings():
@@ -179,6 +180,32 @@ def pages_are_whole(context: dg.AssetCheckExecutionContext, data_home: DataHome)
     )
 
 
+@_check("sample_gallery")
+def from_the_newest_passed_adapter(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
+    """The gallery in place is that of the newest adapter that the gate, or a person, let through."""
+    passed, why = _standing(data_home.home, context.partition_key)
+    return dg.AssetCheckResult(passed=passed, severity=dg.AssetCheckSeverity.WARN, description=why)
+
+
+def _standing(home: Home, painter: str) -> tuple[bool, str]:
+    """Whether the gallery is that of the newest adapter that passed, and a sentence that says why."""
+    published, newest = published_adapter(home, painter), current_adapter(home, painter)
+    if published is None or newest is None:
+        return False, "No gallery of an adapter that is here is in place."
+    its, newer = (last_verdict(home.evaluation(painter) / adapter.id) for adapter in (published, newest))
+    if its is None or not its.publish:
+        return False, f"The gallery is that of the adapter {published.id}, which did not pass, or no longer does."
+    if published.id == newest.id:
+        return True, f"The gallery is that of the newest adapter {newest.id}, which passed."
+    if newer is None or not newer.publish:
+        judged = "was not judged yet" if newer is None else "did not pass"
+        return True, f"The newest adapter {newest.id} {judged}, so the gallery of {published.id}, which passed, stays."
+    return False, (
+        f"The newest adapter {newest.id} passed, but the gallery is that of {published.id}: a person put it back, or "
+        f"publishing failed. To publish the newest: artmaster publish {painter}"
+    )
+
+
 def changed_files(home: Home, stage: str, painter: str, rows: tuple[Any, ...]) -> list[str]:
     """The paths of records whose file is missing or has other bytes than the record says."""
     folder = home.stage_folder(stage, painter)
@@ -208,6 +235,7 @@ _ROOMS_CHECKS = (
     folds_exactly,
     fit_to_publish,
     pages_are_whole,
+    from_the_newest_passed_adapter,
 )
 
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import yaml
@@ -13,19 +14,25 @@ from filelock import FileLock, Timeout
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.settings import Home
 
-_SETTINGS = {
+_FORTNIGHT = 14 * 24 * 3600  # seconds; see docs/automation.md for what takes how long
+_SETTINGS: dict[str, Any] = {
     "telemetry": {"enabled": False},
     "nux": {"enabled": False},  # the dialog that asks for an e-mail address
     # One GPU step and one DVC step at a time; a person with two GPUs raises the limit of the pool `gpu` in the UI.
     "concurrency": {"pools": {"default_limit": 1, "granularity": "op"}},
-    "run_monitoring": {"enabled": True, "free_slots_after_run_end_seconds": 30},
+    "run_monitoring": {"enabled": True, "free_slots_after_run_end_seconds": 30, "max_runtime_seconds": _FORTNIGHT},
+    "freshness": {"enabled": True},
+}
+# What earlier versions wrote: a file that still says just this was changed by nobody, and is written anew.
+_FORMER_SETTINGS = {name: value for name, value in _SETTINGS.items() if name != "freshness"} | {
+    "run_monitoring": {"enabled": True, "free_slots_after_run_end_seconds": 30}
 }
 
 
 def prepare_dagster_home(home: Home) -> None:
     """Make the data home's Dagster storage and point this process (and its children) to it."""
     file = home.dagster / "dagster.yaml"
-    if not file.exists():
+    if not file.exists() or yaml.safe_load(file.read_text(encoding="utf-8")) == _FORMER_SETTINGS:
         write_text(file, yaml.safe_dump(_SETTINGS, sort_keys=False))
     os.environ["DAGSTER_HOME"] = str(home.dagster)
     os.environ["ARTMASTER_HOME"] = str(home.root)

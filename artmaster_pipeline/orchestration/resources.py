@@ -8,6 +8,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from artmaster_pipeline.locks import working_on
+from artmaster_pipeline.orchestration.failures import Tries
 from artmaster_pipeline.orchestration.instance import alive
 from artmaster_pipeline.progress import Progress, terminal_progress
 from artmaster_pipeline.settings import Home, Profile, painter_profile
@@ -32,6 +33,11 @@ class DataHome(dg.ConfigurableResource):
     def progress(self, context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> Progress:
         """Progress for a step: lines in its log and, with `terminal`, bars (plain lines where there is no screen)."""
         return terminal_progress(context.log.info) if self.terminal else Progress(context.log.info)
+
+    def tries(self, context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> Tries:
+        """How often a step was tried before, and where it says that it is tried again."""
+        of_step = getattr(context, "op_execution_context", context)
+        return Tries(of_step.retry_number, lambda said: self.progress(context).say(said))
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["DataHome"]:
