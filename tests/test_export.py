@@ -504,7 +504,7 @@ def test_a_file_says_how_the_adapter_draws_best(trained, tmp_path, monkeypatch):
     plain = export_adapter(home, PAINTER, "kohya", out=tmp_path / "a.safetensors")
     assert not any("best" in hint for hint in plain.hints)
     chosen = adapter.model_copy(update={"drawing": DrawingSettings(strength=0.8, guidance_scale=2.5)})
-    monkeypatch.setattr(exporting, "find_adapter", lambda *_, **__: chosen)
+    monkeypatch.setattr(exporting, "adapter_in_use", lambda *_, **__: (chosen, ""))
     exported = export_adapter(home, PAINTER, "kohya", out=tmp_path / "b.safetensors")
     assert exported.hints[0].endswith("strength 0.8")
     assert any("<lora:b:0.8>" in hint for hint in exported.hints)

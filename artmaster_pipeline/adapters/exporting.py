@@ -77,7 +77,7 @@ def export_adapter(
     *,
     uniform_rank: bool = False,
 ) -> Exported:
-    """Write the painter's published adapter, else the newest (`adapter_in_use`), or the one with that id, to one file in `file_format`.
+    """Write an adapter to one file in `file_format`: the one with that id, else the painter's `adapter_in_use`.
 
     `out` is the file, or a folder for the default name PAINTER-ID-FORMAT.safetensors; without it the file goes to the
     working folder. `uniform_rank` fills all layers up to one rank, with the same effect, for programs that take no

@@ -1,14 +1,16 @@
 """`artmaster withdraw` and `restore`: an artwork that may not be used any more, and taking that back."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from artmaster_pipeline.cli.options import HomeOption, JsonOption
 from artmaster_pipeline.cli.printing import print_json, print_table, short
+from artmaster_pipeline.notifications import Notice, link_to, tell
 from artmaster_pipeline.progress import terminal_progress
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.terminal import out
+from artmaster_pipeline.terminal import err, out
 
 if TYPE_CHECKING:
     from artmaster_pipeline.withdrawal import Impact, Report
@@ -44,6 +46,7 @@ def withdraw(
             out.say("Nothing was changed.")
         return
     report, page = withdraw_artwork(place, artwork, reason, by, now=now, purge=purge, progress=terminal_progress())
+    tell([_notice(place, report, page)], err.say)
     if json:
         print_json(report.model_dump(mode="json") | {"page": str(page)})
     else:
@@ -88,6 +91,18 @@ def restore(
         out.say(f"{sha256[:16]}: its file is not here any more. Add its folder again: artmaster painters add")
     for painter in done.queued:
         out.say(f"Next: artmaster run {painter}")
+
+
+def _notice(home: Home, report: "Report", page: Path) -> Notice:
+    painters = ", ".join(report.line.painters)
+    left = "" if report.is_complete else " Something is left to do: see the report."
+    return Notice(
+        event="work withdrawn",
+        painter=painters,
+        title=f"{painters}: the work {report.impact.sha256[:16]} was withdrawn",
+        text=f"By {report.line.by}: {report.line.reason}.{left}",
+        link=link_to(home, page),
+    )
 
 
 def _say_impact(impact: "Impact") -> None:

@@ -9,6 +9,7 @@ from artmaster_pipeline.orchestration.assets import assets
 from artmaster_pipeline.orchestration.automation import following, new_scans, retraining, withdrawn_works
 from artmaster_pipeline.orchestration.checks import checks
 from artmaster_pipeline.orchestration.jobs import jobs
+from artmaster_pipeline.orchestration.notifying import tell_of_failures, tell_of_successes
 from artmaster_pipeline.orchestration.resources import DataHome
 
 
@@ -22,7 +23,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
         assets=assets(),
         asset_checks=checks(),
         jobs=jobs(),
-        sensors=[new_scans, withdrawn_works, following],
+        sensors=[new_scans, withdrawn_works, following, tell_of_successes, tell_of_failures],
         schedules=[retraining],
         resources={"data_home": DataHome(), **(resource_overrides or {})},
         executor=dg.in_process_executor,
