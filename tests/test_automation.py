@@ -12,22 +12,22 @@ import pytest
 from small_archive import PAINTER, add_adapter, small_archive
 
 from artmaster_pipeline.curation import crop_scans
-from artmaster_pipeline.orchestration.automation import needs_retraining, new_scans, weekly_retraining, withdrawn_works
+from artmaster_pipeline.orchestration.assets import PAINTERS
+from artmaster_pipeline.orchestration.automation import new_scans, retraining, withdrawn_works
 from artmaster_pipeline.orchestration.build import build_defs
 from artmaster_pipeline.orchestration.instance import open_instance
+from artmaster_pipeline.orchestration.jobs import RETRAIN, TAKE_IN
 from artmaster_pipeline.orchestration.resources import DataHome
 from artmaster_pipeline.records import (
     MANIFEST,
     Adapter,
     AdapterSnapshot,
-    TrainingImage,
     identity,
-    manifest_hash,
     read_manifest,
-    write_manifest,
 )
 from artmaster_pipeline.scans import register_scans
 from artmaster_pipeline.settings import Home
+from artmaster_pipeline.stages import STAGES, TRAINED, and_below, before, stage_named
 from artmaster_pipeline.withdrawal import restore_artwork, withdraw_artwork
 
 
@@ -189,94 +189,102 @@ def test_broken_links_and_hidden_files_do_not_stop_the_sensor(home: Home, watch:
     assert watch.tick() == ["p"]
 
 
-def training_set(home: Home, painter: str, caption: str) -> str:
-    row = TrainingImage(
-        id=identity(caption),
-        painter=painter,
-        crop_id="c",
-        scan_id="s",
-        scan_sha256="f" * 64,
-        path="images/x.png",
-        sha256="0" * 64,
-        width=512,
-        height=512,
-        caption=caption,
-        caption_source="sidecar",
-        split="train",
-    )
-    write_manifest(home.training_set(painter) / MANIFEST, [row])
-    return manifest_hash(home.training_set(painter) / MANIFEST)
-
-
-def adapter(home: Home, painter: str, training_set_hash: str) -> None:
-    row = Adapter(
-        id=identity(training_set_hash),
-        painter=painter,
-        path="adapters/p/x",
-        sha256="0" * 64,
-        profile="miniature",
-        base_model="miniature",
-        base_revision="r",
-        trigger="t",
-        training_set_hash=training_set_hash,
-        training_image_ids=(),
-        scan_sha256s=(),
-        seed=0,
-        steps=1,
-        settings={},
-        ranks={},
-        final_loss=1.0,
-    )
-    write_manifest(home.adapters(painter) / MANIFEST, [row])
-
-
-def monday(home: Home, instance: dg.DagsterInstance) -> list[str | None]:
-    with dg.build_schedule_context(
-        instance=instance, resources={"data_home": DataHome(root=str(home.root))}
-    ) as context:
-        asked = list(weekly_retraining(context))  # type: ignore[call-overload]
-    return [request.partition_key for request in asked if isinstance(request, dg.RunRequest)]
-
-
-def test_monday_retrains_only_painters_whose_training_set_is_not_the_adapter_s(
-    home: Home, instance: dg.DagsterInstance
-) -> None:
-    for painter in ("fresh", "moved", "empty"):
-        home.scans(painter).mkdir(parents=True)
-    instance.add_dynamic_partitions("painter", ["fresh", "moved", "empty"])
-    adapter(home, "fresh", training_set(home, "fresh", "one"))
-    adapter(home, "moved", training_set(home, "moved", "one"))
-    training_set(home, "moved", "two")
-    assert not needs_retraining(home, "fresh")
-    assert not needs_retraining(home, "empty")
-    assert monday(home, instance) == ["moved"]
-
-
-def test_monday_trains_a_painter_that_has_a_training_set_and_no_adapter(
-    home: Home, instance: dg.DagsterInstance
-) -> None:
-    home.scans("p").mkdir(parents=True)
-    instance.add_dynamic_partitions("painter", ["p"])
-    training_set(home, "p", "one")
-    assert monday(home, instance) == ["p"]
-
-
-def test_a_damaged_record_is_told_in_one_sentence(home: Home, instance: dg.DagsterInstance) -> None:
-    home.scans("p").mkdir(parents=True)
-    training_set(home, "p", "one")
-    adapter(home, "p", "0")
-    (home.adapters("p") / MANIFEST).write_bytes(b"\0\xff")
-    with pytest.raises(dg.Failure) as raised:
-        monday(home, instance)
-    assert f"{home.adapters('p') / MANIFEST} is damaged" in str(raised.value.description)
-
-
 def test_all_begin_switched_off_and_can_be_switched_on(home: Home, instance: dg.DagsterInstance) -> None:
     for sensor in (new_scans, withdrawn_works):
         assert sensor.default_status == dg.DefaultSensorStatus.STOPPED
-    assert weekly_retraining.default_status == dg.DefaultScheduleStatus.STOPPED
-    names = {definition.name for definition in build_defs().get_repository_def().sensor_defs}
-    assert names == {"new_scans", "withdrawn_works"}
+    assert retraining.default_status == dg.DefaultScheduleStatus.STOPPED
+    sensors = {sensor.name: sensor.default_status for sensor in build_defs().get_repository_def().sensor_defs}
+    assert sensors == dict.fromkeys(
+        (
+            "default_automation_condition_sensor",
+            "new_scans",
+            "tell_of_failures",
+            "tell_of_successes",
+            "withdrawn_works",
+        ),
+        dg.DefaultSensorStatus.STOPPED,
+    )
+
+
+# The stages between the scans and the training
+
+
+class Following:
+    """Dagster's evaluation of the stages' conditions, tick after tick."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self.instance, self.cursor, self.definitions = instance, None, build_defs()
+
+    def tick(self) -> set[tuple[str, str]]:
+        """What is requested now: stages and partitions."""
+        result = dg.evaluate_automation_conditions(self.definitions, self.instance, cursor=self.cursor)
+        self.cursor = result.cursor
+        return {
+            (stage, str(partition))
+            for stage in STAGES
+            for partition in result.get_requested_partitions(dg.AssetKey(stage)) or ()
+        }
+
+    def made(self, stage: str, partition: str) -> None:
+        """A stage was made by a run of its own."""
+        self.instance.report_runless_asset_event(dg.AssetMaterialization(stage, partition=partition))
+
+
+def made_by_one_run(instance: dg.DagsterInstance, stages: tuple[str, ...], partition: str) -> None:
+    """Those stages as one run makes them, all of them planned from its beginning."""
+
+    def assets() -> Iterator[dg.AssetsDefinition]:
+        for stage in stages:
+            deps = [dep for dep in stage_named(stage).after if dep in stages]
+
+            @dg.asset(name=stage, partitions_def=PAINTERS, deps=deps)
+            def made() -> None: ...
+
+            yield made
+
+    assert dg.materialize(list(assets()), instance=instance, partition_key=partition).success
+
+
+@pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
+def test_crops_and_training_set_follow_new_scans_but_not_those_of_a_run_that_makes_them_too() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("painter", ["p", "q"])
+        follow = Following(instance)
+        assert follow.tick() == set()  # nothing is there, and nothing is made for want of it
+        follow.made("raw_scans", "p")
+        assert follow.tick() == {("curated_crops", "p"), ("training_set", "p")}
+        assert follow.tick() == set()
+        made_by_one_run(instance, before(TRAINED), "q")
+        assert follow.tick() == set()
+        made_by_one_run(instance, ("raw_scans", "curated_crops"), "q")
+        assert follow.tick() == {("training_set", "q")}
+
+
+@pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
+def test_no_stage_follows_while_it_is_made_and_none_from_the_training_on() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("painter", ["p"])
+        follow = Following(instance)
+        follow.tick()
+        running = instance.create_run_for_job(
+            build_defs().resolve_job_def(TAKE_IN), status=dg.DagsterRunStatus.STARTED, tags={"dagster/partition": "p"}
+        )
+        follow.made("raw_scans", "p")
+        assert follow.tick() == set()
+        instance.report_run_failed(running)
+        assert follow.tick() == {("curated_crops", "p"), ("training_set", "p")}
+        for stage in STAGES:
+            follow.made(stage, "p")
+        assert {stage for stage, _ in follow.tick()}.isdisjoint(and_below(TRAINED))
+
+
+def test_taking_in_ends_before_the_training() -> None:
+    graph = build_defs().get_repository_def().asset_graph
+    jobs = {job: build_defs().resolve_job_def(job).asset_layer.selected_asset_keys for job in (TAKE_IN, RETRAIN)}
+    named = {job: {key.to_user_string() for key in keys} for job, keys in jobs.items()}
+    assert named[TAKE_IN] == {"raw_scans", "curated_crops", "training_set"}
+    assert named[TAKE_IN] | named[RETRAIN] == {key.to_user_string() for key in graph.get_all_asset_keys()}
+    assert not named[TAKE_IN] & named[RETRAIN]
 
 
 # Withdrawn works

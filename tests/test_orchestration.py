@@ -33,6 +33,7 @@ CHECKS = {
     "raw_scans:enough_works": True,
     "raw_scans:few_quarantined": False,
     "raw_scans:raw_scans_versioned": True,
+    "sample_gallery:from_the_newest_passed_adapter": False,
     "sample_gallery:pages_are_whole": True,
     "sample_gallery:sample_gallery_versioned": True,
     "style_adapter:folds_exactly": True,
@@ -72,9 +73,12 @@ def test_the_checks(graph: dg.Definitions) -> None:
 
 def test_jobs_sensors_and_schedules(graph: dg.Definitions) -> None:
     repository = graph.get_repository_def()
-    assert {"whole_chain", "retrain"} <= set(repository.job_names)
-    assert [sensor.name for sensor in repository.sensor_defs] == ["new_scans", "withdrawn_works"]
-    assert [(s.name, s.cron_schedule) for s in repository.schedule_defs] == [("weekly_retraining", "0 3 * * 1")]
+    assert {"whole_chain", "take_in", "retrain"} <= set(repository.job_names)
+    assert [sensor.name for sensor in repository.sensor_defs] == [
+        *("default_automation_condition_sensor", "new_scans", "tell_of_failures", "tell_of_successes"),
+        "withdrawn_works",
+    ]
+    assert [(s.name, s.cron_schedule) for s in repository.schedule_defs] == [("retraining", "0 * * * *")]
 
 
 def test_selections_given_as_strings_are_understood(graph: dg.Definitions) -> None:
@@ -109,6 +113,35 @@ def test_a_new_data_home_sends_no_usage_reports_and_runs_one_gpu_step_at_a_time(
     with open_instance(home) as instance:
         assert not instance.telemetry_enabled
         assert instance.get_settings("concurrency")["pools"] == {"default_limit": 1, "granularity": "op"}
+
+
+def test_every_run_has_an_end_that_the_largest_training_keeps_within(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Homes of before get it, too, where nobody has changed their settings; changed ones stay as they are."""
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    monkeypatch.setenv("ARTMASTER_HOME", "")
+    file = home.dagster / "dagster.yaml"
+    for said, seconds, fresh in (("", 14 * 86400, True), (FORMER, 14 * 86400, True), (CHANGED, 60, False)):
+        file.unlink(missing_ok=True)
+        if said:
+            file.write_text(said, encoding="utf-8")
+        with open_instance(home) as instance:
+            assert instance.run_monitoring_enabled
+            assert instance.run_monitoring_max_runtime_seconds == seconds
+            assert bool(instance.get_settings("freshness")) == fresh
+
+
+FORMER = """
+telemetry: {enabled: false}
+nux: {enabled: false}
+concurrency: {pools: {default_limit: 1, granularity: op}}
+run_monitoring: {enabled: true, free_slots_after_run_end_seconds: 30}
+"""
+CHANGED = """
+telemetry: {enabled: false}
+run_monitoring: {enabled: true, max_runtime_seconds: 60}
+"""
 
 
 def test_a_killed_run_is_ended_and_frees_its_place_in_the_pools(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,12 @@ import typer
 
 from artmaster_pipeline.cli.options import HomeOption, JsonOption
 from artmaster_pipeline.cli.printing import print_json, print_table, short
-from artmaster_pipeline.notifications import Notice, link_to, tell
 from artmaster_pipeline.progress import terminal_progress
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.terminal import err, out
 
 if TYPE_CHECKING:
+    from artmaster_pipeline.notifications import Notice
     from artmaster_pipeline.withdrawal import Impact, Report
 
 ArtworkArgument = Annotated[str, typer.Argument(help="The sha256 of one of its scans, or 8 or more leading digits.")]
@@ -34,6 +34,7 @@ def withdraw(
     json: JsonOption = False,
 ) -> None:
     """Take an artwork out of everything: training, adapters, galleries, files. Exit code 1: something is left to do."""
+    from artmaster_pipeline.notifications import tell
     from artmaster_pipeline.withdrawal import impact_of, withdraw_artwork
 
     place = Home.find(home)
@@ -93,7 +94,9 @@ def restore(
         out.say(f"Next: artmaster run {painter}")
 
 
-def _notice(home: Home, report: "Report", page: Path) -> Notice:
+def _notice(home: Home, report: "Report", page: Path) -> "Notice":
+    from artmaster_pipeline.notifications import Notice, link_to
+
     painters = ", ".join(report.line.painters)
     left = "" if report.is_complete else " Something is left to do: see the report."
     return Notice(

@@ -12,6 +12,7 @@ from artmaster_pipeline.orchestration.jobs import CHAINS
 from artmaster_pipeline.orchestration.resources import DataHome
 from artmaster_pipeline.orchestration.retraining import (
     ASKED_TAG,
+    SCHEDULE,
     WHY_TAG,
     decide_all,
     was_asked,
@@ -76,7 +77,7 @@ def _cursor(home: Home, text: str | None) -> dict[str, dict[str, str | None]]:
     return {"seen": asked, "asked": asked}
 
 
-@dg.schedule(job_name=CHAINS["painter"], cron_schedule="0 * * * *")
+@dg.schedule(name=SCHEDULE, job_name=CHAINS["painter"], cron_schedule="0 * * * *")
 def retraining(context: dg.ScheduleEvaluationContext, data_home: DataHome) -> Sequence[dg.RunRequest] | dg.SkipReason:
     """Every hour each painter is looked at whose time has come (`retraining` in painter.yaml): retrained, or why not.
 

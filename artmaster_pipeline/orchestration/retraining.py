@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
 from dagster._utils.schedules import get_latest_completed_cron_tick, get_next_cron_tick, is_valid_cron_string
 
 from artmaster_pipeline.adapters import current_adapter, read_snapshot
@@ -27,6 +28,7 @@ from artmaster_pipeline.stage_settings import settings_identity
 from artmaster_pipeline.stages import TRAINED, and_below, before, in_order, stage_named
 from artmaster_pipeline.withdrawal import asks_for_retraining
 
+SCHEDULE = "retraining"
 ASKED_TAG = "artmaster/asked"  # on a run that nobody started by hand: what asked for it, the same for the same reason
 WHY_TAG = "artmaster/why"
 _CRON = {"daily": "0 3 * * *", "weekly": "0 3 * * 1", "monthly": "0 3 1 * *"}  # UTC, as every cron expression here
@@ -101,6 +103,12 @@ def decide(
         return Decision(painter, False, f"{painter}: nothing can be decided. {error}")
 
 
+def is_on(instance: dg.DagsterInstance) -> bool:
+    """Whether somebody has turned the schedule on in this data home."""
+    states = instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
+    return any(state.name == SCHEDULE and state.status == InstigatorStatus.RUNNING for state in states)
+
+
 def was_asked(instance: dg.DagsterInstance, key: str) -> dg.DagsterRun | None:
     """The last run that was started for the reason `key`."""
     return next(iter(instance.get_runs(dg.RunsFilter(tags={ASKED_TAG: key}), limit=1)), None)
@@ -149,7 +157,7 @@ def _decided(
         return Decision(painter, False, f"{painter}: {why}", following)
     if (run := was_asked(instance, key)) is not None:
         return Decision(painter, False, f"{painter}: {why}; {_told_of(run)}", following)
-    return Decision(painter, True, f"{painter}: {why}; retrained now.", following, stages, key)
+    return Decision(painter, True, f"{painter}: {why}; to be retrained.", following, stages, key)
 
 
 def _asked_by_withdrawal(home: Home, painter: str) -> tuple[str, tuple[str, ...], str]:
