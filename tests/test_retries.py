@@ -12,13 +12,16 @@ from typing import Any
 
 import dagster as dg
 import httpx2
+import made_scans
 import pytest
 
 from artmaster_pipeline.base_models.hub import hub_refusals
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement
 from artmaster_pipeline.faults import can_pass, in_product_words
+from artmaster_pipeline.orchestration import assets as orchestrated
 from artmaster_pipeline.orchestration import failures
 from artmaster_pipeline.orchestration.failures import RETRIES, Tries, one_sentence, told_by_the_run
+from artmaster_pipeline.orchestration.run import run_painter
 from artmaster_pipeline.settings import Home
 
 hub = importlib.import_module("huggingface_hub.errors")
@@ -98,7 +101,7 @@ def ran(home: Home, works: Callable[[int], Any], monkeypatch: pytest.MonkeyPatch
     @dg.asset
     def asked(context: dg.AssetExecutionContext) -> None:
         before = context.op_execution_context.retry_number
-        with one_sentence(home, Tries(before, said.append)):
+        with one_sentence(home, Tries(lambda: before, said.append)):
             tried.append(before)
             works(before)
 
@@ -150,6 +153,30 @@ def test_the_last_try_tells_the_terminal_the_same(home: Home) -> None:
     with (
         pytest.raises(ArtMasterError, match="reset by peer"),
         told_by_the_run(home),
-        one_sentence(home, Tries(RETRIES.max_retries, print)),
+        one_sentence(home, Tries(lambda: RETRIES.max_retries, print)),
     ):
         raise ConnectionResetError("reset by peer")
+
+
+def test_a_run_on_the_terminal_says_that_it_tries_again_and_ends_well(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    monkeypatch.setenv("ARTMASTER_HOME", "")
+    monkeypatch.setattr(failures, "RETRIES", dg.RetryPolicy(max_retries=3, delay=0))
+    for seed in range(2):
+        made_scans.write(home.scans("p") / f"{seed}.png", seed)
+    tried: list[int] = []
+    made = orchestrated.make
+
+    def at_the_second(*args: Any) -> Any:
+        tried.append(1)
+        if len(tried) == 1:
+            raise ConnectionResetError("reset by peer")
+        return made(*args)
+
+    monkeypatch.setattr(orchestrated, "make", at_the_second)
+    assert run_painter(home, "p", until="raw_scans").made == ("raw_scans",)
+    assert len(tried) == 2
+    assert "reset by peer" in (said := capsys.readouterr().err)
+    assert "tried again in 0 s (1 of 3)." in said

@@ -21,7 +21,7 @@ RETRIES = dg.RetryPolicy(max_retries=3, delay=30, backoff=dg.Backoff.EXPONENTIAL
 class Tries:
     """How often a step was tried before this time, and where it says that it is tried again."""
 
-    before: int
+    before: Callable[[], int]
     say: Callable[[str], None]
 
 
@@ -35,11 +35,9 @@ def one_sentence(home: Home, tries: Tries | None = None) -> Iterator[None]:
         with in_product_words(lambda: home.root):
             yield
     except ArtMasterError as error:
-        if tries and tries.before < RETRIES.max_retries and can_pass(error):
-            wait = float(RETRIES.calculate_delay(tries.before + 1))
-            tries.say(
-                f"{error} This may pass: tried again in {wait:.0f} s ({tries.before + 1} of {RETRIES.max_retries})."
-            )
+        if tries and can_pass(error) and (number := tries.before() + 1) <= RETRIES.max_retries:
+            wait = float(RETRIES.calculate_delay(number))
+            tries.say(f"{error} This may pass: tried again in {wait:.0f} s ({number} of {RETRIES.max_retries}).")
             raise dg.RetryRequested(RETRIES.max_retries, wait) from error
         raise dg.Failure(description=plain(error), allow_retries=False) from error
 

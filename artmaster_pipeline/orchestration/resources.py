@@ -37,7 +37,7 @@ class DataHome(dg.ConfigurableResource):
     def tries(self, context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> Tries:
         """How often a step was tried before, and where it says that it is tried again."""
         of_step = getattr(context, "op_execution_context", context)
-        return Tries(of_step.retry_number, lambda said: self.progress(context).say(said))
+        return Tries(lambda: of_step.retry_number, lambda said: self.progress(context).say(said))
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["DataHome"]:
