@@ -17,6 +17,7 @@ from artmaster_pipeline.orchestration.automation import new_scans, retraining, w
 from artmaster_pipeline.orchestration.build import build_defs
 from artmaster_pipeline.orchestration.instance import open_instance
 from artmaster_pipeline.orchestration.jobs import RETRAIN, TAKE_IN
+from artmaster_pipeline.orchestration.notifying import notices_of
 from artmaster_pipeline.orchestration.resources import DataHome
 from artmaster_pipeline.records import (
     MANIFEST,
@@ -333,3 +334,23 @@ def test_a_marked_adapter_asks_for_a_run_until_there_is_another(home: Home, inst
     images = tuple(i for i in snapshot.training_images if i.scan_sha256 not in (first, second))
     add_adapter(home, snapshot.scans, images, seed=9)
     assert asked_for(home, instance) == {}
+
+
+def test_a_folder_that_somebody_put_there_is_taken_in_without_the_command_line(
+    home: Home, instance: dg.DagsterInstance
+) -> None:
+    """Its painter.yaml is written on the way, since DVC's stages depend on it."""
+    for seed in (1, 2):
+        made_scans.write(home.scans("p") / f"{seed}.png", seed)
+    (home.scans("p") / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    instance.add_dynamic_partitions("painter", ["p"])
+    job = build_defs(resource_overrides={"data_home": DataHome(root=str(home.root))}).resolve_job_def(TAKE_IN)
+    for told in (["delivery with bad files"], []):
+        done = job.execute_in_process(
+            instance=instance, partition_key="p", asset_selection=[dg.AssetKey("raw_scans")], raise_on_error=False
+        )
+        assert done.success
+        run = instance.get_run_by_id(done.run_id)
+        assert run is not None
+        assert [notice.event for notice in notices_of(home, instance, run)] == told
+    assert (home.scans("p") / "painter.yaml").is_file()

@@ -17,9 +17,9 @@ from artmaster_pipeline.orchestration.failures import one_sentence
 from artmaster_pipeline.orchestration.resources import DataHome
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import Outcome
-from artmaster_pipeline.settings import Home
+from artmaster_pipeline.settings import Home, complete_painter
 from artmaster_pipeline.stage_settings import partition_profile, settings_identity
-from artmaster_pipeline.stages import TRAINED, Kind, Stage, before, in_order
+from artmaster_pipeline.stages import TRAINED, Kind, Stage, before, in_order, members
 
 PAINTERS = dg.DynamicPartitionsDefinition(name="painter")
 PARTITIONS: dict[Kind, dg.DynamicPartitionsDefinition] = {
@@ -80,6 +80,8 @@ def _asset(stage: Stage) -> dg.AssetsDefinition:
     def made(context: dg.AssetExecutionContext, data_home: DataHome) -> dg.MaterializeResult:
         home, partition = data_home.home, context.partition_key
         with one_sentence(home, data_home.tries(context)):
+            for painter in members(partition):
+                complete_painter(home, painter)  # a folder that was put there by hand has no painter.yaml for DVC yet
             _check_needs_of_run(home, partition, stage, context.run.asset_selection)
             used = settings_identity(home, partition, stage)
             outcome = make(home, stage, partition, data_home.progress(context))

@@ -16,6 +16,7 @@ from artmaster_pipeline.records import QUARANTINE, Quarantined, read_manifest
 from artmaster_pipeline.settings import Home
 
 _NAMED = 5  # files in a message
+_LOOKED_BACK = 20  # runs of a painter, should the sensor come late
 _TAKEN_IN = "raw_scans"
 
 
@@ -47,28 +48,29 @@ def _tell(context: dg.RunStatusSensorContext, data_home: DataHome) -> None:
 
 def _bad_files(home: Home, instance: dg.DagsterInstance, run: dg.DagsterRun, painter: str) -> Iterator[Notice]:
     """A delivery whose files cannot all be used: once for each file, not again at every later run."""
-    records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
-    for record in records:
-        made = record.asset_materialization
-        if made is None or made.asset_key != dg.AssetKey(_TAKEN_IN):
-            continue
-        before = _files_left_out(instance, painter, record.storage_id)
-        file = home.register(painter) / QUARANTINE
-        bad = [e for e in read_manifest(file, Quarantined) if not e.duplicate_of and e.path not in before]
-        if bad:
-            more = f"; and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
-            said = "; ".join(f"{entry.path!r}: {entry.reason}. {entry.remedy}" for entry in bad[:_NAMED])
-            title = f"{painter}: {len(bad)} {'file' if len(bad) == 1 else 'files'} could not be used"
-            yield _notice("delivery with bad files", painter, title, f"{said}{more}", link_to(home, file))
+    before = _left_out_before(instance, run, painter)
+    if before is None:
+        return
+    file = home.register(painter) / QUARANTINE
+    bad = [e for e in read_manifest(file, Quarantined) if not e.duplicate_of and e.path not in before]
+    if bad:
+        more = f"; and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
+        said = "; ".join(f"{entry.path!r}: {entry.reason}. {entry.remedy}" for entry in bad[:_NAMED])
+        title = f"{painter}: {len(bad)} {'file' if len(bad) == 1 else 'files'} could not be used"
+        yield _notice("delivery with bad files", painter, title, f"{said}{more}", link_to(home, file))
 
 
-def _files_left_out(instance: dg.DagsterInstance, painter: str, storage_id: int) -> set[str]:
-    """The files that were left out when the painter's scans were taken in the time before."""
-    filters = dg.AssetRecordsFilter(
-        asset_key=dg.AssetKey(_TAKEN_IN), asset_partitions=[painter], before_storage_id=storage_id
-    )
-    records = instance.fetch_materializations(filters, limit=1).records
-    made = records[0].asset_materialization if records else None
+def _left_out_before(instance: dg.DagsterInstance, run: dg.DagsterRun, painter: str) -> set[str] | None:
+    """The files that were left out when scans were taken in the time before; None where this run took none in."""
+    if not painter:
+        return None
+    filters = dg.AssetRecordsFilter(asset_key=dg.AssetKey(_TAKEN_IN), asset_partitions=[painter])
+    records = instance.fetch_materializations(filters, limit=_LOOKED_BACK).records  # the newest first
+    runs = [record.run_id for record in records]
+    if run.run_id not in runs:
+        return None
+    earlier = [record for record in records[runs.index(run.run_id) :] if record.run_id != run.run_id]
+    made = earlier[0].asset_materialization if earlier else None
     table = made.metadata.get("quarantine") if made else None
     rows = table.records if isinstance(table, dg.TableMetadataValue) else ()
     return {str(row.data["file"]) for row in rows}
