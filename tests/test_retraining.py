@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -13,11 +14,11 @@ from artmaster_pipeline.adapters import current_adapter
 from artmaster_pipeline.cli.retraining import retraining as command
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.orchestration.assets import SETTINGS_TAG
-from artmaster_pipeline.orchestration.automation import retraining, withdrawn_works
+from artmaster_pipeline.orchestration.automation import withdrawn_works
 from artmaster_pipeline.orchestration.build import build_defs
 from artmaster_pipeline.orchestration.instance import open_instance
 from artmaster_pipeline.orchestration.resources import DataHome
-from artmaster_pipeline.orchestration.retraining import ASKED_TAG, WHY_TAG, difference
+from artmaster_pipeline.orchestration.retraining import ASKED_TAG, WHY_TAG, Decision, decide, decide_all, difference
 from artmaster_pipeline.records import (
     MANIFEST,
     Adapter,
@@ -40,10 +41,8 @@ P = "huang-binhong"
 
 
 @pytest.fixture
-def instance(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
-    monkeypatch.setenv("DAGSTER_HOME", "")
-    monkeypatch.setenv("ARTMASTER_HOME", "")
-    with open_instance(home) as instance:
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
         yield instance
 
 
@@ -109,17 +108,15 @@ def rules(home: Home, painter: str = P, **said: object) -> None:
     (home.scans(painter) / "painter.yaml").write_text(yaml.safe_dump({"retraining": said}), encoding="utf-8")
 
 
-def ticked(home: Home, instance: dg.DagsterInstance, at: datetime) -> tuple[list[dg.RunRequest], str]:
-    """The runs that the schedule asks for at a time, and what it says where it asks for none."""
-    resources = {"data_home": DataHome(root=str(home.root))}
-    with dg.build_schedule_context(instance=instance, resources=resources, scheduled_execution_time=at) as context:
-        asked = retraining(context)
-    return ([], asked.skip_message or "") if isinstance(asked, dg.SkipReason) else (list(asked), "")
+def ticked(home: Home, instance: dg.DagsterInstance, at: datetime) -> tuple[list[Decision], str]:
+    """Whom the schedule retrains at a time, and all that it says then."""
+    decisions = decide_all(home, instance, at)
+    return [decision for decision in decisions if decision.retrain], "\n".join(decision.why for decision in decisions)
 
 
-def started(instance: dg.DagsterInstance, request: dg.RunRequest, status: dg.DagsterRunStatus) -> dg.DagsterRun:
-    """A run as Dagster makes it of a request."""
-    tags = {**request.tags, "dagster/partition": str(request.partition_key)}
+def started(instance: dg.DagsterInstance, decision: Decision, status: dg.DagsterRunStatus) -> dg.DagsterRun:
+    """A run as Dagster makes it of a decision."""
+    tags = {ASKED_TAG: decision.key, "dagster/partition": decision.painter}
     return instance.create_run_for_job(build_defs().resolve_job_def("whole_chain"), status=status, tags=tags)
 
 
@@ -163,15 +160,39 @@ def test_either_threshold_is_enough(home: Home, instance: dg.DagsterInstance, be
     asked, said = ticked(home, instance, SUNDAY)
     assert asked == []
     assert said.endswith("at least 5 works or 10 %; its time is Mon 2026-11-30 03:00 UTC.")
-    ((request,), _) = ticked(home, instance, MONDAY)
-    assert request.partition_key == P
-    assert [key.to_user_string() for key in request.asset_selection or ()] == list(and_below(TRAINED))
-    assert request.tags[ASKED_TAG] == request.run_key
-    assert (
-        f"since adapter {adapter.id} ({len(before)} works): at least 5 works or 10 %; to be retrained"
-        in (request.tags[WHY_TAG])
+    ((decision,), said) = ticked(home, instance, MONDAY)
+    assert (decision.painter, decision.stages) == (P, and_below(TRAINED))
+    assert said.endswith(
+        f"since adapter {adapter.id} ({len(before)} works): at least 5 works or 10 %; to be retrained."
     )
-    assert instance.get_dynamic_partitions("painter") == [P]
+
+
+def test_the_schedule_makes_runs_of_decisions_and_says_why_it_makes_none(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    monkeypatch.setenv("ARTMASTER_HOME", "")
+    training_set(home, works(1))
+    repository, resources = build_defs().get_repository_def(), {"data_home": DataHome(root=str(home.root))}
+
+    def tick(instance: dg.DagsterInstance) -> Any:
+        with dg.build_schedule_context(
+            instance=instance, resources=resources, repository_def=repository, scheduled_execution_time=MONDAY
+        ) as context:
+            return repository.get_schedule_def("retraining").evaluate_tick(context)
+
+    with open_instance(home) as instance:
+        none = tick(instance)
+        assert none.run_requests == []
+        assert none.skip_message == decide(home, instance, P, MONDAY).why
+        training_set(home, works(1, 2))
+        (request,) = tick(instance).run_requests
+        assert instance.get_dynamic_partitions("painter") == [P]
+        decision = decide(home, instance, P, MONDAY)
+    assert request.partition_key == P
+    assert [key.to_user_string() for key in request.asset_selection] == list(and_below(TRAINED))
+    assert (request.run_key, request.tags[ASKED_TAG]) == (decision.key, decision.key)
+    assert request.tags[WHY_TAG] == decision.why
 
 
 def test_one_threshold_may_be_taken_away(home: Home, instance: dg.DagsterInstance) -> None:
@@ -189,9 +210,9 @@ def test_a_tick_decides_the_same_when_it_is_taken_twice_and_a_time_is_used_once(
     training_set(home, works(*range(16)))
     ticked(home, instance, SUNDAY)
     first, again = (ticked(home, instance, MONDAY)[0] for _ in range(2))
-    assert [r.run_key for r in first] == [r.run_key for r in again] != []
+    assert [r.key for r in first] == [r.key for r in again] != []
     assert ticked(home, instance, MONDAY + HOUR)[0] == []
-    assert [r.run_key for r in ticked(home, instance, MONDAY + 7 * DAY)[0]] == [r.run_key for r in first]
+    assert [r.key for r in ticked(home, instance, MONDAY + 7 * DAY)[0]] == [r.key for r in first]
 
 
 def test_a_time_that_passed_while_nothing_was_switched_on_is_made_up_for(
@@ -213,7 +234,7 @@ def test_painters_have_rhythms_of_their_own_and_a_wrong_one_stops_nobody_else(
         training_set(home, works(*range(16)), painter)
     ticked(home, instance, SUNDAY)
     at = {MONDAY: ["a", "b"], MONDAY + 20 * HOUR: ["d"], datetime(2026, 12, 1, 3, tzinfo=UTC): ["a", "c"]}
-    assert {time: [r.partition_key for r in ticked(home, instance, time)[0]] for time in at} == at
+    assert {time: [r.painter for r in ticked(home, instance, time)[0]] for time in at} == at
 
 
 def test_never_and_what_cannot_be_decided_are_said(home: Home, instance: dg.DagsterInstance) -> None:
@@ -236,8 +257,8 @@ def test_the_first_adapter_waits_for_works_and_for_no_day(home: Home, instance: 
         "1 work in the training set, where a style needs at least 2; not trained." in ticked(home, instance, SUNDAY)[1]
     )
     training_set(home, works(1, 2))
-    ((request,), _) = ticked(home, instance, SUNDAY + HOUR)
-    assert request.partition_key == P
+    ((decision,), _) = ticked(home, instance, SUNDAY + HOUR)
+    assert decision.painter == P
     rules(home, every="never")
     assert "painter.yaml says never; not trained" in ticked(home, instance, SUNDAY + 2 * HOUR)[1]
 
@@ -264,8 +285,8 @@ def test_what_had_its_run_is_not_run_again_until_something_changes(
     trained(home, works(*range(8)))
     training_set(home, works(*range(16)))
     ticked(home, instance, SUNDAY)
-    ((request,), _) = ticked(home, instance, MONDAY)
-    run = started(instance, request, status)
+    ((decision,), _) = ticked(home, instance, MONDAY)
+    run = started(instance, decision, status)
     asked, told = ticked(home, instance, MONDAY + DAY)
     assert asked == []
     assert f"run {run.run_id} " in told
@@ -321,11 +342,11 @@ def test_a_withdrawal_asks_at_once_whatever_the_thresholds_and_once_for_sensor_a
     adapter = current_adapter(home, PAINTER)
     assert adapter is not None
     withdraw_artwork(home, adapter.scan_sha256s[0], "The lender withdrew it")
-    ((request,), _) = ticked(home, instance, SUNDAY)
-    assert [key.to_user_string() for key in request.asset_selection or ()] == list(STAGES)
-    assert "whatever the thresholds" in request.tags[WHY_TAG]
+    ((decision,), _) = ticked(home, instance, SUNDAY)
+    assert decision.stages == STAGES
+    assert "whatever the thresholds" in decision.why
     resources = {"data_home": DataHome(root=str(home.root))}
-    for run, expected in ((None, [request.run_key]), (request, [])):
+    for run, expected in ((None, [decision.key]), (decision, [])):
         if run is not None:
             started(instance, run, dg.DagsterRunStatus.STARTED)
         with dg.build_sensor_context(instance=instance, resources=resources, definitions=build_defs()) as context:
