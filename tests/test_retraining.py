@@ -12,13 +12,14 @@ from small_archive import PAINTER, small_archive
 
 from artmaster_pipeline.adapters import current_adapter
 from artmaster_pipeline.cli.retraining import retraining as command
+from artmaster_pipeline.dataset.difference import difference
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.orchestration.assets import SETTINGS_TAG
 from artmaster_pipeline.orchestration.automation import withdrawn_works
 from artmaster_pipeline.orchestration.build import build_defs
 from artmaster_pipeline.orchestration.instance import open_instance
 from artmaster_pipeline.orchestration.resources import DataHome
-from artmaster_pipeline.orchestration.retraining import ASKED_TAG, WHY_TAG, Decision, decide, decide_all, difference
+from artmaster_pipeline.orchestration.retraining import ASKED_TAG, WHY_TAG, Decision, decide, decide_all
 from artmaster_pipeline.records import (
     MANIFEST,
     Adapter,

@@ -5,7 +5,6 @@ schedule gives its tick's, the command line the present. Only the schedule remem
 """
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
 from dagster._utils.schedules import get_latest_completed_cron_tick, get_next_cron_tick, is_valid_cron_string
 
 from artmaster_pipeline.adapters import current_adapter, read_snapshot
+from artmaster_pipeline.dataset.difference import Difference, difference, trained_on, works
 from artmaster_pipeline.dataset.split import MIN_TRAIN_WORKS
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.evaluation import last_verdict
@@ -45,36 +45,6 @@ class Decision:
     next: datetime | None = None  # when the painter's own time comes; None: it never does
     stages: tuple[str, ...] = ()  # that the run makes, where there is one
     key: str = ""  # what asked for it
-
-
-@dataclass(frozen=True)
-class Difference:
-    """What of the works that are trained on is another than the last adapter saw."""
-
-    added: int
-    left: int
-    changed: int  # other pictures or captions of the same work
-    before: int  # works that the last adapter has
-
-    @property
-    def works(self) -> int:
-        """How many works differ."""
-        return self.added + self.left + self.changed
-
-    def is_enough(self, rules: RetrainingSettings) -> bool:
-        """Whether one of the painter's thresholds is reached."""
-        by_number = rules.works is not None and self.works >= rules.works
-        return by_number or (rules.percent is not None and 100 * self.works >= rules.percent * max(1, self.before))
-
-    def in_words(self, adapter: Adapter) -> str:
-        """The difference as the beginning of a sentence."""
-        counts = {"added": self.added, "left": self.left, "changed": self.changed}
-        said = [f"{_works(count)} {what}" for what, count in counts.items() if count] or ["no work changed"]
-        return f"{', '.join(said)} since adapter {adapter.id} ({_works(self.before)})"
-
-
-def _works(count: int) -> str:
-    return "1 work" if count == 1 else f"{count} works"
 
 
 def decide_all(home: Home, instance: dg.DagsterInstance, now: datetime) -> tuple[Decision, ...]:
@@ -119,39 +89,13 @@ def withdrawal_key(painter: str, key: str) -> str:
     return f"{painter}-withdrawn-{key}"
 
 
-def difference(earlier: Iterable[TrainingImage], later: Iterable[TrainingImage]) -> Difference:
-    """How two training sets differ, counted in works of the part that is trained on."""
-    earlier, later = _trained(earlier), _trained(later)
-    names = {image.scan_sha256: image.work for image in earlier}  # a work may be named by another of its scans by now
-    old, new = _by_work(earlier, names), _by_work(later, names)
-    return Difference(
-        added=len(new.keys() - old.keys()),
-        left=len(old.keys() - new.keys()),
-        changed=sum(old[work] != new[work] for work in old.keys() & new.keys()),
-        before=len(old),
-    )
-
-
-def _trained(images: Iterable[TrainingImage]) -> tuple[TrainingImage, ...]:
-    return tuple(image for image in images if image.split == "train")
-
-
-def _by_work(images: Iterable[TrainingImage], names: dict[str, str]) -> dict[str, set[tuple[str, str]]]:
-    """The pictures and captions of each work, under the name that one of its scans had before."""
-    known = {image.work: names[image.scan_sha256] for image in images if image.scan_sha256 in names}
-    found: dict[str, set[tuple[str, str]]] = {}
-    for image in images:
-        found.setdefault(known.get(image.work, image.work), set()).add((image.sha256, image.caption))
-    return found
-
-
 def _decided(
     home: Home, instance: dg.DagsterInstance, painter: str, rules: RetrainingSettings, now: datetime, due: bool
 ) -> Decision:
     following = _next(rules, now)
     key, stages, why = _asked_by_withdrawal(home, painter)
     if not key:
-        key, why = _asked_by_works(home, instance, painter, rules, following, due)
+        key, why = _asked_byworks(home, instance, painter, rules, following, due)
         stages = and_below(TRAINED)
     if not key:
         return Decision(painter, False, f"{painter}: {why}", following)
@@ -169,7 +113,7 @@ def _asked_by_withdrawal(home: Home, painter: str) -> tuple[str, tuple[str, ...]
     return withdrawal_key(painter, asked), stages, why
 
 
-def _asked_by_works(
+def _asked_byworks(
     home: Home,
     instance: dg.DagsterInstance,
     painter: str,
@@ -198,11 +142,11 @@ def _asked_by_works(
 
 def _first(rules: RetrainingSettings, rows: tuple[TrainingImage, ...]) -> tuple[str, bool]:
     """What is said of a painter without an adapter, who is trained as soon as there are enough works."""
-    works = len({row.work for row in rows})
-    there = f"no adapter yet and {_works(works)} in the training set"
+    count = len({row.work for row in rows})
+    there = f"no adapter yet and {works(count)} in the training set"
     if rules.every == "never":
         return f"{there}, but painter.yaml says never; not trained.", False
-    if works < MIN_TRAIN_WORKS or not _trained(rows):
+    if count < MIN_TRAIN_WORKS or not trained_on(rows):
         return f"{there}, where a style needs at least {MIN_TRAIN_WORKS}; not trained.", False
     return f"{there}, which is enough", True
 
@@ -225,7 +169,7 @@ def _again(
 
 
 def _limits(rules: RetrainingSettings) -> str:
-    said = [_works(rules.works)] if rules.works is not None else []
+    said = [works(rules.works)] if rules.works is not None else []
     said += [f"{rules.percent:g} %"] if rules.percent is not None else []
     return " or ".join(said)
 
