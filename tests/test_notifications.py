@@ -1,9 +1,13 @@
 """Notifications: what goes out to a webhook and by e-mail, what never does, and that none of it stops a run."""
 
+import ipaddress
 import json
 import socketserver
+import ssl
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -98,16 +102,51 @@ def speaking(office: PostOffice) -> type[socketserver.StreamRequestHandler]:
     return Handler
 
 
+@contextmanager
+def opened(office: PostOffice, host: str, safe: ssl.SSLContext | None = None) -> Iterator[int]:
+    """The port at which a post office is spoken to, all of it encrypted where `safe` says how."""
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+        def get_request(self) -> Any:
+            connection, address = super().get_request()
+            return (safe.wrap_socket(connection, server_side=True) if safe else connection), address
+
+    with Server((host, 0), speaking(office)) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
 @pytest.fixture
 def office(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[PostOffice]:
     office, host = PostOffice(), getattr(request, "param", "127.0.0.1")
-    with socketserver.ThreadingTCPServer((host, 0), speaking(office)) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        monkeypatch.setenv(SMTP, f"smtp://someone:{SECRET}@{host}:{server.server_address[1]}")
+    with opened(office, host) as port:
+        monkeypatch.setenv(SMTP, f"smtp://someone:{SECRET}@{host}:{port}")
         monkeypatch.setenv(TO, "Anna <anna@example.org>, ben@example.org")
         yield office
-        server.shutdown()
+
+
+def own_certificate(folder: Path) -> Path:
+    """A certificate for 127.0.0.1 with its key, both in one file."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    here, now = ipaddress.ip_address("127.0.0.1"), datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(1), now + timedelta(1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(here)]), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    plain = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file = folder / "own.pem"
+    file.write_bytes(plain + certificate.public_bytes(serialization.Encoding.PEM))
+    return file
 
 
 def told(*notices: Notice) -> tuple[list[str], list[float]]:
@@ -157,6 +196,21 @@ def test_no_name_adds_a_header_or_a_line(office: PostOffice, hook: Hook) -> None
     assert len(letter.get_content().splitlines()) == 3
     assert not any("all@" in line for line in office.said if line.lower().startswith("rcpt"))
     assert len(hook.bodies[0]["text"].splitlines()) == 3
+
+
+def test_a_certificate_is_asked_for_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    office, certificate = PostOffice(), own_certificate(tmp_path)
+    safe = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    safe.load_cert_chain(certificate)
+    monkeypatch.setenv(TO, "anna@example.org")
+    with opened(office, "127.0.0.1", safe) as port:
+        monkeypatch.setenv(SMTP, f"smtps://someone:{SECRET}@127.0.0.1:{port}")
+        (line,), waits = told(NOTICE)
+        assert line.startswith("Not told by e-mail: ")
+        assert (office.said, waits) == ([], [])
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))  # now somebody vouches for it
+        assert told(NOTICE) == ([], [])
+    assert [letter["To"] for letter in office.letters] == ["anna@example.org"]
 
 
 @pytest.mark.parametrize("office", ["127.0.0.2"], indirect=True)
