@@ -365,6 +365,9 @@ def test_the_command_says_the_same_and_remembers_nothing(
 ) -> None:
     monkeypatch.setenv("DAGSTER_HOME", "")
     monkeypatch.setenv("ARTMASTER_HOME", "")
+    command(home=home.root, json=True)
+    assert json.loads(capsys.readouterr().out) == {"schedule_is_on": False, "painters": []}
+    assert not home.root.exists()
     adapter = trained(home, works(*range(8)))
     rules(home, "other", every="never")
     command(home=home.root, json=True)

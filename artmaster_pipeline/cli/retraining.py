@@ -18,14 +18,16 @@ def retraining(
 ) -> None:
     """Whether the schedule would train a painter anew now, why or why not, and when it looks next."""
     from artmaster_pipeline.orchestration.instance import open_instance
-    from artmaster_pipeline.orchestration.retraining import decide, is_on
+    from artmaster_pipeline.orchestration.retraining import Decision, decide, is_on
 
     place = Home.find(home)
     if painter:
         load_painter(place, painter)
     whom, now = [painter] if painter else place.painters(), datetime.now(UTC)
-    with open_instance(place) as instance:
-        decisions, on = [decide(place, instance, each, now) for each in whom], is_on(instance)
+    decisions, on = list[Decision](), False
+    if whom:  # nothing is made in a folder that is no data home
+        with open_instance(place) as instance:
+            decisions, on = [decide(place, instance, each, now) for each in whom], is_on(instance)
     if json:
         rows = [
             {"painter": d.painter, "retrain": d.retrain, "why": d.why, "next": d.next.isoformat() if d.next else None}
