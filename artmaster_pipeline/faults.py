@@ -77,9 +77,9 @@ _PASSES = (
     "ConnectionError", "ConnectError", "ReadError", "WriteError", "RemoteProtocolError", "ProtocolError",
     "TimeoutError", "Timeout", "TimeoutException", "HTTPClientError", "ClientConnectionError", "ClientPayloadError",
     "IncompleteRead", "ChunkedEncodingError", "ServiceRequestError", "ServiceResponseError", "SMTPServerDisconnected",
-    "SMTPConnectError",
+    "SMTPConnectError", "SSLEOFError",
 )  # fmt: skip
-_STAYS = ("OfflineModeIsEnabled", "SSLError", "CertificateError", "SSLCertVerificationError")
+_STAYS = ("OfflineModeIsEnabled", "SSLCertVerificationError")
 _BUSY = (408, 425, 429)  # HTTP's statuses below 500 that ask to come back
 _VERSIONING = ("dvc", "dvc_data", "dvc_objects", "scmrepo", "pygit2", "_pygit2", "dulwich", "asyncssh")
 _DATABASE = ("sqlite3", "sqlalchemy")
