@@ -164,7 +164,7 @@ def test_either_threshold_is_enough(home: Home, instance: dg.DagsterInstance, be
     ((decision,), said) = ticked(home, instance, MONDAY)
     assert (decision.painter, decision.stages) == (P, and_below(TRAINED))
     assert said.endswith(
-        f"since adapter {adapter.id} ({len(before)} works): at least 5 works or 10 %; to be retrained."
+        f"since adapter {adapter.id} ({len(before)} works): at least 5 works or 10 %; to be trained."
     )
 
 

@@ -37,7 +37,7 @@ def retraining(
         return
     for decision in decisions:
         out.say(decision.why)
-        if decision.next:
+        if decision.next and not decision.retrain:
             out.say(f"  Looked at next on {decision.next:%a %Y-%m-%d %H:%M} UTC.", style="dim")
     if not decisions:
         out.say(f"No painters in {place.root} yet. Add one: artmaster painters add SLUG FOLDER_OF_SCANS")

@@ -101,7 +101,7 @@ def _decided(
         return Decision(painter, False, f"{painter}: {why}", following)
     if (run := was_asked(instance, key)) is not None:
         return Decision(painter, False, f"{painter}: {why}; {_told_of(run)}", following)
-    return Decision(painter, True, f"{painter}: {why}; to be retrained.", following, stages, key)
+    return Decision(painter, True, f"{painter}: {why}; to be trained.", following, stages, key)
 
 
 def _asked_by_withdrawal(home: Home, painter: str) -> tuple[str, tuple[str, ...], str]:
