@@ -17,14 +17,19 @@ from artmaster_pipeline.versioning.committing import (
     unfinished,
 )
 from artmaster_pipeline.versioning.pipeline import pipeline_text
+from artmaster_pipeline.versioning.recorded import RecordedFolder, is_passed_over, passed_over, recorded_folders
 from artmaster_pipeline.versioning.repository import find_root
 
 __all__ = [
+    "RecordedFolder",
     "commit_stage",
     "find_root",
     "forget",
+    "is_passed_over",
+    "passed_over",
     "pipeline_text",
     "prepare",
+    "recorded_folders",
     "renamed_set",
     "said_of",
     "stale_stages",
