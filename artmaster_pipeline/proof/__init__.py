@@ -8,7 +8,7 @@ The folder lies in the data home and belongs into git as dvc.lock does. Whoever 
 keeps it: what has changed when the painter is let go was written by the product, what changed in between was not.
 """
 
-from artmaster_pipeline.proof.chain import Chain, Fault, Head, Line, read_chain
+from artmaster_pipeline.proof.chain import Chain, Fault, Head, Line, listing_named, read_chain
 from artmaster_pipeline.proof.listing import files_there, listing_file, read_listing
 from artmaster_pipeline.proof.watching import begin, end, note_file, note_written
 
@@ -21,6 +21,7 @@ __all__ = [
     "end",
     "files_there",
     "listing_file",
+    "listing_named",
     "note_file",
     "note_written",
     "read_chain",

@@ -42,7 +42,7 @@ class Line(BaseModel):
     listing: str  # sha256 of the painter's list of files as it was then
     begins: bool = False  # the painter's first line: what was there before is known by its records' hashes alone
     found: int = 0  # files that were there before, of which no hash was taken, in such a line
-    after_a_kill: bool = False  # some of it was written by a run that was stopped before it could say so
+    after_a_kill: bool = False  # by a run that was stopped before it could say so
     list_edited: bool = False  # the list was not the one that the painter's line before this one names
     at: str  # ISO 8601, UTC
     software: str

@@ -1,7 +1,7 @@
 """What the product wrote while it held a painter: found by comparing the painter's files before and after.
 
 How the files were is on the disk before any work begins. A run that is killed leaves that behind, and the next one that
-holds the painter writes down both runs' work. A file that changed while nobody held the painter is in neither: its hash
+holds the painter writes its work down before anything else. A file that changed while nobody held the painter is in neither: its hash
 in the list stays what it was, and checking finds it.
 """
 
@@ -35,12 +35,17 @@ _held: dict[tuple[Path, str], tuple[State, bool]] = {}  # how files were, and wh
 
 
 def begin(home: Home, painter: str) -> None:
-    """Remember how a painter's files are now, or were before a run that was killed. The caller holds the painter."""
+    """Remember how a painter's files are now; what a run wrote that was killed is noted first.
+
+    The caller holds the painter.
+    """
     left = _left_by_a_kill(_memory(home, painter))
-    before = _state(home, painter) if left is None else left
-    if left is None:
-        write_text(_memory(home, painter), json.dumps(before))
-    _held[home.root, painter] = before, left is not None
+    if left is not None:
+        _held[home.root, painter] = left, True
+        note_written(home, painter)
+    before = _state(home, painter)
+    write_text(_memory(home, painter), json.dumps(before))
+    _held[home.root, painter] = before, False
 
 
 def note_written(home: Home, painter: str) -> None:
@@ -105,7 +110,7 @@ def _write_down(home: Home, painter: str, before: State, now: State, after_a_kil
             listing.pop(path, None)
     old = known or {}
     changed = sorted(path for path in listing.keys() | old.keys() if listing.get(path) != old.get(path))
-    if not changed and not after_a_kill:
+    if not changed and there == named:
         return
     write_listing(home, painter, listing)
     append(
