@@ -1,8 +1,8 @@
 """What the product wrote while it held a painter: found by comparing the painter's files before and after.
 
 How the files were is on the disk before any work begins. A run that is killed leaves that behind, and the next one that
-holds the painter writes its work down before anything else. A file that changed while nobody held the painter is in neither: its hash
-in the list stays what it was, and checking finds it.
+holds the painter writes its work down before anything else. A file that changed while nobody held the painter is in
+neither: its hash in the list stays what it was, and checking finds it.
 """
 
 import json
