@@ -253,10 +253,10 @@ def _is_missed(found: _Found, painter: str, path: str, claims: Claims, listing: 
     """Whether a file that is named and not there should be there."""
     if claims.scans_behind(path) & found.gone:
         return False
-    if path.startswith("scans/"):
-        return not _was_removed(found.home, painter)
     # The product lists what it keeps: a manifest may name more, of a painter who was removed for example.
-    return listing is None or path in listing
+    if listing is not None and not path.startswith("scans/"):
+        return path in listing
+    return not _was_removed(found.home, painter)
 
 
 def _was_removed(home: Home, painter: str) -> bool:
