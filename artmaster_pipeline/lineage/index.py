@@ -322,12 +322,17 @@ class Indexed:
 
     def scans_called(self, name: str) -> list[Scan]:
         """The scans of that sha256 (or its first digits), number or title; where there are none, of titles with it."""
-        exact = "r.kind = 'scan' AND ((r.scan >= ? AND r.scan < ?) OR r.number = ? OR r.title = ?)"
+        exact = (
+            "r.id IN (SELECT id FROM record WHERE scan >= ? AND scan < ? AND kind = 'scan' UNION "
+            "SELECT id FROM record WHERE number <> '' AND number = ? UNION "
+            "SELECT id FROM record WHERE title <> '' AND title = ?)"
+        )
         digits = name if len(name) >= 8 else "x"
-        found = self._records(Scan, exact, (digits, f"{digits}g", name or "\0", name or "\0"))
+        found = self._records(Scan, exact, (digits, f"{digits}g", name, name))
         if found or len(name) < 2:
             return found
-        return self._records(Scan, "r.kind = 'scan' AND instr(r.title, ?) > 0", (name,))
+        holding = "r.id IN (SELECT id FROM record INDEXED BY record_title WHERE title <> '' AND instr(title, ?) > 0)"
+        return self._records(Scan, holding, (name,))
 
     def of_scan(self, sha256: str) -> OfScan:
         """All records of the scan."""

@@ -15,7 +15,7 @@ from artmaster_pipeline.adapters.tensor_file import HASH, read_words, tensors_ha
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.evaluation.verdicts import is_as_given, read_verdicts
 from artmaster_pipeline.lineage.claims import Claims
-from artmaster_pipeline.publishing.versions import SiteVersions
+from artmaster_pipeline.publishing.versions import SiteVersions, Version
 from artmaster_pipeline.records import (
     ADAPTER_RECORD,
     MANIFEST,
@@ -128,11 +128,11 @@ class _Reader:
             folder = home.adapters(painter) / name
             try:
                 adapter = read_adapter(home, painter, name)
-                assert adapter is not None
+            except ArtMasterError:
+                self.edited(folder / ADAPTER_RECORD, "It is no adapter's record any more")
+                continue
+            if adapter is not None:
                 self.adapter(folder, adapter)
-            except ArtMasterError as error:
-                file = folder / (SNAPSHOT if SNAPSHOT in str(error) else ADAPTER_RECORD)
-                self.edited(file, "It is missing, or cannot be read")
         manifest = home.adapters(painter) / MANIFEST
         current = next(iter(self.rows(manifest, Adapter)), None)
         if current is None:
@@ -151,7 +151,11 @@ class _Reader:
         if (adapter.id, adapter.painter, adapter.path) != (folder.name, self.painter, self.path(folder)):
             self.edited(record, "It is the record of another adapter, painter or folder", record)
         self.claim(folder, LORA, adapter.sha256, record)
-        snapshot = read_snapshot(self.home, adapter)
+        try:
+            snapshot = read_snapshot(self.home, adapter)
+        except ArtMasterError:
+            self.edited(folder / SNAPSHOT, "It is missing or cannot be read, so nobody can say what is in the adapter")
+            return
         self.snapshot(folder, adapter, snapshot)
         if file.is_file():
             self.weights(file, adapter, snapshot)
@@ -217,11 +221,13 @@ class _Reader:
     def gallery(self, known: set[str]) -> None:
         """The site in place and every kept version, with what each says of its pictures' adapters."""
         site_versions = SiteVersions(self.home.root / "gallery", self.painter)
-        try:
-            versions = site_versions.versions()
-        except ArtMasterError as error:
-            self.edited(Path(str(error).split(" is no record", 1)[0]), "It is no record of a version any more")
-            versions = ()
+        versions = []
+        for file in sorted(site_versions.folder.glob("*.json")):
+            try:
+                versions.append(Version.model_validate_json(file.read_text(encoding="utf-8")))
+            except (ValidationError, UnicodeDecodeError):
+                self.edited(file, "It is no record of a version any more")
+        versions.sort(key=lambda version: (version.made, version.id))
         for version in versions:
             record = site_versions.folder / f"{version.id}.json"
             for path, sha256 in version.files.items():

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from artmaster_pipeline import proof
 from artmaster_pipeline.adapters.finding import any_adapter
-from artmaster_pipeline.errors import ArtMasterError, WrongUse
+from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.lineage.answers import Answer
 from artmaster_pipeline.lineage.claims import CHAIN, Claims, Finding, What, digests_of, where_bytes_belong
@@ -24,7 +24,7 @@ from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import Adapter
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.stages import in_order
-from artmaster_pipeline.versioning import RecordedFolder, is_passed_over, passed_over, recorded_folders
+from artmaster_pipeline.versioning import RecordedFolder, Unreadable, is_passed_over, passed_over, recorded_folders
 
 
 class ChainState(Answer):
@@ -99,9 +99,7 @@ class _Found:
     checked: Counter[str] = field(default_factory=Counter)
 
     def add(self, what: What, file: str, says: str, told_by: tuple[str, ...], way_out: str = "") -> None:
-        self.findings.append(
-            Finding(what=what, file=file, says=says, told_by=told_by, way_out=way_out or _way_out(file))
-        )
+        self.findings.append(_finding(what, file, says, told_by, way_out))
 
     def chain_faults(self, chain: proof.Chain, head: str, painters: list[str]) -> None:
         """What is wrong with the chain itself."""
@@ -123,6 +121,10 @@ class _Found:
             self.notes.append(
                 f"Written down by the next run, since the one that wrote was stopped: line {said} of the chain."
             )
+
+
+def _finding(what: What, file: str, says: str, told_by: tuple[str, ...], way_out: str = "") -> Finding:
+    return Finding(what=what, file=file, says=says, told_by=told_by, way_out=way_out or _way_out(file))
 
 
 def _adapter(home: Home, adapter_id: str) -> Adapter:
@@ -152,11 +154,10 @@ def _is_of(folder: str, painter: str) -> bool:
 def _versioned(home: Home, found: _Found) -> tuple[RecordedFolder, ...]:
     try:
         return recorded_folders(home)
-    except ArtMasterError as error:
-        file, _, rest = str(error).partition(" cannot be read")
-        place = Path(file)
-        path = place.relative_to(home.root).as_posix() if place.is_relative_to(home.root) else file
-        found.add("edited", path, f"It cannot be read{rest.split(': ', 1)[0]}", (path,), rest.split(": ", 1)[-1])
+    except Unreadable as error:
+        is_below = error.file.is_relative_to(home.root)
+        path = error.file.relative_to(home.root).as_posix() if is_below else str(error.file)
+        found.add("edited", path, "It cannot be read, so nobody can say which bytes DVC named", (path,), error.remedy)
         return ()
 
 
@@ -165,7 +166,8 @@ def _check_painter(
 ) -> None:
     home = found.home
     listing = _listing(found, painter)
-    named = records_of(home, painter, found.add)
+    said: list[Finding] = []
+    named = records_of(home, painter, lambda *about: said.append(_finding(*about)))
     claims = named.claims
     for path, sha256 in (listing or {}).items():
         claims.add(path, sha256, CHAIN)
@@ -173,7 +175,8 @@ def _check_painter(
     there |= {path for path in claims.of if path not in there and _is_file(home.root / path)}
     for folder in versioned:
         _claim_versioned(found, painter, folder, claims, there)
-    wanted = _wanted(home, adapter, named)
+    wanted = _wanted(adapter, named)
+    found.findings += [finding for finding in said if wanted(finding.file)]
     missing, changed = [], []
     paths = sorted(path for path in claims.of if wanted(path))
     with progress.task(f"Verifying {painter}", len(paths)) as advance:
@@ -235,7 +238,7 @@ def _claim_versioned(found: _Found, painter: str, folder: RecordedFolder, claims
         found.add("changed", folder.folder, says, (told_by,))
 
 
-def _wanted(home: Home, adapter: Adapter | None, named: Named) -> Callable[[str], bool]:
+def _wanted(adapter: Adapter | None, named: Named) -> Callable[[str], bool]:
     """Which paths are looked at: all, or what an adapter was made from, its own files, and what shows its pictures."""
     if adapter is None:
         return lambda path: True

@@ -17,11 +17,18 @@ from artmaster_pipeline.versioning.committing import (
     unfinished,
 )
 from artmaster_pipeline.versioning.pipeline import pipeline_text
-from artmaster_pipeline.versioning.recorded import RecordedFolder, is_passed_over, passed_over, recorded_folders
+from artmaster_pipeline.versioning.recorded import (
+    RecordedFolder,
+    Unreadable,
+    is_passed_over,
+    passed_over,
+    recorded_folders,
+)
 from artmaster_pipeline.versioning.repository import find_root
 
 __all__ = [
     "RecordedFolder",
+    "Unreadable",
     "commit_stage",
     "find_root",
     "forget",

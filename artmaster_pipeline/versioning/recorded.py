@@ -14,12 +14,23 @@ from typing import Any
 
 import yaml
 
-from artmaster_pipeline.errors import ArtMasterError
+from artmaster_pipeline.errors import BadInput
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.stages import in_order
 from artmaster_pipeline.versioning.repository import LOCK_FILE, find_root
 
 _DIR = ".dir"
+
+
+class Unreadable(BadInput):
+    """A file of DVC's that cannot be read."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(
+            f"{file} cannot be read, so nobody can say which bytes DVC named",
+            "Put it back from git or a backup, or run the painter's stages again, which writes it anew.",
+        )
+        self.file = file
 
 
 @dataclass(frozen=True)
@@ -40,7 +51,7 @@ class RecordedFolder:
 def recorded_folders(home: Home) -> tuple[RecordedFolder, ...]:
     """Every folder of the stages, and of scans, that dvc.lock or a `.dvc` file names; none where nothing is versioned.
 
-    Raises ArtMasterError where such a file cannot be read.
+    Raises Unreadable where such a file cannot be read.
     """
     root = find_root(home)
     if root is None:
@@ -92,10 +103,7 @@ def _read(file: Path) -> dict[str, Any]:
             return content
     except (yaml.YAMLError, UnicodeDecodeError):
         pass
-    raise ArtMasterError(
-        f"{file} cannot be read, so nobody can say which bytes DVC named: put it back from git or a backup, or run the "
-        "painter's stages again, which writes it anew."
-    )
+    raise Unreadable(file)
 
 
 def _list_of(root: Path, md5: str) -> dict[str, str] | None:
