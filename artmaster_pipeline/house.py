@@ -29,15 +29,18 @@ def can_sign(home: Home) -> bool:
 
 
 def sign_text(home: Home, text: str) -> str:
-    """The signature of the house's certificate on `text`; empty where the house cannot sign (`can_sign`)."""
+    """The signature of the house's certificate on `text`; empty where it cannot sign or its key cannot be used."""
     if not can_sign(home):
         return ""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.hashes import SHA256
 
-    key: Any = serialization.load_pem_private_key((keys_folder(home) / SIGNER_KEY).read_bytes(), None)
-    signature: bytes = key.sign(text.encode(), ec.ECDSA(SHA256()))
+    try:
+        key: Any = serialization.load_pem_private_key((keys_folder(home) / SIGNER_KEY).read_bytes(), None)
+        signature: bytes = key.sign(text.encode(), ec.ECDSA(SHA256()))
+    except (ValueError, TypeError, OSError):  # whoever checks is told that it is not signed
+        return ""
     return signature.hex()
 
 

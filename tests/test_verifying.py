@@ -542,3 +542,26 @@ def test_the_head_is_signed_with_the_house_s_certificate(home: Home) -> None:
     ledger(home).write_text("".join(f"{line}\n" for line in lines))
     file.write_text(json.dumps(head | {"line": lines[-1]}))
     assert found(home) == {"proof/head.json": {"edited"}}
+
+
+# --- what the product itself does is no edit
+
+
+def test_a_clone_without_the_kept_versions_says_so_and_is_whole(home: Home) -> None:
+    versioning.commit_stage(home, "sample_gallery", PAINTER)
+    shutil.rmtree(home.root / "gallery" / ".versions")
+    answer = verify(home)
+    assert answer.findings == ()
+    assert any("kept versions" in note for note in answer.notes)
+
+
+def test_a_renamed_and_a_removed_painter_leave_a_whole_home_and_hide_no_edit(home: Home) -> None:
+    from artmaster_pipeline.orchestration.painters import remove_painter, rename_painter
+
+    mask = next((home.crops(PAINTER) / "masks").iterdir())
+    unlinked(mask).write_bytes(b"x")
+    rename_painter(home, PAINTER, "new-name")
+    assert found(home) == {f"crops/new-name/masks/{mask.name}": {"changed"}}
+    remove_painter(home, "new-name")
+    assert found(home) == {}
+    assert proof.read_chain(home).faults == ()

@@ -110,8 +110,8 @@ def _opened(home: Home) -> sqlite3.Connection | None:
             for again in (True, False):
                 try:
                     return _up_to_date(home, file)
-                except (sqlite3.DatabaseError, _Damaged):
-                    if not again:
+                except (sqlite3.DatabaseError, _Damaged) as error:
+                    if not again or "locked" in str(error):  # somebody reads it for long: it is not damaged
                         return None
                     _delete(file)
     except (OSError, _CannotIndex):

@@ -15,16 +15,24 @@ from artmaster_pipeline import proof
 from artmaster_pipeline.adapters.finding import any_adapter
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import sha256_of
+from artmaster_pipeline.house import can_sign
 from artmaster_pipeline.lineage.answers import Answer
 from artmaster_pipeline.lineage.claims import CHAIN, Claims, Finding, What, digests_of, where_bytes_belong
 from artmaster_pipeline.lineage.expected import expected_gone
 from artmaster_pipeline.lineage.naming_files import Named, records_of
 from artmaster_pipeline.locks import working_on
 from artmaster_pipeline.progress import SILENT, Progress
-from artmaster_pipeline.records import Adapter
+from artmaster_pipeline.records import VERSIONS_FOLDER, Adapter
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.stages import in_order
-from artmaster_pipeline.versioning import RecordedFolder, Unreadable, is_passed_over, passed_over, recorded_folders
+from artmaster_pipeline.versioning import (
+    RecordedFolder,
+    Unreadable,
+    find_root,
+    is_passed_over,
+    passed_over,
+    recorded_folders,
+)
 
 
 class ChainState(Answer):
@@ -106,7 +114,7 @@ class _Found:
         for fault in chain.faults:
             self.add("edited", fault.file, f"Line {fault.line}: {fault.says}" if fault.line else fault.says, (CHAIN,))
         for line in chain.lines:
-            if line.list_edited:
+            if line.list_edited and line.painter in painters:
                 says = (
                     f"Before line {line.number} ({line.at}) somebody edited the list of {line.painter}'s files: what "
                     "was written for the painter before is not proven by later lists"
@@ -169,12 +177,14 @@ def _check_painter(
     said: list[Finding] = []
     named = records_of(home, painter, lambda *about: said.append(_finding(*about)))
     claims = named.claims
+    elsewhere = _versions_elsewhere(found, painter, listing or {})
     for path, sha256 in (listing or {}).items():
-        claims.add(path, sha256, CHAIN)
+        if path not in elsewhere:
+            claims.add(path, sha256, CHAIN)
     there = {path for path, _ in proof.files_there(home, painter).items()}
     there |= {path for path in claims.of if path not in there and _is_file(home.root / path)}
     for folder in versioned:
-        _claim_versioned(found, painter, folder, claims, there)
+        _claim_versioned(found, painter, folder, claims, there, listing or {})
     wanted = _wanted(adapter, named)
     found.findings += [finding for finding in said if wanted(finding.file)]
     missing, changed = [], []
@@ -193,6 +203,20 @@ def _check_painter(
         if wanted(path) and _is_added(path, listing, named.whole, versioned)
     ]
     _tell(found, claims, changed, missing, added)
+
+
+def _versions_elsewhere(found: _Found, painter: str, listing: dict[str, str]) -> set[str]:
+    """The files of kept versions where there are none at all: DVC brings none of them to another machine."""
+    folder = f"gallery/{VERSIONS_FOLDER}/{painter}"
+    if (found.home.root / folder).exists() or find_root(found.home) is None:
+        return set()
+    elsewhere = {path for path in listing if path.startswith(f"{folder}/")}
+    if elsewhere:
+        found.notes.append(
+            f"None of the {len(elsewhere)} files of {painter}'s kept versions is here. On a machine to which DVC brought "
+            "the home that is so; on the one that published somebody removed them."
+        )
+    return elsewhere
 
 
 def _listing(found: _Found, painter: str) -> dict[str, str] | None:
@@ -216,7 +240,14 @@ def _listing(found: _Found, painter: str) -> dict[str, str] | None:
     return listing
 
 
-def _claim_versioned(found: _Found, painter: str, folder: RecordedFolder, claims: Claims, there: set[str]) -> None:
+def _claim_versioned(
+    found: _Found,
+    painter: str,
+    folder: RecordedFolder,
+    claims: Claims,
+    there: set[str],
+    listing: dict[str, str],
+) -> None:
     """What DVC says of a folder's files, one by one, or of the folder as a whole where its list is not here."""
     home, told_by = found.home, folder.told_by
     if folder.folder.startswith("scans/"):
@@ -233,7 +264,7 @@ def _claim_versioned(found: _Found, painter: str, folder: RecordedFolder, claims
         for path in there
         if path.startswith(prefix)
     }
-    if not folder.is_named(files):
+    if not folder.is_named(files) and not all(listing.get(f"{prefix}{path}") for path in files):
         says = "As a whole it is not what DVC names; DVC's list of its files is not in the cache"
         found.add("changed", folder.folder, says, (told_by,))
 
@@ -347,15 +378,18 @@ def _way_out(file: str) -> str:
 
 
 def _state(chain: proof.Chain) -> ChainState:
-    begins = [line for line in chain.lines if line.begins]
     return ChainState(
         lines=len(chain.hashes),
         head=chain.head,
         signature=chain.signature,
         signed_since=chain.signed_since if chain.signature == "whole" else 0,
         begun=chain.lines[0].at if chain.lines else "",
-        unhashed=sum(line.found for line in begins),
+        unhashed=_unhashed(chain),
     )
+
+
+def _unhashed(chain: proof.Chain) -> int:
+    return sum(line.found for line in chain.lines)
 
 
 def _limits(home: Home, chain: proof.Chain) -> tuple[str, ...]:
@@ -387,7 +421,12 @@ def _told_limits(home: Home, chain: proof.Chain) -> Iterator[str]:
             "together so that all of them fit. To sign it: artmaster publish PAINTER --sign. Until then keep the "
             "head's hash elsewhere and ask with --head."
         )
-    if unhashed := sum(line.found for line in chain.lines if line.begins):
+        if can_sign(home):
+            yield (
+                "The house has keys: they were made after the newest line, cannot be used, or somebody took the "
+                "signature away. The next run signs."
+            )
+    if unhashed := _unhashed(chain):
         yield (
             f"{unhashed} files are older than the chain: of those, only what a record or DVC names a hash for was "
             "compared, and an edit from before the chain cannot be told."

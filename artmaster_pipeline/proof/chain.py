@@ -41,7 +41,7 @@ class Line(BaseModel):
     records: dict[str, str]  # POSIX path below the data home of a file of records -> sha256; empty: it is gone
     listing: str  # sha256 of the painter's list of files as it was then
     begins: bool = False  # the painter's first line: what was there before is known by its records' hashes alone
-    found: int = 0  # files that were there before, of which no hash was taken, in such a line
+    found: int = 0  # files of which no hash was known then, nor taken: they were there before the first line
     after_a_kill: bool = False  # by a run that was stopped before it could say so
     list_edited: bool = False  # the list was not the one that the painter's line before this one names
     at: str  # ISO 8601, UTC
@@ -90,10 +90,6 @@ class Chain:
     def head(self) -> str:
         """The newest line's hash; empty where there is no chain."""
         return self.hashes[-1] if self.hashes else ""
-
-    def newest(self, painter: str) -> Line | None:
-        """The last line about a painter."""
-        return next((line for line in reversed(self.lines) if line.painter == painter), None)
 
 
 def hash_of(line: str) -> str:
@@ -186,7 +182,7 @@ def read_chain(home: Home, *, mend: bool = True) -> Chain:
     if head and head.signature:
         state = check_text(home, head.statement, head.signature)
         if state == "broken":
-            says = "The signature is not this house's on this line, or somebody changed what was signed"
+            says = "The signature is not this house's on this line: somebody changed it, or the keys are others since"
             faults.append(Fault(file=f"{PROOF}/{_HEAD}", says=says))
     since = head.signed_since if head else 0
     return Chain(tuple(lines), tuple(map(hash_of, texts)), tuple(faults), torn, state, since)

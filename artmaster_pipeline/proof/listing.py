@@ -13,7 +13,7 @@ from artmaster_pipeline.stages import in_order
 Listing = dict[str, str]  # POSIX path below the data home -> sha256; empty: it was found, and nobody hashed it then
 
 _FOUND = "# found before the first line: "
-_PASSING = (".partial-", ".own-")  # begin the names of what is being written
+_PASSING = ".partial-"  # begins the names of what is being written
 
 
 def listing_file(home: Home, painter: str) -> Path:
