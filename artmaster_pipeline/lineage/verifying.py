@@ -213,8 +213,8 @@ def _versions_elsewhere(found: _Found, painter: str, listing: dict[str, str]) ->
     elsewhere = {path for path in listing if path.startswith(f"{folder}/")}
     if elsewhere:
         found.notes.append(
-            f"None of the {len(elsewhere)} files of {painter}'s kept versions is here. On a machine to which DVC brought "
-            "the home that is so; on the one that published somebody removed them."
+            f"None of the {len(elsewhere)} files of {painter}'s kept versions is here. On a machine to which DVC "
+            "brought the home that is so; on the one that published somebody removed them."
         )
     return elsewhere
 
