@@ -19,7 +19,7 @@ from artmaster_pipeline.house import can_sign
 from artmaster_pipeline.lineage.answers import Answer
 from artmaster_pipeline.lineage.claims import CHAIN, Claims, Finding, What, digests_of, where_bytes_belong
 from artmaster_pipeline.lineage.expected import expected_gone
-from artmaster_pipeline.lineage.naming_files import Named, records_of
+from artmaster_pipeline.lineage.named_files import Named, records_of
 from artmaster_pipeline.locks import working_on
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import VERSIONS_FOLDER, Adapter
