@@ -93,8 +93,7 @@ def asked_of_index(home: Home, question: "Callable[[Archive], T]", otherwise: "C
         with closing(opened):
             return question(Indexed(home, opened))
     except (sqlite3.DatabaseError, _Damaged):
-        with suppress(OSError):
-            _delete(index_file(home))
+        _delete_alone(index_file(home))
         return otherwise()
 
 
@@ -117,6 +116,13 @@ def _opened(home: Home) -> sqlite3.Connection | None:
     except (OSError, _CannotIndex):
         return None
     return None
+
+
+def _delete_alone(file: Path) -> None:
+    from filelock import FileLock
+
+    with suppress(OSError), FileLock(file.with_suffix(".lock")):
+        _delete(file)
 
 
 def _delete(file: Path) -> None:

@@ -366,7 +366,10 @@ def _way_out(file: str) -> str:
     folder, _, rest = file.partition("/")
     painter = rest.split("/", 1)[0]
     if folder == "proof":
-        return "Put the folder proof/ back from git or a backup, and find out who wrote into it."
+        return (
+            "Put the folder proof/ back from git or a backup, and find out who wrote into it. To begin a new chain "
+            "instead, move the folder away and keep it."
+        )
     if folder == "scans":
         return (
             f"Put it back from a backup or with `dvc checkout scans/{painter}.dvc`; "
