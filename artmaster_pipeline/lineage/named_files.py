@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -48,15 +49,17 @@ class Named:
     whole: list[str] = field(default_factory=list)  # folders in which every file is named
 
 
-def records_of(home: Home, painter: str, add: Add) -> Named:
-    """What a painter's records name; `add` is told where they cannot be read or contradict one another."""
+def records_of(home: Home, painter: str, known: set[str], add: Add) -> Named:
+    """What a painter's records name; `add` is told where they cannot be read or contradict one another.
+
+    `known` are the adapters that there are, or were (`adapters_ever`).
+    """
     reader = _Reader(home, painter, add, Named(Claims(home.root)))
     scans = reader.rows(home.register(painter) / MANIFEST, Scan)
     crops = reader.rows(home.crops(painter) / MANIFEST, Crop)
     images = reader.rows(home.training_set(painter) / MANIFEST, TrainingImage)
     reader.archive(scans, crops, images)
     reader.adapters()
-    known = _known_adapters(home)
     reader.evaluations(known)
     reader.gallery(known)
     return reader.named
@@ -267,25 +270,22 @@ class _Reader:
                 )
 
     def in_place(self, site_versions: SiteVersions, versions: list[dict[str, str]]) -> None:
-        """The site in place is one of the kept versions; where it is none, each file is compared with the newest."""
+        """The site in place is one of the kept versions; where it is none, it is compared with the closest."""
         site, claims = site_versions.site, self.named.claims
         if not versions:
             return
         self.named.whole.append(f"{self.path(site)}/")
-        there = {file.relative_to(site).as_posix() for file in site.rglob("*") if file.is_file()}
-
-        def holds(files: dict[str, str]) -> bool:
-            try:
-                return all(claims.sha256(f"{self.path(site)}/{path}") == sha256 for path, sha256 in files.items())
-            except OSError:  # a file that nobody may read: told when it is compared
-                return False
-
-        fits = [files for files in versions if files.keys() == there and holds(files)]
-        for path, sha256 in (fits or versions[-1:])[0].items():
+        there = {}
+        for file in site.rglob("*"):
+            with suppress(OSError):  # what nobody may read is told when it is compared
+                if file.is_file():
+                    there[file.relative_to(site).as_posix()] = claims.sha256(self.path(file))
+        closest = max(reversed(versions), key=lambda files: len(files.items() & there.items()) - len(files))
+        for path, sha256 in closest.items():
             self.claim(site, path, sha256, site_versions.folder)
 
 
-def _known_adapters(home: Home) -> set[str]:
+def adapters_ever(home: Home) -> set[str]:
     """The ids of all adapters that have a folder, and of those that a version of a gallery was made with."""
     known = {file.parent.name for file in (home.root / "adapters").glob(f"*/*/{ADAPTER_RECORD}")}
     for folder in (home.root / "gallery" / VERSIONS_FOLDER).glob("*/"):

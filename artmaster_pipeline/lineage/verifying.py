@@ -19,7 +19,7 @@ from artmaster_pipeline.house import can_sign
 from artmaster_pipeline.lineage.answers import Answer
 from artmaster_pipeline.lineage.claims import CHAIN, Claims, Finding, What, digests_of, where_bytes_belong
 from artmaster_pipeline.lineage.expected import expected_gone
-from artmaster_pipeline.lineage.named_files import Named, records_of
+from artmaster_pipeline.lineage.named_files import Named, adapters_ever, records_of
 from artmaster_pipeline.locks import working_on
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import VERSIONS_FOLDER, Adapter
@@ -72,7 +72,7 @@ def verify(home: Home, adapter_id: str = "", head: str = "", progress: Progress 
     painters = [adapter.painter] if adapter else _painters(home)
     if not painters:
         raise WrongUse(f"{home.root} has no painters, so there is nothing to verify: name a data home with --home.")
-    found = _Found(home, expected_gone(home))
+    found = _Found(home, expected_gone(home), adapters_ever(home))
     versioned = _versioned(home, found)
     torn = proof.read_chain(home).torn  # what a kill left is completed before anything is compared with it
     for painter in painters:
@@ -102,6 +102,7 @@ class _Found:
 
     home: Home
     gone: frozenset[str]  # scans whose files may be gone
+    adapters: set[str]  # the ids of those that there are, or were
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     checked: Counter[str] = field(default_factory=Counter)
@@ -175,7 +176,7 @@ def _check_painter(
     home = found.home
     listing = _listing(found, painter)
     said: list[Finding] = []
-    named = records_of(home, painter, lambda *about: said.append(_finding(*about)))
+    named = records_of(home, painter, found.adapters, lambda *about: said.append(_finding(*about)))
     claims = named.claims
     elsewhere = _versions_elsewhere(found, painter, listing or {})
     for path, sha256 in (listing or {}).items():
