@@ -71,12 +71,14 @@ class _Reader:
     painter: str
     add: Add
     named: Named
+    unread: set[Path] = field(default_factory=set)  # manifests that cannot be read: nobody can miss what they name
 
     def rows(self, manifest: Path, kind: type[R]) -> tuple[R, ...]:
         try:
             return read_manifest(manifest, kind)
         except (ValidationError, UnicodeDecodeError, OSError):
             self.edited(manifest, "It cannot be read")
+            self.unread.add(manifest)
             return ()
 
     def edited(self, file: Path, says: str, *told_by: Path) -> None:
@@ -87,7 +89,7 @@ class _Reader:
         if missing := sorted(set(ids)):
             more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
             says = f"It names {what} that are not there: {', '.join(missing[:_NAMED])}{more}"
-            self.add("names nothing", self.path(file), says, (self.path(file),))
+            self.add("names nothing", self.path(file), says, ())
 
     def path(self, file: Path) -> str:
         return file.relative_to(self.home.root).as_posix()
@@ -117,9 +119,15 @@ class _Reader:
         for image in images:
             self.claim(home.training_set(painter), image.path, image.sha256, manifests[2], image.scan_sha256)
         known = {(scan.id, scan.sha256) for scan in scans}
-        self.names_nothing(manifests[1], "scans", (c.scan_id for c in crops if (c.scan_id, c.scan_sha256) not in known))
+        if manifests[0] not in self.unread:
+            self.names_nothing(
+                manifests[1], "scans", (c.scan_id for c in crops if (c.scan_id, c.scan_sha256) not in known)
+            )
         cut = {(crop.id, crop.scan_sha256) for crop in crops}
-        self.names_nothing(manifests[2], "crops", (i.crop_id for i in images if (i.crop_id, i.scan_sha256) not in cut))
+        if manifests[1] not in self.unread:
+            self.names_nothing(
+                manifests[2], "crops", (i.crop_id for i in images if (i.crop_id, i.scan_sha256) not in cut)
+            )
 
     def adapters(self) -> None:
         """Every adapter of the painter: its file, its ledger, its snapshot, its record."""
