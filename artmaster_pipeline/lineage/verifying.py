@@ -14,7 +14,6 @@ from pathlib import Path
 from artmaster_pipeline import proof
 from artmaster_pipeline.adapters.finding import any_adapter
 from artmaster_pipeline.errors import WrongUse
-from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.house import can_sign
 from artmaster_pipeline.lineage.answers import Answer
 from artmaster_pipeline.lineage.claims import CHAIN, Claims, Finding, What, digests_of, where_bytes_belong
@@ -223,22 +222,16 @@ def _versions_elsewhere(found: _Found, painter: str, listing: dict[str, str]) ->
 def _listing(found: _Found, painter: str) -> dict[str, str] | None:
     """The painter's list, if it is the one that the chain names; None where there is none, or it was edited."""
     home = found.home
-    named = proof.listing_named(home, painter)
     file = proof.listing_file(home, painter)
     path = file.relative_to(home.root).as_posix()
-    try:
-        listing = proof.read_listing(home, painter)
-    except (ValueError, OSError):
-        listing = None
-    if not named:
-        if file.exists():
-            found.add("edited", path, "No line of the chain names this list", (CHAIN,))
-        return None
-    if listing is None or sha256_of(file) != named:
-        what: What = "edited" if file.exists() else "missing"
-        found.add(what, path, "It is not the list that the chain's last line about this painter names", (CHAIN,))
-        return None
-    return listing
+    listing, is_named = proof.listing_as_named(home, painter)
+    if is_named:
+        return listing
+    if file.exists():
+        found.add("edited", path, "It is not the list that the chain's last line about this painter names", (CHAIN,))
+    elif proof.listing_named(home, painter):
+        found.add("missing", path, "It is not there", (CHAIN,))
+    return None
 
 
 def _claim_versioned(

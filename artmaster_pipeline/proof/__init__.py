@@ -10,7 +10,7 @@ keeps it: what has changed when the painter is let go was written by the product
 
 from artmaster_pipeline.proof.chain import Chain, Fault, Head, Line, listing_named, read_chain
 from artmaster_pipeline.proof.listing import files_there, listing_file, read_listing
-from artmaster_pipeline.proof.watching import begin, end, note_file, note_written
+from artmaster_pipeline.proof.watching import begin, end, listing_as_named, note_file, note_written
 
 __all__ = [
     "Chain",
@@ -20,6 +20,7 @@ __all__ = [
     "begin",
     "end",
     "files_there",
+    "listing_as_named",
     "listing_file",
     "listing_named",
     "note_file",

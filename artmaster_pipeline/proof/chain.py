@@ -160,16 +160,20 @@ def read_chain(home: Home, *, mend: bool = True) -> Chain:
     folder = home.root / PROOF
     if not (folder / _LEDGER).exists() and not (folder / _HEAD).exists():
         return _without(folder)
+    try:
+        with chain_lock(home):  # whoever adds a line writes head and ledger one after the other
+            return _read(home, folder, mend=mend)
+    except OSError:
+        return _read(home, folder, mend=False)
+
+
+def _read(home: Home, folder: Path, *, mend: bool) -> Chain:
     head, torn = _read_head(folder), ""
     if _is_torn(folder, head):
-        torn = "The last line was left half-written by a run that was stopped; it is complete again."
+        when = "it is complete again" if mend else "the next run completes it"
+        torn = f"The last line was left half-written by a run that was stopped; {when}."
         if mend:
-            try:
-                with chain_lock(home):
-                    _complete(folder, _read_head(folder))
-            except OSError:
-                torn = "The last line was left half-written by a run that was stopped; the next run completes it."
-                mend = False
+            _complete(folder, head)
     texts, rest = _lines(folder)
     if torn and not mend and head:
         texts, rest = [*texts, head.line], ""

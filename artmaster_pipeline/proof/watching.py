@@ -73,6 +73,20 @@ def note_file(home: Home, painter: str, file: Path) -> None:
         _write_down(home, painter, before, before | {path: []}, after_a_kill=False)
 
 
+def listing_as_named(home: Home, painter: str) -> tuple[Listing | None, bool]:
+    """A painter's list, and whether the chain names it; no list where there is none or it cannot be read."""
+    try:
+        with chain_lock(home):  # whoever writes the list adds its line next
+            return _as_named(home, painter)
+    except OSError:  # the home may only be read
+        return _as_named(home, painter)
+
+
+def _as_named(home: Home, painter: str) -> tuple[Listing | None, bool]:
+    listing, named = _known(home, painter), listing_named(home, painter)
+    return listing, bool(named) and listing is not None and sha256_of(listing_file(home, painter)) == named
+
+
 def _memory(home: Home, painter: str) -> Path:
     return home.cache / "proof" / f"{painter}.before"
 
