@@ -11,6 +11,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from artmaster_pipeline.files import write_text
+from artmaster_pipeline.orchestration import postgres
 from artmaster_pipeline.settings import Home
 
 _SETTINGS = {
@@ -25,16 +26,31 @@ _SETTINGS = {
 def prepare_dagster_home(home: Home) -> None:
     """Make the data home's Dagster storage and point this process (and its children) to it."""
     file = home.dagster / "dagster.yaml"
-    if not file.exists():
-        write_text(file, yaml.safe_dump(_SETTINGS, sort_keys=False))
+    settings = yaml.safe_load(file.read_text(encoding="utf-8")) or {} if file.exists() else None
+    storage = postgres.chosen_storage((settings or {}).get("storage"), file)
+    if settings is None or storage != settings.get("storage"):
+        chosen = {"storage": storage} if storage else {}
+        write_text(file, yaml.safe_dump({**(settings or _SETTINGS), **chosen}, sort_keys=False))
     os.environ["DAGSTER_HOME"] = str(home.dagster)
     os.environ["ARTMASTER_HOME"] = str(home.root)
 
 
 def open_instance(home: Home) -> dg.DagsterInstance:
-    """The data home's Dagster instance."""
+    """The data home's Dagster instance.
+
+    Raises ArtMasterError where it is a PostgreSQL database that does not answer, or keeps another home's records.
+    """
     prepare_dagster_home(home)
-    return dg.DagsterInstance.from_config(str(home.dagster))
+    if not os.environ.get(postgres.VARIABLE):
+        return dg.DagsterInstance.from_config(str(home.dagster))
+    postgres.check_server()
+    instance = dg.DagsterInstance.from_config(str(home.dagster))
+    try:
+        postgres.claim(home, instance)
+    except BaseException:
+        instance.dispose()
+        raise
+    return instance
 
 
 @contextmanager
