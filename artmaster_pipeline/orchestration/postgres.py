@@ -53,9 +53,8 @@ def check_server() -> None:
             "pip install 'artmaster-pipeline[postgres]', or unset it to use SQLite files."
         )
     patience = {} if "connect_timeout" in url.query else {"connect_timeout": _SECONDS}
-    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, connect_args=patience)
     try:
-        with engine.connect():
+        with sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, connect_args=patience).connect():
             pass
     except sqlalchemy.exc.SQLAlchemyError as error:
         reason = _without_secrets(str(getattr(error, "orig", None) or error), url)
