@@ -82,7 +82,7 @@ _PASSES = (
 _STAYS = ("OfflineModeIsEnabled", "SSLCertVerificationError")
 _BUSY = (408, 425, 429)  # HTTP's statuses below 500 that ask to come back
 _VERSIONING = ("dvc", "dvc_data", "dvc_objects", "scmrepo", "pygit2", "_pygit2", "dulwich", "asyncssh")
-_DATABASE = ("sqlite3", "sqlalchemy")
+_DATABASE = ("sqlite3", "sqlalchemy", "psycopg2")
 
 
 def in_words(error: BaseException, root: Path | None = None) -> ArtMasterError | None:
@@ -262,9 +262,15 @@ def _of_connections(error: BaseException, _root: Path | None) -> ArtMasterError 
 
 
 def _of_databases(error: BaseException, root: Path | None) -> ArtMasterError | None:
-    """Dagster's own storage, which is a folder of SQLite files below the data home."""
+    """Dagster's own storage: a folder of SQLite files below the data home, or a PostgreSQL database."""
     if not _is_from(error, _DATABASE):
         return None
+    if _is_from(getattr(error, "orig", None) or error, ("psycopg2",)):
+        return ArtMasterError(
+            f"PostgreSQL, which keeps Dagster's records (ARTMASTER_DAGSTER_POSTGRES), did not do as asked "
+            f"({_first_line(getattr(error, 'orig', None) or error)}). See that its server runs and that the user may "
+            f"write there, {_AGAIN}."
+        )
     if root and shutil.disk_usage(_there(root)).free < _ROOM:  # SQLite says "disk I/O error" then
         return disk_full(root)
     place = root / ".dagster" if root else "Dagster's storage"

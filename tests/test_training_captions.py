@@ -117,7 +117,7 @@ def test_seven_works_may_share_a_word_by_chance():
     assert left(texts[:8])[0] == SUBJECTS[:8]
 
 
-def test_a_work_weighs_the_same_however_many_scans_and_crops_it_has():
+def test_a_work_weighs_the_same_however_many_scans_and_crops_it_has():  # pragma: allowlist secret
     varied = [f"{subject}, signed" for subject in SUBJECTS[:7]]
     assert left([*varied, *["a cliff, signed"] * 8, "snow"], [*"1234567", *"8" * 8, "9"])[1] == ()
     assert left([*varied, "a cliff, signed", *["snow"] * 9], [*"1234567", "8", *"9" * 9])[1] == ()

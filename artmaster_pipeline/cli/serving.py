@@ -30,14 +30,14 @@ def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port on localhost.")] = 3000, home: HomeOption = None
 ) -> None:
     """The Dagster UI of a data home, on localhost, with the daemon that runs sensors and schedules."""
-    from artmaster_pipeline.orchestration.instance import prepare_dagster_home
+    from artmaster_pipeline.orchestration.instance import open_instance
 
     place = Home.find(home)
     _check_port(port)
     place.cache.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(place.cache / "ui.lock", timeout=0):
-            prepare_dagster_home(place)
+            open_instance(place).dispose()  # its storage is there and answers, which is told now or in the log
             _serve(place, port)
     except Timeout as error:
         raise ArtMasterError(

@@ -12,6 +12,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from artmaster_pipeline.files import write_text
+from artmaster_pipeline.orchestration import postgres
 from artmaster_pipeline.settings import Home
 
 _FORTNIGHT = 14 * 24 * 3600  # seconds; see docs/automation.md for what takes how long
@@ -32,16 +33,32 @@ _FORMER_SETTINGS = {name: value for name, value in _SETTINGS.items() if name != 
 def prepare_dagster_home(home: Home) -> None:
     """Make the data home's Dagster storage and point this process (and its children) to it."""
     file = home.dagster / "dagster.yaml"
-    if not file.exists() or yaml.safe_load(file.read_text(encoding="utf-8")) == _FORMER_SETTINGS:
-        write_text(file, yaml.safe_dump(_SETTINGS, sort_keys=False))
+    settings = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}) if file.exists() else {}
+    chosen = postgres.chosen_storage(settings.get("storage"), file)
+    kept = {name: value for name, value in settings.items() if name != "storage"}
+    wanted = (_SETTINGS if kept in ({}, _FORMER_SETTINGS) else kept) | ({"storage": chosen} if chosen else {})
+    if wanted != settings:
+        write_text(file, yaml.safe_dump(wanted, sort_keys=False))
     os.environ["DAGSTER_HOME"] = str(home.dagster)
     os.environ["ARTMASTER_HOME"] = str(home.root)
 
 
 def open_instance(home: Home) -> dg.DagsterInstance:
-    """The data home's Dagster instance."""
+    """The data home's Dagster instance.
+
+    Raises ArtMasterError where it is a PostgreSQL database that does not answer, or keeps another home's records.
+    """
     prepare_dagster_home(home)
-    return dg.DagsterInstance.from_config(str(home.dagster))
+    if not os.environ.get(postgres.VARIABLE):
+        return dg.DagsterInstance.from_config(str(home.dagster))
+    postgres.check_server()
+    instance = dg.DagsterInstance.from_config(str(home.dagster))
+    try:
+        postgres.claim(home, instance)
+    except BaseException:
+        instance.dispose()
+        raise
+    return instance
 
 
 @contextmanager
