@@ -300,9 +300,14 @@ def write_manifest(path: Path, records: Iterable[Record]) -> None:
     twice = {a.id for a, b in itertools.pairwise(rows) if a.id == b.id}
     if twice:
         raise ArtMasterError(f"{path}: two records share the id {', '.join(sorted(twice))}; no manifest was written.")
-    text = "".join(_canonical(row.model_dump(mode="json")) + "\n" for row in rows)
+    text = manifest_text(rows)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         write_text(path, text)
+
+
+def manifest_text(records: Iterable[Record]) -> str:
+    """What a manifest of these records holds, which are sorted by id."""
+    return "".join(_canonical(row.model_dump(mode="json")) + "\n" for row in records)
 
 
 def read_manifest(path: Path, kind: type[R]) -> tuple[R, ...]:
@@ -318,6 +323,11 @@ def manifest_hash(path: Path) -> str:
     if not path.exists():
         raise ArtMasterError(f"{path} does not exist yet: run the stage that makes it first.")
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def text_hash(text: str) -> str:
+    """sha256 of a manifest that is not on the disk, as `manifest_hash` gives it of one that is."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _canonical(value: Any) -> str:

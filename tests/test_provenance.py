@@ -1,5 +1,6 @@
 """What a published picture says about itself, who signed it, and how a change to it is told."""
 
+import hashlib
 import io
 import json
 import shutil
@@ -335,6 +336,26 @@ def test_the_manifest_says_that_a_model_made_the_picture(signed_once: Home) -> N
     )
     assert [action["action"] for action in actions] == ["c2pa.created"]
     assert actions[0]["digitalSourceType"].endswith("/trainedAlgorithmicMedia")
+
+
+def test_the_manifest_names_base_adapter_and_artworks_as_what_went_in(signed_once: Home) -> None:
+    import c2pa
+
+    (adapter,) = read_manifest(signed_once.adapters(PAINTER) / MANIFEST, Adapter)
+    with published(signed_once, ".png").open("rb") as content:
+        manifest = c2pa.Reader("image/png", content).get_active_manifest()
+    said = [(i["title"], i["relationship"], i["data_types"][0]["type"]) for i in manifest["ingredients"]]
+    assert said == [
+        (adapter.base_model, "inputTo", "c2pa.types.model"),
+        (f"Style adapter {adapter.id}", "inputTo", "c2pa.types.model"),
+        (f"{len(adapter.scan_sha256s)} artworks", "inputTo", "c2pa.types.dataset"),
+    ]
+    listed = "".join(f"{sha256}\n" for sha256 in sorted(adapter.scan_sha256s)).encode()
+    hashes = [adapter.base_revision, adapter.sha256, hashlib.sha256(listed).hexdigest()]
+    assert [i["instance_id"] for i in manifest["ingredients"]] == [f"sha256:{each}" for each in hashes]
+    assert not any("thumbnail" in i for i in manifest["ingredients"])
+    actions = next(a for a in manifest["assertions"] if a["label"] == "c2pa.actions.v2")["data"]["actions"]
+    assert len(actions[0]["parameters"]["ingredients"]) == 3
 
 
 def test_records_and_provenance_name_the_signed_files(signed_once: Home) -> None:

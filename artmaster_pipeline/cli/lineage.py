@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -122,6 +122,28 @@ def lineage_verify(
             out.say(said)
     if not answer.is_whole:
         raise typer.Exit(1)
+
+
+def lineage_export(
+    adapter_id: Annotated[str, typer.Argument(metavar="ID", help="The adapter's id.")],
+    form: Annotated[
+        Literal["all", "model-card", "croissant", "cyclonedx", "openlineage"],
+        typer.Option(
+            "--format",
+            help="model-card for the Hugging Face hub, croissant for the training set, cyclonedx for a bill of "
+            "materials, openlineage for the runs.",
+        ),
+    ] = "all",
+    destination: Annotated[
+        Path | None, typer.Option("--out", help="The folder (default: PAINTER-ID-lineage, here).", show_default=False)
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Write an adapter's lineage in the forms that other programs read."""
+    from artmaster_pipeline.lineage.exports import FORMATS, export_lineage
+
+    for file in export_lineage(Home.find(home), adapter_id, FORMATS if form == "all" else (form,), destination):
+        out.say(f"{short(file)} ({file.stat().st_size / 1e3:.1f} kB)")
 
 
 def _say(

@@ -14,12 +14,13 @@ import dagster as dg
 from artmaster_pipeline.needs import check_needs
 from artmaster_pipeline.orchestration import metadata
 from artmaster_pipeline.orchestration.failures import one_sentence
+from artmaster_pipeline.orchestration.lineage_events import told
 from artmaster_pipeline.orchestration.resources import DataHome
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import Outcome
 from artmaster_pipeline.settings import Home, complete_painter
 from artmaster_pipeline.stage_settings import partition_profile, settings_identity
-from artmaster_pipeline.stages import TRAINED, Kind, Stage, before, in_order, members
+from artmaster_pipeline.stages import TRAINED, Kind, Stage, Step, before, in_order, members
 
 PAINTERS = dg.DynamicPartitionsDefinition(name="painter")
 PARTITIONS: dict[Kind, dg.DynamicPartitionsDefinition] = {
@@ -79,12 +80,14 @@ def _asset(stage: Stage) -> dg.AssetsDefinition:
     )
     def made(context: dg.AssetExecutionContext, data_home: DataHome) -> dg.MaterializeResult:
         home, partition = data_home.home, context.partition_key
-        with one_sentence(home, data_home.tries(context)):
+        progress, step = data_home.progress(context), Step(stage.name, partition)
+        with told(context, home, step, progress.say) as tell, one_sentence(home, data_home.tries(context)):
             for painter in members(partition):
                 complete_painter(home, painter)  # a folder that was put there by hand has no painter.yaml for DVC yet
             _check_needs_of_run(home, partition, stage, context.run.asset_selection)
             used = settings_identity(home, partition, stage)
-            outcome = make(home, stage, partition, data_home.progress(context))
+            outcome = make(home, stage, partition, progress)
+            tell(outcome)
             return dg.MaterializeResult(
                 metadata=metadata.of_stage(stage.name, home, partition, outcome),
                 data_version=dg.DataVersion(outcome.hash),

@@ -1,10 +1,12 @@
 """What a person sees of a materialisation in the Dagster UI: counts, tables, thumbnails, curves.
 
-Every stage shows its counts and figures; those of SHOWN show more.
+Every stage shows its counts and figures, and where its records are; those of SHOWN show more. Dagster keeps all of it
+in its log, so tables, cells and sheets are bounded, and tables say how many more rows there are.
 """
 
 import base64
 import io
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -12,22 +14,43 @@ from typing import Any
 
 import dagster as dg
 
-from artmaster_pipeline.records import Outcome, Quarantined, Record
+from artmaster_pipeline.adapters.finding import read_snapshot
+from artmaster_pipeline.records import (
+    ADAPTER_RECORD,
+    PANEL,
+    PROVENANCE,
+    QUARANTINE,
+    SNAPSHOT,
+    VERDICTS,
+    Adapter,
+    Outcome,
+    Quarantined,
+    Record,
+    Scan,
+)
 from artmaster_pipeline.settings import Home
 
 _SHEET_PICTURES = 12
 _SHEET_HEIGHT = 128  # pixels
+_MOST_ROWS = 500  # of a table: more than FLUX.1 has layers
+_MOST_FIGURES = 100  # of one name
+_LONGEST_CELL = 300  # characters
+_MOST_ARTWORKS = 60  # thumbnails in the sheet of an adapter's artworks
+_ARTWORK_SIDE, _SHEET_COLUMNS = 96, 10  # pixels; thumbnails in a row
 
 
 def counts(outcome: Outcome[Any]) -> dict[str, Any]:
     """The figures that every stage has: how many records, how many of them new, how many files left out."""
+    listed = outcome.manifest.with_name(QUARANTINE)
     return {
         "records": len(outcome.records),
         "made now": outcome.made,
         "already there": outcome.reused,
         "manifest": dg.MetadataValue.path(str(outcome.manifest)),
+        "open_manifest": dg.MetadataValue.url(outcome.manifest.as_uri()),
         "quarantined": len(outcome.quarantined),
         **({"quarantine": quarantine_table(outcome.quarantined)} if outcome.quarantined else {}),
+        **({"quarantine_records": dg.MetadataValue.path(str(listed))} if listed.is_file() else {}),
     }
 
 
@@ -36,12 +59,20 @@ def quarantine_table(quarantined: Sequence[Quarantined]) -> Any:
     return table([{"file": q.path, "reason": q.reason, "way out": q.remedy} for q in quarantined])
 
 
-def table(rows: Sequence[dict[str, Any]]) -> Any:
-    """Rows as a table; cells are text."""
+def table(rows: Sequence[dict[str, Any]], most: int = _MOST_ROWS) -> Any:
+    """The first rows as a table, and how many more there are; cells are text."""
+    shown = list(rows[:most])
+    if len(rows) > len(shown):
+        first, *others = rows[0]
+        shown.append({first: f"and {len(rows) - len(shown):,} more", **dict.fromkeys(others, "")})
     return dg.MetadataValue.table(
-        [dg.TableRecord({name: str(value) for name, value in row.items()}) for row in rows],
+        [dg.TableRecord({name: _cut(str(value)) for name, value in row.items()}) for row in shown],
         schema=dg.TableSchema([dg.TableColumn(name) for name in (rows[0] if rows else {})]),
     )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_CELL else text[:_LONGEST_CELL] + "…"
 
 
 def tally(records: Iterable[Record], attribute: str) -> Any:
@@ -79,6 +110,25 @@ def contact_sheet(paths: Sequence[Path]) -> Any:
     return dg.MetadataValue.md(_markdown(sheet, f"{len(pictures)} of {len(paths)}"))
 
 
+def artworks_sheet(files: Sequence[Path]) -> Any:
+    """The artworks' thumbnails in rows, evenly chosen where there are many; one that is gone leaves its place out."""
+    from PIL import Image
+
+    there = [file for file in files if file.is_file()]
+    chosen = there[:: max(1, -(-len(there) // _MOST_ARTWORKS))]
+    if not chosen:
+        return dg.MetadataValue.md("no pictures")
+    place = _ARTWORK_SIDE + 4
+    columns = min(_SHEET_COLUMNS, len(chosen))
+    sheet = Image.new("RGB", (columns * place, -(-len(chosen) // columns) * place), "white")
+    for number, file in enumerate(chosen):
+        with Image.open(file) as picture:
+            small = picture.convert("RGB")
+        small.thumbnail((_ARTWORK_SIDE, _ARTWORK_SIDE))
+        sheet.paste(small, (number % columns * place, number // columns * place))
+    return dg.MetadataValue.md(_markdown(sheet, f"{len(chosen)} of {len(files)} artworks"))
+
+
 def _markdown(image: Any, text: str) -> str:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)
@@ -88,7 +138,19 @@ def _markdown(image: Any, text: str) -> str:
 def of_stage(stage: str, home: Home, partition: str, outcome: Outcome[Any]) -> dict[str, Any]:
     """All that is shown of what a stage gave."""
     more = SHOWN[stage](home, partition, outcome) if stage in SHOWN else {}
-    return {**counts(outcome), **more, **outcome.figures}
+    asked = {"lineage": LINEAGE[stage](outcome)} if stage in LINEAGE and outcome.records else {}
+    figures = {name: _first_of(value) for name, value in outcome.figures.items()}
+    return {**counts(outcome), **asked, **more, **figures}
+
+
+def _first_of(figure: Any) -> Any:
+    """A figure; of a long list or table of them the first, and how many more there are."""
+    if not isinstance(figure, list | tuple | dict) or len(figure) <= _MOST_FIGURES:
+        return figure
+    rest = f"and {len(figure) - _MOST_FIGURES:,} more"
+    if isinstance(figure, dict):
+        return dict(itertools.islice(figure.items(), _MOST_FIGURES)) | {"": rest}
+    return [*figure[:_MOST_FIGURES], rest]
 
 
 def _scans(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, Any]:
@@ -112,10 +174,8 @@ def _training_set(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, 
         "parts": tally(outcome.records, "split"),
         "enlarged": tally(outcome.records, "enlarged_by"),
         "captions": table(
-            [
-                {"caption": r.caption, "said by": r.caption_source, "unread": f"{r.unread:.2f}"}
-                for r in outcome.records[:20]
-            ]
+            [{"caption": r.caption, "said by": r.caption_source, "unread": f"{r.unread:.2f}"} for r in outcome.records],
+            most=20,
         ),
         "captions by": tally(outcome.records, "caption_source"),
         "pictures": contact_sheet([home.training_set(painter) / r.path for r in outcome.records]),
@@ -130,13 +190,45 @@ def _adapter(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, Any]:
         "adapter": adapter.id,
         "folder": dg.MetadataValue.path(str(folder)),
         "artworks": len(adapter.scan_sha256s),
+        "snapshot": dg.MetadataValue.path(str(folder / SNAPSHOT)),
+        "adapter_record": dg.MetadataValue.path(str(folder / ADAPTER_RECORD)),
         "steps": adapter.steps,
         "loss": adapter.final_loss,
         "loss_curve": picture(folder / "loss.png", 720),
         "rank_curve": picture(folder / "ranks.png", 960),
         "validation": picture(folder / "watch.png", 720),
         **({"pictures while training": picture(sheet, 960)} if sheet.is_file() else {}),
+        **_artworks(home, adapter),
         "ranks": table([{"layer": layer, "rank": rank} for layer, rank in sorted(adapter.ranks.items())]),
+    }
+
+
+def _artworks(home: Home, adapter: Adapter) -> dict[str, Any]:
+    """The works in an adapter, by its own snapshot: each with its crops and its share of the pictures shown."""
+    snapshot, trained = read_snapshot(home, adapter), set(adapter.scan_sha256s)
+    works = {scan.sha256: scan for scan in snapshot.scans if scan.sha256 in trained}
+    images = [image for image in snapshot.training_images if image.split == "train"]
+    crops = Counter(image.scan_sha256 for image in images)
+    shown = snapshot.training.shown if snapshot.training else {}
+    steps: Counter[str] = Counter()
+    for image in images:
+        steps[image.scan_sha256] += shown.get(image.id, 0)
+    total = steps.total()
+    rows = [
+        {
+            "title": scan.title or scan.path,
+            "accession number": scan.accession_number,
+            "crops": crops[sha256],
+            "share of steps": f"{steps[sha256] / total:.2%}" if total else "not recorded",
+            "rights": scan.rights,
+            "sha256": sha256,
+        }
+        for sha256, scan in works.items()
+    ]
+    thumbnails = home.register(adapter.painter) / "thumbnails"
+    return {
+        "artworks in it": table(rows),
+        "artworks' thumbnails": artworks_sheet([thumbnails / f"{scan.id}.jpg" for scan in works.values()]),
     }
 
 
@@ -146,6 +238,8 @@ def _evaluation(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, An
         "grid": picture(folder / "grid.png", 900),
         "report": dg.MetadataValue.path(str(folder / "report.html")),
         "open_report": dg.MetadataValue.url((folder / "report.html").as_uri()),
+        "panel": dg.MetadataValue.path(str(folder / PANEL)),
+        "verdicts": dg.MetadataValue.path(str(folder / VERDICTS)),
     }
 
 
@@ -154,10 +248,35 @@ def _gallery(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, Any]:
     return {
         "page": dg.MetadataValue.path(str(page)),
         "open_page": dg.MetadataValue.url(page.as_uri()),
+        "provenance": dg.MetadataValue.path(str(home.gallery(painter) / PROVENANCE)),
         "samples": contact_sheet([home.gallery(painter) / r.path for r in outcome.records]),
     }
 
 
+def _of_artworks(outcome: Outcome[Any]) -> Any:
+    """How to ask where a work has gone, for one of them."""
+    first = outcome.records[0]
+    sha256 = first.sha256 if isinstance(first, Scan) else first.scan_sha256
+    return dg.MetadataValue.md(f"`artmaster lineage artwork {sha256[:16]}`, and so for every other work")
+
+
+def _of_adapter(outcome: Outcome[Any]) -> Any:
+    """How to ask what is in an adapter."""
+    first = outcome.records[0]
+    adapter_id = first.id if isinstance(first, Adapter) else first.evaluated_adapter_id
+    return dg.MetadataValue.md(
+        f"`artmaster lineage adapter {adapter_id} --html page.html`; `artmaster lineage export {adapter_id}`"
+    )
+
+
+LINEAGE: dict[str, Callable[[Outcome[Any]], Any]] = {
+    "raw_scans": _of_artworks,
+    "curated_crops": _of_artworks,
+    "training_set": _of_artworks,
+    "style_adapter": _of_adapter,
+    "evaluation_grid": _of_adapter,
+    "sample_gallery": _of_adapter,
+}
 SHOWN: dict[str, Callable[[Home, str, Outcome[Any]], dict[str, Any]]] = {
     "raw_scans": _scans,
     "curated_crops": _crops,

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -47,6 +48,16 @@ class Credentials:
 
 
 @dataclass(frozen=True)
+class Ingredient:
+    """What went into the making of a picture, known by a hash: a manifest names it and does not hold it."""
+
+    kind: Literal["model", "dataset"]
+    title: str
+    sha256: str  # or the older name of a base's weights
+    says: str
+
+
+@dataclass(frozen=True)
 class Signer:
     """The certificate and key by which one data home signs."""
 
@@ -65,8 +76,12 @@ class Signer:
         """The authority's certificate as PEM: what others check the house's signatures against."""
         return (self.folder / AUTHORITY).read_bytes()
 
-    def sign(self, content: bytes, title: str, statement: dict[str, Any]) -> bytes:
+    def sign(
+        self, content: bytes, title: str, statement: dict[str, Any], ingredients: Sequence[Ingredient] = ()
+    ) -> bytes:
         """The picture file `content` (PNG, JPEG or WebP) with a signed manifest that states it was AI generated.
+
+        The manifest names as its `ingredients` what it was generated from.
 
         Raises ArtMasterError where the file cannot be signed or the key is not usable.
         """
@@ -77,7 +92,7 @@ class Signer:
         signed = io.BytesIO()
         try:
             signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo("es256", chain, key, None))
-            builder = c2pa.Builder(_manifest(title, statement), _context(self.certificate))
+            builder = c2pa.Builder(_manifest(title, statement, ingredients), _context(self.certificate))
             builder.sign(signer, f"image/{kind_of(content)}", io.BytesIO(content), signed)
         except c2pa.C2paError as error:
             raise ArtMasterError(
@@ -149,16 +164,31 @@ def check_credentials(content: bytes, home: Home | None = None) -> Credentials:
     return Credentials("house" if state == "Trusted" and anchors else "other", signer, statement)
 
 
-def _manifest(title: str, statement: dict[str, Any]) -> dict[str, Any]:
+def _manifest(title: str, statement: dict[str, Any], ingredients: Sequence[Ingredient]) -> dict[str, Any]:
     from artmaster_pipeline import __version__
 
-    created = {"action": "c2pa.created", "digitalSourceType": _GENERATED}
+    labels = [f"{ingredient.kind}-{place}" for place, ingredient in enumerate(ingredients)]
+    created: dict[str, Any] = {"action": "c2pa.created", "digitalSourceType": _GENERATED}
+    if labels:
+        created["parameters"] = {"ingredientIds": labels}
     return {
         "claim_generator_info": [{"name": "ArtMaster", "version": __version__}],
         "title": title,
         "assertions": [
             {"label": "c2pa.actions.v2", "data": {"actions": [created]}},
             {"label": _STATEMENT, "data": statement},
+        ],
+        "ingredients": [
+            {
+                "label": label,
+                "title": ingredient.title,
+                "format": "application/octet-stream",
+                "instance_id": f"sha256:{ingredient.sha256}",
+                "relationship": "inputTo",  # C2PA 2.2, 8.4: the input of a process such as a model's inference
+                "data_types": [{"type": f"c2pa.types.{ingredient.kind}"}],
+                "description": ingredient.says,
+            }
+            for label, ingredient in zip(labels, ingredients, strict=True)
         ],
     }
 

@@ -5,10 +5,12 @@ picture is signed once, and the signed file serves as long as the picture is the
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from artmaster_pipeline.base_models import describe_base
 from artmaster_pipeline.containers import has_credentials, without_credentials
 from artmaster_pipeline.files import inside, sha256_of, writing
 from artmaster_pipeline.gallery.enlarging import Picture, sample_facts, unpublished_pictures
@@ -18,6 +20,7 @@ from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.publishing.credentials import (
     CERTIFICATE,
     EXTRA,
+    Ingredient,
     Signer,
     check_credentials,
     find_signer,
@@ -80,7 +83,8 @@ def signed(home: Home, site: Site, signer: Signer, hashes: dict[str, str], progr
             content = _signed_before(home, painter, name, hashes[name])
             if content is None:
                 statement = _statement(record, site.provenance)
-                content = signer.sign(_bytes_of(contents[name]), name, statement)
+                ingredients = _ingredients(record, site.provenance)
+                content = signer.sign(_bytes_of(contents[name]), name, statement, ingredients)
             contents[name] = content
             advance(note=name)
     records = tuple(
@@ -114,8 +118,29 @@ def _statement(record: Sample, provenance: Provenance) -> dict[str, Any]:
         "adapter_sha256": ", ".join(each.adapter.sha256 for each in provenance.of(record)),
         "enlarged_by": record.enlarged_by,
         "scans": str(len(scans)),
-        "scans_sha256": hashlib.sha256("".join(f"{sha256}\n" for sha256 in scans).encode()).hexdigest(),
+        "scans_sha256": _hash_of_all(scans),
     }
+
+
+def _ingredients(record: Sample, provenance: Provenance) -> tuple[Ingredient, ...]:
+    """What a picture was drawn with: the base, each adapter, and the artworks behind them as one data set.
+
+    400 artworks as an ingredient each would add 170 KB to every picture, and of 4,000 no manifest can be made; so they
+    are one, with their number and the hash of their sorted sha256. Which they are, provenance.json beside it says.
+    """
+    base = Ingredient("model", describe_base(record.base_model).name, record.base_revision, "The base model")
+    adapters = [
+        Ingredient("model", f"Style adapter {each.adapter.id}", each.adapter.sha256, "Trained on the artworks")
+        for each in provenance.of(record)
+    ]
+    if not (scans := scans_behind(record, provenance)):
+        return (base, *adapters)
+    says = f"The sha256 of the scans, sorted, one a line, have this sha256; {PROVENANCE} of the gallery lists them"
+    return (base, *adapters, Ingredient("dataset", f"{len(scans)} artworks", _hash_of_all(scans), says))
+
+
+def _hash_of_all(scans: Iterable[str]) -> str:
+    return hashlib.sha256("".join(f"{sha256}\n" for sha256 in scans).encode()).hexdigest()
 
 
 def _bytes_of(content: bytes | Path) -> bytes:
