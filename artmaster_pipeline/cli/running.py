@@ -80,8 +80,15 @@ def run_and_report(
     home: Home, painter: str, *, profile: str | None = None, until: str | None = None, only: str | None = None
 ) -> None:
     """Run the painter's stages, then say what was made, what was left out, and what the gate decided."""
+    from artmaster_pipeline.scans.remote import read_deliveries
+
     if profile:
         load_profile(profile, home)
+    if read_deliveries(home):
+        from artmaster_pipeline.scans import fetch_deliveries
+
+        for member in members(painter):  # before the plan: what came is new to it
+            fetch_deliveries(home, member, terminal_progress())
     for member in members(painter):
         load_painter(home, member)
     from artmaster_pipeline.orchestration.run import run_painter

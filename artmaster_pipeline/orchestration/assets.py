@@ -18,7 +18,7 @@ from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import Outcome
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.stage_settings import partition_profile, settings_identity
-from artmaster_pipeline.stages import Kind, Stage, in_order
+from artmaster_pipeline.stages import Kind, Stage, in_order, members
 
 PAINTERS = dg.DynamicPartitionsDefinition(name="painter")
 PARTITIONS: dict[Kind, dg.DynamicPartitionsDefinition] = {
@@ -37,6 +37,14 @@ def make(home: Home, stage: Stage, partition: str, progress: Progress) -> Outcom
     """Call a stage's function with what the table says that it takes."""
     profile = (partition_profile(home, partition),) if stage.profile else ()
     return stage.function()(home, partition, *profile, progress=progress, **stage.lent())
+
+
+def _fetch(home: Home, partition: str, progress: Progress) -> None:
+    """Bring what deliveries hold of the partition's painters, before anything asks whether they are there."""
+    from artmaster_pipeline.scans import fetch_deliveries
+
+    for painter in members(partition):
+        fetch_deliveries(home, painter, progress)
 
 
 def _check_needs_of_run(home: Home, partition: str, stage: Stage, selected: AbstractSet[dg.AssetKey] | None) -> None:
@@ -61,6 +69,8 @@ def _asset(stage: Stage) -> dg.AssetsDefinition:
     def made(context: dg.AssetExecutionContext, data_home: DataHome) -> dg.MaterializeResult:
         home, partition = data_home.home, context.partition_key
         with one_sentence(home):
+            if stage.sources:
+                _fetch(home, partition, data_home.progress(context))
             _check_needs_of_run(home, partition, stage, context.run.asset_selection)
             used = settings_identity(home, partition, stage)
             outcome = make(home, stage, partition, data_home.progress(context))

@@ -22,7 +22,9 @@ _FILES = (
     "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r", "picasa.ini", "synoindex*", "~$*",
     "zbthumbnail.info", "albumart_{*", "folder.jpg.tmp",
 )  # fmt: skip
-_OURS = (".not-copied.jsonl", ".partial-*", ".gitignore", ".gitkeep", ".dvcignore", ".gitattributes")
+_OURS = (
+    ".not-copied.jsonl", ".deliveries.jsonl", ".partial-*", ".gitignore", ".gitkeep", ".dvcignore", ".gitattributes",
+)  # fmt: skip
 
 
 def is_own_folder(name: str) -> bool:
