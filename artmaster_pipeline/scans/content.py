@@ -7,7 +7,6 @@ A picture counts by its bytes, a sidecar by its own and its picture's, a table b
 import os
 import stat
 import time
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -59,7 +58,7 @@ def listing_name(seen: list[Seen]) -> str:
 
 
 def content_of(
-    home: Home, painter: str, seen: list[Seen], until: float, delivered: AbstractSet[str] = frozenset()
+    home: Home, painter: str, seen: list[Seen], until: float, delivered: frozenset[str] = frozenset()
 ) -> Content:
     """The content's name. Hashes what is not known, one file at least, while `time.monotonic()` is below `until`.
 
@@ -88,7 +87,7 @@ def _hashed(hashes: Hashes, seen: Seen) -> str | None:
         return None
 
 
-def _name(seen: list[Seen], sha256s: dict[str, str], delivered: AbstractSet[str]) -> str:
+def _name(seen: list[Seen], sha256s: dict[str, str], delivered: frozenset[str]) -> str:
     pictures: dict[str, list[str]] = {}
     texts: dict[str, str] = {}
     elements: set[tuple[str, ...]] = set()
