@@ -1,8 +1,8 @@
 """The scans of one painter: taken in without touching the originals, read with their colours right, identified.
 
 `add_scans` copies a folder into the data home; `fetch_deliveries` brings what stores hold; `register_scans` is the
-stage raw_scans; `open_scan` is the one way in which any room reads a scan's pixels; `unreadable_entries` tells versioning
-what it cannot hash.
+stage raw_scans; `open_scan` is the one way in which any room reads a scan's pixels; `unreadable_entries` tells
+versioning what it cannot hash.
 """
 
 from artmaster_pipeline.scans.adding import AddedScans, add_scans
