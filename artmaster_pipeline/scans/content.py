@@ -9,6 +9,7 @@ import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from artmaster_pipeline.records import identity
 from artmaster_pipeline.scans.hashes import Hashes, Reading, reading_of
@@ -23,8 +24,7 @@ NOTHING = identity([])  # the content of a folder in which nothing counts
 _LARGE = 1 << 30
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(NamedTuple):
     """An entry of the folder. `relative` is its printable POSIX path; `reading` is None where it cannot be hashed."""
 
     relative: str
@@ -49,12 +49,12 @@ def list_scans(home: Home, painter: str) -> list[Seen]:
     """All files of the folder, sorted; what systems keep for themselves is left out. No file is opened."""
     found: list[Seen] = []
     _list(home.scans(painter), "", found)
-    return sorted(found, key=lambda seen: seen.relative)
+    return sorted(found)
 
 
 def listing_name(seen: list[Seen]) -> str:
     """A name that changes with any name, size or time in the listing; empty where nothing is there."""
-    return identity([[each.relative, *(each.reading or ())] for each in seen]) if seen else ""
+    return identity([(each.relative, each.reading) for each in seen]) if seen else ""
 
 
 def content_of(
