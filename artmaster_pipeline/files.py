@@ -23,12 +23,17 @@ def check_slug(slug: str) -> str:
 
     Raises WrongUse unless it is lower-case ASCII letters and digits in groups joined by single hyphens, at most 64.
     """
-    if len(slug) > 64 or not _SLUG.fullmatch(slug):
+    if not is_slug(slug):
         raise WrongUse(
             f"{slug!r} cannot name a painter: use lower-case letters, digits and single hyphens between them, "
             "at most 64 characters, for example huang-binhong."
         )
     return slug
+
+
+def is_slug(name: str) -> bool:
+    """Whether `check_slug` takes a name."""
+    return len(name) <= 64 and bool(_SLUG.fullmatch(name))
 
 
 def inside(root: Path, relative: str) -> Path:

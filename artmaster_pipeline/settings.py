@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from artmaster_pipeline.axes import Axis
 from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.errors import WrongUse
-from artmaster_pipeline.files import check_slug, write_text
+from artmaster_pipeline.files import check_slug, is_slug, write_text
 from artmaster_pipeline.stages import check_partition, stage_named
 
 DEFAULT_HOME = Path("assets_data")
@@ -94,7 +94,7 @@ class Home:
         scans = self.root / "scans"
         if not scans.is_dir():
             return ()
-        return tuple(sorted(entry.name for entry in scans.iterdir() if entry.is_dir() and _is_slug(entry.name)))
+        return tuple(sorted(entry.name for entry in scans.iterdir() if entry.is_dir() and is_slug(entry.name)))
 
 
 class _Settings(BaseModel):
@@ -542,14 +542,6 @@ def painter_profile(home: Home, painter: str) -> Profile:
 
 def _profile_folders(home: Home | None) -> tuple[Path, ...]:
     return ((home.root / "profiles",) if home else ()) + (_BUILT_IN_PROFILES,)
-
-
-def _is_slug(name: str) -> bool:
-    try:
-        check_slug(name)
-    except WrongUse:
-        return False
-    return True
 
 
 def _means(text: str, content: dict[str, Any]) -> bool:

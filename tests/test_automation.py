@@ -1,29 +1,24 @@
 """Retraining without being asked, with a real Dagster instance: settled scans ask once, and no file is opened."""
 
-import json
-import os
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import dagster as dg
 import made_scans
 import pytest
 from small_archive import PAINTER, add_adapter, small_archive
 
-from artmaster_pipeline.curation import crop_scans
 from artmaster_pipeline.orchestration.assets import PAINTERS
-from artmaster_pipeline.orchestration.automation import new_scans, retraining, withdrawn_works
+from artmaster_pipeline.orchestration.automation import retraining, withdrawn_works
 from artmaster_pipeline.orchestration.build import build_defs
 from artmaster_pipeline.orchestration.instance import open_instance
 from artmaster_pipeline.orchestration.jobs import RETRAIN, TAKE_IN
 from artmaster_pipeline.orchestration.notifying import notices_of
 from artmaster_pipeline.orchestration.resources import DataHome
+from artmaster_pipeline.orchestration.watching import new_scans
 from artmaster_pipeline.records import (
     MANIFEST,
     Adapter,
     AdapterSnapshot,
-    identity,
     read_manifest,
 )
 from artmaster_pipeline.scans import register_scans
@@ -38,156 +33,6 @@ def instance(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.Dagster
     monkeypatch.setenv("ARTMASTER_HOME", "")
     with open_instance(home) as instance:
         yield instance
-
-
-class Watch:
-    """The sensor as the daemon runs it: each tick gets the cursor of the last one, and its requests are carried out."""
-
-    def __init__(self, home: Home, instance: dg.DagsterInstance) -> None:
-        self.home, self.instance, self.cursor = home, instance, None
-
-    def tick(self) -> list[str | None]:
-        """The painters that this evaluation asks a run for."""
-        with dg.build_sensor_context(
-            instance=self.instance,
-            cursor=self.cursor,
-            resources={"data_home": DataHome(root=str(self.home.root))},
-            definitions=build_defs(),
-        ) as context:
-            result = new_scans(context)
-        assert isinstance(result, dg.SensorResult)
-        self.cursor = result.cursor
-        for request in result.dynamic_partitions_requests or ():
-            self.instance.add_dynamic_partitions("painter", list(request.partition_keys))
-        return [request.partition_key for request in result.run_requests or ()]
-
-
-@pytest.fixture
-def watch(home: Home, instance: dg.DagsterInstance) -> Watch:
-    return Watch(home, instance)
-
-
-def put(home: Home, painter: str, name: str, content: bytes) -> None:
-    home.scans(painter).mkdir(parents=True, exist_ok=True)
-    (home.scans(painter) / name).write_bytes(content)
-
-
-def test_an_empty_home_asks_for_nothing(watch: Watch) -> None:
-    assert watch.tick() == []
-
-
-def test_a_new_painter_becomes_a_partition_and_gets_one_run_once_its_scans_are_settled(
-    home: Home, watch: Watch, instance: dg.DagsterInstance
-) -> None:
-    put(home, "new-painter", "a.jpg", b"half")
-    assert watch.tick() == []
-    put(home, "new-painter", "a.jpg", b"half and half")  # the copy was still in progress
-    assert watch.tick() == []
-    assert watch.tick() == ["new-painter"]
-    assert instance.get_dynamic_partitions("painter") == ["new-painter"]
-    assert watch.tick() == []
-
-
-def test_each_painter_gets_one_run_however_many_scans_came(home: Home, watch: Watch) -> None:
-    for name in ("a.jpg", "b.tif", "c.png"):
-        put(home, "p", name, name.encode())
-        put(home, "q", name, name.encode() + b"q")
-    watch.tick()
-    assert watch.tick() == ["p", "q"]
-
-
-def test_a_changed_scan_asks_again_for_its_painter_only(home: Home, watch: Watch) -> None:
-    put(home, "p", "a.jpg", b"1")
-    put(home, "q", "a.jpg", b"2")
-    watch.tick()
-    watch.tick()
-    put(home, "p", "a.jpg", b"3")
-    watch.tick()
-    assert watch.tick() == ["p"]
-
-
-def test_touching_asks_once_and_the_run_finds_nothing_to_do(home: Home, watch: Watch) -> None:
-    for seed in (1, 2):
-        made_scans.write(home.scans("p") / f"{seed}.png", seed)
-    watch.tick()
-    assert watch.tick() == ["p"]
-    first = register_scans(home, "p"), crop_scans(home, "p")
-    os.utime(home.scans("p") / "1.png", (1, 1))
-    assert [watch.tick(), watch.tick()] == [[], ["p"]]
-    again = register_scans(home, "p"), crop_scans(home, "p")
-    assert [stage.made for stage in again] == [0, 0]
-    assert [stage.hash for stage in again] == [stage.hash for stage in first]
-    assert [watch.tick(), watch.tick()] == [[], []]
-
-
-def test_a_tick_over_four_thousand_files_opens_none_of_them(home: Home, watch: Watch) -> None:
-    home.scans("p").mkdir(parents=True)
-    for number in range(4000):
-        (home.scans("p") / f"{number}.tif").touch()
-    opened: list[str] = []
-    listening = True
-
-    def hook(event: str, arguments: tuple) -> None:
-        if listening and event == "open" and str(home.scans("p")) in str(arguments[0]):
-            opened.append(str(arguments[0]))
-
-    sys.addaudithook(hook)  # cannot be taken away again; `listening` ends it
-    assert [watch.tick(), watch.tick()] == [[], ["p"]]
-    listening = False
-    assert opened == []
-
-
-def test_what_systems_keep_for_themselves_asks_for_nothing(home: Home, watch: Watch) -> None:
-    put(home, "p", "a.jpg", b"1")
-    watch.tick()
-    watch.tick()
-    for name in ("#recycle/b.jpg", "@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", "._a.jpg", "Thumbs.db"):
-        (home.scans("p") / name).parent.mkdir(parents=True, exist_ok=True)
-        (home.scans("p") / name).write_bytes(b"x")
-    assert [watch.tick(), watch.tick()] == [[], []]
-
-
-def test_a_painter_s_folder_may_be_a_link(home: Home, watch: Watch, tmp_path: Path) -> None:
-    (tmp_path / "drive").mkdir()
-    (tmp_path / "drive" / "a.jpg").write_bytes(b"1")
-    home.scans("p").parent.mkdir(parents=True, exist_ok=True)
-    home.scans("p").symlink_to(tmp_path / "drive")
-    assert [watch.tick(), watch.tick()] == [[], ["p"]]
-
-
-def test_the_cursor_of_a_version_that_hashed_the_scans_is_taken_over(home: Home, watch: Watch) -> None:
-    """Written as that version wrote it: the file that it had asked a run for asks for none, a new one does."""
-    put(home, "p", "a.jpg", b"1")
-    put(home, "q", "a.jpg", b"2")
-    for painter in ("p", "q"):
-        stat = (home.scans(painter) / "a.jpg").stat()
-        reading = [stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, "sha256"]
-        memory = home.cache / "fingerprints" / f"{painter}.json"
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        memory.write_text(json.dumps({"a.jpg": reading}), encoding="utf-8")
-    content = {painter: identity([["a.jpg", "sha256"]]) for painter in ("p", "q")}
-    watch.cursor = json.dumps({"seen": content, "asked": content})
-    put(home, "q", "b.jpg", b"new")
-    assert [watch.tick(), watch.tick(), watch.tick()] == [[], ["q"], []]
-
-
-def test_a_removed_scan_asks_again(home: Home, watch: Watch) -> None:
-    put(home, "p", "a.jpg", b"1")
-    put(home, "p", "b.jpg", b"2")
-    watch.tick()
-    watch.tick()
-    (home.scans("p") / "b.jpg").unlink()
-    watch.tick()
-    assert watch.tick() == ["p"]
-
-
-def test_broken_links_and_hidden_files_do_not_stop_the_sensor(home: Home, watch: Watch) -> None:
-    put(home, "p", "a.jpg", b"1")
-    put(home, "p", ".DS_Store", b"x")
-    (home.scans("p") / "b.jpg").symlink_to("nowhere")
-    os.mkfifo(home.scans("p") / "c.jpg")
-    watch.tick()
-    assert watch.tick() == ["p"]
 
 
 def test_all_begin_switched_off_and_can_be_switched_on(home: Home, instance: dg.DagsterInstance) -> None:

@@ -163,9 +163,7 @@ def test_either_threshold_is_enough(home: Home, instance: dg.DagsterInstance, be
     assert said.endswith("at least 5 works or 10 %; its time is Mon 2026-11-30 03:00 UTC.")
     ((decision,), said) = ticked(home, instance, MONDAY)
     assert (decision.painter, decision.stages) == (P, and_below(TRAINED))
-    assert said.endswith(
-        f"since adapter {adapter.id} ({len(before)} works): at least 5 works or 10 %; to be trained."
-    )
+    assert said.endswith(f"since adapter {adapter.id} ({len(before)} works): at least 5 works or 10 %; to be trained.")
 
 
 def test_the_schedule_makes_runs_of_decisions_and_says_why_it_makes_none(

@@ -29,10 +29,11 @@ from artmaster_pipeline.adapters import all_adapters, current_adapter, read_snap
 from artmaster_pipeline.adapters.withdrawn import marks_of
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.lineage import verify
-from artmaster_pipeline.orchestration.automation import new_scans, retraining, withdrawn_works
+from artmaster_pipeline.orchestration.automation import retraining, withdrawn_works
 from artmaster_pipeline.orchestration.build import build_defs
 from artmaster_pipeline.orchestration.instance import end_killed_runs, open_instance
 from artmaster_pipeline.orchestration.resources import DataHome
+from artmaster_pipeline.orchestration.watching import new_scans
 from artmaster_pipeline.records import MANIFEST, QUARANTINE, Quarantined, Scan, TrainingImage, read_manifest
 from artmaster_pipeline.settings import Home, load_painter, save_painter
 from artmaster_pipeline.stages import STAGES

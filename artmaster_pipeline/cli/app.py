@@ -77,6 +77,7 @@ for _command in (
 
 _painters = typer.Typer(no_args_is_help=True, help="The painters of the data home.")
 _painters.command("add")(painters.painters_add)
+_painters.command("fetch")(painters.painters_fetch)
 _painters.command("list")(painters.painters_list)
 _painters.command("rename")(keeping.painters_rename)
 _painters.command("remove")(keeping.painters_remove)

@@ -7,6 +7,7 @@ import typer
 
 from artmaster_pipeline.cli.options import HomeOption, JsonOption, PainterArgument
 from artmaster_pipeline.cli.printing import print_json, print_table
+from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.progress import terminal_progress
 from artmaster_pipeline.settings import Home, load_painter
 from artmaster_pipeline.terminal import out
@@ -40,6 +41,45 @@ def painters_add(
         )
         raise typer.Exit(1)
     out.say(f"Next: artmaster run {slug}")
+
+
+def painters_fetch(
+    painter: Annotated[str | None, typer.Argument(help="One painter; without it, all of the deliveries.")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Fetch now what is new at the addresses of deliveries.yaml, and say what came and what failed."""
+    from artmaster_pipeline.scans import fetch_deliveries
+    from artmaster_pipeline.scans.remote import DELIVERIES, list_delivery, read_deliveries
+
+    place = Home.find(home)
+    urls = read_deliveries(place)
+    if not urls:
+        raise WrongUse(f"{place.root / DELIVERIES} lists no deliveries: write one address a line there, '- s3://...'.")
+    found, failed = {painter} if painter else set[str](), False
+    for url in () if painter else urls:
+        try:
+            delivery = list_delivery(url)
+        except ArtMasterError as error:
+            failed = True
+            out.say(f"{error}.")
+            continue
+        found |= set(delivery.files)
+        for note in delivery.notes:
+            out.say(f"{note}.", style="dim")
+    for slug in sorted(found):
+        fetched = fetch_deliveries(place, slug, terminal_progress())
+        failed = failed or bool(fetched.failed)
+        out.say(
+            f"{slug}: {len(fetched.new)} new, {len(fetched.changed)} changed, {len(fetched.renamed)} renamed, "
+            f"{len(fetched.already_there)} already there, {len(fetched.refused)} refused, {len(fetched.failed)} failed."
+        )
+        came = [*(("new", name) for name in fetched.new), *(("changed", name) for name in fetched.changed)]
+        print_table("Came", [{"file": name, "what": what} for what, name in came])
+        rows = [{"file": q.path, "reason": q.reason, "way out": q.remedy} for q in fetched.refused]
+        print_table("Refused", rows)
+        print_table("Failed", [{"file": name, "reason": why} for name, why in fetched.failed])
+    if failed:
+        raise typer.Exit(1)
 
 
 def painters_list(home: HomeOption = None, json: JsonOption = False) -> None:

@@ -82,6 +82,7 @@ def run_and_report(
     """Run the painter's stages, then say what was made, what was left out, and what the gate decided."""
     if profile:
         load_profile(profile, home)
+    _fetch(home, painter)
     for member in members(painter):
         load_painter(home, member)
     from artmaster_pipeline.orchestration.run import run_painter
@@ -107,6 +108,17 @@ def run_and_report(
         out.say(f"Gallery: {page}")
     if report.refused:
         _print_refusal(painter, *report.refused, page)
+
+
+def _fetch(home: Home, painter: str) -> None:
+    """Bring what deliveries hold, before the plan is made: what came is new to it."""
+    from artmaster_pipeline.scans.remote import DELIVERIES
+
+    if (home.root / DELIVERIES).exists():
+        from artmaster_pipeline.scans import fetch_deliveries
+
+        for member in members(painter):
+            fetch_deliveries(home, member, terminal_progress())
 
 
 def _print_refusal(painter: str, verdict: "Verdict", report: Path, page: Path) -> None:

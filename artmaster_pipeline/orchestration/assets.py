@@ -43,6 +43,14 @@ def make(home: Home, stage: Stage, partition: str, progress: Progress) -> Outcom
     return stage.function()(home, partition, *profile, progress=progress, **stage.lent())
 
 
+def _fetch(home: Home, partition: str, progress: Progress) -> None:
+    """Bring what deliveries hold of the partition's painters, before anything asks whether they are there."""
+    from artmaster_pipeline.scans import fetch_deliveries
+
+    for painter in members(partition):
+        fetch_deliveries(home, painter, progress)
+
+
 def _check_needs_of_run(home: Home, partition: str, stage: Stage, selected: AbstractSet[dg.AssetKey] | None) -> None:
     """Before the first stage of a run, ask for all that its stages need, so that none fails after hours for a GPU."""
     due = [each.name for each in in_order(stage.kind) if selected is None or dg.AssetKey(each.name) in selected]
@@ -82,6 +90,8 @@ def _asset(stage: Stage) -> dg.AssetsDefinition:
         home, partition = data_home.home, context.partition_key
         progress, step = data_home.progress(context), Step(stage.name, partition)
         with told(context, home, step, progress.say) as tell, one_sentence(home, data_home.tries(context)):
+            if stage.sources:
+                _fetch(home, partition, progress)
             for painter in members(partition):
                 complete_painter(home, painter)  # a folder that was put there by hand has no painter.yaml for DVC yet
             _check_needs_of_run(home, partition, stage, context.run.asset_selection)

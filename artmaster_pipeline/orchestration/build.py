@@ -6,11 +6,12 @@ from typing import Any
 import dagster as dg
 
 from artmaster_pipeline.orchestration.assets import assets
-from artmaster_pipeline.orchestration.automation import following, new_scans, retraining, withdrawn_works
+from artmaster_pipeline.orchestration.automation import following, retraining, withdrawn_works
 from artmaster_pipeline.orchestration.checks import checks
 from artmaster_pipeline.orchestration.jobs import jobs
 from artmaster_pipeline.orchestration.notifying import tell_of_failures, tell_of_successes
 from artmaster_pipeline.orchestration.resources import DataHome
+from artmaster_pipeline.orchestration.watching import new_scans
 
 
 def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:

@@ -1,7 +1,5 @@
 """What every target of a copy shares: the site on its way, what copying did, and how a target's refusals are told."""
 
-import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,9 +11,9 @@ from artmaster_pipeline.gallery.pages import PAGE
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.publishing.versions import Version
 from artmaster_pipeline.settings import Home
+from artmaster_pipeline.stores import without_secrets
 
 _MARK = '<meta name="generator" content="ArtMaster">'
-_SECRET_NAME = re.compile(r"SECRET|TOKEN|PASSWORD|CREDENTIAL|KEY|CONNECTION_STRING|SAS", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -83,11 +81,3 @@ def refusals(where: str, remedy: str, missing: str) -> Iterator[None]:
     except Exception as error:  # each library has its own family of errors, most of them not OSError
         said = without_secrets(f"{type(error).__name__}: {error}")
         raise ArtMasterError(f"{where} could not be written ({said}). {remedy} What was sent is kept.") from error
-
-
-def without_secrets(text: str) -> str:
-    """`text` with the values of this process's secret environment variables taken out."""
-    for name, value in os.environ.items():
-        if _SECRET_NAME.search(name) and len(value) >= 8:
-            text = text.replace(value, "***")
-    return text

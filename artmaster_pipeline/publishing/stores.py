@@ -10,7 +10,6 @@ pages are written over that lead to it:
     URL/index.html                    the page over all painters there
 """
 
-import base64
 import hashlib
 import html
 import json
@@ -28,10 +27,10 @@ from artmaster_pipeline.publishing.copies import Copied, Published, is_ours, ref
 from artmaster_pipeline.publishing.versions import Version
 from artmaster_pipeline.records import MANIFEST, Sample
 from artmaster_pipeline.settings import Home
+from artmaster_pipeline.stores import CLOUD, md5_of
 
 CURRENT = "current.json"
 
-_MISSING = "Object stores need the extra `cloud`: pip install 'artmaster-pipeline[cloud]'"
 _REMEDY = (
     "Check the bucket's name, the network, and that your credentials for it may write, then run the command again."
 )
@@ -72,7 +71,7 @@ class Store:
 
     def put(self, site: Published, progress: Progress) -> Copied:
         """Send what is not there yet, check all of it, then let the pages lead to it."""
-        with refusals(self.url, _REMEDY, _MISSING):
+        with refusals(self.url, _REMEDY, CLOUD):
             import fsspec
 
             store, root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
@@ -84,7 +83,7 @@ class Store:
 
     def take_down(self, home: Home, version: Version, progress: Progress) -> tuple[str, ...]:
         """Remove a version's objects, and before them the pages that lead to it, the last of them what says so."""
-        with refusals(self.url, _REMEDY, _MISSING):
+        with refusals(self.url, _REMEDY, CLOUD):
             import fsspec
 
             store, root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
@@ -182,20 +181,9 @@ def _is_same(store: Any, path: str, file: Path) -> bool:
         return False
     with file.open("rb") as content:
         md5 = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).digest()
-    told = (info.get("ETag"), info.get("md5Hash"), (info.get("content_settings") or {}).get("content_md5"))
-    if any(said and _md5(said) == md5 for said in told):
+    if md5_of(info) == md5:
         return True
     return _sha256_there(store, path) == sha256_of(file)  # an ETag of many parts or of an encrypted object is no md5
-
-
-def _md5(said: str | bytes | bytearray) -> bytes:
-    """An md5 as stores write it: hexadecimal in quotes (S3), base64 (Google), bytes (Azure)."""
-    if not isinstance(said, str):
-        return bytes(said)
-    try:
-        return bytes.fromhex(said.strip('"')) if len(said.strip('"')) == 32 else base64.b64decode(said)
-    except ValueError:
-        return b""
 
 
 def _sha256_there(store: Any, path: str) -> str:

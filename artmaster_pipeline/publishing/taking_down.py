@@ -22,11 +22,11 @@ from artmaster_pipeline.files import remove_folder
 from artmaster_pipeline.gallery.enlarging import unpublished_pictures
 from artmaster_pipeline.locks import one_at_a_time
 from artmaster_pipeline.progress import SILENT, Progress
-from artmaster_pipeline.publishing.copies import without_secrets
 from artmaster_pipeline.publishing.painters_page import one_publisher, renew_painters_page
 from artmaster_pipeline.publishing.versions import LedgerEntry, SiteVersions, Version, now
 from artmaster_pipeline.records import MANIFEST, PROVENANCE, TAKEN_DOWN, Sample, read_manifest
 from artmaster_pipeline.settings import Home
+from artmaster_pipeline.stores import without_secrets
 
 _KEPT = (MANIFEST, PROVENANCE)  # of a version that was taken down
 

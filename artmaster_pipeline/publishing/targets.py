@@ -20,6 +20,7 @@ from artmaster_pipeline.publishing.taking_down import check_site
 from artmaster_pipeline.publishing.versions import LedgerEntry, SiteVersions, Version, now
 from artmaster_pipeline.records import MANIFEST, Sample, read_manifest
 from artmaster_pipeline.settings import Home
+from artmaster_pipeline.stores import refuse_secrets
 
 STORES = ("s3", "gs", "az", "memory")
 KNOWN = "a folder, file:///folder, s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, hf://spaces/USER/NAME"
@@ -49,7 +50,7 @@ def find_target(url: str, home: Home) -> Target:
     scheme = urlsplit(url).scheme.lower() if "://" in url else ""
     if scheme in ("", "file"):
         return _folder(url, home)
-    _refuse_secrets(url)
+    refuse_secrets(url, "--to", "the shell's history and in the ledger")
     if scheme in STORES:
         from artmaster_pipeline.publishing.stores import Store
 
@@ -134,13 +135,3 @@ def _folder(url: str, home: Home) -> Folder:
     if path.exists() and not path.is_dir():
         raise WrongUse(f"--to {path} is a file. Name a folder.")
     return Folder(path)
-
-
-def _refuse_secrets(url: str) -> None:
-    split = urlsplit(url)
-    if "@" in split.netloc or split.query or split.fragment:
-        raise WrongUse(
-            "--to: the address holds a user, a password or a query. Leave them out: they would stay in the shell's "
-            "history and in the ledger. The usual places of each store are read instead, for example AWS_PROFILE, "
-            "~/.aws/credentials, GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_CONNECTION_STRING."
-        )

@@ -100,7 +100,7 @@ def add_scans(
     recogniser = Recogniser.of(home)
     with progress.task(f"Copying scans of {painter}", len(listing.pictures)) as advance:
         for picture in listing.pictures:
-            outcome = _withdrawn(picture, withdrawn, recogniser) or _copy(picture, target)
+            outcome = withdrawn_refusal(picture, withdrawn, recogniser) or _copy(picture, target)
             if isinstance(outcome, Refusal):
                 refusals.append(outcome)
             else:
@@ -133,7 +133,7 @@ def not_copied(home: Home, painter: str) -> tuple[Quarantined, ...]:
     return tuple(_quarantined(painter, by_path[path]) for path in sorted(by_path) if not _is_mended(target, path))
 
 
-def _withdrawn(picture: Entry, withdrawn: Mapping[str, LedgerLine], recogniser: Recogniser) -> Refusal | None:
+def withdrawn_refusal(picture: Entry, withdrawn: Mapping[str, LedgerLine], recogniser: Recogniser) -> Refusal | None:
     """Why a picture may not come in: it is a withdrawn work, in the same bytes or in others."""
     if not withdrawn:
         return None

@@ -3,7 +3,9 @@
 What lies in a recycle bin was thrown away; thumbnails and sidecars of a server double what is there already.
 """
 
-from fnmatch import fnmatchcase
+import re
+from fnmatch import translate
+from functools import cache
 
 _FOLDERS = (
     # thrown away
@@ -22,7 +24,9 @@ _FILES = (
     "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r", "picasa.ini", "synoindex*", "~$*",
     "zbthumbnail.info", "albumart_{*", "folder.jpg.tmp",
 )  # fmt: skip
-_OURS = (".not-copied.jsonl", ".partial-*", ".gitignore", ".gitkeep", ".dvcignore", ".gitattributes")
+_OURS = (
+    ".not-copied.jsonl", ".deliveries.jsonl", ".partial-*", ".gitignore", ".gitkeep", ".dvcignore", ".gitattributes",
+)  # fmt: skip
 
 
 def is_own_folder(name: str) -> bool:
@@ -45,4 +49,9 @@ def _is_hidden(name: str) -> bool:
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(name.casefold(), pattern) for pattern in patterns)
+    return _pattern(patterns).match(name.casefold()) is not None
+
+
+@cache
+def _pattern(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(translate, patterns)))

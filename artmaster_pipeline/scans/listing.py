@@ -137,7 +137,7 @@ def _list_entry(entry: os.DirEntry[str], relative: str, path: Path, listing: Lis
     is_text = suffix == _SIDECAR or is_table(entry.name)
     kind = None if is_folder or is_text else _kind(entry, path)
     wanted = kind or suffix in EXTENSIONS or is_text or is_folder
-    refusal = (_bad_name(relative, entry.name) if wanted else None) or _bad_kind(relative, entry, suffix)
+    refusal = (bad_name(relative, entry.name) if wanted else None) or _bad_kind(relative, entry, suffix)
     if isinstance(kind, Foreign) and not refusal:
         foreign = kind.refusal()
         refusal = Refusal(relative, foreign.reason, foreign.remedy)
@@ -194,7 +194,8 @@ def _names(listing: Listing) -> list[str]:
     return [*(picture.relative for picture in listing.pictures), *listing.ignored]
 
 
-def _bad_name(relative: str, name: str) -> Refusal | None:
+def bad_name(relative: str, name: str) -> Refusal | None:
+    """Why an entry of that name, which is the last part of `relative`, cannot be taken; None where it can."""
     remedy = "Rename it with plain characters and add the folder again"
     if not _is_utf8(name):
         return Refusal(relative, "Its name is not valid UTF-8", remedy)

@@ -35,6 +35,8 @@ from artmaster_pipeline.scans.decoding import (
     reduced,
     thumbnail_bytes,
 )
+from artmaster_pipeline.scans.deliveries import refused_deliveries
+from artmaster_pipeline.scans.hashes import Hashes
 from artmaster_pipeline.scans.journal import Journal
 from artmaster_pipeline.scans.listing import Entry, Listing, Refusal, is_table, list_folder, one_form, unreadable
 from artmaster_pipeline.scans.withdrawn import Seen, find_withdrawn, gone, read_withdrawn, way_back, write_withdrawn
@@ -86,7 +88,7 @@ def register_scans(home: Home, painter: str, progress: Progress = SILENT) -> Out
     listing = list_folder(home.scans(painter))
     described = describe(listing, [row.path for row in read_withdrawn(home, painter) if row.path])
     _check_tables(home, painter, described)
-    files, refusals = _identify(home.scans(painter), listing.pictures, described, progress)
+    files, refusals = _identify(home, painter, listing.pictures, described, progress)
     facts, made = _decode_all(home, painter, files, progress)
     withdrawn = _withdrawn(home, painter, files, facts)
     undated = {each.relative for each in described.undated}
@@ -97,7 +99,8 @@ def register_scans(home: Home, painter: str, progress: Progress = SILENT) -> Out
     undated_now = [each for each in described.undated if each.relative not in withdrawn]
     left_out = [*listing.refused, *refusals, *described.unread, *described.partial, *undated_now]
     scans = [_scan(painter, file, facts[_facts_id(file)], twins, settings.rights) for file in first]
-    quarantined = _quarantine(painter, files, facts, repeats, left_out, not_copied(home, painter))
+    never_copied = (*not_copied(home, painter), *refused_deliveries(home, painter))
+    quarantined = _quarantine(painter, files, facts, repeats, left_out, never_copied)
     over = (row.sha256[:16] for row in withdrawn.values() if row.rights_until)  # their files stay, and are compared
     _remove_stale(register / "thumbnails", {f"{name}.jpg" for name in (*(scan.id for scan in scans), *over)})
     rows = [*withdrawn.values(), *gone(home, painter, withdrawn.values())]
@@ -158,15 +161,16 @@ def scan_path(home: Home, scan: Scan) -> Path:
 
 
 def _identify(
-    root: Path, pictures: list[Entry], described: Descriptions, progress: Progress
+    home: Home, painter: str, pictures: list[Entry], described: Descriptions, progress: Progress
 ) -> tuple[list[_File], list[Refusal]]:
+    root, hashes = home.scans(painter), Hashes(home, painter)
     files, refusals = [], []
     with progress.task("Reading scans", len(pictures)) as advance:
         for picture in pictures:
             advance(note=picture.relative)
             try:
                 inside(root, picture.relative)
-                sha256, size = sha256_of(picture.path), picture.path.stat().st_size
+                sha256, size = hashes.of(picture.relative, picture.path)
             except WrongUse:
                 remedy = "Add its folder with `artmaster painters add`, which copies the picture itself"
                 refusals.append(Refusal(picture.relative, "It is a link out of the data home", remedy))
@@ -175,6 +179,7 @@ def _identify(
             else:
                 fields = described.by_picture.get(picture.relative, {})
                 files.append(_File(picture, sha256, size, fields, picture.relative in described.from_table))
+    hashes.save()
     return files, refusals
 
 

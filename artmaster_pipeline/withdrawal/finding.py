@@ -9,7 +9,7 @@ import numpy as np
 
 from artmaster_pipeline.adapters.finding import all_adapters, read_snapshot
 from artmaster_pipeline.errors import WrongUse
-from artmaster_pipeline.files import check_slug
+from artmaster_pipeline.files import is_slug
 from artmaster_pipeline.records import (
     MANIFEST,
     QUARANTINE,
@@ -77,7 +77,7 @@ def painters_of(home: Home) -> tuple[str, ...]:
     """Every painter that the home has something of, scans or not."""
     places = [home.root / folder for folder in ("scans", *(stage.folder for stage in in_order("painter")))]
     names = {entry.name for place in places if place.is_dir() for entry in place.iterdir() if entry.is_dir()}
-    return tuple(sorted(name for name in names if _is_slug(name)))
+    return tuple(sorted(name for name in names if is_slug(name)))
 
 
 def read_archive(home: Home) -> Archive:
@@ -185,10 +185,3 @@ def _fingerprint(home: Home, archive: Archive, sha256: str) -> str:
 
 def _thumbnail(home: Home, holding: Holding) -> Path:
     return home.register(holding.painter) / "thumbnails" / f"{holding.sha256[:16]}.jpg"
-
-
-def _is_slug(name: str) -> bool:
-    try:
-        return bool(check_slug(name))
-    except WrongUse:
-        return False
