@@ -87,7 +87,7 @@ def meetings(home: Home, adapter: Adapter, works: Mapping[str, Mark] | None = No
         for scan in (*snapshot.scans, *(each.scan for each in snapshot.inherited)):
             if scan.sha256 not in works and scan.sha256 not in registered and is_over(scan.rights_until):
                 works[scan.sha256] = _ended(scan)
-    parts = _parts(adapter, snapshot)
+    parts = parts_of(adapter, snapshot)
     return tuple(
         replace(works[sha256], part=parts[sha256][0], through=parts[sha256][1])
         for sha256 in sorted(works)
@@ -126,7 +126,7 @@ def _snapshot(home: Home, adapter: Adapter, *, needed: bool) -> AdapterSnapshot 
         return None
 
 
-def _parts(adapter: Adapter, snapshot: AdapterSnapshot | None) -> Mapping[str, tuple[Split, str]]:
+def parts_of(adapter: Adapter, snapshot: AdapterSnapshot | None) -> Mapping[str, tuple[Split, str]]:
     """Where each scan stood, and through which ancestor; what the record says of the own training decides.
 
     Of several ways in which a scan was met, the closest: trained on, then chosen by, then judged by.

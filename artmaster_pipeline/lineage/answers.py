@@ -10,11 +10,13 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from artmaster_pipeline.adapters.ancestry import only_inherited, scans_in
 from artmaster_pipeline.adapters.exporting import holds_lora
 from artmaster_pipeline.adapters.finding import all_adapters, current_adapter, folder_of, read_snapshot
 from artmaster_pipeline.adapters.folder import recorded_day
 from artmaster_pipeline.adapters.ledger import Ledger, read_ledger
 from artmaster_pipeline.adapters.tensor_file import HASH, read_header, read_words, tensors_hash
+from artmaster_pipeline.adapters.withdrawn import parts_of
 from artmaster_pipeline.errors import BadInput, WrongUse
 from artmaster_pipeline.evaluation.verdicts import decisions_on, last_verdict, read_verdicts
 from artmaster_pipeline.files import sha256_of
@@ -26,7 +28,9 @@ from artmaster_pipeline.records import (
     VERSIONS_FOLDER,
     Adapter,
     AdapterSnapshot,
+    Ancestor,
     Crop,
+    Inherited,
     Quarantined,
     Scan,
     Split,
@@ -81,6 +85,8 @@ class AdapterLineage(Answer):
     training_images: tuple[TrainingImage, ...]
     captions_by: dict[str, int]  # who said what its training pictures show, and of how many
     training: TrainingFacts | None  # software, how often pictures were shown, what was left out; None: not recorded
+    ancestors: tuple[Ancestor, ...]  # the adapters that it was started from, the nearest first
+    inherited: tuple[Inherited, ...]  # artworks that those were trained on and its own training did not see
     shares: dict[str, float]  # id of a training picture -> its part of all pictures shown, 0..1; empty: not recorded
     verdicts: tuple[Verdict, ...]  # on it, oldest first
     decisions: tuple[dict[str, str], ...]  # of persons on it, oldest first: verdict, reason, by, at
@@ -93,6 +99,7 @@ class Use(AdapterState):
 
     part: Split
     crops: int
+    through: str = ""  # the adapter that it was started from and that met the artwork; empty: it met it itself
 
 
 class ArtworkLineage(Answer):
@@ -145,6 +152,8 @@ def adapter_lineage(home: Home, adapter_id: str) -> AdapterLineage:
         training_images=used,
         captions_by=dict(sorted(Counter(image.caption_source for image in used).items())),
         training=snapshot.training,
+        ancestors=snapshot.ancestors,
+        inherited=only_inherited(adapter, snapshot.inherited),
         shares=_shares(snapshot.training.shown) if snapshot.training else {},
         verdicts=verdicts,
         decisions=decisions_on(home, adapter.painter, adapter.id),
@@ -160,6 +169,7 @@ def artwork_lineage(home: Home, artwork: str) -> ArtworkLineage:
     """
     snapshots = _snapshots(home)
     scans = [scan for _, snapshot in snapshots.values() for scan in snapshot.scans]
+    scans += [each.scan for _, snapshot in snapshots.values() for each in snapshot.inherited]
     scans += [scan for file in sorted(home.root.glob(f"register/*/{MANIFEST}")) for scan in read(file, Scan)]
     sha256 = find_artwork(home, artwork, scans)
     crops = [crop for _, snapshot in snapshots.values() for crop in snapshot.crops]
@@ -172,11 +182,12 @@ def artwork_lineage(home: Home, artwork: str) -> ArtworkLineage:
     uses = tuple(
         Use(
             **state_of(home, adapter, pictures).model_dump(),
-            part=part,
+            part=met[0],
             crops=sum(crop.scan_sha256 == sha256 for crop in snapshot.crops),
+            through=met[1],
         )
         for adapter, snapshot in snapshots.values()
-        if (part := _part_of(sha256, adapter, snapshot))
+        if (met := parts_of(adapter, snapshot).get(sha256))
     )
     trained = {use.adapter_id for use in uses if use.part == "train"} | _published_from(home, sha256)
     drawn = [picture for picture in pictures if not trained.isdisjoint(picture.adapter_ids)]
@@ -210,8 +221,17 @@ def file_lineage(file: Path, home: Home) -> FileLineage:
         ledger=ledger,
         weights="not said" if not said else "as written" if said == tensors_hash(file) else "changed",
         state=state_of(home, known, all_pictures(home)) if known else None,
-        agrees=tuple(work.sha256 for work in ledger.works) == known.scan_sha256s if ledger and known else None,
+        agrees=_agrees(home, ledger, known) if ledger and known else None,
     )
+
+
+def _agrees(home: Home, ledger: Ledger, known: Adapter) -> bool:
+    """Whether the adapter's record names the ledger's artworks, and its snapshot those that it inherited."""
+    own = tuple(work.sha256 for work in ledger.works if not work.through)
+    if own != known.scan_sha256s or ledger.started_from != known.started_from:
+        return False
+    said = {work.sha256 for work in ledger.works}
+    return not known.started_from or said == set(scans_in(known, read_snapshot(home, known)))
 
 
 def find_artwork(home: Home, artwork: str, scans: Iterable[Scan]) -> str:
@@ -296,14 +316,6 @@ def _of_scan(sha256: str, rows: Iterable[Row]) -> tuple[Row, ...]:
 def _part(snapshot: AdapterSnapshot, part: Split) -> set[str]:
     """The sha256s of the scans in one part."""
     return {image.scan_sha256 for image in snapshot.training_images if image.split == part}
-
-
-def _part_of(sha256: str, adapter: Adapter, snapshot: AdapterSnapshot) -> Split | None:
-    """Where a scan stood; None where the adapter never met it. What the adapter's record says of training decides."""
-    if sha256 in adapter.scan_sha256s:
-        return "train"
-    others: tuple[Split, ...] = ("validate", "held_out")
-    return next((part for part in others if sha256 in _part(snapshot, part)), None)
 
 
 def _snapshots(home: Home) -> dict[str, tuple[Adapter, AdapterSnapshot]]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from artmaster_pipeline.adapters.ancestry import only_inherited
 from artmaster_pipeline.adapters.finding import all_adapters, read_snapshot
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import write_text
@@ -49,6 +50,7 @@ class Behind(Answer):
 
     scan: Scan
     adapter_ids: tuple[str, ...]
+    inherited_from: tuple[str, ...] = ()  # those that they were started from, where their own trainings did not see it
 
 
 class PictureLineage(Answer):
@@ -85,10 +87,16 @@ def picture_lineage(home: Home, file: Path, progress: Progress = SILENT) -> Pict
     adapters = {adapter.id: adapter for adapter in all_adapters(home) if adapter.id in drew}
     works: dict[str, Behind] = {}
     for adapter in adapters.values():
-        for scan in read_snapshot(home, adapter).scans:
-            if scan.sha256 in adapter.scan_sha256s:
-                before = works[scan.sha256].adapter_ids if scan.sha256 in works else ()
-                works[scan.sha256] = Behind(scan=scan, adapter_ids=(*before, adapter.id))
+        snapshot = read_snapshot(home, adapter)
+        met = [(scan, "") for scan in snapshot.scans if scan.sha256 in adapter.scan_sha256s]
+        met += [(each.scan, each.through) for each in only_inherited(adapter, snapshot.inherited)]
+        for scan, through in met:
+            before = works.get(scan.sha256, Behind(scan=scan, adapter_ids=()))
+            works[scan.sha256] = Behind(
+                scan=scan,
+                adapter_ids=(*before.adapter_ids, adapter.id),
+                inherited_from=(*before.inherited_from, *([through] if through else ())),
+            )
     return PictureLineage(
         file=str(file),
         recognised_by=found.by,

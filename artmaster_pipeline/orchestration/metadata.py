@@ -130,6 +130,7 @@ def _adapter(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, Any]:
         "adapter": adapter.id,
         "folder": dg.MetadataValue.path(str(folder)),
         "artworks": len(adapter.scan_sha256s),
+        **({"started from": adapter.started_from} if adapter.started_from else {}),
         "steps": adapter.steps,
         "loss": adapter.final_loss,
         "loss_curve": picture(folder / "loss.png", 720),
