@@ -186,7 +186,12 @@ def _adapter_id(
     pictures = [
         [row.id, row.sha256, row.caption, row.width, row.height, row.split] for row in rows if row.split in parts
     ]
-    left_out = {"checkpoint_every": True, "validation": _WATCHING, "warm_start": True, "warm_start_share": True}
+    left_out: dict[str, Any] = {
+        "checkpoint_every": True,
+        "validation": _WATCHING,
+        "warm_start": True,
+        "warm_start_share": True,
+    }
     settings = profile.training.model_dump(mode="json", exclude=left_out)
     choice: Any = None
     if judge is None:
@@ -296,8 +301,8 @@ def _save_samples(folder: Path, job: Job, adapter: Adapter, drawn: list[int]) ->
 
 def _describe(job: Job, there: Adapter, rows: tuple[TrainingImage, ...]) -> Adapter:
     """The record of an adapter that need not be trained again, for the archive as it stands now."""
-    names = ("sha256", "ranks", "final_loss", "steps", "chosen_step", "base_commit", "drawing", "drawing_table")
-    names += ("started_from",)
+    weights = ("sha256", "ranks", "final_loss", "steps", "chosen_step", "started_from", "base_commit")
+    names = (*weights, "drawing", "drawing_table")
     return _record(job, there.id, rows, {name: getattr(there, name) for name in names})
 
 
