@@ -125,6 +125,8 @@ def before(tmp_path_factory, tiny_flux):
     said = Listens()
     (adapter,) = train(fill_home(home, works=6), profile, said).records
     assert said.said[-1] == "The training starts from the base alone: the painter has no adapter yet."
+    cold = train_adapter(home, PAINTER, profile.model_copy(update={"training": TRAINING}), StopsAt(1))
+    assert (cold.made, cold.records[0].id) == (0, adapter.id)
     gone = adapter.scan_sha256s[0]
     dropped(home, gone)
     return home, profile, adapter, gone
@@ -149,15 +151,11 @@ def own(warm, tmp_path):
     return home
 
 
-def test_a_wish_without_an_adapter_changes_no_id_and_is_written_down(before, tmp_path):
-    home, profile, adapter, _ = before
+def test_a_wish_without_an_adapter_changes_no_id_and_is_written_down(before):
+    home, _, adapter, _ = before
     assert adapter.started_from == ""
     assert read_snapshot(home, adapter).training.fresh_because == "the painter has no adapter yet"
     assert not {"warm_start", "warm_start_share"} & TRAINING.model_dump().keys()
-    own = Home(tmp_path / "home")
-    linked_copy(home.root, own.root)
-    cold = train(fill_home(own, works=6), profile.model_copy(update={"training": TRAINING}), StopsAt(1))
-    assert (cold.made, cold.records[0].id) == (0, adapter.id)
 
 
 def test_an_adapter_that_was_started_from_another_names_it_and_what_it_inherited(warm):
