@@ -17,6 +17,7 @@ from artmaster_pipeline.errors import BadInput, HoldsWithdrawn
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.gallery.provenance import read_provenance
 from artmaster_pipeline.lineage import adapter_lineage, artwork_lineage, file_lineage, words
+from artmaster_pipeline.orchestration.run import is_behind_the_ledger
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import (
     MANIFEST,
@@ -29,6 +30,7 @@ from artmaster_pipeline.records import (
     write_manifest,
 )
 from artmaster_pipeline.settings import Home, Profile, TrainingSettings
+from artmaster_pipeline.stages import Step
 from artmaster_pipeline.training import train_adapter
 from artmaster_pipeline.training.adalora import injecting as adalora
 from artmaster_pipeline.training.adalora.starting import changes_in
@@ -231,12 +233,14 @@ def test_a_withdrawn_work_marks_what_was_started_from_it_and_nothing_begins_with
     ):
         check_not_withdrawn(own, adapter)
     assert due_for_retraining(own).keys() == {PAINTER}
+    assert is_behind_the_ledger(own, Step("style_adapter", PAINTER))  # though none of its inputs has changed
     said = Listens(1)
     with pytest.raises(Stopped):
         train(own, profile, said)
     assert f"the adapter {parent.id}, from which the last one started, is gone" in said.said[-1]
     withdraw(own, gone, "restored")
     assert marks_of(own, adapter) == ()
+    assert not is_behind_the_ledger(own, Step("style_adapter", PAINTER))
     assert train(own, profile, StopsAt(1)).made == 0
 
 

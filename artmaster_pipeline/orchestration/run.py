@@ -89,11 +89,11 @@ def steps_to_make(home: Home, instance: dg.DagsterInstance, wanted: Sequence[Ste
     stale = versioning.stale_steps(home, wanted)
     return to_make(
         wanted,
-        lambda step: step not in stale and _is_recorded(home, instance, step) and not _is_behind_the_ledger(home, step),
+        lambda step: step not in stale and _is_recorded(home, instance, step) and not is_behind_the_ledger(home, step),
     )
 
 
-def _is_behind_the_ledger(home: Home, step: Step) -> bool:
+def is_behind_the_ledger(home: Home, step: Step) -> bool:
     """Whether a painter's register has what may not be used by now: no file has changed then, but the day or a word.
 
     So it is with an adapter that was started from one which holds such a work, though no scan of it is left.
