@@ -4,17 +4,19 @@
 
 An archive that grows: an adapter is trained on the first four fifths of the scans, by name; then the others arrive, and
 on all of them adapters are trained from the base alone and from that first adapter, for all of the profile's steps and
-for shares of them. What is compared is the validation panel's score, on works that none of the trainings saw, read
-at the same steps. Every run is written to DIR/runs.jsonl when it is done, and not done again.
+for shares of them. What is compared is the validation panel's score and the loss, on works that none of the trainings
+saw, read at the same steps; with --loss-only the panel, whose pictures take most of the time, is not asked. Every run
+is written to DIR/runs.jsonl when it is done, and not done again.
 """
 
 import argparse
 import json
 import statistics
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from artmaster_pipeline.adapters.folder import VALIDATION_PANEL, WATCH, read_watch
+from artmaster_pipeline.adapters.folder import VALIDATION_LOSS, VALIDATION_PANEL, WATCH, read_watch
 from artmaster_pipeline.curation import crop_scans
 from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.evaluation import validation_panel
@@ -39,6 +41,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--scans", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--loss-only", action="store_true")
     parser.add_argument("--steps", type=int, default=400, help="of a whole training")
     options = parser.parse_args()
     home, progress = Home(options.work.resolve() / "home"), Progress(bar=True)
@@ -55,9 +58,8 @@ def main() -> None:
     for seed in range(options.seeds):
         for start, share in ((FRESH, 1.0), *(("the first adapter", share) for share in SHARES)):
             if not any((run["seed"], run["start"], run["share"]) == (seed, start, share) for run in read(runs)):
-                found = trained(
-                    home, first[seed], profile_of(seed, options.steps, None if start == FRESH else share), progress
-                )
+                profile = profile_of(seed, options.steps, None if start == FRESH else share)
+                found = trained(home, first[seed], profile, options.loss_only, progress)
                 with runs.open("a", encoding="utf-8") as file:
                     file.write(json.dumps({"seed": seed, "start": start, "share": share} | found) + "\n")
     print(table(read(runs)))
@@ -95,16 +97,19 @@ def profile_of(seed: int, steps: int, share: float | None = None) -> Profile:
     )
 
 
-def trained(home: Home, first: Adapter, profile: Profile, progress: Progress) -> dict[str, Any]:
-    """The panel's score by step; the painter's last adapter is `first` again when the training begins."""
+def trained(home: Home, first: Adapter, profile: Profile, loss_only: bool, progress: Progress) -> dict[str, Any]:
+    """The panel's score and the loss on the validation works, by step; `first` is the last adapter again before."""
     write_manifest(home.adapters(PAINTER) / MANIFEST, [first])
-    adapter = train_adapter(home, PAINTER, profile, progress, validation_panel).records[0]
+    adapter = train_adapter(home, PAINTER, profile, progress, None if loss_only else validation_panel).records[0]
     if adapter.started_from != (first.id if profile.training.warm_start else ""):
         raise SystemExit(
             f"The training started from {adapter.started_from or 'the base'}, which is not what was asked."
         )
-    rows = [r for r in read_watch(home.root / adapter.path / WATCH) if r["what"] == VALIDATION_PANEL]
-    return {"scores": {str(row["step"]): row["score"] for row in rows}}
+    rows = read_watch(home.root / adapter.path / WATCH)
+    return {
+        "scores": {str(row["step"]): row["score"] for row in rows if row["what"] == VALIDATION_PANEL},
+        "losses": {str(row["step"]): row["loss"] for row in rows if row["what"] == VALIDATION_LOSS},
+    }
 
 
 def read(runs: Path) -> list[dict[str, Any]]:
@@ -113,32 +118,43 @@ def read(runs: Path) -> list[dict[str, Any]]:
 
 
 def table(runs: list[dict[str, Any]]) -> str:
-    """Markdown: medians over the seeds, and when each run first reached what the fresh one of its seed ended at."""
-    ends = {run["seed"]: last(run) for run in runs if run["start"] == FRESH}
-    lines = [
-        "| starts from | steps | last score | best score | reached the fresh training's last score |",
-        "|" + "---|" * 5,
-    ]
-    for start, share in sorted(
-        {(run["start"], run["share"]) for run in runs}, key=lambda kind: (kind[0] != FRESH, -kind[1])
-    ):
-        of = [run for run in runs if (run["start"], run["share"]) == (start, share)]
-        reached = [str(first_at(run, ends[run["seed"]]) or "never") for run in of]
-        best = statistics.median(max(run["scores"].values()) for run in of)
-        steps = max(int(step) for run in of for step in run["scores"])
-        end = statistics.median(map(last, of))
-        lines.append(f"| {start} | {steps} | {end:.2f} | {best:.2f} | {', '.join(reached)} |")
+    """Markdown: medians over the seeds, and when each run first was as good as the fresh one of its seed in the end."""
+    figures = [name for name in ("scores", "losses") if all(run[name] for run in runs)]
+    lines = []
+    for name in figures:
+        ends = {run["seed"]: last(run[name]) for run in runs if run["start"] == FRESH}
+        steps = sorted({step for run in runs for step in run[name]}, key=int)
+        heads = [
+            "starts from",
+            *(f"step {step}" for step in steps),
+            "as good as the fresh training in the end, from step",
+        ]
+        lines += ["", f"{name}:", "", f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+        for start, share in sorted(
+            {(r["start"], r["share"]) for r in runs}, key=lambda kind: (kind[0] != FRESH, -kind[1])
+        ):
+            of = [run for run in runs if (run["start"], run["share"]) == (start, share)]
+            cells = [median(run[name].get(step) for run in of) for step in steps]
+            reached = [first_at(run[name], ends[run["seed"]], name == "losses") for run in of]
+            lines.append(f"| {' | '.join([start, *cells, ', '.join(reached)])} |")
     return "\n".join(lines)
 
 
-def last(run: dict[str, Any]) -> float:
-    """The score of a run's last step."""
-    return float(run["scores"][max(run["scores"], key=int)])
+def median(values: Iterable[float | None]) -> str:
+    """The median of the values that are there, in words."""
+    found = [value for value in values if value is not None]
+    return f"{statistics.median(found):.4f}" if found else ""
 
 
-def first_at(run: dict[str, Any], score: float) -> int:
-    """The first step that was read with at least that score; 0 where none was."""
-    return min((int(step) for step, found in run["scores"].items() if found >= score), default=0)
+def last(by_step: dict[str, float]) -> float:
+    """The figure of the last step."""
+    return by_step[max(by_step, key=int)]
+
+
+def first_at(by_step: dict[str, float], wanted: float, lower: bool) -> str:
+    """The first step that was read and is as good; `lower` figures are the better ones."""
+    steps = [int(step) for step, found in by_step.items() if (found <= wanted if lower else found >= wanted)]
+    return str(min(steps)) if steps else "never"
 
 
 if __name__ == "__main__":
