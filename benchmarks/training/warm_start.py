@@ -20,7 +20,7 @@ from artmaster_pipeline.adapters.folder import VALIDATION_LOSS, VALIDATION_PANEL
 from artmaster_pipeline.curation import crop_scans
 from artmaster_pipeline.dataset import build_training_set
 from artmaster_pipeline.evaluation import validation_panel
-from artmaster_pipeline.files import sha256_of
+from artmaster_pipeline.files import sha256_of, write_text
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import MANIFEST, Adapter, write_manifest
 from artmaster_pipeline.scans import add_scans, register_scans
@@ -47,22 +47,32 @@ def main() -> None:
     home, progress = Home(options.work.resolve() / "home"), Progress(bar=True)
     runs = options.work / "runs.jsonl"
     deliveries = delivered(options.scans, options.work / "deliveries")
-    first = {}
+    first = {seed: options.work / f"first-{seed}.json" for seed in range(options.seeds)}
     for number, folder in enumerate(deliveries):
-        add_scans(home, PAINTER, folder, progress=progress)
-        register_scans(home, PAINTER, progress)
-        crop_scans(home, PAINTER, progress)
-        build_training_set(home, PAINTER, profile_of(0, options.steps), progress)
-        for seed in range(options.seeds) if number == 0 else ():
-            first[seed] = train_adapter(home, PAINTER, profile_of(seed, options.steps), progress).records[0]
+        if number == 0 and all(file.is_file() for file in first.values()):
+            continue  # the rest has been delivered since
+        prepare(home, folder, options.steps, progress)
+        for seed, file in first.items() if number == 0 else ():
+            (adapter,) = train_adapter(home, PAINTER, profile_of(seed, options.steps), progress).records
+            write_text(file, adapter.model_dump_json())
     for seed in range(options.seeds):
         for start, share in ((FRESH, 1.0), *(("the first adapter", share) for share in SHARES)):
             if not any((run["seed"], run["start"], run["share"]) == (seed, start, share) for run in read(runs)):
                 profile = profile_of(seed, options.steps, None if start == FRESH else share)
-                found = trained(home, first[seed], profile, options.loss_only, progress)
+                found = trained(
+                    home, Adapter.model_validate_json(first[seed].read_text()), profile, options.loss_only, progress
+                )
                 with runs.open("a", encoding="utf-8") as file:
                     file.write(json.dumps({"seed": seed, "start": start, "share": share} | found) + "\n")
     print(table(read(runs)))
+
+
+def prepare(home: Home, folder: Path, steps: int, progress: Progress) -> None:
+    """From a delivery of scans to the training set."""
+    add_scans(home, PAINTER, folder, progress=progress)
+    register_scans(home, PAINTER, progress)
+    crop_scans(home, PAINTER, progress)
+    build_training_set(home, PAINTER, profile_of(0, steps), progress)
 
 
 def delivered(scans: Path, folder: Path) -> tuple[Path, Path]:
