@@ -153,9 +153,10 @@ class Adapter(Record):
     base_revision: str  # which weights: their hash, or the older name by which the data home knows them
     base_commit: str = Field("", exclude_if=lambda commit: not commit)  # the hub's, of a base that came from there
     trigger: str
+    started_from: str = Field("", exclude_if=lambda adapter_id: not adapter_id)  # the adapter; empty: the base alone
     training_set_hash: str
     training_image_ids: tuple[str, ...]
-    scan_sha256s: tuple[str, ...]  # of the scans in the `train` part, sorted
+    scan_sha256s: tuple[str, ...]  # of the scans in the `train` part, sorted; an adapter it started from has its own
     seed: int
     steps: int  # that were trained
     chosen_step: int = 0  # the step whose weights these are, where the panel chose an earlier one; 0: the last
@@ -173,10 +174,37 @@ class Adapter(Record):
         return self.chosen_step or self.steps
 
 
+class Ancestor(BaseModel):
+    """An adapter that another was started from, directly or over others."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    started_from: str = Field("", exclude_if=lambda adapter_id: not adapter_id)
+    step: int  # of the weights that the next one started from
+    shown: int = 0  # pictures, up to that step; 0: not recorded
+
+
+class Inherited(BaseModel):
+    """A scan that an ancestor was trained on or chosen by: it is in whatever was started from that ancestor."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scan: Scan
+    work: str  # as `TrainingImage.work`
+    part: Split  # train, where any ancestor was trained on it
+    through: str  # the nearest ancestor that had it in that part
+    shown: dict[str, int] = Field({}, exclude_if=lambda shown: not shown)  # ancestor -> how often, as far as recorded
+
+
 class TrainingFacts(BaseModel):
     """What is known of a training beside the records it read: written down when it ends, and never renewed after."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fresh_because: str = Field("", exclude_if=lambda why: not why)  # why it started from the base, against the wish
+    ancestors: tuple[Ancestor, ...] = Field((), exclude_if=lambda rows: not rows)  # the nearest first
+    inherited: tuple[Inherited, ...] = Field((), exclude_if=lambda rows: not rows)  # of all of them, sorted by sha256
 
     software: dict[str, str]  # name -> version
     commit: str = ""  # git's, of the product where it ran from a checkout; "-changed" at its end where files differ
@@ -199,6 +227,16 @@ class AdapterSnapshot(BaseModel):
     training_images: tuple[TrainingImage, ...]
     # none: the adapter is of a version that did not write it down
     training: TrainingFacts | None = Field(None, exclude_if=lambda facts: facts is None)
+
+    @property
+    def ancestors(self) -> tuple[Ancestor, ...]:
+        """The adapters that it was started from, the nearest first."""
+        return self.training.ancestors if self.training else ()
+
+    @property
+    def inherited(self) -> tuple[Inherited, ...]:
+        """What those had seen, whether or not the adapter's own training saw it too."""
+        return self.training.inherited if self.training else ()
 
 
 class Sample(Record):

@@ -180,6 +180,9 @@ class ValidationSettings(_Settings):
     drawing_samples: int = Field(8, gt=1, exclude_if=lambda count: count == 8)
 
 
+_WARM_SHARE = 0.5  # not measured: half, as what was learnt before is there already
+
+
 class TrainingSettings(_Settings):
     """How an adapter is trained. Words and defaults follow diffusers, PEFT and the recipe the product began with."""
 
@@ -195,6 +198,9 @@ class TrainingSettings(_Settings):
     batch_size: int = Field(1, gt=0)  # pictures of one size that go through the model together
     gradient_accumulation: int = Field(1, gt=0)  # batches in a step: a larger batch in the memory of a small one
     max_steps: int | None = Field(None, gt=0)  # an upper bound on the optimizer's steps, for machines without a GPU
+    # Start from the painter's last adapter instead of the base alone, for that share of the steps.
+    warm_start: bool = Field(False, exclude_if=lambda on: not on)
+    warm_start_share: float = Field(_WARM_SHARE, gt=0, le=1, exclude_if=lambda share: share == _WARM_SHARE)
     stages: tuple[TrainingStage, ...] = ()  # one after the other; empty: all of it at once
     # AdaLoRA's budget
     warmup_share: float = Field(0.1, ge=0, lt=1)  # tinit: share of the steps before ranks are pruned

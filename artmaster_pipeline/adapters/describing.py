@@ -65,6 +65,8 @@ def words_of(
         "artmaster.base_model": f"{base.name}@{adapter.base_revision}",
         "artmaster.largest_rank": str(known[-1] if known else 0),
     }
+    if adapter.started_from:
+        words["artmaster.started_from"] = adapter.started_from
     family = known_family(adapter.base_model)
     if family is None or family.kohya:
         words["ss_network_module"] = family.kohya.network_module if family and family.kohya else "networks.lora"
@@ -116,9 +118,16 @@ def _description(adapter: Adapter, painter_name: str, base: Base, ranks: list[in
     said = [
         f"A style adapter of {base.name} for the hand of {painter_name}, trained on {len(adapter.scan_sha256s)} scans "
         f"({varied}).",
+        *(
+            [f"It was started from the adapter {adapter.started_from}, whose scans are in it, too."]
+            if adapter.started_from
+            else []
+        ),
         f"Say in the prompt: {adapter.trigger}.",
         "Pictures made with it are AI generated; they are not works of the painter.",
     ]
+    if adapter.started_from:
+        said.insert(1, f"It was started from the adapter {adapter.started_from}, whose scans are in it, too.")
     if base.licence and base.licence.link:
         said.append(f"Licence of the base model, which holds for the adapter: {base.licence.link}")
     return " ".join(said)

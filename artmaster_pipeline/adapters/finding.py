@@ -96,15 +96,25 @@ def folder_of(home: Home, adapter: Adapter) -> Path:
 
 
 def read_snapshot(home: Home, adapter: Adapter) -> AdapterSnapshot:
-    """The records that the adapter was made from. Raises BadInput where they are not there or damaged."""
+    """The records that the adapter was made from. Raises BadInput where they are not there or damaged.
+
+    So does a snapshot that says nothing of the adapter from which this one was started: its works are in it, too.
+    """
     file = folder_of(home, adapter) / SNAPSHOT
     remedy = f"Restore it with `dvc checkout`, or run the stage style_adapter of {adapter.painter} again."
     if not file.is_file():
         raise BadInput(f"{file} is missing, so nobody can say what is in the adapter", remedy)
     try:
-        return AdapterSnapshot.model_validate_json(file.read_text(encoding="utf-8"))
+        snapshot = AdapterSnapshot.model_validate_json(file.read_text(encoding="utf-8"))
     except (ValidationError, UnicodeDecodeError) as error:
         raise BadInput(f"{file} cannot be read, so nobody can say what is in the adapter", remedy) from error
+    if adapter.started_from and not snapshot.ancestors:
+        raise BadInput(
+            f"{file} says nothing of the adapter {adapter.started_from}, from which this one was started, so nobody "
+            "can say what is in it",
+            remedy,
+        )
+    return snapshot
 
 
 def _records(folder: Path) -> list[Path]:

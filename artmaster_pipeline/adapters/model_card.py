@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, get_args
 
+from artmaster_pipeline.adapters.ancestry import only_inherited
 from artmaster_pipeline.adapters.describing import known_family, tags_of, title_of
 from artmaster_pipeline.adapters.folder import (
     CARD,
@@ -53,9 +54,9 @@ def model_card(home: Home, adapter: Adapter, snapshot: AdapterSnapshot, folder: 
 
     settings = load_painter(home, adapter.painter)
     trained_on = set(adapter.scan_sha256s)
-    rights = Counter(
-        one_line(s.rights or settings.rights) or "not stated" for s in snapshot.scans if s.sha256 in trained_on
-    )
+    inherited = only_inherited(adapter, snapshot.inherited)
+    learnt = [*(s for s in snapshot.scans if s.sha256 in trained_on), *(each.scan for each in inherited)]
+    rights = Counter(one_line(s.rights or settings.rights) or "not stated" for s in learnt)
     environment = jinja2.Environment(  # noqa: S701 - Markdown, made safe by the filter below
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
@@ -71,6 +72,7 @@ def model_card(home: Home, adapter: Adapter, snapshot: AdapterSnapshot, folder: 
         painter=settings,
         rights=sorted(rights.items()),
         works=works,
+        inherited=len(inherited),
         total_rank=sum(ranks),
         largest_rank=max(ranks, default=0),
         layers=len(adapter.ranks),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from artmaster_pipeline.adapters.ancestry import Ancestry
 from artmaster_pipeline.adapters.folder import CARD, MADE, made_on
 from artmaster_pipeline.adapters.model_card import model_card
 from artmaster_pipeline.adapters.software import product_commit, software
@@ -51,9 +52,15 @@ def write_texts(
             write_text(file, text)
 
 
-def training_facts(home: Home, painter: str, shown: dict[str, int]) -> TrainingFacts:
-    """What is to be said of a training that ends now; `shown` says how often each picture was seen."""
+def training_facts(home: Home, painter: str, shown: dict[str, int], ancestry: Ancestry) -> TrainingFacts:
+    """What is to be said of a training that ends now; `shown` says how often each picture was seen.
+
+    `ancestry` says from what it started.
+    """
     return TrainingFacts(
+        fresh_because=ancestry.fresh_because,
+        ancestors=ancestry.ancestors,
+        inherited=ancestry.inherited,
         software=software(),
         commit=product_commit(),
         shown=shown,

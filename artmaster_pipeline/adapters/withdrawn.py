@@ -1,11 +1,12 @@
 """Marks: which adapters hold a work that may not be used any more. They are worked out anew whenever one is asked for.
 
 An adapter is marked where its record or its snapshot names such a work among those that it was trained on, or that
-chose its weights. A work that only judged it is not in it: that marks the evaluation (`evaluation.withdrawn`).
+chose its weights; and where one that it was started from was. A work that only judged it is not in it: that marks the
+evaluation (`evaluation.withdrawn`).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from artmaster_pipeline.adapters.finding import folder_of, read_snapshot
 from artmaster_pipeline.errors import BadInput, HoldsWithdrawn
@@ -35,11 +36,15 @@ class Mark:
     since: str  # ISO date
     reason: str
     by_rights: bool = False  # the archive's own rights in it are over; else a person withdrew it
+    through: str = ""  # the adapter that it was started from and that had the work; empty: it had it itself
 
     def of(self, what: str) -> str:
         """The mark as a sentence about `what`, without its full stop."""
         ended = "whose rights are over since" if self.by_rights else "that was withdrawn on"
-        return f"{what} {_HOW[self.part]} the work {self.sha256[:16]}, {ended} {self.since} ({self.reason})"
+        how = (
+            f"was started from the adapter {self.through}, which {_HOW[self.part]}" if self.through else _HOW[self.part]
+        )
+        return f"{what} {how} the work {self.sha256[:16]}, {ended} {self.since} ({self.reason})"
 
     def way_back(self) -> str:
         """How the mark can be taken away, as a sentence."""
@@ -77,14 +82,15 @@ def meetings(home: Home, adapter: Adapter, works: Mapping[str, Mark] | None = No
     asked, works = works, dict(withdrawn_works(home, adapter.painter) if works is None else works)
     snapshot = _snapshot(home, adapter, needed=bool(works))
     if snapshot and asked is None:
+        # what the register says today goes before what the snapshot said
         registered = {scan.sha256 for scan in read_manifest(home.register(adapter.painter) / MANIFEST, Scan)}
-        for scan in snapshot.scans:  # what the register says today goes before what the snapshot said
+        for scan in (*snapshot.scans, *(each.scan for each in snapshot.inherited)):
             if scan.sha256 not in works and scan.sha256 not in registered and is_over(scan.rights_until):
                 works[scan.sha256] = _ended(scan)
-    parts = _parts(adapter, snapshot)
+    parts = parts_of(adapter, snapshot)
     return tuple(
-        Mark(mark.sha256, parts[sha256], mark.since, mark.reason, mark.by_rights)
-        for sha256, mark in sorted(works.items())
+        replace(works[sha256], part=parts[sha256][0], through=parts[sha256][1])
+        for sha256 in sorted(works)
         if sha256 in parts
     )
 
@@ -120,11 +126,18 @@ def _snapshot(home: Home, adapter: Adapter, *, needed: bool) -> AdapterSnapshot 
         return None
 
 
-def _parts(adapter: Adapter, snapshot: AdapterSnapshot | None) -> Mapping[str, Split]:
-    """Where each scan stood; what the adapter's record says of its training decides."""
-    parts: dict[str, Split] = {}
+def parts_of(adapter: Adapter, snapshot: AdapterSnapshot | None) -> Mapping[str, tuple[Split, str]]:
+    """Where each scan stood, and through which ancestor; what the record says of the own training decides."""
+    met: dict[str, list[tuple[Split, str]]] = {sha256: [("train", "")] for sha256 in adapter.scan_sha256s}
+    for each in snapshot.inherited if snapshot else ():
+        met.setdefault(each.scan.sha256, []).append((each.part, each.through))
+    for image in snapshot.training_images if snapshot else ():
+        if image.split != "train":
+            met.setdefault(image.scan_sha256, []).append((image.split, ""))
+    return {sha256: closest(ways) for sha256, ways in met.items()}
+
+
+def closest(ways: Iterable[tuple[Split, str]]) -> tuple[Split, str]:
+    """Of the ways in which a scan was met (part, and through whom): trained on, then chosen by, then judged by."""
     rank: dict[Split, int] = {"held_out": 0, "validate": 1, "train": 2}
-    for image in sorted(snapshot.training_images if snapshot else (), key=lambda image: rank[image.split]):
-        if image.split != "train":  # the record says which are trained on
-            parts[image.scan_sha256] = image.split
-    return parts | dict.fromkeys(adapter.scan_sha256s, "train")
+    return max(ways, key=lambda way: (rank[way[0]], not way[1]))

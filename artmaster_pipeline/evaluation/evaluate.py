@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from artmaster_pipeline.adapters.finding import current_adapter, find_adapter, folder_of, read_adapter
+from artmaster_pipeline.adapters.ancestry import scans_in
+from artmaster_pipeline.adapters.finding import current_adapter, find_adapter, folder_of, read_adapter, read_snapshot
 from artmaster_pipeline.adapters.folder import kept_steps
 from artmaster_pipeline.adapters.withdrawn import check_not_withdrawn, marks_of, withdrawn_works
 from artmaster_pipeline.drawing_settings import DrawingSettings
@@ -176,7 +177,8 @@ def works_of(home: Home, adapter: Adapter) -> tuple[TrainingImage, ...]:
     withdrawn = withdrawn_works(home, adapter.painter)
     rows = read_manifest(home.training_set(adapter.painter) / MANIFEST, TrainingImage)
     images = [image for image in rows if image.scan_sha256 not in withdrawn]
-    trained = set(adapter.scan_sha256s)
+    # what it was started from counts, too; an adapter without a snapshot began with the base alone
+    trained = set(scans_in(adapter, read_snapshot(home, adapter)) if adapter.started_from else adapter.scan_sha256s)
     return tuple(
         image.model_copy(update={"split": "train"})
         if image.scan_sha256 in trained

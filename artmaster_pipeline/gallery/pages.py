@@ -219,7 +219,7 @@ def _comparisons(cells: Sequence[Sample], provenance: Provenance) -> list[GridRo
     for _, row in groupby(in_order(cells), key=lambda cell: cell.seed):
         by_column = {cell.column: cell for cell in row}
         original = by_column.get("original")
-        held_out = original is None or original.scan_sha256 not in provenance.adapter.scan_sha256s
+        held_out = original is None or original.scan_sha256 not in {scan.sha256 for scan in provenance.trained_on}
         rows.append(GridRow(original, by_column["base"], by_column["adapter"], held_out))
     return rows
 

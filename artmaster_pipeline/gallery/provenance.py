@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from artmaster_pipeline.adapters.ancestry import scans_in
 from artmaster_pipeline.adapters.finding import any_adapter, folder_of, read_snapshot
 from artmaster_pipeline.adapters.withdrawn import withdrawn_works
 from artmaster_pipeline.errors import ArtMasterError
@@ -18,6 +19,7 @@ from artmaster_pipeline.settings import Home
 class Provenance:
     """An adapter with the scans it was trained on, and those that were held out to judge it.
 
+    Trained on counts what is in the weights: the works of adapters that it was started from, too.
     `others` are the same of further adapters that drew some of the pictures with it.
     """
 
@@ -58,7 +60,8 @@ def _known(home: Home, adapter_id: str) -> Adapter:
 
 def _read(home: Home, adapter: Adapter) -> Provenance:
     snapshot = read_snapshot(home, adapter)
-    scans = {scan.sha256: scan for scan in snapshot.scans}
+    scans = {each.scan.sha256: each.scan for each in snapshot.inherited}
+    scans |= {scan.sha256: scan for scan in snapshot.scans}
     scans |= {
         scan.sha256: scan
         for scan in read_manifest(home.register(adapter.painter) / MANIFEST, Scan)
@@ -70,7 +73,7 @@ def _read(home: Home, adapter: Adapter) -> Provenance:
             f"{folder_of(home, adapter) / SNAPSHOT} does not describe {len(unknown)} of the adapter's scans "
             f"({', '.join(unknown)}): run style_adapter again."
         )
-    trained = set(adapter.scan_sha256s)
+    trained = set(scans_in(adapter, snapshot))
     judged = {image.scan_sha256 for image in snapshot.training_images if image.split == "held_out"} - trained
     judged -= withdrawn_works(home, adapter.painter).keys()  # a new evaluation is made without them
     return Provenance(
@@ -91,10 +94,13 @@ def provenance_json(provenance: Provenance, pictures: Sequence[Sample]) -> str:
                 "sha256": adapter.sha256,
                 "base_model": adapter.base_model,
                 "base_revision": adapter.base_revision,
-                "trained_on": list(adapter.scan_sha256s),
+                "trained_on": sorted(scan.sha256 for scan in trained_on),
                 "held_out": sorted(scan.sha256 for scan in held_out),
+                **({"started_from": adapter.started_from} if adapter.started_from else {}),
             }
-            for adapter, held_out in ((each.adapter, each.held_out) for each in all_of_them)
+            for adapter, trained_on, held_out in (
+                (each.adapter, each.trained_on, each.held_out) for each in all_of_them
+            )
         },
         "scans": {scan.sha256: _described(scan) for each in all_of_them for scan in (*each.trained_on, *each.held_out)},
         "pictures": {picture.path: _traced(picture, provenance) for picture in pictures},
@@ -104,7 +110,7 @@ def provenance_json(provenance: Provenance, pictures: Sequence[Sample]) -> str:
 
 def scans_behind(picture: Sample, provenance: Provenance) -> list[str]:
     """sha256 of every scan that an adapter which drew the picture was trained on, sorted."""
-    return sorted({sha256 for each in provenance.of(picture) for sha256 in each.adapter.scan_sha256s})
+    return sorted({scan.sha256 for each in provenance.of(picture) for scan in each.trained_on})
 
 
 def _in_order(scans: Any) -> tuple[Scan, ...]:

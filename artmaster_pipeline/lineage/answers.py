@@ -8,6 +8,7 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from artmaster_pipeline.adapters.ancestry import only_inherited, scans_in
 from artmaster_pipeline.adapters.exporting import holds_lora
 from artmaster_pipeline.adapters.finding import all_adapters, current_adapter, folder_of
 from artmaster_pipeline.adapters.folder import recorded_day
@@ -23,7 +24,9 @@ from artmaster_pipeline.records import (
     QUARANTINE,
     Adapter,
     AdapterSnapshot,
+    Ancestor,
     Crop,
+    Inherited,
     Quarantined,
     Scan,
     Split,
@@ -78,6 +81,8 @@ class AdapterLineage(Answer):
     training_images: tuple[TrainingImage, ...]
     captions_by: dict[str, int]  # who said what its training pictures show, and of how many
     training: TrainingFacts | None  # software, how often pictures were shown, what was left out; None: not recorded
+    ancestors: tuple[Ancestor, ...]  # the adapters that it was started from, the nearest first
+    inherited: tuple[Inherited, ...]  # artworks that those were trained on and its own training did not see
     shares: dict[str, float]  # id of a training picture -> its part of all pictures shown, 0..1; empty: not recorded
     verdicts: tuple[Verdict, ...]  # on it, oldest first
     decisions: tuple[dict[str, str], ...]  # of persons on it, oldest first: verdict, reason, by, at
@@ -90,6 +95,7 @@ class Use(AdapterState):
 
     part: Split
     crops: int
+    through: str = ""  # the adapter that it was started from and that met the artwork; empty: it met it itself
 
 
 class ArtworkLineage(Answer):
@@ -146,6 +152,8 @@ def _of_adapter(home: Home, adapter_id: str, archive: Archive) -> AdapterLineage
         training_images=used,
         captions_by=dict(sorted(Counter(image.caption_source for image in used).items())),
         training=snapshot.training,
+        ancestors=snapshot.ancestors,
+        inherited=only_inherited(adapter, snapshot.inherited),
         shares=_shares(snapshot.training.shown) if snapshot.training else {},
         verdicts=verdicts,
         decisions=decisions_on(home, adapter.painter, adapter.id),
@@ -168,7 +176,8 @@ def _of_artwork(home: Home, artwork: str, archive: Archive) -> ArtworkLineage:
     drew = {met.adapter.id for met in rows.met} | rows.published_from
     pictures = archive.pictures(drew, sha256)
     uses = tuple(
-        Use(**state_of(home, met.adapter, pictures).model_dump(), part=met.part, crops=met.crops) for met in rows.met
+        Use(**state_of(home, met.adapter, pictures).model_dump(), part=met.part, crops=met.crops, through=met.through)
+        for met in rows.met
     )
     trained = {use.adapter_id for use in uses if use.part == "train"} | rows.published_from
     drawn = [picture for picture in pictures if not trained.isdisjoint(picture.adapter_ids)]
@@ -202,8 +211,17 @@ def file_lineage(file: Path, home: Home) -> FileLineage:
         ledger=ledger,
         weights="not said" if not said else "as written" if said == tensors_hash(file) else "changed",
         state=state_of(home, known, all_pictures(home)) if known else None,
-        agrees=tuple(work.sha256 for work in ledger.works) == known.scan_sha256s if ledger and known else None,
+        agrees=_agrees(home, ledger, known) if ledger and known else None,
     )
+
+
+def _agrees(home: Home, ledger: Ledger, known: Adapter) -> bool:
+    """Whether the adapter's record names the ledger's artworks, and its snapshot those that it inherited."""
+    own = tuple(work.sha256 for work in ledger.works if not work.through)
+    if own != known.scan_sha256s or ledger.started_from != known.started_from:
+        return False
+    said = {work.sha256 for work in ledger.works}
+    return not known.started_from or said == set(scans_in(known, read_snapshot(home, known)))
 
 
 def find_artwork(home: Home, artwork: str, scans: Iterable[Scan]) -> str:

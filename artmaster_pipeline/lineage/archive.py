@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from artmaster_pipeline.adapters.finding import all_adapters, any_adapter, read_snapshot
+from artmaster_pipeline.adapters.withdrawn import parts_of
 from artmaster_pipeline.errors import BadInput
 from artmaster_pipeline.lineage.pictures import Picture, all_pictures
 from artmaster_pipeline.records import (
@@ -38,6 +39,7 @@ class Met:
     adapter: Adapter
     part: Split
     crops: int  # of the scan, in the adapter's snapshot
+    through: str = ""  # the adapter that it was started from and that met the scan; empty: it met it itself
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ class Scanned:
     def scans_called(self, name: str) -> list[Scan]:
         """Every scan of the data home, past ones too."""
         del name
-        scans = [scan for _, snapshot in self._snapshots.values() for scan in snapshot.scans]
+        snapshots = [snapshot for _, snapshot in self._snapshots.values()]
+        scans = [scan for each in snapshots for scan in (*each.scans, *(row.scan for row in each.inherited))]
         return scans + [row for file in self._manifests("register") for row in read(file, Scan)]
 
     def of_scan(self, sha256: str) -> OfScan:
@@ -112,9 +115,9 @@ class Scanned:
             crops=tuple(crop for crop in crops if crop.scan_sha256 == sha256),
             images=tuple(image for image in images if image.scan_sha256 == sha256),
             met=tuple(
-                Met(adapter, part, sum(crop.scan_sha256 == sha256 for crop in snapshot.crops))
+                Met(adapter, met[0], sum(crop.scan_sha256 == sha256 for crop in snapshot.crops), met[1])
                 for adapter, snapshot in self._snapshots.values()
-                if (part := part_of(sha256, adapter, snapshot.training_images))
+                if (met := parts_of(adapter, snapshot).get(sha256))
             ),
             published_from=self._published_from(sha256),
         )
@@ -151,15 +154,6 @@ class Scanned:
                     "Publish that painter again, or put the file back from a copy.",
                 ) from error
         return frozenset(found)
-
-
-def part_of(sha256: str, adapter: Adapter, images: Collection[TrainingImage]) -> Split | None:
-    """Where a scan stood; None where the adapter never met it. What the adapter's record says of training decides."""
-    if sha256 in adapter.scan_sha256s:
-        return "train"
-    parts = {image.split for image in images if image.scan_sha256 == sha256}
-    others: tuple[Split, ...] = ("validate", "held_out")
-    return next((part for part in others if part in parts), None)
 
 
 def adapter_and_snapshot(home: Home, adapter_id: str) -> tuple[Adapter, AdapterSnapshot] | None:

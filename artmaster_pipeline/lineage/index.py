@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from artmaster_pipeline.adapters.finding import any_adapter
+from artmaster_pipeline.adapters.withdrawn import closest
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.lineage.archive import Archive, Met, OfScan, adapter_and_snapshot
 from artmaster_pipeline.lineage.naming import folded
@@ -35,7 +36,7 @@ from artmaster_pipeline.records import (
 )
 from artmaster_pipeline.settings import Home
 
-_FORM = 1  # of the tables: another form is made anew
+_FORM = 2  # of the tables: another form is made anew
 _AT_ONCE = 64  # files of records that are read between two commits
 _CACHE = 64 * 1024  # KiB of pages that SQLite keeps in memory
 
@@ -56,6 +57,8 @@ CREATE TABLE held(record INTEGER, source INTEGER, PRIMARY KEY(record, source)) W
 CREATE INDEX held_source ON held(source);
 CREATE TABLE trained(scan TEXT, source INTEGER, PRIMARY KEY(scan, source)) WITHOUT ROWID;
 CREATE INDEX trained_source ON trained(source);
+CREATE TABLE inherited(scan TEXT, source INTEGER, part TEXT, through TEXT, PRIMARY KEY(scan, source)) WITHOUT ROWID;
+CREATE INDEX inherited_source ON inherited(source);
 CREATE TABLE published(scan TEXT, adapter TEXT, source INTEGER, PRIMARY KEY(scan, adapter, source)) WITHOUT ROWID;
 CREATE INDEX published_source ON published(source);
 CREATE TABLE picture(id TEXT, source INTEGER, PRIMARY KEY(id, source)) WITHOUT ROWID;
@@ -65,7 +68,7 @@ CREATE INDEX drew_source ON drew(source);
 CREATE TABLE shows(scan TEXT, source INTEGER, PRIMARY KEY(scan, source)) WITHOUT ROWID;
 CREATE INDEX shows_source ON shows(source);
 """
-_BY_SOURCE = ("held", "trained", "published", "picture", "drew", "shows")
+_BY_SOURCE = ("held", "trained", "inherited", "published", "picture", "drew", "shows")
 
 
 class _Damaged(Exception):
@@ -267,6 +270,10 @@ def _take_in(home: Home, connection: sqlite3.Connection, source: _Source, number
         kinds: list[tuple[Kind, str]] = [("scan", "scans"), ("crop", "crops"), ("image", "training_images")]
         for kind, name in kinds:
             _take_rows(connection, number, kind, snapshot.pop(name))
+        inherited = snapshot.get("inherited", ())
+        _take_rows(connection, number, "scan", (each["scan"] for each in inherited))
+        ways = ((each["scan"]["sha256"], number, each["part"], each["through"]) for each in inherited)
+        connection.executemany("INSERT OR IGNORE INTO inherited VALUES (?, ?, ?, ?)", ways)
     elif source.kind == "provenance":
         said = json.loads(place.read_text(encoding="utf-8"))["adapters"]
         rows = ((scan, name, number) for name, each in said.items() for scan in each["trained_on"])
@@ -371,9 +378,12 @@ class Indexed:
         return all_pictures(self.home, painters) if painters else ()
 
     def _met(self, sha256: str) -> Iterator[Met]:
-        trained = {row[0] for row in self._all("SELECT source FROM trained WHERE scan = ?", sha256)}
+        ways: dict[int, list[tuple[Split, str]]] = {}
+        for source, part, through in self._all("SELECT source, part, through FROM inherited WHERE scan = ?", sha256):
+            ways.setdefault(source, []).append((part, through))
+        for (source,) in self._all("SELECT source FROM trained WHERE scan = ?", sha256):
+            ways.setdefault(source, []).append(("train", ""))
         crops: dict[int, int] = {}
-        parts: dict[int, set[str]] = {}
         rows = self._all(
             "SELECT h.source, r.kind, r.split FROM record r JOIN held h ON h.record = r.id "
             "JOIN source s ON s.id = h.source WHERE r.scan = ? AND s.rank = 0",
@@ -381,16 +391,13 @@ class Indexed:
         )
         for source, kind, split in rows:
             crops[source] = crops.get(source, 0) + (kind == "crop")
-            if kind == "image":
-                parts.setdefault(source, set()).add(split)
+            if kind == "image" and split != "train":  # the adapter's record decides what it was trained on
+                ways.setdefault(source, []).append((split, ""))
         order = "SELECT id, adapter FROM source WHERE rank = 0 ORDER BY painter, adapter"
-        met = trained | parts.keys()
-        others: tuple[Split, ...] = ("validate", "held_out")
-        for source, adapter_id in self._all(order) if met else ():
-            stood = parts.get(source, set())
-            part = "train" if source in trained else next((part for part in others if part in stood), None)
-            if part and (adapter := any_adapter(self.home, adapter_id)):
-                yield Met(adapter, part, crops.get(source, 0))
+        for source, adapter_id in self._all(order) if ways else ():
+            if source in ways and (adapter := any_adapter(self.home, adapter_id)):
+                part, through = closest(ways[source])
+                yield Met(adapter, part, crops.get(source, 0), through)
 
     def _records(self, kind: type[R], where: str, values: tuple[str, ...]) -> list[R]:
         """Records, once for each source that holds them, in the sources' order."""

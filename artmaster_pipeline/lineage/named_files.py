@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from artmaster_pipeline.adapters.ancestry import scans_in
 from artmaster_pipeline.adapters.finding import any_adapter, known_adapters, read_adapter, read_snapshot
 from artmaster_pipeline.adapters.folder import LORA
 from artmaster_pipeline.adapters.ledger import read_ledger
@@ -208,7 +209,10 @@ class _Reader:
         if ledger is None:
             if snapshot.training is not None:  # since then every training writes one
                 self.edited(file, "The ledger of its artworks was taken out of the file", file)
-        elif (ledger.adapter, tuple(work.sha256 for work in ledger.works)) != (adapter.id, adapter.scan_sha256s):
+        elif (ledger.adapter, tuple(sorted(work.sha256 for work in ledger.works))) != (
+            adapter.id,
+            scans_in(adapter, snapshot),
+        ):
             record = file.with_name(ADAPTER_RECORD)
             self.edited(file, "Its ledger names another adapter or other artworks than the adapter's record", record)
 
@@ -272,9 +276,10 @@ class _Reader:
         for name, scans in trained.items():
             try:
                 adapter = any_adapter(self.home, name)
+                known = scans_in(adapter, read_snapshot(self.home, adapter)) if adapter else ()
             except ArtMasterError:  # told with the painter whose it is
                 continue
-            if adapter is not None and tuple(sorted(scans)) != adapter.scan_sha256s:
+            if adapter is not None and tuple(sorted(scans)) != known:
                 record = self.home.root / adapter.path / ADAPTER_RECORD
                 self.edited(
                     file, f"It says that {name} was trained on other artworks than the adapter's record", record

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from artmaster_pipeline.adapters.ancestry import only_inherited
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.likeness import ALIKE, likeness, near, strokes_of, window_hashes
@@ -49,6 +50,7 @@ class Behind(Answer):
 
     scan: Scan
     adapter_ids: tuple[str, ...]
+    inherited_from: tuple[str, ...] = ()  # those that they were started from, where their own trainings did not see it
 
 
 class PictureLineage(Answer):
@@ -90,10 +92,15 @@ def _of_picture(home: Home, file: Path, archive: Archive, progress: Progress) ->
     pictures = archive.pictures(list(adapters))
     works: dict[str, Behind] = {}
     for adapter, snapshot in sorted(known, key=lambda each: (each[0].painter, each[0].id)):
-        for scan in snapshot.scans:
-            if scan.sha256 in adapter.scan_sha256s:
-                before = works[scan.sha256].adapter_ids if scan.sha256 in works else ()
-                works[scan.sha256] = Behind(scan=scan, adapter_ids=(*before, adapter.id))
+        met = [(scan, "") for scan in snapshot.scans if scan.sha256 in adapter.scan_sha256s]
+        met += [(each.scan, each.through) for each in only_inherited(adapter, snapshot.inherited)]
+        for scan, through in met:
+            before = works.get(scan.sha256, Behind(scan=scan, adapter_ids=()))
+            works[scan.sha256] = Behind(
+                scan=scan,
+                adapter_ids=(*before.adapter_ids, adapter.id),
+                inherited_from=(*before.inherited_from, *([through] if through else ())),
+            )
     return PictureLineage(
         file=str(file),
         recognised_by=found.by,

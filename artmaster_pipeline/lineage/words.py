@@ -78,7 +78,7 @@ def adapter_facts(answer: AdapterLineage) -> Facts:
         ("sha256 of the adapter", adapter.sha256),
         ("Software", software or NOT_RECORDED),
         ("Commit of ArtMaster", (training.commit or "none, it was installed") if training else NOT_RECORDED),
-        ("Starts from", "the base model alone"),  # no training of the product begins with another adapter
+        ("Starts from", _begun_with(answer)),
         ("Challenged", ", ".join(answer.challenged) or ("none" if answer.verdicts else NOT_RECORDED)),
     ]
 
@@ -92,6 +92,7 @@ def adapter_tables(answer: AdapterLineage) -> Tables:
     unknown = [{"file": NOT_RECORDED, "why": NOT_RECORDED}]
     return [
         _works("Artworks", answer.artworks),
+        *_inherited(answer),
         (
             "Training pictures",
             [
@@ -117,6 +118,34 @@ def adapter_tables(answer: AdapterLineage) -> Tables:
             {"when": d["at"], "verdict": d["verdict"], "by": d["by"], "why": d["reason"]} for d in answer.decisions
         ]),
     ]  # fmt: skip
+
+
+def _begun_with(answer: AdapterLineage) -> str:
+    """What the training began with: the base, or other adapters, the nearest first."""
+    if not answer.ancestors:
+        why = answer.training.fresh_because if answer.training else ""
+        return "the base model alone" + (f", since {why}" if why else "")
+    first = answer.ancestors[-1]
+    chain = ", which started from ".join(f"the adapter {each.id} (step {each.step})" for each in answer.ancestors)
+    return f"{chain}{'' if first.started_from else ', which started from the base model alone'}"
+
+
+def _inherited(answer: AdapterLineage) -> Tables:
+    """The artworks that are in an adapter through those that it was started from; no table where there are none."""
+    totals = {each.id: each.shown for each in answer.ancestors}
+    rows = [
+        _work(each.scan)
+        | {
+            "through": each.through,
+            "shown": "; ".join(
+                f"{times} times by {name} ({100 * times / max(1, totals.get(name, 0)):.2g} %)"
+                for name, times in each.shown.items()
+            )
+            or NOT_RECORDED,
+        }
+        for each in answer.inherited
+    ]
+    return [("Inherited artworks", rows)] if answer.ancestors else []
 
 
 def artwork_facts(answer: ArtworkLineage) -> Facts:
@@ -160,7 +189,7 @@ def artwork_tables(answer: ArtworkLineage) -> Tables:
                 {
                     "adapter": use.adapter_id,
                     "painter": use.painter,
-                    "part": use.part,
+                    "part": use.part + (f" of {use.through}, from which it started" if use.through else ""),
                     "crops": use.crops,
                     "state": use.words,
                     "made": use.made or NOT_RECORDED,
@@ -204,6 +233,9 @@ def _is_of_the_base(answer: PictureLineage) -> bool:
 def picture_tables(answer: PictureLineage) -> Tables:
     """The artworks behind a picture."""
     heading, rows = _works("Artworks behind it", [each.scan for each in answer.artworks])
+    if any(of.inherited_from for of in answer.artworks):
+        said = [", ".join(of.inherited_from) or "no" for of in answer.artworks]
+        rows = [row | {"inherited from": from_} for row, from_ in zip(rows, said, strict=True)]
     if len(answer.adapters) > 1:
         rows = [row | {"through": ", ".join(of.adapter_ids)} for row, of in zip(rows, answer.artworks, strict=True)]
     return [(heading, rows)]
@@ -221,6 +253,7 @@ def file_facts(answer: FileLineage) -> Facts:
             ("Profile", ledger.profile),
             ("Base model", ledger.base_model),
             ("Base weights", base),
+            *([("Starts from", f"the adapter {ledger.started_from}")] if ledger.started_from else []),
             ("Artworks", str(len(ledger.works))),
         ]
     else:
@@ -248,6 +281,9 @@ def file_tables(answer: FileLineage) -> Tables:
                     "accession number": work.accession_number,
                     "title": work.title,
                     "rights": work.rights,
+                    **(
+                        {"inherited from": work.through or "no"} if answer.ledger and answer.ledger.started_from else {}
+                    ),
                 }
                 for work in works
             ],

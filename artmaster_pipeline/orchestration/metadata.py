@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 
+from artmaster_pipeline.adapters.ancestry import only_inherited
 from artmaster_pipeline.adapters.finding import read_snapshot
 from artmaster_pipeline.records import (
     ADAPTER_RECORD,
@@ -190,6 +191,7 @@ def _adapter(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, Any]:
         "adapter": adapter.id,
         "folder": dg.MetadataValue.path(str(folder)),
         "artworks": len(adapter.scan_sha256s),
+        **({"started from": adapter.started_from} if adapter.started_from else {}),
         "snapshot": dg.MetadataValue.path(str(folder / SNAPSHOT)),
         "adapter_record": dg.MetadataValue.path(str(folder / ADAPTER_RECORD)),
         "steps": adapter.steps,
@@ -225,9 +227,14 @@ def _artworks(home: Home, adapter: Adapter) -> dict[str, Any]:
         }
         for sha256, scan in works.items()
     ]
+    inherited = [
+        {"title": each.scan.title or each.scan.path, "sha256": each.scan.sha256, "through": each.through}
+        for each in only_inherited(adapter, snapshot.inherited)
+    ]
     thumbnails = home.register(adapter.painter) / "thumbnails"
     return {
         "artworks in it": table(rows),
+        **({"artworks it inherited": table(inherited)} if inherited else {}),
         "artworks' thumbnails": artworks_sheet([thumbnails / f"{scan.id}.jpg" for scan in works.values()]),
     }
 

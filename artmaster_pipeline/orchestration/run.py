@@ -12,6 +12,8 @@ import dagster as dg
 from dagster._core.errors import DagsterAssetCheckFailedError, DagsterExecutionInterruptedError
 
 from artmaster_pipeline import versioning
+from artmaster_pipeline.adapters.finding import current_adapter
+from artmaster_pipeline.adapters.withdrawn import marks_of
 from artmaster_pipeline.errors import ArtMasterError, Interrupted
 from artmaster_pipeline.evaluation import current_verdict
 from artmaster_pipeline.orchestration.assets import PARTITIONS, SETTINGS_TAG
@@ -28,6 +30,7 @@ from artmaster_pipeline.stage_settings import partition_profile, settings_identi
 from artmaster_pipeline.stages import KINDS, Step, inputs_of, kind_of, members, stage_named, steps_towards, to_make
 
 _GUARDED = "sample_gallery"  # what the gate lets through or not
+_STARTED = "style_adapter"  # what may hold works that none of its inputs has any more
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,18 @@ def steps_to_make(home: Home, instance: dg.DagsterInstance, wanted: Sequence[Ste
     stale = versioning.stale_steps(home, wanted)
     return to_make(
         wanted,
-        lambda step: step not in stale and _is_recorded(home, instance, step) and not _is_behind_the_ledger(home, step),
+        lambda step: step not in stale and _is_recorded(home, instance, step) and not is_behind_the_ledger(home, step),
     )
 
 
-def _is_behind_the_ledger(home: Home, step: Step) -> bool:
-    """Whether a painter's register has what may not be used by now: no file has changed then, but the day or a word."""
+def is_behind_the_ledger(home: Home, step: Step) -> bool:
+    """Whether a painter's register has what may not be used by now: no file has changed then, but the day or a word.
+
+    So it is with an adapter that was started from one which holds such a work, though no scan of it is left.
+    """
+    if step.stage == _STARTED:
+        adapter = current_adapter(home, step.partition)
+        return adapter is not None and bool(adapter.started_from and marks_of(home, adapter))
     return bool(stage_named(step.stage).sources) and any(is_behind(home, each) for each in members(step.partition))
 
 

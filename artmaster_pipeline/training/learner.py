@@ -13,6 +13,7 @@ from artmaster_pipeline.settings import TrainingSettings
 from artmaster_pipeline.training.adalora import injecting as adalora
 from artmaster_pipeline.training.adalora.rank_allocation import StackedAllocator
 from artmaster_pipeline.training.adalora.stacked import Stacks
+from artmaster_pipeline.training.adalora.starting import Change, begin_with
 from artmaster_pipeline.training.losses.flow_matching import (
     clean_latents,
     sigmas_for,
@@ -66,8 +67,12 @@ class Learner:
         constraint: "StyleConstraint | None" = None,
         guidance: GuidanceTexts | None = None,
         processes: Processes | None = None,
+        start: "Mapping[str, Change] | None" = None,
     ) -> None:
-        """Wrap `transformer` (frozen, on its device, in `dtype`); `processes` share the work of a step."""
+        """Wrap `transformer` (frozen, on its device, in `dtype`); `processes` share the work of a step.
+
+        With `start`, the layers begin with those changes instead of none.
+        """
         self.transformer, self.settings, self.total_step = transformer, settings, total_step
         self._scheduler, self._dtype, self._device = scheduler, dtype, transformer.device
         self._family = family_for(transformer)
@@ -78,6 +83,8 @@ class Learner:
         self.model = adalora.wrap(transformer, settings, rank_schedule(total_step, settings)).train()
         layers = [stage.layers for stage in stages_of(settings)]
         self.stacks = Stacks(self.model, adalora.parameters(self.model), dtype, layers)
+        if start:
+            begin_with(self.stacks, start, adalora.scale(settings))
         self.optimizer = make_optimizer(self.stacks.tensors, settings)
         self.allocator = (
             StackedAllocator(self.model, self.stacks, adalora.ADAPTER_NAME) if settings.adapter == "adalora" else None

@@ -53,6 +53,12 @@ def steps_for(n_images: int | Sequence[int], settings: TrainingSettings) -> int:
     return min(steps, settings.max_steps) if settings.max_steps else steps
 
 
+def warm_settings(images: Sequence[TrainingImage], settings: TrainingSettings) -> TrainingSettings:
+    """The settings of a training on `images` that starts from an adapter: `warm_start_share` of the steps."""
+    whole = steps_for([len(bucket) for bucket in buckets_by_size(images)], settings)
+    return settings.model_copy(update={"max_steps": max(1, round(whole * settings.warm_start_share))})
+
+
 def stages_of(settings: TrainingSettings) -> tuple[TrainingStage, ...]:
     """The stages of a training, one at least."""
     return settings.stages or (WHOLE,)

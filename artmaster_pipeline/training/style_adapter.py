@@ -48,11 +48,13 @@ from artmaster_pipeline.settings import Home, Profile, load_painter
 from artmaster_pipeline.training.adalora import injecting as adalora
 from artmaster_pipeline.training.monitoring.watch import Judge, JudgeFor, sample_prompts
 from artmaster_pipeline.training.processes import processes
-from artmaster_pipeline.training.schedule import rank_schedule, times_shown
+from artmaster_pipeline.training.schedule import rank_schedule, times_shown, warm_settings
 from artmaster_pipeline.training.trainer import Job, Trained, run
+from artmaster_pipeline.training.warm_start import Start, choose_start, says_its_ancestry
 
 _TRAINER = 3  # raise when the same pictures and settings would give another adapter
 _SUMS_IN_FP32 = 4  # the same for trainings whose steps have several batches, or are not in fp32 (see `_adapter_id`)
+_STARTER = 1  # the same for trainings that start from another adapter
 _CHOOSER = 3  # the same where the validation panel would choose another state
 _FILES = (LORA, LOG, WATCH, LOSS_PLOT, RANK_PLOT, WATCH_PLOT, f"{LIVE}/{STATE}", f"{LIVE}/{CONFIG}")
 # What decides nothing about the weights; how the validation works are asked counts only where the panel chooses.
@@ -71,13 +73,24 @@ def train_adapter(
     it, or with too few validation works, the last state is the adapter. Under `accelerate launch` every process calls
     this, and one of them writes. Raises ArtMasterError without a training set or where the loss blows up, WrongUse for
     settings that leave AdaLoRA no room, MissingRequirement where the base model or its device is not there.
+
+    With `warm_start`, a training begins with the painter's last adapter, or says why it does not (`warm_start`).
     """
     from artmaster_pipeline.base_models import base_revision
 
     rows = _training_rows(home, painter)
     revision, group = base_revision(profile, home), processes(profile)
     judge = _judge(home, painter, profile, rows, judge_for, progress)
-    adapter_id = _known_or_new_id(home, painter, profile, revision, rows, judge)
+    start = choose_start(
+        home,
+        painter,
+        profile,
+        revision,
+        rows,
+        lambda name, parent: _adapter_id(name, _settled(profile, rows, parent), revision, rows, judge, parent),
+        _whole_record,
+    )
+    adapter_id, profile = start.adapter_id, _settled(profile, rows, start.parent_id)
     folder = home.adapters(painter) / adapter_id
     if group.writes:
         clear_partials(home.adapters(painter))
@@ -95,14 +108,17 @@ def train_adapter(
         home.cache / "training" / adapter_id,
         home.cache / "tensorboard" / painter / adapter_id,
         judge,
+        start.file,
     )
     group.wait()
     made = int(there is None)
     if there is None:
+        if sentence := start.sentence(job.steps):
+            progress.say(sentence)
         trained = run(job, progress)
         if group.writes:
             with writing_folder(folder) as temporary:
-                there = _finish(temporary, job, adapter_id, trained, rows)
+                there = _finish(temporary, job, start, trained, rows)
             shutil.rmtree(job.checkpoints, ignore_errors=True)
     else:
         there = _describe(job, there, rows)
@@ -146,27 +162,37 @@ def _train_part(rows: tuple[TrainingImage, ...]) -> tuple[TrainingImage, ...]:
     return tuple(row for row in rows if row.split == "train")
 
 
-def _known_or_new_id(
-    home: Home, painter: str, profile: Profile, revision: str, rows: tuple[TrainingImage, ...], judge: Judge | None
-) -> str:
-    """The adapter's id; under the painter's former name where it was trained then."""
-    names = (painter, *load_painter(home, painter).formerly)
-    ids = [_adapter_id(name, profile, revision, rows, judge) for name in names]
-    return next((each for each in ids if _whole_record(home.adapters(painter) / each, each)), ids[0])
+def _settled(profile: Profile, rows: tuple[TrainingImage, ...], parent_id: str) -> Profile:
+    """The profile that a training from that parent (empty: from the base) is run with."""
+    if not parent_id:
+        return profile
+    return profile.model_copy(update={"training": warm_settings(_train_part(rows), profile.training)})
 
 
 def _adapter_id(
-    painter: str, profile: Profile, revision: str, rows: tuple[TrainingImage, ...], judge: Judge | None
+    painter: str,
+    profile: Profile,
+    revision: str,
+    rows: tuple[TrainingImage, ...],
+    judge: Judge | None,
+    parent_id: str = "",
 ) -> str:
-    """Made from all that decides the weights: the pictures and captions, the base, the settings, and who chooses.
+    """Made from all that decides the weights: pictures and captions, base, settings, who chooses, where it starts.
 
-    Held-out works decide nothing, and the validation works only where the panel chooses among the kept states.
+    Held-out works decide nothing, and the validation works only where the panel chooses among the kept states. That a
+    start from another adapter was wished for decides nothing either: the one that it is does, and the steps.
     """
     parts = ("train",) if judge is None else ("train", "validate")
     pictures = [
         [row.id, row.sha256, row.caption, row.width, row.height, row.split] for row in rows if row.split in parts
     ]
-    settings = profile.training.model_dump(mode="json", exclude={"checkpoint_every": True, "validation": _WATCHING})
+    left_out: dict[str, Any] = {
+        "checkpoint_every": True,
+        "validation": _WATCHING,
+        "warm_start": True,
+        "warm_start_share": True,
+    }
+    settings = profile.training.model_dump(mode="json", exclude=left_out)
     choice: Any = None
     if judge is None:
         settings.pop("validation")
@@ -177,18 +203,22 @@ def _adapter_id(
     sizes = [profile.size_divisor, profile.max_sequence_length]
     # One batch in fp32 is summed as it always was, so adapters of that kind keep their ids.
     one_sum = profile.dtype == "float32" and profile.training.gradient_accumulation == 1
-    return identity("adapter", _TRAINER if one_sum else _SUMS_IN_FP32, painter, base, sizes, settings, pictures, choice)
+    trainer = _TRAINER if one_sum else _SUMS_IN_FP32
+    start = (["started from", _STARTER, parent_id],) if parent_id else ()
+    return identity("adapter", trainer, painter, base, sizes, settings, pictures, choice, *start)
 
 
 def _whole_record(folder: Path, adapter_id: str) -> Adapter | None:
-    """The record of an adapter that is there with all its files and the weights that it names."""
+    """The record of an adapter that is there with all its files, the weights that it names, and its ancestry."""
     record = read_record(folder)
     if record is None or record.id != adapter_id or not all((folder / name).is_file() for name in _FILES):
+        return None
+    if record.started_from and not says_its_ancestry(folder):
         return None
     return record if sha256_of(folder / LORA) == record.sha256 else None
 
 
-def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tuple[TrainingImage, ...]) -> Adapter:
+def _finish(folder: Path, job: Job, start: Start, trained: Trained, rows: tuple[TrainingImage, ...]) -> Adapter:
     """Fill the adapter's folder; returns its record."""
     from safetensors.torch import load_file
 
@@ -220,18 +250,20 @@ def _finish(folder: Path, job: Job, adapter_id: str, trained: Trained, rows: tup
         "ranks": kept,
         "final_loss": sum(last) / len(last),
         "base_commit": base_commit(job.profile, job.home),
+        "started_from": start.parent_id,
         "steps": history.last_step,
         "chosen_step": trained.step if trained.step != history.last_step else 0,
         "drawing": _best_drawing(trained.drawings),
         "drawing_table": trained.drawings,
     }
-    record = _record(job, adapter_id, rows, measured)
-    words = own_words(record, load_painter(job.home, job.painter).name) | ledger_of(job.home, record).words()
+    record, ancestry = _record(job, start.adapter_id, rows, measured), start.ancestry
+    words = own_words(record, load_painter(job.home, job.painter).name)
+    words |= ledger_of(job.home, record, ancestry.inherited).words()
     save_folded(live, scale, folder / LORA, alphas, words)
     record = record.model_copy(update={"sha256": sha256_of(folder / LORA)})
     _save_samples(folder, job, record, history.drawn)
     shown = times_shown(job.train, settings, trained.step)
-    write_texts(folder, job.home, record, rows, training_facts(job.home, job.painter, shown))
+    write_texts(folder, job.home, record, rows, training_facts(job.home, job.painter, shown, ancestry))
     return record
 
 
@@ -269,7 +301,8 @@ def _save_samples(folder: Path, job: Job, adapter: Adapter, drawn: list[int]) ->
 
 def _describe(job: Job, there: Adapter, rows: tuple[TrainingImage, ...]) -> Adapter:
     """The record of an adapter that need not be trained again, for the archive as it stands now."""
-    names = ("sha256", "ranks", "final_loss", "steps", "chosen_step", "base_commit", "drawing", "drawing_table")
+    weights = ("sha256", "ranks", "final_loss", "steps", "chosen_step", "started_from", "base_commit")
+    names = (*weights, "drawing", "drawing_table")
     return _record(job, there.id, rows, {name: getattr(there, name) for name in names})
 
 
@@ -300,6 +333,8 @@ def _figures(adapter: Adapter, folder: Path) -> dict[str, Any]:
         "training pictures": len(adapter.training_image_ids),
         "step of the weights": adapter.step,
     }
+    if adapter.started_from:
+        figures["started from"] = adapter.started_from
     if adapter.drawing is not None:
         figures["drawn with"] = adapter.drawing.in_words()
     losses = [row["loss"] for row in read_watch(folder / WATCH) if row["what"] == VALIDATION_LOSS]

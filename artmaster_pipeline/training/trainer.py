@@ -16,6 +16,7 @@ from artmaster_pipeline.records import TrainingImage, identity
 from artmaster_pipeline.sessions import free_memory
 from artmaster_pipeline.settings import Home, Profile
 from artmaster_pipeline.threads import giving_way
+from artmaster_pipeline.training.adalora.starting import changes_in
 from artmaster_pipeline.training.caches import latents_of, texts_of
 from artmaster_pipeline.training.checkpoints import newest_step, restore_checkpoint, save_checkpoint
 from artmaster_pipeline.training.learner import Example, Learner, TrainingDiverged
@@ -55,6 +56,7 @@ class Job:
     checkpoints: Path
     board: Path  # TensorBoard's files
     judge: Judge | None = None
+    start: Path | None = None  # the folded adapter that it starts from; none: the base alone
 
     @property
     def train(self) -> tuple[TrainingImage, ...]:
@@ -172,6 +174,7 @@ class _Loop:
             constraint=self._constraint(pipe),
             guidance=guidance,
             processes=group,
+            start=changes_in(job.start) if job.start else None,
         )
         self._weights = weights_of(job.home, job.painter, job.train, latents, self._settings)
         self._model = LiveModel(pipe, self._learner, job.profile, texts)

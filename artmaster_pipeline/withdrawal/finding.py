@@ -14,6 +14,7 @@ from artmaster_pipeline.records import (
     MANIFEST,
     QUARANTINE,
     AdapterSnapshot,
+    Inherited,
     Quarantined,
     Scan,
     TrainingImage,
@@ -50,6 +51,7 @@ class Archive:
     holdings: dict[tuple[str, str, str], Holding] = field(default_factory=dict)
     quarantined: list[Quarantined] = field(default_factory=list)
     images: list[TrainingImage] = field(default_factory=list)
+    inherited: list[Inherited] = field(default_factory=list)  # by adapters that were started from others
     snapshots: dict[str, AdapterSnapshot] = field(default_factory=dict)  # by the adapter's id
     known: set[str] = field(default_factory=set)  # every sha256, those of withdrawn works included
 
@@ -87,7 +89,8 @@ def read_archive(home: Home) -> Archive:
         snapshot = read_snapshot(home, adapter)
         archive.snapshots[adapter.id] = snapshot
         archive.images += snapshot.training_images
-        _hold(archive, snapshot.scans)
+        archive.inherited += snapshot.inherited
+        _hold(archive, (*snapshot.scans, *(each.scan for each in snapshot.inherited)))
     for painter in painters_of(home):
         _hold(archive, read_manifest(home.register(painter) / MANIFEST, Scan))
         archive.quarantined += read_manifest(home.register(painter) / QUARANTINE, Quarantined)
@@ -155,6 +158,8 @@ def _follow(archive: Archive, why: dict[str, str], apart: set[str]) -> None:
     works: dict[str, set[str]] = {}
     for image in archive.images:
         works.setdefault(image.work, set()).add(image.scan_sha256)
+    for each in archive.inherited:
+        works.setdefault(each.work, set()).add(each.scan.sha256)
     ids = {sha256[:16]: sha256 for sha256 in archive.known}
     twins = [(row.sha256, ids.get(row.duplicate_of, "")) for row in archive.quarantined if row.duplicate_of]
     before = 0

@@ -30,15 +30,16 @@ def files(subject: Subject) -> dict[str, str]:
 def _bill(subject: Subject) -> dict[str, Any]:
     adapter = subject.adapter
     artworks = [_artwork(scan, subject.rights_of(scan)) for scan in subject.answer.artworks]
+    inherited = [_artwork(e.scan, subject.rights_of(e.scan), e.through) for e in subject.inherited.values()]
     training = subject.answer.training
     software = [_software(name, version) for name, version in (training.software if training else {}).items()]
     base, data = _base(subject), _training_set(subject)
     content = {
-        "components": [base, data, *artworks, *software],
+        "components": [base, data, *artworks, *inherited, *software],
         "dependencies": [
-            {"ref": adapter.id, "dependsOn": [each["bom-ref"] for each in (base, data, *software)]},
+            {"ref": adapter.id, "dependsOn": [each["bom-ref"] for each in (base, data, *inherited, *software)]},
             {"ref": data["bom-ref"], "dependsOn": [each["bom-ref"] for each in artworks]},
-            *({"ref": each["bom-ref"]} for each in (base, *artworks, *software)),
+            *({"ref": each["bom-ref"]} for each in (base, *artworks, *inherited, *software)),
         ],
     }
     return {
@@ -90,6 +91,7 @@ def _adapter(subject: Subject, data: str) -> dict[str, Any]:
                 "artmaster:steps": str(adapter.steps),
                 "artmaster:weights-of-step": str(adapter.step),
                 "artmaster:trigger": adapter.trigger,
+                "artmaster:started-from": adapter.started_from,
             }
         ),
     }
@@ -167,7 +169,7 @@ def _training_set(subject: Subject) -> dict[str, Any]:
     }
 
 
-def _artwork(scan: Scan, rights: str) -> dict[str, Any]:
+def _artwork(scan: Scan, rights: str, through: str = "") -> dict[str, Any]:
     return {
         "type": "data",
         "bom-ref": f"artwork:{scan.sha256}",
@@ -175,7 +177,13 @@ def _artwork(scan: Scan, rights: str) -> dict[str, Any]:
         "hashes": _hashes(scan.sha256),
         **({"licenses": [{"license": _licence(rights)}]} if rights else {}),
         "data": [{"type": "other", "name": "scan of an artwork"}],
-        "properties": _properties({"artmaster:accession-number": scan.accession_number, "artmaster:date": scan.date}),
+        "properties": _properties(
+            {
+                "artmaster:accession-number": scan.accession_number,
+                "artmaster:date": scan.date,
+                "artmaster:inherited-from": through,  # the adapter that this one was started from
+            }
+        ),
     }
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from artmaster_pipeline.adapters.ancestry import only_inherited
 from artmaster_pipeline.adapters.finding import folder_of, read_snapshot
 from artmaster_pipeline.adapters.folder import LORA, made_on
 from artmaster_pipeline.adapters.withdrawn import check_not_withdrawn, withdrawn_works
@@ -11,7 +12,7 @@ from artmaster_pipeline.base_models import describe_base
 from artmaster_pipeline.base_models.family import Base
 from artmaster_pipeline.errors import BadInput
 from artmaster_pipeline.lineage.answers import AdapterLineage, adapter_lineage
-from artmaster_pipeline.records import Adapter, AdapterSnapshot, Scan, TrainingImage, Verdict
+from artmaster_pipeline.records import Adapter, AdapterSnapshot, Inherited, Scan, TrainingImage, Verdict
 from artmaster_pipeline.settings import Home, PainterSettings, load_painter
 
 
@@ -86,6 +87,11 @@ class Subject:
         """The works of those pictures, by sha256."""
         used = {image.scan_sha256 for image in self.images}
         return {scan.sha256: scan for scan in self.snapshot.scans if scan.sha256 in used}
+
+    @property
+    def inherited(self) -> dict[str, Inherited]:
+        """What the adapters that it was started from were trained on and it was not, by sha256."""
+        return {each.scan.sha256: each for each in only_inherited(self.adapter, self.snapshot.inherited)}
 
     def rights_of(self, scan: Scan) -> str:
         """What the archive states about a work: its own statement, else the painter's; empty where it states none."""
