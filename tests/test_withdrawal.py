@@ -164,6 +164,54 @@ def test_what_cannot_be_meant_is_said(archive: Home) -> None:
     assert read_ledger(archive) == ()
 
 
+def titled(home: Home, titles: dict[str, tuple[str, str]]) -> None:
+    """Give scans a title and a number, in the register and in what the adapter says it was made from."""
+    manifest, file = home.register(PAINTER) / MANIFEST, home.root / adapter_of(home).path / "lineage.json"
+    snapshot = AdapterSnapshot.model_validate_json(file.read_text())
+
+    def named(scans: tuple[Scan, ...]) -> tuple[Scan, ...]:
+        names = [dict(zip(("title", "accession_number"), titles.get(s.sha256, ("", "")), strict=True)) for s in scans]
+        return tuple(scan.model_copy(update=name) for scan, name in zip(scans, names, strict=True))
+
+    write_manifest(manifest, named(read_manifest(manifest, Scan)))
+    file.write_text(snapshot.model_copy(update={"scans": named(snapshot.scans)}).model_dump_json())
+
+
+def test_a_work_is_named_by_number_or_title_and_its_scans_are_one_work(archive: Home) -> None:
+    first, second, third, *_ = adapter_of(archive).scan_sha256s
+    titled(archive, {first: ("Autumn Mist", "A.1"), second: ("Autumn mist", "A.2"), third: ("Autumn", "B.7")})
+    assert impact_of(archive, "autumn").sha256 == third  # the whole title first
+    assert impact_of(archive, "  b.7 ").sha256 == third
+    with pytest.raises(WrongUse, match="name of several works") as several:
+        withdraw_artwork(archive, "AUTUMN  MIST", REASON)
+    for said in (first[:16], second[:16], "A.1", "Autumn Mist", "A.2", "Autumn mist"):
+        assert said in str(several.value)
+    with pytest.raises(WrongUse, match=r"whole title\..*Titles that hold these words: .*Autumn Mist"):
+        withdraw_artwork(archive, "mist", REASON)
+    assert read_ledger(archive) == ()
+    manifest = archive.training_set(PAINTER) / MANIFEST
+    same = [i.model_copy(update={"group": first}) if i.scan_sha256 == second else i for i in images_of(archive)]
+    write_manifest(manifest, same)
+    withdraw_artwork(archive, "AUTUMN  MIST", REASON)
+    assert set(in_force(archive)) == {first, second}
+    restored = restore_artwork(archive, "autumn mist", "They agreed")  # the adapter still knows the title
+    assert set(restored.line.sha256s) == {first, second}
+    assert restore_artwork(archive, "a.2").line == restored.line
+
+
+def test_a_withdrawn_work_whose_title_nobody_keeps_is_named_by_its_sha256_alone(archive: Home) -> None:
+    first, second, *_ = adapter_of(archive).scan_sha256s
+    titled(archive, {first: ("Autumn Mist", ""), second: ("Autumn Mist", "")})
+    withdraw_artwork(archive, first, REASON)
+    withdraw_artwork(archive, second, REASON)
+    with pytest.raises(WrongUse, match="name of several withdrawn works"):
+        restore_artwork(archive, "autumn mist")
+    shutil.rmtree(archive.adapters(PAINTER))
+    with pytest.raises(WrongUse, match="ledger keeps no titles"):
+        restore_artwork(archive, "autumn mist")
+    assert restore_artwork(archive, first[:8]).line.sha256s == (first,)
+
+
 # Marks
 
 

@@ -12,6 +12,7 @@ from small_archive import PAINTER
 from artmaster_pipeline import versioning
 from artmaster_pipeline.errors import HoldsWithdrawn
 from artmaster_pipeline.files import sha256_of
+from artmaster_pipeline.lineage import verify
 from artmaster_pipeline.publishing import publish_gallery
 from artmaster_pipeline.records import MANIFEST, Adapter, Scan, TrainingImage, read_manifest
 from artmaster_pipeline.settings import Home, load_profile
@@ -19,6 +20,13 @@ from artmaster_pipeline.stages import STAGES
 from artmaster_pipeline.withdrawal import restore_artwork, withdraw_artwork
 
 REASON = "The heirs asked for it"
+
+
+def told(home: Home) -> set[tuple[str, str]]:
+    """What verify finds, and in which file; not that the small archive has no crops, and weights that are a stub."""
+    stubs = ("training_set/some-painter/manifest.jsonl", "lineage.json", "adapter.safetensors")
+    found = {(finding.what, finding.file) for finding in verify(home).findings}
+    return {(what, file) for what, file in found if what not in ("names nothing", "edited") or not file.endswith(stubs)}
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +112,9 @@ def test_a_purge_takes_the_bytes_out_of_cache_and_remote_and_leaves_the_others(a
     assert before.isdisjoint(kept(cache_of(archive)))
     assert before.isdisjoint(kept(away))
     assert len(others - kept(cache_of(archive))) <= 8  # details and the grid that showed it in the evaluation
+    assert told(archive) == set()
     checked_out(archive)  # everything else is whole
+    assert told(archive) == set()
     dvc(archive.root, "push")
     restored = restore_artwork(archive, sha256)
     assert restored.missing == (sha256,)
@@ -135,11 +145,16 @@ def test_a_restoration_brings_the_scan_back_from_the_cache(archive: Home) -> Non
     scan = scan_of(archive, sha256)
     withdraw_artwork(archive, sha256, REASON)
     assert not (archive.scans(PAINTER) / scan.path).exists()
+    assert told(archive) == set()
     restored = restore_artwork(archive, sha256[:8], "They agreed")
     assert restored.missing == ()
     assert [(each.painter, each.path) for each in restored.back] == [(PAINTER, scan.path)]
     assert sha256_of(archive.scans(PAINTER) / scan.path) == sha256
     assert restored.queued == (PAINTER,)  # its register leaves out what may be used again
+    assert told(archive) == set()
+    assert [note for note in verify(archive).notes if note.startswith(f"scans/{PAINTER}/{scan.path} may be used again")]
+    (archive.scans(PAINTER) / "another.jpg").write_bytes(b"of somebody")
+    assert told(archive) == {("added", f"scans/{PAINTER}/another.jpg")}
 
 
 def test_bytes_that_dvc_links_into_the_home_are_not_counted_as_elsewhere(archive: Home, tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from artmaster_pipeline.notifications import Notice
     from artmaster_pipeline.withdrawal import Impact, Report
 
-ArtworkArgument = Annotated[str, typer.Argument(help="The sha256 of one of its scans, or 8 or more leading digits.")]
+ArtworkArgument = Annotated[
+    str, typer.Argument(help="Its accession number or title, or the sha256 of one of its scans (8 or more digits).")
+]
 ByOption = Annotated[str, typer.Option(help="Who decided it (default: who is logged in).")]
 
 

@@ -1,6 +1,5 @@
 """The questions: what is in an adapter, where has an artwork gone, and what does an adapter's file say of itself."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,7 +17,6 @@ from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.evaluation.verdicts import decisions_on, last_verdict, read_verdicts
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.lineage.archive import Archive, ask
-from artmaster_pipeline.lineage.naming import folded
 from artmaster_pipeline.lineage.pictures import Picture, all_pictures
 from artmaster_pipeline.records import (
     QUARANTINE,
@@ -35,12 +33,12 @@ from artmaster_pipeline.records import (
     Verdict,
 )
 from artmaster_pipeline.records import read_manifest as read
+from artmaster_pipeline.scans.naming import folded, has_digits, listed, meant_by
 from artmaster_pipeline.settings import Home
 
 Row = TypeVar("Row", Crop, TrainingImage)
 
-_HEX = re.compile(r"[0-9a-f]{8,64}")
-_LISTED = 20  # artworks that a message names
+_LISTED = 20  # files that a message names
 
 
 class Answer(BaseModel):
@@ -230,26 +228,19 @@ def find_artwork(home: Home, artwork: str, scans: Iterable[Scan]) -> str:
     Case, spaces and the ways in which Unicode writes one letter do not count. Raises WrongUse where none is called so,
     or several are: the message lists them.
     """
-    wanted = folded(artwork)
-    found, like = {}, {}
-    for scan in scans:
-        names = {folded(scan.accession_number), title := folded(scan.title)} - {""}
-        if wanted in names or (_HEX.fullmatch(wanted) and scan.sha256.startswith(wanted)):
-            found[scan.sha256] = scan
-        elif len(wanted) > 1 and wanted in title:
-            like[scan.sha256] = scan
-    if len(found) == 1:
-        return next(iter(found))
-    if found:
+    meant = meant_by(artwork, scans)
+    if len(meant.found) == 1:
+        return next(iter(meant.found))
+    if meant.found:
         raise WrongUse(
-            f"{artwork!r} is the name of {len(found)} artworks: ask for one of them by its sha256 or its first digits. "
-            f"{_listed(found)}"
+            f"{artwork!r} is the name of {len(meant.found)} artworks: ask for one of them by its sha256 or its first "
+            f"digits. {listed(meant.found)}"
         )
     raise WrongUse(
         f"No artwork in {home.root}, past or present, is called {artwork!r}: give the scan's sha256 or its first 8 "
         "digits or more, its whole accession number or its whole title."
-        + (f" Titles that hold these words: {_listed(like)}" if like else "")
-        + _left_out(home, wanted)
+        + (f" Titles that hold these words: {listed(meant.like)}" if meant.like else "")
+        + _left_out(home, folded(artwork))
     )
 
 
@@ -279,18 +270,9 @@ def _left_out(home: Home, wanted: str) -> str:
     found = [
         f" Left out is {row.painter}/{row.path}: {row.reason}. {row.remedy}."
         for row in rows
-        if (_HEX.fullmatch(wanted) and row.sha256.startswith(wanted))
-        or wanted in (folded(row.path), folded(Path(row.path).stem))
+        if has_digits(row.sha256, wanted) or wanted in (folded(row.path), folded(Path(row.path).stem))
     ]
     return "".join(found[:_LISTED])
-
-
-def _listed(scans: dict[str, Scan]) -> str:
-    named = [
-        " ".join(filter(None, (sha256[:16], scan.accession_number, scan.title, f"({scan.painter}/{scan.path})")))
-        for sha256, scan in sorted(scans.items())[:_LISTED]
-    ]
-    return "; ".join(named) + (f"; and {len(scans) - _LISTED} more." if len(scans) > _LISTED else ".")
 
 
 def _once(rows: Iterable[Row]) -> tuple[Row, ...]:

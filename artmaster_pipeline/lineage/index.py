@@ -18,7 +18,6 @@ from artmaster_pipeline.adapters.finding import any_adapter
 from artmaster_pipeline.adapters.withdrawn import closest
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.lineage.archive import Archive, Met, OfScan, adapter_and_snapshot
-from artmaster_pipeline.lineage.naming import folded
 from artmaster_pipeline.lineage.pictures import Picture, all_pictures
 from artmaster_pipeline.records import (
     ADAPTER_RECORD,
@@ -34,6 +33,7 @@ from artmaster_pipeline.records import (
     Split,
     TrainingImage,
 )
+from artmaster_pipeline.scans.naming import folded
 from artmaster_pipeline.settings import Home
 
 _FORM = 2  # of the tables: another form is made anew

@@ -1,7 +1,6 @@
 """Which scans are meant: the one that a person names, and all others of the same work, under whichever painter."""
 
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,13 +19,13 @@ from artmaster_pipeline.records import (
     TrainingImage,
     read_manifest,
 )
+from artmaster_pipeline.scans.naming import has_digits, listed, meant_by
 from artmaster_pipeline.scans.recognition import fingerprint_of, nearest, unpacked, whole_picture
 from artmaster_pipeline.scans.withdrawn import read_withdrawn
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.stages import in_order
 from artmaster_pipeline.withdrawals import WithdrawnScan, in_force, read_ledger, told_apart
 
-_HEX = re.compile(r"[0-9a-f]{8,64}")
 ASKED, SAME_PIXELS = "the one that was named", "the same pixels in another file"
 WITHDRAWN_WITH_IT = "it was withdrawn with it"
 SAME_WORK, LOOKS_ALIKE = "a scan of the same work, as the training set has it", "it shows the same picture"
@@ -105,16 +104,28 @@ def read_archive(home: Home) -> Archive:
 
 
 def resolve(home: Home, artwork: str, archive: Archive) -> str:
-    """The sha256 of the scan that a person names. Raises WrongUse where none is meant, or several are."""
-    for way in _WAYS:
-        matches = sorted(way(archive, artwork.strip()))
-        if len(matches) == 1:
-            return matches[0]
-        if matches:
-            raise WrongUse(f"{artwork!r} can mean {len(matches)} scans; give the sha256 of one: {', '.join(matches)}.")
+    """The sha256 of a scan of the work that a person names: by its sha256, accession number or title.
+
+    Several scans of one work are one work. Raises WrongUse where no work is meant, or several are.
+    """
+    digits = artwork.strip().lower()
+    if by_sha256 := sorted(sha256 for sha256 in archive.known if has_digits(sha256, digits)):
+        if len(by_sha256) == 1:
+            return by_sha256[0]
+        raise WrongUse(f"{artwork!r} can mean {len(by_sha256)} scans; give more digits: {', '.join(by_sha256)}.")
+    meant = meant_by(artwork, archive.holdings.values())
+    one = min(meant.found, default="")
+    if one and (len(meant.found) == 1 or meant.found.keys() <= find_work(home, one, archive).why.keys()):
+        return one
+    if meant.found:
+        raise WrongUse(
+            f"{artwork!r} is the name of several works: give the sha256 of one, or its first digits. "
+            f"{listed(meant.found)}"
+        )
     raise WrongUse(
-        f"No scan in {home.root}, past or present, is meant by {artwork!r}: give its sha256, or the first 8 digits or "
-        "more of it. `artmaster lineage adapter ID` lists those of an adapter."
+        f"No scan in {home.root}, past or present, is meant by {artwork!r}: give its sha256 or the first 8 digits or "
+        "more of it, its whole accession number or its whole title. `artmaster lineage adapter ID` lists those of an "
+        "adapter." + (f" Titles that hold these words: {listed(meant.like)}" if meant.like else "")
     )
 
 
@@ -136,15 +147,6 @@ def find_work(home: Home, sha256: str, archive: Archive) -> Work:
     _follow(archive, why, apart)
     fingerprints |= {each: _fingerprint(home, archive, each) for each in why if each not in fingerprints}
     return Work(sha256, why, fingerprints)
-
-
-def _by_sha256(archive: Archive, text: str) -> Iterator[str]:
-    digits = text.lower()
-    if _HEX.fullmatch(digits):
-        yield from (sha256 for sha256 in archive.known if sha256.startswith(digits))
-
-
-_WAYS: tuple[Callable[[Archive, str], Iterable[str]], ...] = (_by_sha256,)  # the first that knows anything decides
 
 
 def _hold(archive: Archive, scans: Iterable[Scan]) -> None:

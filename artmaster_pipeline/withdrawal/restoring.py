@@ -10,12 +10,13 @@ from artmaster_pipeline.evaluation.verdicts import this_user
 from artmaster_pipeline.files import inside, sha256_of, writing
 from artmaster_pipeline.locks import working_on
 from artmaster_pipeline.progress import SILENT, Progress
+from artmaster_pipeline.scans.naming import has_digits, listed, meant_by
 from artmaster_pipeline.settings import Home, load_painter
+from artmaster_pipeline.withdrawal.finding import read_archive
 from artmaster_pipeline.withdrawal.removing import ScanFile, forget_removal, read_removal
 from artmaster_pipeline.withdrawal.retraining import due_for_retraining
 from artmaster_pipeline.withdrawals import LedgerLine, WithdrawnScan, append, in_force, new_line, read_ledger
 
-_HEX = re.compile(r"[0-9a-f]{8,64}")
 _WHOLE = re.compile(r"[0-9a-f]{64}")
 
 
@@ -74,13 +75,37 @@ def _resolve(home: Home, artwork: str) -> str:
     there = in_force(home)
     known = [sha256 for line in read_ledger(home) if line.action != "told apart" for sha256 in line.sha256s]
     for among in (list(there), known):
-        found = sorted({sha256 for sha256 in among if _HEX.fullmatch(digits) and sha256.startswith(digits)})
+        found = sorted({sha256 for sha256 in among if has_digits(sha256, digits)})
         if len(found) == 1:
             return found[0]
         if found:
             raise WrongUse(f"{artwork!r} can mean {len(found)} works; give more digits: {', '.join(found)}.")
-    listed = "; ".join(f"{sha256[:16]} ({line.day}: {line.reason})" for sha256, line in sorted(there.items()))
-    raise WrongUse(f"{artwork!r} names no withdrawn work. Withdrawn are: {listed or 'none'}.")
+    if named := _by_name(home, artwork):
+        return named
+    in_words = "; ".join(f"{sha256[:16]} ({line.day}: {line.reason})" for sha256, line in sorted(there.items()))
+    raise WrongUse(
+        f"{artwork!r} names no withdrawn work. Withdrawn are: {in_words or 'none'}. The ledger keeps no titles: a work "
+        "is known by number or title only where an adapter was made from it; else give its sha256."
+    )
+
+
+def _by_name(home: Home, artwork: str) -> str:
+    """The scan that is called so by what adapters say they were made from; of those in force, if any is.
+
+    Empty where none is. Raises WrongUse where scans of several withdrawals are called so.
+    """
+    lines = {sha: line.id for line in read_ledger(home) if line.action != "told apart" for sha in line.sha256s}
+    holdings = read_archive(home).holdings.values() if lines else ()
+    for among in (in_force(home).keys(), lines.keys()):
+        found = meant_by(artwork, (holding for holding in holdings if holding.sha256 in among)).found
+        if len({lines[sha256] for sha256 in found}) > 1:
+            raise WrongUse(
+                f"{artwork!r} is the name of several withdrawn works: give the sha256 of one, or its first digits. "
+                f"{listed(found)}"
+            )
+        if found:
+            return min(found)
+    return ""
 
 
 def _bring_back(home: Home, sha256: str, line_ids: list[str], progress: Progress) -> list[ScanFile]:
