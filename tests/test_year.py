@@ -1,4 +1,4 @@
-"""A year in short form (`year.py` has the whole of it): some weeks of one painter, with runs that are killed or fail."""
+"""A year in short form (`year.py` has the whole of it): weeks of one painter, with runs that are killed or fail."""
 
 from pathlib import Path
 

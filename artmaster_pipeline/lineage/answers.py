@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from artmaster_pipeline.adapters.ancestry import only_inherited, scans_in
 from artmaster_pipeline.adapters.exporting import holds_lora
-from artmaster_pipeline.adapters.finding import all_adapters, current_adapter, folder_of
+from artmaster_pipeline.adapters.finding import all_adapters, current_adapter, folder_of, read_snapshot
 from artmaster_pipeline.adapters.folder import recorded_day
 from artmaster_pipeline.adapters.ledger import Ledger, read_ledger
 from artmaster_pipeline.adapters.tensor_file import HASH, read_header, read_words, tensors_hash
