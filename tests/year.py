@@ -73,7 +73,7 @@ with time_machine.travel(said["at"], tick=True):
         return made(home, stage, partition, progress)
     def to_disk(path):
         now["count"] += 1
-        if (now["stage"], now["count"]) == (said["stage"], said["write"]):
+        if said["fault"] and (now["stage"], now["count"]) == (said["stage"], said["write"]):
             print(f"{said['fault']} in {now['stage']}", flush=True)
             if said["fault"] == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -88,6 +88,8 @@ with time_machine.travel(said["at"], tick=True):
             asset_selection=[dg.AssetKey(name) for name in said["stages"]] or None, raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
+        for event in done.all_events if not done.success else ():
+            print(event.message if event.is_failure else "", end="", flush=True)
 sys.exit(0 if done.success else 1)
 """
 PERSON = "import sys, time_machine\nwith time_machine.travel(sys.argv.pop(0), tick=True):\n    " + forked.COMMAND
@@ -283,7 +285,7 @@ class Year:
         if done.returncode == 0:
             return
         self.say(f"the run ended with {done.returncode}: {done.stdout.strip()}")
-        assert fault in done.stdout, done.stderr
+        assert fault and done.stdout.startswith(fault), done.stdout + done.stderr
         later = at + timedelta(days=1)
         with time_machine.travel(later, tick=True):
             end_killed_runs(self.home, self.instance)
