@@ -11,13 +11,14 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
+from artmaster_pipeline import proof
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.progress import Progress, terminal_progress
@@ -72,7 +73,8 @@ def _held(home: Home, painter: str, progress: Progress | None, *, wait: bool) ->
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        said = f"{painter} is being worked on by {_holder(note)}"
+        whom = painter if painter != proof.HOUSE else "What belongs to no painter"
+        said = f"{whom} is being worked on by {_holder(note)}"
         if not wait:
             raise ArtMasterError(f"{said}. Wait for it to end, then run the same command again.") from error
         (progress or terminal_progress()).say(f"{said}; this one waits for it.")
@@ -80,9 +82,31 @@ def _held(home: Home, painter: str, progress: Progress | None, *, wait: bool) ->
     try:
         if not again:
             write_text(note, json.dumps(_myself()))
-        yield
+            proof.begin(home, painter)
+        with _written_down(home, painter, last=not again):
+            yield
     finally:
         lock.release()
+
+
+@contextmanager
+def _written_down(home: Home, painter: str, *, last: bool) -> Iterator[None]:
+    """What the block writes goes into the chain, also where it fails; after a full disk the next block's does."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            _write_down(home, painter, last=last)
+        raise
+    _write_down(home, painter, last=last)
+
+
+def _write_down(home: Home, painter: str, *, last: bool) -> None:
+    if not home.cache.is_dir():  # a home that was removed meanwhile
+        return
+    proof.note_written(home, painter)
+    if last:
+        proof.end(home, painter)
 
 
 def _myself() -> dict[str, Any]:

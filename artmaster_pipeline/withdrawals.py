@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict
 
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import write_text
+from artmaster_pipeline.locks import working_on
+from artmaster_pipeline.proof import HOUSE
 from artmaster_pipeline.records import WITHDRAWALS, Record, identity
 from artmaster_pipeline.settings import Home
 
@@ -70,10 +72,7 @@ def new_line(
 
 def append(home: Home, line: LedgerLine) -> None:
     """Add a line; those of other processes, written at the same moment, stay. It is on the disk when this returns."""
-    from filelock import FileLock
-
-    home.cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(home.cache / "withdrawals.lock"):
+    with working_on(home, HOUSE):
         read_ledger(home)  # nothing is added to what cannot be read
         for torn in home.root.glob(f".partial-*{Path(WITHDRAWALS).suffix}"):  # no other file there ends like that
             torn.unlink()

@@ -343,7 +343,7 @@ def _changes_counted(monkeypatch: pytest.MonkeyPatch, at: int | None) -> list[st
 
 def _state(home: Home) -> dict[str, str]:
     """Every file but those that say when something was done, locks and what waits in caches."""
-    passing = ("withdrawals", ".cache", "gallery/.versions/some-painter/ledger.jsonl")
+    passing = ("withdrawals", "proof", ".cache", "gallery/.versions/some-painter/ledger.jsonl")
     return {name: sha for name, sha in files_of(home.root).items() if not name.startswith(passing)}
 
 

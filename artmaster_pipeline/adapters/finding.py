@@ -64,7 +64,11 @@ def all_adapters(home: Home) -> Iterator[Adapter]:
 
 def any_adapter(home: Home, adapter_id: str) -> Adapter | None:
     """The adapter with that id, whoever's it is; None where the data home has none of it."""
-    return next((adapter for adapter in all_adapters(home) if adapter.id == adapter_id), None)
+    if not _ID.fullmatch(adapter_id):
+        return None
+    return next(
+        (_read(file) for file in sorted((home.root / "adapters").glob(f"*/{adapter_id}/{ADAPTER_RECORD}"))), None
+    )
 
 
 def folder_of(home: Home, adapter: Adapter) -> Path:

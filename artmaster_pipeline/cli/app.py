@@ -86,6 +86,7 @@ _lineage.command("adapter")(lineage.lineage_adapter)
 _lineage.command("artwork")(lineage.lineage_artwork)
 _lineage.command("picture")(lineage.lineage_picture)
 _lineage.command("file")(lineage.lineage_file)
+_lineage.command("verify")(lineage.lineage_verify)
 app.add_typer(_lineage, name="lineage")
 
 _base = typer.Typer(no_args_is_help=True, help="The embedded base model, the miniature.")

@@ -1,4 +1,4 @@
-"""`artmaster lineage`: which artworks fed which adapter, where an artwork has gone, where a picture or file is from."""
+"""`artmaster lineage`: what is in an adapter, where an artwork has gone, where a picture is from, what holds."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -95,6 +95,32 @@ def lineage_file(
     answer = file_lineage(file, Home.find(home))
     _say(answer, words.file_facts(answer), words.file_tables(answer), json, html, lambda: page.file_page(answer))
     if answer.ledger is None:
+        raise typer.Exit(1)
+
+
+def lineage_verify(
+    adapter: Annotated[
+        str, typer.Argument(metavar="[ADAPTER]", help="An adapter's id (default: the whole data home).")
+    ] = "",
+    head: Annotated[
+        str, typer.Option("--head", metavar="HASH", help="The hash of a line of the chain that was kept elsewhere.")
+    ] = "",
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Hash every file that the records name anew, and look for edited records (exit code 1: something was found)."""
+    from artmaster_pipeline.lineage import verify, words
+
+    answer = verify(Home.find(home), adapter, head, terminal_progress())
+    if json:
+        print_json(answer.model_dump(mode="json"))
+    else:
+        out.say(words.verified(answer))
+        for finding in answer.findings:
+            out.say((finding.what, "bold red"), f" {words.finding_in_words(finding)}")
+        for said in (*answer.notes, *(answer.limits if answer.findings else ())):
+            out.say(said)
+    if not answer.is_whole:
         raise typer.Exit(1)
 
 

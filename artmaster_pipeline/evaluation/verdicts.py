@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from artmaster_pipeline import proof
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.records import DECISIONS, VERDICT, VERDICTS, Verdict, identity
@@ -65,6 +66,11 @@ def read_verdicts(folder: Path) -> tuple[Verdict, ...]:
     return found
 
 
+def is_as_given(verdict: Verdict) -> bool:
+    """Whether a verdict's id is the one that is made from what it says: an edited one has another's."""
+    return verdict.id == _id(verdict)
+
+
 def last_verdict(folder: Path) -> Verdict | None:
     """The verdict in force in evaluation/<painter>/<adapter id>/; None where there is none. Errors: `read_verdicts`."""
     return next(reversed(read_verdicts(folder)), None)
@@ -89,6 +95,7 @@ def decide(
     file = home.evaluation(painter) / DECISIONS
     with _writing_alone(home, painter):
         write_text(file, "".join(_line(each) for each in (*_decisions(file), row)))
+    proof.note_file(home, painter, file)
     return row
 
 

@@ -1,8 +1,6 @@
 """The questions: what is in an adapter, where has an artwork gone, and what does an adapter's file say of itself."""
 
-import json
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,19 +9,18 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from artmaster_pipeline.adapters.exporting import holds_lora
-from artmaster_pipeline.adapters.finding import all_adapters, current_adapter, folder_of, read_snapshot
+from artmaster_pipeline.adapters.finding import all_adapters, current_adapter, folder_of
 from artmaster_pipeline.adapters.folder import recorded_day
 from artmaster_pipeline.adapters.ledger import Ledger, read_ledger
 from artmaster_pipeline.adapters.tensor_file import HASH, read_header, read_words, tensors_hash
-from artmaster_pipeline.errors import BadInput, WrongUse
+from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.evaluation.verdicts import decisions_on, last_verdict, read_verdicts
 from artmaster_pipeline.files import sha256_of
+from artmaster_pipeline.lineage.archive import Archive, ask
+from artmaster_pipeline.lineage.naming import folded
 from artmaster_pipeline.lineage.pictures import Picture, all_pictures
 from artmaster_pipeline.records import (
-    MANIFEST,
-    PROVENANCE,
     QUARANTINE,
-    VERSIONS_FOLDER,
     Adapter,
     AdapterSnapshot,
     Crop,
@@ -124,16 +121,20 @@ def adapter_lineage(home: Home, adapter_id: str) -> AdapterLineage:
 
     Raises WrongUse, with the known ids, where there is no such adapter.
     """
-    snapshots = _snapshots(home)
-    if adapter_id not in snapshots:
-        known = ", ".join(sorted(snapshots)) or "none yet; make one with: artmaster run PAINTER"
+    return ask(home, lambda archive: _of_adapter(home, adapter_id, archive))
+
+
+def _of_adapter(home: Home, adapter_id: str, archive: Archive) -> AdapterLineage:
+    found = archive.adapter(adapter_id)
+    if found is None:
+        known = ", ".join(sorted(archive.adapter_ids())) or "none yet; make one with: artmaster run PAINTER"
         raise WrongUse(f"There is no adapter {adapter_id!r} in {home.root}. Known adapters: {known}.")
-    adapter, snapshot = snapshots[adapter_id]
+    adapter, snapshot = found
     trained = set(adapter.scan_sha256s)
     validation, held_out = _part(snapshot, "validate"), _part(snapshot, "held_out")
     used = tuple(image for image in snapshot.training_images if image.split == "train")
     crop_ids = {image.crop_id for image in used}
-    samples = tuple(picture for picture in all_pictures(home) if adapter.id in picture.adapter_ids)
+    samples = tuple(picture for picture in archive.pictures([adapter.id]) if adapter.id in picture.adapter_ids)
     verdicts = read_verdicts(home.evaluation(adapter.painter) / adapter.id)
     return AdapterLineage(
         adapter=adapter,
@@ -158,34 +159,25 @@ def artwork_lineage(home: Home, artwork: str) -> ArtworkLineage:
 
     Raises WrongUse where no scan, past or present, is called so, or several are: the message lists them.
     """
-    snapshots = _snapshots(home)
-    scans = [scan for _, snapshot in snapshots.values() for scan in snapshot.scans]
-    scans += [scan for file in sorted(home.root.glob(f"register/*/{MANIFEST}")) for scan in read(file, Scan)]
-    sha256 = find_artwork(home, artwork, scans)
-    crops = [crop for _, snapshot in snapshots.values() for crop in snapshot.crops]
-    crops += [crop for file in sorted(home.root.glob(f"crops/*/{MANIFEST}")) for crop in read(file, Crop)]
-    images = [image for _, snapshot in snapshots.values() for image in snapshot.training_images]
-    images += [
-        row for file in sorted(home.root.glob(f"training_set/*/{MANIFEST}")) for row in read(file, TrainingImage)
-    ]
-    pictures = all_pictures(home)
+    return ask(home, lambda archive: _of_artwork(home, artwork, archive))
+
+
+def _of_artwork(home: Home, artwork: str, archive: Archive) -> ArtworkLineage:
+    sha256 = find_artwork(home, artwork, archive.scans_called(folded(artwork)))
+    rows = archive.of_scan(sha256)
+    drew = {met.adapter.id for met in rows.met} | rows.published_from
+    pictures = archive.pictures(drew, sha256)
     uses = tuple(
-        Use(
-            **state_of(home, adapter, pictures).model_dump(),
-            part=part,
-            crops=sum(crop.scan_sha256 == sha256 for crop in snapshot.crops),
-        )
-        for adapter, snapshot in snapshots.values()
-        if (part := _part_of(sha256, adapter, snapshot))
+        Use(**state_of(home, met.adapter, pictures).model_dump(), part=met.part, crops=met.crops) for met in rows.met
     )
-    trained = {use.adapter_id for use in uses if use.part == "train"} | _published_from(home, sha256)
+    trained = {use.adapter_id for use in uses if use.part == "train"} | rows.published_from
     drawn = [picture for picture in pictures if not trained.isdisjoint(picture.adapter_ids)]
-    unique = {(scan.painter, scan.path): scan for scan in scans if scan.sha256 == sha256}
+    unique = {(scan.painter, scan.path): scan for scan in rows.scans}
     return ArtworkLineage(
         sha256=sha256,
         scans=tuple(unique[key] for key in sorted(unique)),
-        crops=_of_scan(sha256, crops),
-        training_images=_of_scan(sha256, images),
+        crops=_once(rows.crops),
+        training_images=_once(rows.images),
         adapters=uses,
         evaluated=tuple(picture for picture in drawn if picture.state == "evaluated"),
         published=tuple(picture for picture in drawn if picture.state != "evaluated"),
@@ -220,10 +212,10 @@ def find_artwork(home: Home, artwork: str, scans: Iterable[Scan]) -> str:
     Case, spaces and the ways in which Unicode writes one letter do not count. Raises WrongUse where none is called so,
     or several are: the message lists them.
     """
-    wanted = _folded(artwork)
+    wanted = folded(artwork)
     found, like = {}, {}
     for scan in scans:
-        names = {_folded(scan.accession_number), title := _folded(scan.title)} - {""}
+        names = {folded(scan.accession_number), title := folded(scan.title)} - {""}
         if wanted in names or (_HEX.fullmatch(wanted) and scan.sha256.startswith(wanted)):
             found[scan.sha256] = scan
         elif len(wanted) > 1 and wanted in title:
@@ -263,10 +255,6 @@ def _shares(shown: dict[str, int]) -> dict[str, float]:
     return {name: times / total for name, times in shown.items()}
 
 
-def _folded(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-
-
 def _left_out(home: Home, wanted: str) -> str:
     """Why files of that sha256 or name did not become scans; empty where there are none."""
     rows = [row for file in sorted(home.root.glob(f"register/*/{QUARANTINE}")) for row in read(file, Quarantined)]
@@ -274,7 +262,7 @@ def _left_out(home: Home, wanted: str) -> str:
         f" Left out is {row.painter}/{row.path}: {row.reason}. {row.remedy}."
         for row in rows
         if (_HEX.fullmatch(wanted) and row.sha256.startswith(wanted))
-        or wanted in (_folded(row.path), _folded(Path(row.path).stem))
+        or wanted in (folded(row.path), folded(Path(row.path).stem))
     ]
     return "".join(found[:_LISTED])
 
@@ -287,40 +275,12 @@ def _listed(scans: dict[str, Scan]) -> str:
     return "; ".join(named) + (f"; and {len(scans) - _LISTED} more." if len(scans) > _LISTED else ".")
 
 
-def _of_scan(sha256: str, rows: Iterable[Row]) -> tuple[Row, ...]:
+def _once(rows: Iterable[Row]) -> tuple[Row, ...]:
     """The crops or training pictures of a scan, each once, sorted by id; of rows with one id the last."""
-    unique = {row.id: row for row in rows if row.scan_sha256 == sha256}
+    unique = {row.id: row for row in rows}
     return tuple(unique[key] for key in sorted(unique))
 
 
 def _part(snapshot: AdapterSnapshot, part: Split) -> set[str]:
     """The sha256s of the scans in one part."""
     return {image.scan_sha256 for image in snapshot.training_images if image.split == part}
-
-
-def _part_of(sha256: str, adapter: Adapter, snapshot: AdapterSnapshot) -> Split | None:
-    """Where a scan stood; None where the adapter never met it. What the adapter's record says of training decides."""
-    if sha256 in adapter.scan_sha256s:
-        return "train"
-    others: tuple[Split, ...] = ("validate", "held_out")
-    return next((part for part in others if sha256 in _part(snapshot, part)), None)
-
-
-def _snapshots(home: Home) -> dict[str, tuple[Adapter, AdapterSnapshot]]:
-    """Every finished adapter of the data home with its snapshot, by id."""
-    return {adapter.id: (adapter, read_snapshot(home, adapter)) for adapter in all_adapters(home)}
-
-
-def _published_from(home: Home, sha256: str) -> set[str]:
-    """The adapters that a published site, in place or kept, says were trained on a scan: some may be gone."""
-    gallery, found = home.root / "gallery", set()
-    for file in (*gallery.glob(f"*/{PROVENANCE}"), *gallery.glob(f"{VERSIONS_FOLDER}/*/*/{PROVENANCE}")):
-        try:
-            adapters = json.loads(file.read_text(encoding="utf-8"))["adapters"]
-            found |= {name for name, said in adapters.items() if sha256 in said["trained_on"]}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BadInput(
-                f"{file} cannot be read, so nobody can say which scans are behind the pictures beside it",
-                "Publish that painter again, or put the file back from a copy.",
-            ) from error
-    return found

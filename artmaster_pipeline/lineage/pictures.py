@@ -1,6 +1,6 @@
 """Every picture that a data home has evaluated or published, wherever a copy of it lies, in older versions too."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,13 +46,15 @@ class Picture(Sample):
         return min((place.made for place in self.places if place.made), default="")
 
 
-def all_pictures(home: Home) -> tuple[Picture, ...]:
+def all_pictures(home: Home, painters: Collection[str] | None = None) -> tuple[Picture, ...]:
     """The pictures of all painters, sorted by id: evaluated ones, published ones, and those of older versions.
+
+    With `painters`, only those that lie in these painters' folders.
 
     Raises BadInput where a manifest that should name them cannot be read.
     """
     found: dict[str, tuple[Sample, list[Place]]] = {}
-    for sample, place in (*_evaluated(home), *_published(home)):
+    for sample, place in (*_evaluated(home, painters), *_published(home, painters)):
         found.setdefault(sample.id, (sample, []))[1].append(place)
     return tuple(_picture(*found[name]) for name in sorted(found))
 
@@ -68,28 +70,34 @@ def _picture(sample: Sample, places: list[Place]) -> Picture:
     return Picture.model_validate(said)
 
 
-def _evaluated(home: Home) -> Iterator[tuple[Sample, Place]]:
+def _evaluated(home: Home, painters: Collection[str] | None) -> Iterator[tuple[Sample, Place]]:
     """Those of the current adapters, then those that older adapters were evaluated with."""
     folder = home.root / "evaluation"
     seen: set[str] = set()
     for manifest in (*sorted(folder.glob(f"*/{MANIFEST}")), *sorted(folder.glob(f"*/*/{MANIFEST}"))):
         painter = manifest.relative_to(folder).parts[0]
+        if painters is not None and painter not in painters:
+            continue
         for sample in _read(manifest):
             if sample.id not in seen:
                 seen.add(sample.id)
                 yield sample, Place(room="evaluation", path=f"evaluation/{painter}/{sample.path}")
 
 
-def _published(home: Home) -> Iterator[tuple[Sample, Place]]:
+def _published(home: Home, painters: Collection[str] | None) -> Iterator[tuple[Sample, Place]]:
     """Those in place, then those of the kept versions, oldest first."""
     gallery = home.root / "gallery"
     for manifest in sorted(gallery.glob(f"*/{MANIFEST}")):
         painter = manifest.parent.name
+        if painters is not None and painter not in painters:
+            continue
         version = SiteVersions(gallery, painter).in_place()
         known = {"version": version.id, "made": version.made} if version else {}
         for sample in _read(manifest):
             yield sample, Place(room="gallery", path=f"gallery/{painter}/{sample.path}", in_place=True, **known)
     for folder in sorted((gallery / VERSIONS_FOLDER).glob("*/")):
+        if painters is not None and folder.name not in painters:
+            continue
         for version in SiteVersions(gallery, folder.name).versions():
             for sample in _read(folder / version.id / MANIFEST):
                 path = (folder / version.id / sample.path).relative_to(home.root).as_posix()

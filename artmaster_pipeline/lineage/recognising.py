@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from artmaster_pipeline.adapters.finding import all_adapters, read_snapshot
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.likeness import ALIKE, likeness, near, strokes_of, window_hashes
 from artmaster_pipeline.lineage.answers import AdapterState, Answer, state_of
+from artmaster_pipeline.lineage.archive import Archive, ask
 from artmaster_pipeline.lineage.pictures import Picture, all_pictures, file_of
 from artmaster_pipeline.pictures import pixels_hash
 from artmaster_pipeline.progress import SILENT, Progress
@@ -77,15 +77,20 @@ def picture_lineage(home: Home, file: Path, progress: Progress = SILENT) -> Pict
 
     What pictures look like is remembered in the data home's cache. Raises WrongUse where the file is no picture.
     """
+    return ask(home, lambda archive: _of_picture(home, file, archive, progress))
+
+
+def _of_picture(home: Home, file: Path, archive: Archive, progress: Progress) -> PictureLineage:
     verified = verify_picture(file, home)
     shown = _grey(file)
-    pictures = all_pictures(home)
-    found = _recognised(home, file, shown, verified, pictures, progress)
+    found = _recognised(home, file, shown, verified, archive, progress)
     drew = _drew(found.picture, verified.says) if found.by else ()
-    adapters = {adapter.id: adapter for adapter in all_adapters(home) if adapter.id in drew}
+    known = [each for name in dict.fromkeys(drew) if (each := archive.adapter(name)) is not None]
+    adapters = {adapter.id: adapter for adapter, _ in known}
+    pictures = archive.pictures(list(adapters))
     works: dict[str, Behind] = {}
-    for adapter in adapters.values():
-        for scan in read_snapshot(home, adapter).scans:
+    for adapter, snapshot in sorted(known, key=lambda each: (each[0].painter, each[0].id)):
+        for scan in snapshot.scans:
             if scan.sha256 in adapter.scan_sha256s:
                 before = works[scan.sha256].adapter_ids if scan.sha256 in works else ()
                 works[scan.sha256] = Behind(scan=scan, adapter_ids=(*before, adapter.id))
@@ -100,7 +105,7 @@ def picture_lineage(home: Home, file: Path, progress: Progress = SILENT) -> Pict
         adapters=tuple(state_of(home, adapters[name], pictures) for name in drew if name in adapters),
         unknown_adapters=tuple(name for name in drew if name not in adapters),
         artworks=tuple(works.values()),
-        shows=_shown_work(home, found, verified.says),
+        shows=_shown_work(archive, found, verified.says),
     )
 
 
@@ -118,13 +123,13 @@ def _recognised(
     file: Path,
     shown: "Image.Image",
     verified: Verified,
-    pictures: tuple[Picture, ...],
+    archive: Archive,
     progress: Progress,
 ) -> _Found:
-    said = next((picture for picture in pictures if picture.id == verified.says.get("id")), None)
+    said = archive.picture(str(verified.says.get("id", "")))
     if verified.state in ("intact", "repacked"):
         return _by_metadata(home, file, verified, said)
-    index = _index(home, pictures, progress)
+    index = _index(home, all_pictures(home), progress)
     if same := index.by_pixels(pixels_hash(file)):
         return _Found("pixels", "Certain: every pixel is that of a picture in this data home.", same)
     if (found := index.by_likeness(shown)) is not None:
@@ -156,11 +161,10 @@ def _drew(picture: Picture | None, says: dict[str, Any]) -> tuple[str, ...]:
     return tuple(filter(None, str(says.get("adapter") or "").split(", ")))
 
 
-def _shown_work(home: Home, found: _Found, says: dict[str, Any]) -> Scan | None:
+def _shown_work(archive: Archive, found: _Found, says: dict[str, Any]) -> Scan | None:
     """The work that a detail of a scan shows."""
     sha256 = found.picture.scan_sha256 if found.picture else says.get("scan_sha256") if found.by else ""
-    scans = (scan for adapter in all_adapters(home) for scan in read_snapshot(home, adapter).scans) if sha256 else ()
-    return next((scan for scan in scans if scan.sha256 == sha256), None)
+    return next(iter(archive.of_scan(sha256).scans), None) if sha256 else None
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from artmaster_pipeline.lineage.answers import AdapterLineage, ArtworkLineage, FileLineage
+from artmaster_pipeline.lineage.claims import Finding
 from artmaster_pipeline.lineage.pictures import Picture
 from artmaster_pipeline.lineage.recognising import PictureLineage
+from artmaster_pipeline.lineage.verifying import Verification
 from artmaster_pipeline.pictures import AI_GENERATED
 from artmaster_pipeline.records import Crop, Quarantined, Scan
 
@@ -28,6 +30,29 @@ _WEIGHTS = {
     "changed": "NOT those that the file was written with",
     "not said": NOT_RECORDED,
 }
+
+
+def verified(answer: Verification) -> str:
+    """What came of a verification, in one line."""
+    chain, files = answer.chain, sum(answer.checked.values())
+    whose = f"adapter {answer.adapter_id}: " if answer.adapter_id else ""
+    found = len(answer.findings)
+    what = "all is as it was written" if not found else f"{found} finding{'s' if found > 1 else ''}"
+    signed = {
+        "whole": "signed" if chain.signed_since == 1 else f"signed since line {chain.signed_since}",
+        "broken": "its signature is broken",
+        "not checked": "its signature was not checked",
+        "none": "not signed: whoever can write here could rewrite files and records together",
+    }
+    if not chain.lines:
+        return f"{whose}{files} files, {what}; there is no chain yet, so edited records cannot be told."
+    return f"{whose}{files} files, {what}; chain of {chain.lines}, {signed[chain.signature]}; head {chain.head[:16]}."
+
+
+def finding_in_words(finding: Finding) -> str:
+    """A finding with who tells it and the way out."""
+    told = f" (by {', '.join(finding.told_by)})" if finding.told_by else ""
+    return f"{finding.file}: {finding.says}{told}. {finding.way_out}"
 
 
 def adapter_facts(answer: AdapterLineage) -> Facts:

@@ -21,6 +21,7 @@ from typing import Any, Literal
 from artmaster_pipeline.containers import has_credentials, kind_of
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement
 from artmaster_pipeline.files import write_text
+from artmaster_pipeline.house import AUTHORITY, AUTHORITY_KEY, SIGNER, SIGNER_KEY, keys_folder
 from artmaster_pipeline.settings import Home
 
 CERTIFICATE = "certificate.pem"  # of the house's authority, as it lies in a signed site
@@ -28,8 +29,6 @@ EXTRA = "pip install 'artmaster-pipeline[credentials]'"
 
 State = Literal["none", "house", "other", "broken", "not checked"]
 
-_AUTHORITY, _SIGNER = "authority.pem", "signer.pem"
-_AUTHORITY_KEY, _SIGNER_KEY = "authority-key.pem", "signer-key.pem"
 _AUTHORITY_YEARS, _SIGNER_YEARS = 30, 20  # without time stamps a signature is worth what its certificate is worth now
 _CLAIM_SIGNING, _EMAIL_PROTECTION = "1.3.6.1.4.1.62558.2.1", "1.3.6.1.5.5.7.3.4"
 _GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -59,12 +58,12 @@ class Signer:
         from cryptography import x509
         from cryptography.hazmat.primitives.hashes import SHA256
 
-        return x509.load_pem_x509_certificate((self.folder / _SIGNER).read_bytes()).fingerprint(SHA256()).hex()
+        return x509.load_pem_x509_certificate((self.folder / SIGNER).read_bytes()).fingerprint(SHA256()).hex()
 
     @property
     def certificate(self) -> bytes:
         """The authority's certificate as PEM: what others check the house's signatures against."""
-        return (self.folder / _AUTHORITY).read_bytes()
+        return (self.folder / AUTHORITY).read_bytes()
 
     def sign(self, content: bytes, title: str, statement: dict[str, Any]) -> bytes:
         """The picture file `content` (PNG, JPEG or WebP) with a signed manifest that states it was AI generated.
@@ -73,8 +72,8 @@ class Signer:
         """
         import c2pa
 
-        chain = (self.folder / _SIGNER).read_bytes() + self.certificate
-        key = (self.folder / _SIGNER_KEY).read_bytes()
+        chain = (self.folder / SIGNER).read_bytes() + self.certificate
+        key = (self.folder / SIGNER_KEY).read_bytes()
         signed = io.BytesIO()
         try:
             signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo("es256", chain, key, None))
@@ -88,14 +87,9 @@ class Signer:
         return signed.getvalue()
 
 
-def keys_folder(home: Home) -> Path:
-    """Where a data home's keys are."""
-    return home.root / ".keys"
-
-
 def find_signer(home: Home) -> Signer | None:
     """The house that signs for a data home; None where no keys have been made."""
-    return Signer(keys_folder(home)) if (keys_folder(home) / _SIGNER_KEY).is_file() else None
+    return Signer(keys_folder(home)) if (keys_folder(home) / SIGNER_KEY).is_file() else None
 
 
 def is_installed() -> bool:
@@ -138,7 +132,7 @@ def check_credentials(content: bytes, home: Home | None = None) -> Credentials:
         return Credentials("not checked", fault=f"To check them: {EXTRA}")
     import c2pa
 
-    certificate = keys_folder(home) / _AUTHORITY if home else None
+    certificate = keys_folder(home) / AUTHORITY if home else None
     anchors = certificate.read_bytes() if certificate and certificate.is_file() else b""
     try:
         reader = c2pa.Reader(f"image/{kind_of(content)}", io.BytesIO(content), context=_context(anchors))
@@ -208,10 +202,10 @@ def _write_keys(folder: Path) -> None:
     )
     for file in (".gitignore", ".dvcignore"):
         write_text(folder / file, "*\n")
-    _write_private(folder / _AUTHORITY_KEY, authority_key)
-    _write_public(folder / _AUTHORITY, authority, authority_key)
-    _write_public(folder / _SIGNER, signer, authority_key)
-    _write_private(folder / _SIGNER_KEY, signer_key)
+    _write_private(folder / AUTHORITY_KEY, authority_key)
+    _write_public(folder / AUTHORITY, authority, authority_key)
+    _write_public(folder / SIGNER, signer, authority_key)
+    _write_private(folder / SIGNER_KEY, signer_key)
 
 
 def _certificate(subject: Any, issuer: Any, key: Any, years: int) -> Any:

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 from artmaster_pipeline.files import check_slug, clear_partials, write_text
 from artmaster_pipeline.gallery.pages import painters_pages
+from artmaster_pipeline.locks import working_on
+from artmaster_pipeline.proof import HOUSE
 from artmaster_pipeline.records import MANIFEST, Sample, read_manifest
 from artmaster_pipeline.settings import Home
 
@@ -14,10 +16,11 @@ def renew_painters_page(home: Home) -> None:
     galleries: dict[str, Sequence[Sample]] = {}
     for manifest in sorted((home.root / "gallery").glob(f"*/{MANIFEST}")):
         galleries[check_slug(manifest.parent.name)] = read_manifest(manifest, Sample)
-    for name, content in painters_pages(home, galleries).items():
-        page = home.root / "gallery" / name
-        if not page.exists() or page.read_bytes() != content:
-            write_text(page, content.decode())
+    pages = {home.root / "gallery" / name: content for name, content in painters_pages(home, galleries).items()}
+    if new := [page for page, content in pages.items() if not page.exists() or page.read_bytes() != content]:
+        with working_on(home, HOUSE):
+            for page in new:
+                write_text(page, pages[page].decode())
 
 
 @contextmanager

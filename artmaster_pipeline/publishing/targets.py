@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from artmaster_pipeline import proof
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.gallery.pages import PAGE, painters_pages
@@ -37,7 +38,9 @@ def copy_gallery(home: Home, painter: str, url: str, progress: Progress = SILENT
     check_verdict(home, painter, version.adapter_id, needed=False)
     copied = target.put(Published(home, version), progress)
     said = {"version_id": version.id, "adapter_id": version.adapter_id, "to": url}
-    SiteVersions(home.root / "gallery", painter).note(LedgerEntry(when=now(), action="copied", **said))
+    site_versions = SiteVersions(home.root / "gallery", painter)
+    site_versions.note(LedgerEntry(when=now(), action="copied", **said))
+    proof.note_file(home, painter, site_versions.ledger_file)
     return copied
 
 

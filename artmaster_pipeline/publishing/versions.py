@@ -81,6 +81,11 @@ class SiteVersions:
         """Where the versions are kept."""
         return self.root / VERSIONS_FOLDER / check_slug(self.painter)
 
+    @property
+    def ledger_file(self) -> Path:
+        """What was put in place or copied, a line each."""
+        return self.folder / PUBLICATIONS
+
     def versions(self) -> tuple[Version, ...]:
         """All versions that are kept, oldest first."""
         found = [_read(file) for file in sorted(self.folder.glob("*.json"))]
@@ -144,7 +149,7 @@ class SiteVersions:
 
     def ledger(self) -> tuple[LedgerEntry, ...]:
         """What was put in place or copied, oldest first."""
-        file = self.folder / PUBLICATIONS
+        file = self.ledger_file
         if not file.exists():
             return ()
         return tuple(LedgerEntry.model_validate_json(line) for line in file.read_text(encoding="utf-8").splitlines())
@@ -163,7 +168,7 @@ class SiteVersions:
         make_folder(self.folder)
         with FileLock(self.folder / ".ledger.lock", is_singleton=True):
             lines = [line.model_dump_json() for line in (*self.ledger(), entry)]
-            write_text(self.folder / PUBLICATIONS, "".join(f"{line}\n" for line in lines))
+            write_text(self.ledger_file, "".join(f"{line}\n" for line in lines))
 
     def _by_hash(self) -> dict[str, Path]:
         return {sha256: self.folder / v.id / name for v in self.versions() for name, sha256 in v.files.items()}

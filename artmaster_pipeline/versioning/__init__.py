@@ -20,19 +20,31 @@ from artmaster_pipeline.versioning.committing import (
 )
 from artmaster_pipeline.versioning.pipeline import pipeline_text
 from artmaster_pipeline.versioning.purging import Purged, cached_files, purge
+from artmaster_pipeline.versioning.recorded import (
+    RecordedFolder,
+    Unreadable,
+    is_passed_over,
+    passed_over,
+    recorded_folders,
+)
 from artmaster_pipeline.versioning.repository import find_root
 
 __all__ = [
     "Purged",
+    "RecordedFolder",
+    "Unreadable",
     "cached_files",
     "commit_stage",
     "committed_stages",
     "find_root",
     "forget",
     "forget_stage",
+    "is_passed_over",
+    "passed_over",
     "pipeline_text",
     "prepare",
     "purge",
+    "recorded_folders",
     "renamed_set",
     "said_of",
     "stale_stages",

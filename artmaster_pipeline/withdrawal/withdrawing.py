@@ -15,8 +15,9 @@ from artmaster_pipeline.evaluation.verdicts import this_user
 from artmaster_pipeline.files import clear_partials, write_text
 from artmaster_pipeline.locks import working_on
 from artmaster_pipeline.progress import SILENT, Progress
+from artmaster_pipeline.proof import HOUSE
 from artmaster_pipeline.publishing.taking_down import TakenDown, marked_versions, site_mark, take_down
-from artmaster_pipeline.records import VERSIONS_FOLDER
+from artmaster_pipeline.records import REPORTS, VERSIONS_FOLDER
 from artmaster_pipeline.scans import unreadable_entries
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.stages import stage_named
@@ -27,7 +28,6 @@ from artmaster_pipeline.withdrawal.report import PAGE, page
 from artmaster_pipeline.withdrawal.retraining import due_for_retraining
 from artmaster_pipeline.withdrawals import LedgerLine, append, in_force, new_line
 
-_REPORTS = "withdrawals"  # folder of the data home
 _REPORT = "report.json"
 
 
@@ -83,15 +83,17 @@ def withdraw_artwork(
     work = find_work(home, resolve(home, artwork, archive), archive)
     line = _line(home, work, archive, reason, by or this_user())
     report = _begun(home, line, look(home, work, archive))
-    folder = home.root / _REPORTS / line.id
-    clear_partials(folder)
-    write_text(folder / _REPORT, report.model_dump_json(indent=1) + "\n")
+    folder = home.root / REPORTS / line.id
+    with working_on(home, HOUSE, progress):
+        clear_partials(folder)
+        write_text(folder / _REPORT, report.model_dump_json(indent=1) + "\n")
     removed, stays = _remove_everywhere(home, work, archive, line, progress)
     down = [take_down(home, painter, progress) for painter in painters_of(home)] if now or purge else []
     purged = _purged(home, work, archive, line) if purge else None
     done = _done(home, report, removed, stays, down, purged)
-    write_text(folder / _REPORT, done.model_dump_json(indent=1) + "\n")
-    write_text(folder / PAGE, page(done))
+    with working_on(home, HOUSE, progress):
+        write_text(folder / _REPORT, done.model_dump_json(indent=1) + "\n")
+        write_text(folder / PAGE, page(done))
     return done, folder / PAGE
 
 
@@ -111,7 +113,7 @@ def _line(home: Home, work: Work, archive: Archive, reason: str, by: str) -> Led
 
 def _begun(home: Home, line: LedgerLine, impact: Impact) -> Report:
     """The report of an earlier, killed run with what it saw then, when all was still there; else a new one."""
-    file = home.root / _REPORTS / line.id / _REPORT
+    file = home.root / REPORTS / line.id / _REPORT
     if file.is_file():
         return Report.model_validate_json(file.read_text(encoding="utf-8"))
     return Report(line=line, impact=impact)

@@ -1,0 +1,26 @@
+"""What withdrawals explain: files that may be gone, and scans that may be back, without anything being wrong."""
+
+from dataclasses import dataclass
+
+from artmaster_pipeline.settings import Home
+from artmaster_pipeline.withdrawals import in_force, read_ledger
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Scans by their sha256.
+
+    Of those that are `gone`, the withdrawal in force removed the file, crops, masks, training pictures and every
+    picture that shows them; a file that *is* there is checked as any other. Those that are `back` a restoration put
+    where they lay, or a person did since: no record names them before the next run.
+    """
+
+    gone: frozenset[str] = frozenset()
+    back: frozenset[str] = frozenset()
+
+
+def expected(home: Home) -> Expected:
+    """What the ledger of withdrawals explains. Raises ArtMasterError where it cannot be read."""
+    gone = frozenset(in_force(home))
+    restored = {sha256 for line in read_ledger(home) if line.action == "restored" for sha256 in line.sha256s}
+    return Expected(gone, frozenset(restored) - gone)
