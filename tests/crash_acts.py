@@ -13,8 +13,8 @@ from pathlib import Path
 from crash_points import Act, in_fork, run, sweep
 from sharing import linked_copy
 
-from artmaster_pipeline import records, versioning
-from artmaster_pipeline.files import inside, sha256_of
+from artmaster_pipeline import versioning
+from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import MANIFEST, Adapter, read_manifest
 from artmaster_pipeline.settings import Home, default_painter, save_painter
@@ -89,6 +89,8 @@ ACTS: dict[str, tuple[str, Act]] = {
     "addition": (DONE, addition),
 }
 
+_UNIT = {"curated_crops": 3}  # a scan's crops and masks are cut from one decoding
+
 
 def build(folder: Path, flux: Path) -> None:
     """Make the home as it is before each stage, and after the last."""
@@ -128,22 +130,17 @@ def _trained_on(home: Home) -> str:
 
 def look(home: Home) -> list[str]:
     """What is wrong with a home, by its own records."""
-    return in_fork(lambda: {"seen": _wrong(home)}).seen
+    ended = in_fork(lambda: {"seen": _wrong(home)})
+    return ended.seen if not ended.status else [ended.said]
 
 
 def _wrong(home: Home) -> list[str]:
-    found = []
-    kinds = (records.Scan, records.Crop, records.TrainingImage, records.Adapter, records.Sample, records.Sample)
-    for name, kind in zip(STAGES, kinds, strict=True):
-        for folder in sorted((home.root / stage_named(name).folder).glob("[a-z]*/")):
-            for row in read_manifest(folder / MANIFEST, kind):
-                file = inside(home.scans(row.painter) if name == "raw_scans" else home.root if name == "style_adapter" else folder, row.path)
-                file = file / "adapter.safetensors" if name == "style_adapter" else file
-                if not file.is_file():
-                    found.append(f"{file} is named and not there")
-                elif sha256_of(file) != row.sha256:
-                    found.append(f"{file} is not what is named")
-    return found
+    from artmaster_pipeline.lineage.verifying import verify
+
+    try:
+        return [f"{finding.what} {finding.file}: {finding.says}" for finding in verify(home).findings]
+    except WrongUse as error:  # there is nothing to verify yet
+        return [str(error)] if home.painters() else []
 
 
 def main(words: list[str]) -> None:
@@ -152,7 +149,7 @@ def main(words: list[str]) -> None:
         return
     folder, act, most, seed, workplace = words[1:]
     start, doing = ACTS[act]
-    swept = sweep(Home(Path(folder) / start), doing, Path(workplace), look, int(most), int(seed))
+    swept = sweep(Home(Path(folder) / start), doing, Path(workplace), look, int(most), int(seed), _UNIT.get(act, 0))
     json.dump(asdict(swept), sys.stdout)
 
 

@@ -51,7 +51,7 @@ class Points:
         self._busy = True
         try:
             names = self._changed(event, args)
-            if any(name and _PASSING not in name for name in names):
+            if any(name and _PASSING not in name for name in names) and self._is_change(event, names[0]):
                 self.seen.append(" -> ".join([event.removeprefix("os."), *names]))
                 if len(self.seen) == self._at:
                     _tear(self._root + names[0])
@@ -69,6 +69,11 @@ class Points:
             return [name] if is_written and not (name := self._below(path)).endswith(".lock") else []
         folder = next((each for each in args[_NAMES[event] :] if isinstance(each, int) and each > 2), -1)
         return [self._below(path, folder) for path in args[: _NAMES[event]]]
+
+    def _is_change(self, event: str, name: str) -> bool:
+        """Whether there is anything to remove, or something to make that is not there yet."""
+        there = os.path.lexists(self._root + name)
+        return not there if event == "os.mkdir" else there or event not in ("os.remove", "os.rmdir")
 
     def _exchanged(self) -> str:
         """The folder that is about to get its new content."""
@@ -154,11 +159,12 @@ class Swept:
 
 
 def sweep(
-    start: Home, act: Act, workplace: Path, look: Callable[[Home], list[str]], most: int = 0, seed: int = 0
+    start: Home, act: Act, workplace: Path, look: Callable[[Home], list[str]], most: int = 0, seed: int = 0, unit: int = 0
 ) -> Swept:
     """Kill an act, which begins with the home `start`, at every point; with `most`, at so many that chance chooses.
 
     `look` says in sentences what is wrong with a home; it is asked after every kill and after every run that follows.
+    Up to `unit` finished files may be made again: those of one piece of work, which a kill leaves in the middle.
     """
     whole = _copy(start, workplace / "whole")
     unbroken = run(act, whole)
@@ -171,7 +177,7 @@ def sweep(
     for number in chosen:
         home = _copy(start, workplace / "home")
         faults += [
-            f"{number}, before {unbroken.seen[number - 1]}: {said}" for said in _tried(home, act, number, wanted, look)
+            f"{number}, before {unbroken.seen[number - 1]}: {said}" for said in _tried(home, act, number, wanted, look, unit)
         ]
         shutil.rmtree(home.root)
     shutil.rmtree(whole.root)
@@ -179,7 +185,7 @@ def sweep(
 
 
 def _tried(
-    home: Home, act: Act, number: int, wanted: dict[str, str], look: Callable[[Home], list[str]]
+    home: Home, act: Act, number: int, wanted: dict[str, str], look: Callable[[Home], list[str]], unit: int
 ) -> Iterator[str]:
     killed = run(act, home, number)
     if killed.status != -signal.SIGKILL:
@@ -199,9 +205,9 @@ def _tried(
         yield f"{name} is {'left over' if name in now else 'missing'}"
     for name in sorted(name for name in now.keys() & wanted.keys() if now[name] != wanted[name]):
         yield f"{name} is another than after an unbroken run"
-    for name, (sha256, file) in left.items():
-        if name in there and there[name][0] == sha256 and there[name][1] != file:
-            yield f"{name} was finished and was made again"
+    anew = [name for name in left if name in there and there[name][0] == left[name][0] and there[name] != left[name]]
+    if len(anew) > unit:
+        yield f"finished and made again: {', '.join(anew)}"
 
 
 def _copy(home: Home, to: Path) -> Home:
@@ -219,7 +225,7 @@ def _files(home: Home, folders: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
 def _state(home: Home) -> dict[str, str]:
     """Every file that shall be there after a run, with the hash of those that are the same in every run."""
     told = {name: _content(file) for name, file in _files(home, _KEPT)}
-    return told | {str(p.relative_to(home.root)): "" for p in home.root.rglob(".partial-*")}
+    return told | {str(p.relative_to(home.root)): "" for folder in _KEPT for p in (home.root / folder).rglob(".partial-*")}
 
 
 def _content(file: Path) -> str:
@@ -227,7 +233,8 @@ def _content(file: Path) -> str:
     many they are."""
     if ".versions" not in file.parts and file.name in ("manifest.jsonl", "quarantine.jsonl", "adapter.safetensors"):
         return sha256_of(file)
-    return str(len(file.read_bytes().splitlines())) if file.suffix == ".jsonl" else ""
+    is_counted = file.suffix == ".jsonl" and "proof" not in file.parts  # a kill is a line of the chain, too
+    return str(len(file.read_bytes().splitlines())) if is_counted else ""
 
 
 def _finished(home: Home) -> dict[str, tuple[str, tuple[int, int]]]:
