@@ -1,0 +1,43 @@
+"""Whatever is stopped between two changes of a data home is finished by the next run, and nothing of it is lost.
+
+`ARTMASTER_ALL_CRASH_POINTS=1 pytest tests/test_crash_points.py` tries every point of every act, which takes an hour or so;
+otherwise the dear acts are tried at points that chance chooses.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import forked
+import pytest
+from crash_acts import ACTS
+from sharing import Shared
+
+PROGRAM = "import sys; import crash_acts; crash_acts.main(sys.argv[1:])"
+# Points that are tried; 0: all
+SAMPLED = {
+    "raw_scans": 6, "curated_crops": 3, "training_set": 8, "style_adapter": 1, "evaluation_grid": 1,
+    "sample_gallery": 1, "first commit": 6, "withdrawal": 1, "renaming": 2, "removal": 1, "addition": 4,
+}  # fmt: skip
+pytestmark = pytest.mark.spread
+
+
+@pytest.fixture(scope="session")
+def homes(shared: Shared, tiny_flux: Path) -> Path:
+    """The homes from which the acts begin."""
+
+    def build(folder: Path) -> None:
+        forked.run(PROGRAM, "crash_acts", "build", str(folder), str(tiny_flux), check=True)
+
+    return shared("crash-homes", build)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("act", ACTS)
+def test_a_kill_at_any_point_loses_nothing(act: str, homes: Path, tmp_path: Path) -> None:
+    most = 0 if os.environ.get("ARTMASTER_ALL_CRASH_POINTS") else SAMPLED[act]
+    done = forked.run(PROGRAM, "crash_acts", "sweep", str(homes), act, str(most), "0", str(tmp_path / "work"))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["tried"] == (most or len(found["points"])) > 0
+    assert found["faults"] == []
