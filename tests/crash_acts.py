@@ -1,12 +1,11 @@
 """What `crash_points.sweep` kills: the stages, one after the other, and what persons do to a finished painter.
 
 Started as a program by `forked.run`: `build FOLDER FLUX` makes the homes from which the acts begin, `sweep FOLDER ACT
-MOST SEED WORKPLACE` kills one of them and prints what was found as JSON.
+MOST SEED WORKPLACE killed|full` stops one of them and prints what was found as JSON.
 """
 
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -147,9 +146,18 @@ def main(words: list[str]) -> None:
     if words[0] == "build":
         build(Path(words[1]), Path(words[2]))
         return
-    folder, act, most, seed, workplace = words[1:]
+    folder, act, most, seed, workplace, how = words[1:]
     start, doing = ACTS[act]
-    swept = sweep(Home(Path(folder) / start), doing, Path(workplace), look, int(most), int(seed), _UNIT.get(act, 0))
+    swept = sweep(
+        Home(Path(folder) / start),
+        doing,
+        Path(workplace),
+        look,
+        int(most),
+        int(seed),
+        _UNIT.get(act, 0),
+        full=how == "full",
+    )
     json.dump(asdict(swept), sys.stdout)
 
 

@@ -7,6 +7,7 @@ time in a fork of one process that has imported everything, and has it kill itse
 is left, starts the work again without a kill, and looks again.
 """
 
+import errno
 import json
 import os
 import random
@@ -38,10 +39,14 @@ _LASTING = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".safetensors"}
 
 
 class Points:
-    """Writes down the changes below a folder, from now on, and kills this process before the one numbered `at`."""
+    """Writes down the changes below a folder, from now on, and kills this process before the one numbered `at`.
 
-    def __init__(self, root: Path, at: int = 0) -> None:
+    With `full`, the disk is full from that one on instead: whatever is not removed is refused.
+    """
+
+    def __init__(self, root: Path, at: int = 0, *, full: bool = False) -> None:
         self.seen: list[str] = []
+        self._full = full
         self._root, self._at, self._busy = os.path.realpath(root) + os.sep, at, False
         sys.addaudithook(self._hear)
 
@@ -53,11 +58,17 @@ class Points:
             names = self._changed(event, args)
             if any(name and _PASSING not in name for name in names) and self._is_change(event, names[0]):
                 self.seen.append(" -> ".join([event.removeprefix("os."), *names]))
-                if len(self.seen) == self._at:
-                    _tear(self._root + names[0])
-                    os.kill(os.getpid(), signal.SIGKILL)
+                if 0 < self._at <= len(self.seen):
+                    self._stop(event, self._root + names[0])
         finally:
             self._busy = False
+
+    def _stop(self, event: str, source: str) -> None:
+        if not self._full:
+            _tear(source)
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif event not in ("os.remove", "os.rmdir"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), source)
 
     def _changed(self, event: str, args: tuple[Any, ...]) -> list[str]:
         """What a call changes, below the root."""
@@ -84,8 +95,8 @@ class Points:
 
     def _below(self, path: Any, folder: int = -1) -> str:
         name = os.fsdecode(path) if not isinstance(path, int) else f"/proc/self/fd/{path}"
-        if not os.path.isabs(name) and folder > 2:
-            name = os.path.join(os.readlink(f"/proc/self/fd/{folder}"), name)  # noqa: PTH118
+        if not os.path.isabs(name) and folder > 2:  # noqa: PTH117
+            name = os.path.join(os.readlink(f"/proc/self/fd/{folder}"), name)  # noqa: PTH115, PTH118
         whole = os.path.join(os.path.realpath(os.path.dirname(name)), os.path.basename(name))  # noqa: PTH118, PTH119, PTH120
         return whole.removeprefix(self._root) if whole.startswith(self._root) else ""
 
@@ -115,7 +126,7 @@ def in_fork(work: Callable[[], dict[str, Any]]) -> Ended:
         code = 0
         try:
             told = work()
-        except BaseException:  # noqa: BLE001 - told by the parent
+        except BaseException:
             told, code = {"said": traceback.format_exc()}, 1
         with os.fdopen(writing, "w") as pipe:
             pipe.write(json.dumps(told))
@@ -126,11 +137,11 @@ def in_fork(work: Callable[[], dict[str, Any]]) -> Ended:
     return Ended(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), **told)
 
 
-def run(act: Act, home: Home, at: int = 0) -> Ended:
-    """Do an act in a fork, killed before its `at`th point (0: not killed)."""
+def run(act: Act, home: Home, at: int = 0, *, full: bool = False) -> Ended:
+    """Do an act in a fork, killed before its `at`th point (0: not killed); with `full` the disk is full from there."""
 
     def work() -> dict[str, Any]:
-        points, heard = Points(home.root, at), _Heard()
+        points, heard = Points(home.root, at, full=full), _Heard()
         act(home, heard)
         return {"seen": points.seen, "done_before": heard.done_before}
 
@@ -159,7 +170,14 @@ class Swept:
 
 
 def sweep(
-    start: Home, act: Act, workplace: Path, look: Callable[[Home], list[str]], most: int = 0, seed: int = 0, unit: int = 0
+    start: Home,
+    act: Act,
+    workplace: Path,
+    look: Callable[[Home], list[str]],
+    most: int = 0,
+    seed: int = 0,
+    unit: int = 0,
+    full: bool = False,
 ) -> Swept:
     """Kill an act, which begins with the home `start`, at every point; with `most`, at so many that chance chooses.
 
@@ -177,7 +195,8 @@ def sweep(
     for number in chosen:
         home = _copy(start, workplace / "home")
         faults += [
-            f"{number}, before {unbroken.seen[number - 1]}: {said}" for said in _tried(home, act, number, wanted, look, unit)
+            f"{number}, before {unbroken.seen[number - 1]}: {said}"
+            for said in _tried(home, act, number, wanted, look, unit, full)
         ]
         shutil.rmtree(home.root)
     shutil.rmtree(whole.root)
@@ -185,10 +204,11 @@ def sweep(
 
 
 def _tried(
-    home: Home, act: Act, number: int, wanted: dict[str, str], look: Callable[[Home], list[str]], unit: int
+    home: Home, act: Act, number: int, wanted: dict[str, str], look: Callable[[Home], list[str]], unit: int, full: bool
 ) -> Iterator[str]:
-    killed = run(act, home, number)
-    if killed.status != -signal.SIGKILL:
+    killed = run(act, home, number, full=full)
+    told = full and (not killed.status or os.strerror(errno.ENOSPC) in killed.said)
+    if not told and killed.status != -signal.SIGKILL:
         yield f"not killed but ended with {killed.status}: {killed.said[-1500:]}"
         return
     for said in look(home):
@@ -225,7 +245,9 @@ def _files(home: Home, folders: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
 def _state(home: Home) -> dict[str, str]:
     """Every file that shall be there after a run, with the hash of those that are the same in every run."""
     told = {name: _content(file) for name, file in _files(home, _KEPT)}
-    return told | {str(p.relative_to(home.root)): "" for folder in _KEPT for p in (home.root / folder).rglob(".partial-*")}
+    return told | {
+        str(p.relative_to(home.root)): "" for folder in _KEPT for p in (home.root / folder).rglob(".partial-*")
+    }
 
 
 def _content(file: Path) -> str:

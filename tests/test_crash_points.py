@@ -1,6 +1,6 @@
 """Whatever is stopped between two changes of a data home is finished by the next run, and nothing of it is lost.
 
-`ARTMASTER_ALL_CRASH_POINTS=1 pytest tests/test_crash_points.py` tries every point of every act, which takes an hour or so;
+`ARTMASTER_ALL_CRASH_POINTS=1 pytest tests/test_crash_points.py` tries every point, which takes an hour or so;
 otherwise the dear acts are tried at points that chance chooses.
 """
 
@@ -32,12 +32,22 @@ def homes(shared: Shared, tiny_flux: Path) -> Path:
     return shared("crash-homes", build)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("act", ACTS)
-def test_a_kill_at_any_point_loses_nothing(act: str, homes: Path, tmp_path: Path) -> None:
-    most = 0 if os.environ.get("ARTMASTER_ALL_CRASH_POINTS") else SAMPLED[act]
-    done = forked.run(PROGRAM, "crash_acts", "sweep", str(homes), act, str(most), "0", str(tmp_path / "work"))
+def swept(homes: Path, workplace: Path, act: str, most: int, how: str) -> None:
+    done = forked.run(PROGRAM, "crash_acts", "sweep", str(homes), act, str(most), "0", str(workplace), how)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["tried"] == (most or len(found["points"])) > 0
     assert found["faults"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("act", ACTS)
+def test_a_kill_at_any_point_loses_nothing(act: str, homes: Path, tmp_path: Path) -> None:
+    most = 0 if os.environ.get("ARTMASTER_ALL_CRASH_POINTS") else SAMPLED[act]
+    swept(homes, tmp_path / "work", act, most, "killed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("act", ["raw_scans", "training_set", "first commit"])
+def test_a_disk_that_is_full_from_any_point_on_loses_nothing(act: str, homes: Path, tmp_path: Path) -> None:
+    swept(homes, tmp_path / "work", act, 0 if os.environ.get("ARTMASTER_ALL_CRASH_POINTS") else 2, "full")
