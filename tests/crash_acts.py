@@ -8,6 +8,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from crash_points import Act, in_fork, run, sweep
 from sharing import linked_copy
@@ -142,7 +143,21 @@ def _wrong(home: Home) -> list[str]:
         return [str(error)] if home.painters() else []
 
 
+def truncated(folder: Path, name: str, bytes_lost: int, workplace: Path) -> dict[str, Any]:
+    """What is said of a finished home whose manifest of a stage lost its end, and what a run of the stage makes of it."""
+    home = Home(linked_copy(folder / DONE, workplace))
+    manifest = home.stage_folder(name, PAINTER) / MANIFEST
+    whole = manifest.read_bytes()
+    manifest.write_bytes(whole[:-bytes_lost] if bytes_lost else b"".join(whole.splitlines(keepends=True)[:-1]))
+    found = look(home)
+    ended = run(stage(name), home)
+    return {"found": found, "said": ended.said, "healed": manifest.read_bytes() == whole, "after": look(home)}
+
+
 def main(words: list[str]) -> None:
+    if words[0] == "truncated":
+        json.dump(truncated(Path(words[1]), words[2], int(words[3]), Path(words[4])), sys.stdout)
+        return
     if words[0] == "build":
         build(Path(words[1]), Path(words[2]))
         return

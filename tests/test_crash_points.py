@@ -51,3 +51,16 @@ def test_a_kill_at_any_point_loses_nothing(act: str, homes: Path, tmp_path: Path
 @pytest.mark.parametrize("act", ["raw_scans", "training_set", "first commit"])
 def test_a_disk_that_is_full_from_any_point_on_loses_nothing(act: str, homes: Path, tmp_path: Path) -> None:
     swept(homes, tmp_path / "work", act, 0 if os.environ.get("ARTMASTER_ALL_CRASH_POINTS") else 2, "full")
+
+
+@pytest.mark.parametrize(("stage", "bytes_lost"), [("raw_scans", 30), ("curated_crops", 30), ("curated_crops", 0)])
+def test_a_truncated_manifest_is_found_out_and_made_whole_by_the_next_run(
+    stage: str, bytes_lost: int, homes: Path, tmp_path: Path
+) -> None:
+    """In the middle of a line, and (0) at a line's end."""
+    words = "crash_acts", "truncated", str(homes), stage, str(bytes_lost), str(tmp_path / "work")
+    told = json.loads(forked.run(PROGRAM, *words, check=True).stdout)
+    assert any("manifest.jsonl" in said for said in told["found"])
+    assert told["said"] == ""
+    assert told["healed"]
+    assert told["after"] == []
