@@ -144,7 +144,7 @@ def _wrong(home: Home) -> list[str]:
 
 
 def truncated(folder: Path, name: str, bytes_lost: int, workplace: Path) -> dict[str, Any]:
-    """What is said of a finished home whose manifest of a stage lost its end, and what a run of the stage makes of it."""
+    """What is said of a finished home whose manifest of a stage lost its end, and what a run of it makes of that."""
     home = Home(linked_copy(folder / DONE, workplace))
     manifest = home.stage_folder(name, PAINTER) / MANIFEST
     whole = manifest.read_bytes()
