@@ -33,7 +33,7 @@ _EXCHANGES = ("renameat2", "renamex_np")  # what `files.exchange` asks the syste
 _WRITES = os.O_WRONLY | os.O_RDWR
 _PASSING = ".partial-"  # begins the names of what is being written
 # What shall be there after all: records, pictures and weights; and the work that an unfinished run has kept
-_KEPT = ("scans", "register", "crops", "training_set", "adapters", "evaluation", "gallery", "withdrawals", "proof")
+_KEPT = ("scans", "register", "crops", "training_set", "adapters", "evaluation", "gallery", "proof")
 _BEGUN = (".cache/latents", ".cache/text", ".cache/training", ".cache/autoencoded", ".cache/looks")
 _LASTING = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".safetensors"}
 

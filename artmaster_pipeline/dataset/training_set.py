@@ -176,7 +176,7 @@ def _make_pictures(
 ) -> list[_Picture]:
     """The picture of every crop, in the crops' order; made only where it is not there already."""
     journal = _journal(home, painter)
-    known = {row.id: row.sha256 for row in (*journal.read(), *old.values())}
+    known = {row.id: row.sha256 for row in journal.read()} | {row.id: row.sha256 for row in old.values()}
     enlarger = None
     if any(crop.source_scale < 1 for crop in crops):
         from artmaster_pipeline.superres import load_network
