@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,51 +31,6 @@ def commit(home: Home, painter: str = PAINTER) -> None:
     home.register(painter).mkdir(parents=True, exist_ok=True)
     (home.register(painter) / "manifest.jsonl").write_text("{}\n")
     versioning.commit_stage(home, "raw_scans", painter)
-
-
-KILLED = """
-import os, sys
-from pathlib import Path
-from artmaster_pipeline import versioning
-from artmaster_pipeline.settings import Home
-count, at = 0, int(sys.argv[2])
-def counting(name):
-    whole = getattr(os, name)
-    def call(*args, **kwargs):
-        global count
-        inside = any(isinstance(a, (str, os.PathLike)) and str(a).startswith(sys.argv[1]) for a in args)
-        if inside:
-            count += 1
-            if count == at:
-                os.kill(os.getpid(), 9)
-        return whole(*args, **kwargs)
-    setattr(os, name, call)
-for name in ("replace", "rename", "mkdir", "unlink", "link", "symlink", "rmdir"):
-    counting(name)
-home = Home(Path(sys.argv[1]))
-versioning.commit_stage(home, "raw_scans", "a-painter")
-print(count)
-"""
-
-
-def kill_at(home: Home, number: int) -> subprocess.CompletedProcess[str]:
-    """Prepare a new home and commit its first stage, killed at the `number`th change of a file's name."""
-    home.register(PAINTER).mkdir(parents=True)
-    return forked.run(KILLED, "killed", str(home.root), str(number))
-
-
-@pytest.mark.slow
-def test_a_kill_at_any_moment_of_the_first_preparation_is_healed(tmp_path: Path) -> None:
-    whole = Home(tmp_path / "whole")
-    new_painter(whole)
-    steps = int(kill_at(whole, 0).stdout)
-    assert steps > 10
-    for number in range(1, steps + 1, max(1, steps // 8)):
-        home = Home(tmp_path / f"home-{number}")
-        new_painter(home)
-        assert kill_at(home, number).returncode == -9
-        commit(home)
-        assert "raw_scans" not in versioning.stale_stages(home, PAINTER)
 
 
 def _empty_dvc(home: Home) -> None:

@@ -35,6 +35,7 @@ from artmaster_pipeline.records import (
     read_manifest,
     write_manifest,
 )
+from artmaster_pipeline.scans.journal import Journal
 from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import Home, Profile, load_painter
 
@@ -63,6 +64,16 @@ class _Picture:
     sha256: str
     enlarged_by: str
     made: bool
+
+
+class _Made(Record):
+    """A picture that a run has made and no manifest names yet. `id` is the picture's."""
+
+    sha256: str
+
+
+def _journal(home: Home, painter: str) -> Journal[_Made]:
+    return Journal(home.cache / "training_set" / f"{painter}.jsonl", _Made)
 
 
 @one_at_a_time
@@ -109,6 +120,7 @@ def build_training_set(
         for crop, picture, caption, of in zip(crops, pictures, captions, told, strict=True)
     ]
     write_manifest(folder / MANIFEST, rows)
+    _journal(home, painter).clear()
     _remove_unnamed(folder / _IMAGES, {picture.path for picture in pictures})
     made = sum(picture.made for picture in pictures)
     records = tuple(sorted(rows, key=lambda row: row.id))
@@ -163,28 +175,32 @@ def _make_pictures(
     home: Home, painter: str, profile: Profile, crops: tuple[Crop, ...], old: dict[str, TrainingImage], told: Progress
 ) -> list[_Picture]:
     """The picture of every crop, in the crops' order; made only where it is not there already."""
+    journal = _journal(home, painter)
+    known = {row.id: row.sha256 for row in journal.read()} | {row.id: row.sha256 for row in old.values()}
     enlarger = None
     if any(crop.source_scale < 1 for crop in crops):
         from artmaster_pipeline.superres import load_network
 
         enlarger = load_network(profile.super_resolution, profile.device)
     pictures = []
-    with told.task("Training pictures", len(crops)) as advance:
+    with journal, told.task("Training pictures", len(crops)) as advance:
         for crop in crops:
-            picture = _make_picture(home, painter, crop, enlarger if crop.source_scale < 1 else None, old)
+            picture = _make_picture(home, painter, crop, enlarger if crop.source_scale < 1 else None, known)
+            if picture.made:
+                journal.add(_Made(id=picture.id, sha256=picture.sha256))
             pictures.append(picture)
             advance(1, picture.enlarged_by)
     return pictures
 
 
-def _make_picture(home: Home, painter: str, crop: Crop, enlarger: Any, old: dict[str, TrainingImage]) -> _Picture:
+def _make_picture(home: Home, painter: str, crop: Crop, enlarger: Any, known: dict[str, str]) -> _Picture:
     name = enlarger.name if enlarger else ""
     known_as = identity("training image", crop.id, crop.sha256, enlarger.identity if enlarger else "")
     folder = home.training_set(painter)
     path = f"{_IMAGES}/{known_as}.png"
     target = inside(folder, path)
-    if known_as in old and target.is_file() and sha256_of(target) == old[known_as].sha256:
-        return _Picture(known_as, path, old[known_as].sha256, name, made=False)
+    if known_as in known and target.is_file() and sha256_of(target) == known[known_as]:
+        return _Picture(known_as, path, known[known_as], name, made=False)
     source = inside(home.crops(painter), crop.path)
     if not source.is_file() or sha256_of(source) != crop.sha256:
         raise ArtMasterError(f"{source} is missing or was changed: run the stage curated_crops again.")

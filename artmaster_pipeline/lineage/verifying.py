@@ -147,7 +147,7 @@ def _adapter(home: Home, adapter_id: str) -> Adapter:
 def _painters(home: Home) -> list[str]:
     """Whoever has scans, a stage's folder, or a list in the chain."""
     found = set(home.painters())
-    lists = (home.root / "proof" / "files").glob("*.sha256")
+    lists = (home.root / "proof" / "files").glob("[!.]*.sha256")
     found |= {name for file in lists if (name := file.name.removesuffix(".sha256")) != proof.HOUSE}
     for stage in in_order():
         places = (home.root / stage.folder).glob("*/")

@@ -201,7 +201,7 @@ def chain_lock(home: Home) -> "BaseFileLock":
 
 
 def _without(folder: Path) -> Chain:
-    lists = sorted((folder / "files").glob("*.sha256")) if folder.is_dir() else []
+    lists = sorted((folder / "files").glob("[!.]*.sha256")) if folder.is_dir() else []
     says = "The chain is gone, but lists of files that it vouches for are there: it was removed"
     faults = (Fault(file=f"{PROOF}/{_LEDGER}", says=says),) if lists else ()
     return Chain((), (), faults, "", "none", 0)

@@ -229,10 +229,15 @@ def _kept(home: Home, painter: str, site: Site, signer: Signer | None, progress:
 
 
 def _put_in_place(home: Home, painter: str, version: Version, action: Any, verdict: Verdict | None) -> None:
+    """Put a version in place and note it; one that a killed run had put there without a note is noted now."""
     site_versions = _site_versions(home, painter)
-    if site_versions.in_place() != version:
+    last = next((entry for entry in reversed(site_versions.ledger()) if not entry.to), None)
+    is_in_place = site_versions.in_place() == version
+    if not is_in_place or last is None or last.version_id != version.id:
         before = _records_in_place(site_versions)
         instead = before[0].evaluated_adapter_id if before else ""
+        if is_in_place:
+            instead = last.adapter_id if last else ""
         site_versions.put_in_place(version)
         said = {"version_id": version.id, "adapter_id": version.adapter_id, "instead_of": instead}
         said["verdict_id"] = verdict.id if verdict else ""

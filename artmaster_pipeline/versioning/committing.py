@@ -232,7 +232,8 @@ def _commit(home: Home, root: Path, targets: Iterable[tuple[str, str]]) -> dict[
             if stage == SETTINGS and not home.resolved_settings(partition).is_file():
                 continue
             name = _target(root, stage, partition)
-            entries = patiently(partial(repo.commit, name, force=True))
+            # Relinking removes every file and puts it back from the cache: a kill in between would take it away.
+            entries = patiently(partial(repo.commit, name, force=True, relink=False))
             if stage != SETTINGS:
                 found |= {str(out): out.hash_info.value for entry in entries for out in entry.outs}
     keep_good_lock(home, root)
@@ -333,12 +334,14 @@ def _add_scans(home: Home, root: Path, painter: str) -> None:
         pointer.unlink(missing_ok=True)
         return
     with opened(root) as repo:
-        patiently(lambda: repo.add(str(home.scans(painter))))
+        patiently(lambda: repo.add(str(home.scans(painter)), relink=False))  # as in `_commit`: never without a scan
 
 
 def _ignore(home: Home, painter: str, unreadable: Sequence[str]) -> None:
     """Keep scans/.dvcignore: one line for each entry of each painter that cannot be hashed, and for partial copies."""
     file = home.root / "scans" / ".dvcignore"
+    for leftover in file.parent.glob(".partial-*"):  # of a killed run: nothing else is written there
+        leftover.unlink()
     kept = file.read_text(encoding="utf-8").splitlines() if file.exists() else [".partial-*"]
     kept = [line for line in kept if not line.startswith(f"/{painter}/")]
     lines = kept + [f"/{painter}/{_escape(entry)}" for entry in sorted(unreadable)]

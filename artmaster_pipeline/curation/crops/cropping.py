@@ -119,8 +119,9 @@ def _figures(crops: list[Crop]) -> dict[str, Any]:
 
 def _finished(folder: Path, journal: Journal[Crop], scans: tuple[Scan, ...]) -> dict[str, list[Crop | Quarantined]]:
     """By scan id, for scans that today's curation has settled: a whole crop or a reason for each of the sizes."""
-    crops = {crop.id: crop for crop in (*read_manifest(folder / MANIFEST, Crop), *journal.read())}
-    left_out = read_manifest(folder / QUARANTINE, Quarantined)
+    # What this stage wrote itself is read line by line: the whole lines of a torn one count.
+    crops = {crop.id: crop for crop in (*Journal(folder / MANIFEST, Crop).read(), *journal.read())}
+    left_out = Journal(folder / QUARANTINE, Quarantined).read()
     paths = {scan.sha256: scan.path for scan in scans}
     settled: dict[str, list[Crop | Quarantined]] = {}
     for crop in crops.values():
