@@ -270,7 +270,7 @@ def _take_in(home: Home, connection: sqlite3.Connection, source: _Source, number
         kinds: list[tuple[Kind, str]] = [("scan", "scans"), ("crop", "crops"), ("image", "training_images")]
         for kind, name in kinds:
             _take_rows(connection, number, kind, snapshot.pop(name))
-        inherited = snapshot.get("inherited", ())
+        inherited = (snapshot.get("training") or {}).get("inherited", ())
         _take_rows(connection, number, "scan", (each["scan"] for each in inherited))
         ways = ((each["scan"]["sha256"], number, each["part"], each["through"]) for each in inherited)
         connection.executemany("INSERT OR IGNORE INTO inherited VALUES (?, ?, ?, ?)", ways)
