@@ -35,6 +35,7 @@ from artmaster_pipeline.orchestration.instance import end_killed_runs, open_inst
 from artmaster_pipeline.orchestration.resources import DataHome
 from artmaster_pipeline.orchestration.watching import new_scans
 from artmaster_pipeline.records import MANIFEST, QUARANTINE, Quarantined, Scan, TrainingImage, read_manifest
+from artmaster_pipeline.scans.withdrawn import read_withdrawn
 from artmaster_pipeline.settings import Home, load_painter, save_painter
 from artmaster_pipeline.stages import STAGES
 from artmaster_pipeline.withdrawal import restore_artwork, withdraw_artwork
@@ -307,7 +308,8 @@ class Year:
             scans = read_manifest(self.home.register(painter) / MANIFEST, Scan)
             assert {scan.sha256 for scan in scans} == expected, painter
             left_out = read_manifest(self.home.register(painter) / QUARANTINE, Quarantined)
-            assert {row.path for row in left_out} >= self.bad.get(painter, set()), painter
+            paths = {row.path for row in (*left_out, *read_withdrawn(self.home, painter))}
+            assert paths >= self.bad.get(painter, set()), painter
             images = read_manifest(self.home.training_set(painter) / MANIFEST, TrainingImage)
             assert {image.scan_sha256 for image in images} == expected, painter
             adapter = current_adapter(self.home, painter)
