@@ -15,6 +15,7 @@ from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import check_slug, write_text
 from artmaster_pipeline.stages import check_partition, stage_named
+from artmaster_pipeline.yaml_text import read_yaml
 
 DEFAULT_HOME = Path("assets_data")
 DEFAULT_PROFILE = "miniature"
@@ -489,7 +490,7 @@ def complete_painter(home: Home, painter: str) -> None:
     settings = load_painter(home, painter)
     file = home.scans(painter) / PAINTER_FILE
     text = file.read_text(encoding="utf-8") if file.exists() else ""
-    written = yaml.safe_load(text) or {}
+    written = read_yaml(text) or {}
     missing = {name: value for name, value in settings.as_written().items() if name not in written}
     if not missing:
         return
@@ -519,14 +520,14 @@ def _is_slug(name: str) -> bool:
 
 def _means(text: str, content: dict[str, Any]) -> bool:
     try:
-        return bool(yaml.safe_load(text) == content)
+        return bool(read_yaml(text) == content)
     except yaml.YAMLError:
         return False
 
 
 def _read(file: Path, kind: type[S], defaults: dict[str, Any]) -> S:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        content = read_yaml(file.read_text(encoding="utf-8")) or {}
         if not isinstance(content, dict):
             raise WrongUse(f"{file}: expected settings as 'name: value' lines.")
         return kind.model_validate(defaults | content)

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.orchestration import postgres
 from artmaster_pipeline.settings import Home
+from artmaster_pipeline.yaml_text import read_yaml
 
 _SETTINGS = {
     "telemetry": {"enabled": False},
@@ -26,7 +27,7 @@ _SETTINGS = {
 def prepare_dagster_home(home: Home) -> None:
     """Make the data home's Dagster storage and point this process (and its children) to it."""
     file = home.dagster / "dagster.yaml"
-    settings = yaml.safe_load(file.read_text(encoding="utf-8")) or {} if file.exists() else None
+    settings = read_yaml(file.read_text(encoding="utf-8")) or {} if file.exists() else None
     storage = postgres.chosen_storage((settings or {}).get("storage"), file)
     if settings is None or storage != settings.get("storage"):
         chosen = {"storage": storage} if storage else {}
