@@ -526,6 +526,8 @@ def _means(text: str, content: dict[str, Any]) -> bool:
 
 
 def _read(file: Path, kind: type[S], defaults: dict[str, Any]) -> S:
+    if not file.is_file():
+        raise WrongUse(f"{file} is a folder, a pipe or a device: put a file with settings in its place, or remove it.")
     try:
         content = read_yaml(file.read_text(encoding="utf-8")) or {}
         if not isinstance(content, dict):
