@@ -97,9 +97,7 @@ class Watch:
         finally:
             self.looking = False
         mine = [folder.resolve() for folder in folders]
-        software = [
-            Path(each).resolve() for each in (sys.prefix, sys.base_prefix, *sys.path) if Path(each).is_absolute()
-        ]
+        software = [Path(each).resolve() for each in (sys.prefix, sys.base_prefix, *filter(os.path.isabs, sys.path))]
         system = [Path("/usr"), Path("/lib"), Path("/proc"), Path("/sys"), Path("/dev"), Path("/etc/ld.so.cache")]
         system += [Path("/etc/localtime"), Path("/etc/mime.types"), ROOT]
         assert _outside(self.written, [*mine, Path("/dev/null")]) == []
@@ -152,7 +150,7 @@ def said_by(command: Any, *given_: Any, **named: Any) -> str:
 
 
 def is_tame(said: str) -> bool:
-    """Whether it is lines of what a terminal shows: no control, no mark that turns the direction, nothing without a shape."""
+    """Whether it is lines of what a terminal shows: no control, no mark of direction, nothing without a shape."""
     steering = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
     return not any(unicodedata.category(character) in steering for character in said.replace("\n", ""))
 
@@ -403,11 +401,11 @@ def test_answers_show_texts_as_texts(
     published_archive: Home, answers: tuple[Any, Any], text: str, places: bool
 ) -> None:
     names = PLACES if places else TEXTS
-    of_adapter, of_artwork = (filled(answer, text, names) for answer in answers)
-    for make, tables, answer in (
-        (page.adapter_page, words.adapter_tables, of_adapter),
-        (page.artwork_page, words.artwork_tables, of_artwork),
+    for make, tables, whole in (
+        (page.adapter_page, words.adapter_tables, answers[0]),
+        (page.artwork_page, words.artwork_tables, answers[1]),
     ):
+        answer = filled(whole, text, names)
         with watch.within(published_archive.root):
             try:
                 html = make(published_archive, answer)
@@ -415,7 +413,7 @@ def test_answers_show_texts_as_texts(
                 assert places
                 continue
         assert Steering(html).found == []
-        assert Steering(html).tags == Steering(make(published_archive, filled(answer, "plain", TEXTS))).tags
+        assert Steering(html).tags == Steering(make(published_archive, filled(whole, "plain", names))).tags
         assert is_tame(said_by(lambda tables=tables, answer=answer: [print_table(*each) for each in tables(answer)]))
 
 

@@ -161,11 +161,15 @@ def kept_silently(old: Table, new: Table) -> str:
 
 def written(table: Table) -> str:
     """A table as the text of an artworks.csv; what a spreadsheet would run as a formula is text there, too."""
-    lines = io.StringIO(newline="")
-    writer = csv.writer(lines, lineterminator="\n")
-    writer.writerow(map(_as_text, table.columns))
-    writer.writerows([_as_text(row.get(name, "")) for name in table.columns] for row in table.rows)
-    return lines.getvalue()
+    rows = [table.columns, *([row.get(name, "") for name in table.columns] for row in table.rows)]
+    return "".join(f"{_line(map(_as_text, row))}\n" for row in rows)
+
+
+def _line(cells: Iterable[str]) -> str:
+    """A row without its end. A carriage return in a cell is quoted only where it is part of the line's end, too."""
+    line = io.StringIO(newline="")
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().removesuffix("\r\n")
 
 
 def _as_text(cell: str) -> str:
