@@ -414,6 +414,8 @@ class PainterSettings(_Settings):
     def _is_a_notice(cls, text: str) -> str:
         if len(text) > _LONGEST_NOTICE:
             raise ValueError(f"it has {len(text):,} characters; at most {_LONGEST_NOTICE:,} go with a picture")
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise ValueError("it holds half of a character (\\ud800 to \\udfff), which no file can hold")
         return text
 
 

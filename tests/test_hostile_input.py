@@ -259,12 +259,14 @@ TAGS = (
     "2001-99-99", "9" * 5000, "!!python/object/new:os.system [touch x]", "[" * 3000, "{" * 3000, "*a", "&a [*a]",
     "<<: 1", "? x", "0b2", "1:99", "!!merge x", "- - x", "!!python/object/apply:subprocess.Popen [[touch, x]]",
     "'\\ud800'", '"\\ud800"', "\t", "...", "---", "%YAML 9.9",
+    '"x\\ud800"',
 )  # fmt: skip
 
 
 @many
 @given(
-    st.sampled_from(["name: {}", "{}", "trigger: x\n{}", "? {}\n: x", "rights: |\n  {}"]), st.sampled_from(TAGS) | ANY
+    st.sampled_from(["name: {}", "{}", "trigger: x\n{}", "? {}\n: x", "rights: |\n  {}", "rights: {}"]),
+    st.sampled_from(TAGS) | ANY,
 )
 def test_settings_are_read_or_refused_in_one_line_and_make_nothing(form: str, text: str) -> None:
     with tempfile.TemporaryDirectory() as root:
@@ -276,6 +278,7 @@ def test_settings_are_read_or_refused_in_one_line_and_make_nothing(form: str, te
             try:
                 settings_ = load_painter(home, "p")
                 assert not any(ord(c) < 32 for c in settings_.name + settings_.trigger)
+                settings_.rights.encode()
                 save_painter(home, "p", settings_)
                 assert load_painter(home, "p") == settings_
             except WrongUse as error:
