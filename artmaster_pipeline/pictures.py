@@ -116,7 +116,7 @@ def read_facts(path: Path) -> dict[str, Any]:
             image.load()  # a PNG's text may follow its pixels
             text = image.info.get(_KEY) or image.info.get("comment") or _user_comment(image) or b"{}"
         facts = json.loads(text)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (OSError, ValueError, SyntaxError, RecursionError, Image.DecompressionBombError):
         return {}
     return facts if isinstance(facts, dict) else {}
 

@@ -16,6 +16,7 @@ from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import check_slug, is_slug, write_text
 from artmaster_pipeline.stages import check_partition, stage_named
+from artmaster_pipeline.yaml_text import read_yaml
 
 DEFAULT_HOME = Path("assets_data")
 DEFAULT_PROFILE = "miniature"
@@ -454,6 +455,8 @@ class PainterSettings(_Settings):
     def _is_a_notice(cls, text: str) -> str:
         if len(text) > _LONGEST_NOTICE:
             raise ValueError(f"it has {len(text):,} characters; at most {_LONGEST_NOTICE:,} go with a picture")
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise ValueError("it holds half of a character (\\ud800 to \\udfff), which no file can hold")
         return text
 
 
@@ -530,7 +533,7 @@ def complete_painter(home: Home, painter: str) -> None:
     settings = load_painter(home, painter)
     file = home.scans(painter) / PAINTER_FILE
     text = file.read_text(encoding="utf-8") if file.exists() else ""
-    written = yaml.safe_load(text) or {}
+    written = read_yaml(text) or {}
     missing = {name: value for name, value in settings.as_written().items() if name not in written}
     if not missing:
         return
@@ -552,14 +555,16 @@ def _profile_folders(home: Home | None) -> tuple[Path, ...]:
 
 def _means(text: str, content: dict[str, Any]) -> bool:
     try:
-        return bool(yaml.safe_load(text) == content)
+        return bool(read_yaml(text) == content)
     except yaml.YAMLError:
         return False
 
 
 def _read(file: Path, kind: type[S], defaults: dict[str, Any]) -> S:
+    if not file.is_file():
+        raise WrongUse(f"{file} is a folder, a pipe or a device: put a file with settings in its place, or remove it.")
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        content = read_yaml(file.read_text(encoding="utf-8")) or {}
         if not isinstance(content, dict):
             raise WrongUse(f"{file}: expected settings as 'name: value' lines.")
         return kind.model_validate(defaults | content)

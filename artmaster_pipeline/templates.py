@@ -11,6 +11,14 @@ def html_templates(package: str, folder: str = ".") -> Any:
         loader=PackageLoader(package, folder),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_writable,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _writable(value: Any) -> Any:
+    r"""A text as UTF-8 can hold it: a file's name may have bytes of another encoding, shown as `\udcff`."""
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    return value.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -4,6 +4,7 @@ import errno
 import importlib
 import json
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -20,6 +21,7 @@ import typer
 import yaml
 from filelock import FileLock, Timeout
 
+from artmaster_pipeline.cli import serving
 from artmaster_pipeline.errors import ArtMasterError, Interrupted, WrongUse
 from artmaster_pipeline.faults import disk_full, in_product_words, in_words
 from artmaster_pipeline.files import check_folder
@@ -351,6 +353,27 @@ def test_the_ui_ends_where_its_port_is_taken_and_names_a_free_one(tmp_path: Path
     assert f"Port {port} is taken" in done.stderr
     assert "http://" not in done.stdout + done.stderr
     assert not (tmp_path / "home").exists()
+
+
+def test_what_serves_listens_on_this_machine_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Started(Exception):
+        pass
+
+    def start(command: list[str], **_: object) -> None:
+        raise Started(*command)
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    Home(tmp_path).cache.mkdir()
+    with pytest.raises(Started) as server:
+        serving._serve(Home(tmp_path), 3000)
+    words = server.value.args
+    assert words[words.index("-h") + 1] == "127.0.0.1"
+    assert words.count("-h") == 1
+    # TensorBoard, which a person starts, keeps to localhost unless it is told otherwise: no page tells it to.
+    for page in (*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")):
+        assert not re.search(r"tensorboard .*(--bind_all|--host)|http\.server", page.read_text(encoding="utf-8")), page
+    for file in (REPOSITORY / "artmaster_pipeline").rglob("*.py"):
+        assert "0.0.0.0" not in file.read_text(encoding="utf-8"), file
 
 
 def test_a_data_home_is_a_folder_with_a_plain_path(tmp_path: Path) -> None:

@@ -67,7 +67,9 @@ class Server:
         self.do(
             "initdb", "-D", data, "-U", "artmaster", f"--pwfile={secret}", "-A", "scram-sha-256", "-N", "-E", "UTF8"
         )
-        options = f"-c listen_addresses='' -c fsync=off -k {self.folder}"
+        options = (
+            f"-c listen_addresses='' -c fsync=off -c synchronous_commit=off -c full_page_writes=off -k {self.folder}"
+        )
         self.do("pg_ctl", "-D", data, "-w", "-l", str(self.folder / "log"), "-o", options, "start")
 
     def stop(self) -> None:
@@ -115,7 +117,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def painted_home(folder: Path) -> Home:
     home = Home(folder)
-    for seed in range(6):
+    for seed in range(2):
         made_scans.write(home.scans("p") / f"{seed}.png", seed)
     return home
 

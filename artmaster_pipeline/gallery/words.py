@@ -5,7 +5,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-import yaml
+from artmaster_pipeline.yaml_text import read_yaml
 
 
 @dataclass(frozen=True)
@@ -41,4 +41,4 @@ LANGUAGES = (ENGLISH, CHINESE)
 @cache
 def _table() -> dict[str, dict[str, str]]:
     text = (resources.files("artmaster_pipeline.gallery") / "site" / "strings.yaml").read_text(encoding="utf-8")
-    return dict(yaml.safe_load(text))
+    return dict(read_yaml(text))

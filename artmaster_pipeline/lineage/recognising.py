@@ -239,7 +239,7 @@ def _index(home: Home, pictures: Iterable[Picture], progress: Progress) -> _Inde
             now = {picture.sha256: known[picture.sha256] for picture in there}
             write_text(memory, json.dumps({"method": _METHOD, "pictures": now}))
     rows = [known[picture.sha256] for picture in there]
-    windows = np.array([row[1:] for row in rows], np.uint64).reshape(len(rows), -1)
+    windows = np.array([row[1:] for row in rows], np.uint64) if rows else np.empty((0, 1), np.uint64)
     return _Index(home, tuple(there), tuple(row[0] for row in rows), windows)
 
 

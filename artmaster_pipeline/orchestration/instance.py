@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.orchestration import postgres
 from artmaster_pipeline.settings import Home
+from artmaster_pipeline.yaml_text import read_yaml
 
 _FORTNIGHT = 14 * 24 * 3600  # seconds; see docs/automation.md for what takes how long
 _SETTINGS: dict[str, Any] = {
@@ -33,7 +34,7 @@ _FORMER_SETTINGS = {name: value for name, value in _SETTINGS.items() if name != 
 def prepare_dagster_home(home: Home) -> None:
     """Make the data home's Dagster storage and point this process (and its children) to it."""
     file = home.dagster / "dagster.yaml"
-    settings = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}) if file.exists() else {}
+    settings = (read_yaml(file.read_text(encoding="utf-8")) or {}) if file.exists() else {}
     chosen = postgres.chosen_storage(settings.get("storage"), file)
     kept = {name: value for name, value in settings.items() if name != "storage"}
     wanted = (_SETTINGS if kept in ({}, _FORMER_SETTINGS) else kept) | ({"storage": chosen} if chosen else {})

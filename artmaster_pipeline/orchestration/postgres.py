@@ -72,7 +72,7 @@ def claim(home: Home, instance: dg.DagsterInstance) -> None:
     """
     storage, known = instance.run_storage, home.dagster / _KNOWN
     owner = storage.get_cursor_values({_OWNER}).get(_OWNER)
-    database = storage.get_run_storage_id()
+    database = storage.get_run_storage_id()  # type: ignore[attr-defined] # every storage in SQL has one
     if owner is None and instance.get_runs_count():
         raise WrongUse(f"{_shown(_address())} keeps the records of another Dagster project. {_way_out(home)}")
     is_own = owner in (None, str(home.root)) or (

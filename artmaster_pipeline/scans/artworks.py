@@ -16,6 +16,7 @@ from artmaster_pipeline.scans.listing import ARTWORKS, CAPTIONS, Entry, Listing,
 COLUMNS = ("file", "title", "accession_number", "date", "season", "subject", "caption", "rights", "rights_until")
 _LONGEST = 2000  # characters of one field; a text encoder reads about 2,000 at most
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}  # as spreadsheets write any of them
+_FORMULA = re.compile(r"'*(?![+-][\d.,]+$)[=+\-@\t\r]")  # to a spreadsheet; -200 is a number
 _MARKS = (  # byte order marks, the longer ones first since one begins like the other
     (b"\xff\xfe\x00\x00", "utf-32"),
     (b"\x00\x00\xfe\xff", "utf-32"),
@@ -43,7 +44,7 @@ class Descriptions:
 
 @dataclass(frozen=True)
 class Table:
-    """An artworks.csv as it is written: rows by column name (lower case, underscores), the cells untouched."""
+    """An artworks.csv as it is written: rows by column name (lower case, underscores), the cells as they were meant."""
 
     columns: tuple[str, ...]
     rows: tuple[dict[str, str], ...]
@@ -92,7 +93,7 @@ def read_table(path: Path) -> Table:
     delimiter = announced[1] if announced else max(_DELIMITERS, key=lambda each: _header_rank(text, each))
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        columns = [_column(name) for name in next(lines, [])]
+        columns = [_column(_said(name)) for name in next(lines, [])]
         _check_header(columns)
         return _rows(columns, lines, lambda: lines.line_num, _DELIMITERS.get(delimiter, "such signs"))
     except csv.Error as error:
@@ -159,12 +160,25 @@ def kept_silently(old: Table, new: Table) -> str:
 
 
 def written(table: Table) -> str:
-    """A table as the text of an artworks.csv."""
-    lines = io.StringIO(newline="")
-    writer = csv.DictWriter(lines, table.columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table.rows)
-    return lines.getvalue()
+    """A table as the text of an artworks.csv; what a spreadsheet would run as a formula is text there, too."""
+    rows = [table.columns, *([row.get(name, "") for name in table.columns] for row in table.rows)]
+    return "".join(f"{_line(map(_as_text, row))}\n" for row in rows)
+
+
+def _line(cells: Iterable[str]) -> str:
+    """A row without its end. A carriage return in a cell is quoted only where it is part of the line's end, too."""
+    line = io.StringIO(newline="")
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().removesuffix("\r\n")
+
+
+def _as_text(cell: str) -> str:
+    """A cell with an apostrophe before what would be a formula; `_said` takes it away again."""
+    return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def _said(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def _header_rank(text: str, delimiter: str) -> tuple[bool, int]:
@@ -189,7 +203,7 @@ def _rows(columns: list[str], lines: Iterator[list[str]], line: Callable[[], int
     for cells in lines:
         if not any(cell.strip() for cell in cells):
             continue
-        row = {name: cell for name, cell in zip(columns, cells, strict=False) if name}
+        row = {name: _said(cell) for name, cell in zip(columns, cells, strict=False) if name}
         row["file"] = row.get("file", "").strip()
         if any(cell.strip() for cell in cells[len(columns) :]):
             faults.append(

@@ -1,7 +1,8 @@
 """What lies in a folder of scans: pictures, their sidecars, what has to be refused and why, what is ignored.
 
 A file is known by its first bytes, whatever it is called; no pixels are decoded here, but those of what may be tiles of
-one picture. No entry is followed out of the folder.
+one picture. No folder and no text is followed out of the folder; a link to a picture elsewhere is a
+picture.
 """
 
 import os
@@ -75,10 +76,27 @@ def list_folder(root: Path) -> Listing:
         else:
             listing.ignored.append(text.relative)
     _put_tiles_together(root, listing)
+    _refuse_texts_from_elsewhere(root, listing)
     for part in (listing.pictures, listing.captions, listing.tables, listing.refused):
         part.sort(key=lambda entry: entry.relative)
     listing.ignored.sort()
     return listing
+
+
+def _refuse_texts_from_elsewhere(root: Path, listing: Listing) -> None:
+    """A link may show a picture that lies elsewhere; a text would carry whatever file it names into the pages."""
+    remedy = "Put the file itself in its place"
+    for part in (listing.captions, listing.tables):
+        for entry in [each for each in part if _leads_out(root, each.path)]:
+            part.remove(entry)
+            listing.refused.append(Refusal(entry.relative, "It is a link to a text outside of the folder", remedy))
+
+
+def _leads_out(root: Path, path: Path) -> bool:
+    if not path.is_symlink():
+        return False
+    target = os.path.realpath(path)  # which, unlike `resolve`, puts up with a link to itself
+    return not Path(target).is_relative_to(os.path.realpath(root))
 
 
 def is_table(path: str, names: tuple[str, ...] = TABLES) -> bool:
@@ -138,6 +156,8 @@ def _list_entry(entry: os.DirEntry[str], relative: str, path: Path, listing: Lis
     kind = None if is_folder or is_text else _kind(entry, path)
     wanted = kind or suffix in EXTENSIONS or is_text or is_folder
     refusal = (bad_name(relative, entry.name) if wanted else None) or _bad_kind(relative, entry, suffix)
+    if kind is None and suffix in EXTENSIONS and path.is_symlink() and not refusal:
+        refusal = Refusal(relative, "It is a link to something that is no picture", "Put a picture in its place")
     if isinstance(kind, Foreign) and not refusal:
         foreign = kind.refusal()
         refusal = Refusal(relative, foreign.reason, foreign.remedy)

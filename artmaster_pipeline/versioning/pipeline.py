@@ -9,6 +9,7 @@ from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.settings import PAINTER_FILE, Home
 from artmaster_pipeline.stages import KINDS, Kind, Stage, Step, in_order, inputs_of, kind_of, members
+from artmaster_pipeline.yaml_text import read_yaml
 
 PAINTERS_FILE = "painters.yaml"
 SETTINGS = "settings"  # the stage that resolves what the others use; its folder, too
@@ -92,7 +93,7 @@ def listed(home: Home) -> dict[Kind, list[str]]:
     if not file.exists():
         return {kind: [] for kind in KINDS}
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        content = read_yaml(file.read_text(encoding="utf-8")) or {}
         found = {kind: list(content.get(_LISTS[kind]) or ()) for kind in KINDS}
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
         raise ArtMasterError(

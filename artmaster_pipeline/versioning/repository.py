@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.settings import Home
+from artmaster_pipeline.yaml_text import read_yaml
 
 LOCK_FILE = "dvc.lock"
 PIPELINE_FILE = "dvc.yaml"
@@ -56,7 +57,7 @@ def speaks_of(folder: Path, home: Home) -> bool:
 def read_pipeline(file: Path) -> dict[str, Any]:
     """What a dvc.yaml says; raises ArtMasterError where it cannot be read."""
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        content = read_yaml(file.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ArtMasterError(
             f"{file} cannot be read as YAML. Mend it (or move it away: ArtMaster writes it anew), then run again."
@@ -227,7 +228,7 @@ def _refuse_conflict(file: Path) -> None:
 def _is_pointer(file: Path, key: str) -> bool:
     try:
         text = file.read_text(encoding="utf-8")
-        content = yaml.safe_load(text) if text.endswith("\n") else None  # DVC ends its files; a torn one has no end
+        content = read_yaml(text) if text.endswith("\n") else None  # DVC ends its files; a torn one has no end
     except (yaml.YAMLError, UnicodeDecodeError):
         return False
     if not isinstance(content, dict) or key not in content:
