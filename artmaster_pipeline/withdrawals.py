@@ -5,6 +5,7 @@ of a work its sha256 and a fingerprint that recognises it (`scans.recognition`),
 withdrawal touches is not written here: it follows from these lines and from what adapters say they were made from.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
@@ -16,10 +17,11 @@ from pydantic import BaseModel, ConfigDict
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.locks import working_on
-from artmaster_pipeline.proof import HOUSE
+from artmaster_pipeline.proof import HOUSE, read_listing
 from artmaster_pipeline.records import WITHDRAWALS, Record, identity
 from artmaster_pipeline.settings import Home
 
+_NOTHING_IS_MADE = "As long as that is so nothing is made, since a withdrawn work could be used"
 Action = Literal["withdrawn", "restored", "told apart"]
 
 
@@ -82,29 +84,56 @@ def append(home: Home, line: LedgerLine) -> None:
         write_text(file, f"{before}{text}\n")
 
 
-def read_ledger(home: Home) -> tuple[LedgerLine, ...]:
-    """All lines, oldest first. Raises ArtMasterError where one cannot be read: then nobody may take it for none."""
+def read_ledger(home: Home, *, whole: bool = True) -> tuple[LedgerLine, ...]:
+    """All lines, oldest first.
+
+    Raises ArtMasterError where one cannot be read, or where the ledger does not begin with what the product last wrote
+    of it: then nobody may take what is left for all. Without `whole` the second is passed over.
+    """
     file = home.root / WITHDRAWALS
-    if not file.exists():
-        return ()
+    written = _as_written(home)  # asked first: the ledger may grow in between
+    content = file.read_bytes() if file.exists() else b""
     number = 0
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = content.decode("utf-8").splitlines()
         found = []
         for number, line in enumerate(lines, 1):  # noqa: B007 - the error names it
             found.append(LedgerLine.model_validate_json(line))
-        return tuple(found)
     except ValueError as error:
         raise ArtMasterError(
-            f"{file}, line {number}, cannot be read as a withdrawal. As long as that is so nothing is made, since a "
-            "withdrawn work could be used: put the file back from git or a backup, or mend the line, then run again."
+            f"{file}, line {number}, cannot be read as a withdrawal. {_NOTHING_IS_MADE}: put the file back from git or "
+            "a backup, or mend the line, then run again."
         ) from error
+    if whole and written and written not in beginnings(content):  # a line may be in no list yet
+        raise ArtMasterError(
+            f"{file} has lost lines, or lines of it were edited: it does not begin with what was last written there. "
+            f"{_NOTHING_IS_MADE}: put the file back from git or a backup, lines from elsewhere after its own, then run "
+            "again. If it is meant to be so, put proof/ back to the same state, or move that folder away and keep it."
+        )
+    return tuple(found)
 
 
-def in_force(home: Home) -> dict[str, LedgerLine]:
-    """The scans that are withdrawn now, by sha256, each with the line that withdrew it."""
+def _as_written(home: Home) -> str:
+    """The ledger's sha256 as the product last wrote it; empty where no list says it, or the list cannot be read."""
+    try:
+        return (read_listing(home, HOUSE) or {}).get(WITHDRAWALS, "")
+    except (OSError, ValueError):  # a damaged list is for `verify` to tell
+        return ""
+
+
+def beginnings(content: bytes) -> set[str]:
+    """The sha256 of a ledger's first line, of its first two, and so on to all: of each state that it was in."""
+    digest, found = hashlib.sha256(), set()
+    for line in content.splitlines(keepends=True):
+        digest.update(line)
+        found.add(digest.hexdigest())
+    return found
+
+
+def in_force(home: Home, *, whole: bool = True) -> dict[str, LedgerLine]:
+    """The scans that are withdrawn now, by sha256, each with the line that withdrew it; `whole` as of `read_ledger`."""
     found: dict[str, LedgerLine] = {}
-    for line in read_ledger(home):
+    for line in read_ledger(home, whole=whole):
         for sha256 in line.sha256s:
             if line.action == "withdrawn":
                 found[sha256] = line

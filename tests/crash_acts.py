@@ -163,6 +163,7 @@ def main(words: list[str]) -> None:
         return
     folder, act, most, seed, workplace, how = words[1:]
     start, doing = ACTS[act]
+    linked_copy(Path(folder) / "archive", Path(workplace) / "archive")  # beside the home, as where the homes were made
     swept = sweep(
         Home(Path(folder) / start),
         doing,

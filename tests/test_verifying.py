@@ -21,6 +21,7 @@ from artmaster_pipeline import proof, versioning, withdrawals
 from artmaster_pipeline.adapters.ledger import ledger_of
 from artmaster_pipeline.adapters.tensor_file import read_words, write_tensors
 from artmaster_pipeline.cli import app
+from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.evaluation import decide
 from artmaster_pipeline.evaluation.verdicts import append_verdict
 from artmaster_pipeline.files import sha256_of
@@ -44,6 +45,7 @@ from artmaster_pipeline.records import (
 )
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.withdrawal import restore_artwork, withdraw_artwork
+from artmaster_pipeline.withdrawals import in_force
 
 WORKS = 3
 
@@ -384,18 +386,56 @@ def test_withdrawing_and_restoring_leave_a_whole_home_and_hide_no_edit(home: Hom
     assert (found(home).get("withdrawals.jsonl") == {"missing"}) == chained
 
 
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_ledger_of_withdrawals_that_lost_lines_lets_nothing_pass(home: Home, lost: int) -> None:
+    """Each line that is left can be read, so only what was written of it says that there were more."""
+    scans = read_manifest(home.register(PAINTER) / MANIFEST, Scan)
+    withdrawn(home, scans[0])
+    withdrawn(home, scans[1])
+    ledger = home.root / "withdrawals.jsonl"
+    lines = ledger.read_text().splitlines(keepends=True)
+    ledger.write_text("".join(lines[:-lost]))
+    with pytest.raises(ArtMasterError, match=r"has lost lines.* from git or a backup"):
+        in_force(home)
+    with pytest.raises(ArtMasterError, match="has lost lines"):
+        withdrawn(home, scans[1], "restored")
+    assert found(home) == {"withdrawals.jsonl": {"changed"}}
+    ledger.write_text("".join(lines))
+    assert in_force(home).keys() == {scans[0].sha256, scans[1].sha256}
+    assert found(home) == {}
+
+
+def test_an_earlier_ledger_of_withdrawals_passes_with_the_chain_of_its_time(home: Home) -> None:
+    """As after a checkout of an earlier commit, which has both; and lines of another machine may follow."""
+    scans = read_manifest(home.register(PAINTER) / MANIFEST, Scan)
+    withdrawn(home, scans[0])
+    ledger = home.root / "withdrawals.jsonl"
+    before = ledger.read_text()
+    shutil.copytree(home.root / "proof", home.root / "proof of then")
+    withdrawn(home, scans[1])
+    after = ledger.read_text()
+    ledger.write_text(before)
+    shutil.rmtree(home.root / "proof")
+    (home.root / "proof of then").rename(home.root / "proof")
+    assert in_force(home).keys() == {scans[0].sha256}
+    assert found(home) == {}
+    ledger.write_text(after)
+    assert in_force(home).keys() == {scans[0].sha256, scans[1].sha256}
+
+
 def test_a_line_that_was_taken_out_of_the_ledger_of_withdrawals_stays_told(home: Home) -> None:
-    """The product adds its next line to what it finds, and so vouches for the file as it is then."""
+    """Where nothing says any more how it was written the product adds its next line, and vouches for what is there."""
     scans = read_manifest(home.register(PAINTER) / MANIFEST, Scan)
     withdrawn(home, scans[0])
     withdrawn(home, scans[1])
     ledger = home.root / "withdrawals.jsonl"
     ledger.write_text("".join(ledger.read_text().splitlines(keepends=True)[1:]))
     assert found(home) == {"withdrawals.jsonl": {"changed"}}
+    (home.root / "proof" / "files" / ".house.sha256").unlink()
     withdrawn(home, scans[1], "restored")
-    assert found(home) == {"withdrawals.jsonl": {"edited"}}
+    assert "edited" in found(home)["withdrawals.jsonl"]
     ledger.write_text("{\n")
-    assert found(home) == {"withdrawals.jsonl": {"changed", "edited"}}
+    assert found(home)["withdrawals.jsonl"] == {"changed", "edited"}
 
 
 # --- DVC

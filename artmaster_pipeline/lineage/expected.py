@@ -20,7 +20,11 @@ class Expected:
 
 
 def expected(home: Home) -> Expected:
-    """What the ledger of withdrawals explains. Raises ArtMasterError where it cannot be read."""
-    gone = frozenset(in_force(home))
-    restored = {sha256 for line in read_ledger(home) if line.action == "restored" for sha256 in line.sha256s}
+    """What the ledger of withdrawals explains. Raises ArtMasterError where it cannot be read.
+
+    Of one that has lost lines those that are left: what it has lost, whoever compares it with the chain tells.
+    """
+    gone = frozenset(in_force(home, whole=False))
+    ledger = read_ledger(home, whole=False)
+    restored = {sha256 for line in ledger if line.action == "restored" for sha256 in line.sha256s}
     return Expected(gone, frozenset(restored) - gone)

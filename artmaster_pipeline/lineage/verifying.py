@@ -5,7 +5,6 @@ versions of a gallery, DVC where the home is versioned, and the chain (`artmaste
 edited record. Records are compared with one another. Neither Dagster nor DVC is asked.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -33,6 +32,7 @@ from artmaster_pipeline.versioning import (
     passed_over,
     recorded_folders,
 )
+from artmaster_pipeline.withdrawals import beginnings
 
 
 class ChainState(Answer):
@@ -207,12 +207,9 @@ def _check_house(found: _Found) -> None:
 
 def _was_dropped(home: Home) -> str:
     """When the ledger of withdrawals was written as something that it does not begin with any more; empty: never."""
-    begun, beginnings = hashlib.sha256(), set()
-    for line in (home.root / WITHDRAWALS).read_bytes().splitlines(keepends=True):
-        begun.update(line)
-        beginnings.add(begun.hexdigest())
+    states = beginnings((home.root / WITHDRAWALS).read_bytes())
     written = [(line.at, line.records.get(WITHDRAWALS)) for line in proof.read_chain(home, mend=False).lines]
-    return next((at for at, sha256 in written if sha256 and sha256 not in beginnings), "")
+    return next((at for at, sha256 in written if sha256 and sha256 not in states), "")
 
 
 def _check_painter(
