@@ -18,6 +18,7 @@ from artmaster_pipeline.scans.leftovers import is_own_file, is_own_folder
 from artmaster_pipeline.scans.listing import EXTENSIONS, TABLES, is_table
 from artmaster_pipeline.settings import PAINTER_FILE, Home
 from artmaster_pipeline.stores import md5_of, open_store, refuse_secrets, unreachable
+from artmaster_pipeline.yaml_text import read_yaml
 
 DELIVERIES = "deliveries.yaml"
 PROTOCOLS = ("s3", "gs", "abfs", "abfss", "az", "sftp", "file", "memory")
@@ -62,7 +63,7 @@ def read_deliveries(home: Home) -> tuple[str, ...]:
         return ()
     form = f"expected a list of addresses, one '- URL' each ({_KNOWN})"
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) or []
+        content = read_yaml(file.read_text(encoding="utf-8")) or []
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise WrongUse(f"{file} cannot be read as YAML: {' '.join(str(error).split())}. Mend it there.") from error
     if not isinstance(content, list) or not all(isinstance(url, str) for url in content):
