@@ -100,7 +100,7 @@ def test_a_run_that_was_killed_with_its_daemon_is_ended_and_the_next_one_goes_on
     }  # fmt: skip
     killed = forked.run(RUN, "run", json.dumps(begun))
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    left = {file: file.stat().st_ino for file in home.root.glob(f"[rc]*/{PAINTER}/*/*") if ".partial" not in file.name}
+    left = {file: file.stat().st_ino for file in home.root.glob(f"register/{PAINTER}/*/*")}
     with open_instance(home) as instance:  # as whoever starts the daemon again
         assert not instance.get_run_by_id("0" * 32).is_finished  # type: ignore[union-attr]
         end_killed_runs(home, instance)
