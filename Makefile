@@ -3,8 +3,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# The tests run in this many processes of one thread each, of up to 2 GB: three on two cores, since some of them wait.
-WORKERS ?= 3
+# The tests run in this many processes of one thread each, of up to 2 GB: four on two cores, since some of them wait.
+WORKERS ?= 4
 INSTALLED := .venv/.installed
 
 # Nothing phones home, neither the pipeline nor the tools around it.

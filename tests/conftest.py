@@ -71,6 +71,18 @@ def little_upkeep() -> None:
 
 
 @pytest.fixture(autouse=True)
+def environment_stays() -> Iterator[None]:
+    """What a test set to its own home, as the product does for its children, is no other test's."""
+    before = {name: os.environ.get(name) for name in ("DAGSTER_HOME", "ARTMASTER_HOME")}
+    yield
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+@pytest.fixture(autouse=True)
 def shared_files_stay() -> Iterator[None]:
     """Whoever writes into a linked file changes it for every other test: that is found out at once."""
     yield

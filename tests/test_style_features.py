@@ -106,9 +106,8 @@ def test_style_distances_are_symmetric_never_negative_and_zero_for_the_same_pict
 def test_hashed_gram_matrices_keep_the_distances_of_the_whole_ones() -> None:
     import torch
 
-    stage = torch.relu(
-        torch.randn(6, 256, 8, 8, generator=torch.Generator().manual_seed(1)) + torch.randn(6, 256, 1, 1)
-    )
+    chance = torch.Generator().manual_seed(1)
+    stage = torch.relu(torch.randn(6, 256, 8, 8, generator=chance) + torch.randn(6, 256, 1, 1, generator=chance))
     flat = stage.flatten(2)
     whole = torch.nn.functional.normalize((flat @ flat.transpose(1, 2)).flatten(1), dim=1)
     kept = style._gram(stage)
