@@ -13,10 +13,12 @@ os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # else it starts processes th
 os.environ.pop("COLUMNS", None)  # a worker's own, to which tables would be folded whatever a test asks for
 
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import absl.logging
 import pytest
 from forked import spare_upkeep
 from hypothesis import settings as rules
@@ -24,6 +26,10 @@ from sharing import Shared, shared_base, written_in_place
 
 from artmaster_pipeline.records import MANIFEST, Adapter, read_manifest
 from artmaster_pipeline.settings import Home, Profile
+
+# Dagster sets logging up anew in each run, upon which absl's handler closes the stream it found when it was imported:
+# that would be the one in which pytest keeps what a test prints.
+absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 # A rule holds or not, however busy the machine is: no deadline for a case.
 rules.register_profile("untimed", deadline=None)

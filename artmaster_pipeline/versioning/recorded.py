@@ -18,6 +18,7 @@ from artmaster_pipeline.errors import BadInput
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.stages import in_order
 from artmaster_pipeline.versioning.repository import LOCK_FILE, find_root
+from artmaster_pipeline.yaml_text import read_yaml
 
 _DIR = ".dir"
 
@@ -98,7 +99,7 @@ def _named(home: Home, root: Path) -> Iterator[tuple[Path, Path, str]]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+        content = read_yaml(file.read_text(encoding="utf-8"), quick=True)
         if isinstance(content, dict):
             return content
     except (yaml.YAMLError, UnicodeDecodeError):
