@@ -33,7 +33,7 @@ class Visit:
         self.asked: set[str] = set()
         self.page.on("console", lambda message: self.wrong.append(message.text))
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("requestfailed", lambda request: self.wrong.append(request.url))
+        self.page.on("requestfailed", self._failed)
         self.page.on("dialog", lambda dialog: (self.wrong.append(dialog.message), dialog.dismiss()))
         self.page.on("request", lambda request: self.asked.add(request.url))
         self.page.goto(Path(os.path.normpath(file)).as_uri(), wait_until=until)
@@ -43,6 +43,10 @@ class Visit:
 
     def __exit__(self, *_: object) -> None:
         self.context.close()
+
+    def _failed(self, request: Any) -> None:
+        if request.failure != "net::ERR_ABORTED":  # so ends what was under way when a page is loaded again
+            self.wrong.append(request.url)
 
     def files(self) -> set[Path]:
         """The files that the page asked for; nothing else may be asked for."""
