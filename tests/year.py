@@ -24,6 +24,7 @@ import dagster as dg
 import forked
 import made_scans
 import time_machine
+from few_steps import PROFILE
 
 from artmaster_pipeline.adapters import all_adapters, current_adapter, read_snapshot
 from artmaster_pipeline.adapters.withdrawn import marks_of
@@ -41,19 +42,6 @@ from artmaster_pipeline.stages import STAGES
 from artmaster_pipeline.withdrawal import restore_artwork, withdraw_artwork
 
 BEGIN = datetime(2030, 1, 7, 2, tzinfo=UTC)  # a Monday, an hour before the weekly time
-PROFILE = """
-base_model: miniature
-device: cpu
-dtype: float32
-size_divisor: 4
-max_sequence_length: 64
-super_resolution: realesr-animevideov3-x2
-training: {learning_rate: 1.0e-3, epochs: 1, repeats: 1, batch_size: 2, max_steps: 4, init_r: 6, target_r: 3,
-           allocate_every: 1, checkpoint_every: 2}
-evaluation: {rows: 1, samples: 2, num_inference_steps: 1, far_prompts: [a bowl of fruit], far_samples: 1,
-             strengths: []}
-gate: {better_than_base: [], max_drift: 1, max_suspects: 100, not_worse_than_published: false}
-"""
 
 # A run as Dagster's launcher starts it: a process of its own, on a given day, which may be killed or find a full disk.
 RUN = """
