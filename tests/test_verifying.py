@@ -239,6 +239,15 @@ def test_every_removed_file_is_found(home: Home, tmp_path: Path) -> None:
     assert found(home) == {}
 
 
+def test_a_painter_s_file_that_changed_places_with_the_house_s_is_found_as_swapped(home: Home) -> None:
+    own, house = f"gallery/{PAINTER}/index.html", "gallery/index.html"
+    (home.root / own).rename(home.root / "aside")
+    (home.root / house).rename(home.root / own)
+    (home.root / "aside").rename(home.root / house)
+    findings = found(home)
+    assert "swapped" in findings[own] and "swapped" in findings[house], findings
+
+
 @given(data=st.data())
 @rules(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_two_swapped_files_are_found_as_swapped(whole: Home, tmp_path_factory: pytest.TempPathFactory, data) -> None:

@@ -6,7 +6,7 @@ edited record. Records are compared with one another. Neither Dagster nor DVC is
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,6 +83,7 @@ def verify(home: Home, adapter_id: str = "", head: str = "", progress: Progress 
             _check_painter(
                 found, painter, adapter, [each for each in versioned if _is_of(each.folder, painter)], progress
             )
+    _tell_differing(found)
     chain = proof.read_chain(home)
     found.chain_faults(chain, head, [*painters, proof.HOUSE])
     return Verification(
@@ -95,6 +96,16 @@ def verify(home: Home, adapter_id: str = "", head: str = "", progress: Progress 
     )
 
 
+@dataclass(frozen=True)
+class _Differing:
+    """The files of a painter, or of the house, that are not as they were written."""
+
+    claims: Claims
+    changed: list[str]
+    missing: list[str]
+    added: list[str]
+
+
 @dataclass
 class _Found:
     """What the checks have found so far."""
@@ -105,6 +116,7 @@ class _Found:
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     checked: Counter[str] = field(default_factory=Counter)
+    differing: list[_Differing] = field(default_factory=list)
 
     def add(self, what: What, file: str, says: str, told_by: tuple[str, ...], way_out: str = "") -> None:
         self.findings.append(_finding(what, file, says, told_by, way_out))
@@ -199,7 +211,8 @@ def _check_house(found: _Found) -> None:
     missing = [path for path in claims.of if path not in there]
     changed = [path for path in claims.of if path in there and claims.against(path)]
     found.checked.update(path.split("/", 1)[0] for path in claims.of)
-    _tell(found, claims, changed, missing, sorted(there - claims.of.keys()) if listing else [])
+    added = sorted(there - claims.of.keys()) if listing else []
+    found.differing.append(_Differing(claims, changed, missing, added))
     if WITHDRAWALS in there and WITHDRAWALS not in changed and (dropped := _was_dropped(found.home)):
         says = f"It does not begin as it was on {dropped}: lines to which the product only adds were edited or removed"
         found.add("edited", WITHDRAWALS, says, (CHAIN,))
@@ -247,7 +260,7 @@ def _check_painter(
         for path in sorted(there - claims.of.keys())
         if wanted(path) and _is_added(path, listing, named.whole, versioned) and not _is_back(found, path, claims)
     ]
-    _tell(found, claims, changed, missing, added)
+    found.differing.append(_Differing(claims, changed, missing, added))
 
 
 def _elsewhere(found: _Found, listing: dict[str, str], folders: tuple[str, ...]) -> set[str]:
@@ -376,10 +389,21 @@ def _is_added(path: str, listing: dict[str, str] | None, whole: list[str], versi
     return any(path.startswith(f"{folder.folder}/") and folder.files is not None for folder in versioned)
 
 
-def _tell(found: _Found, claims: Claims, changed: list[str], missing: list[str], added: list[str]) -> None:
-    belongs = where_bytes_belong(claims, changed, missing)
-    history = _history(found.home) if changed else {}
-    for path in changed:
+def _tell_differing(found: _Found) -> None:
+    """Told when all painters and the house were looked at: a file may have changed places with one of another's."""
+    belongs: dict[str, str] = {}
+    for each in found.differing:
+        belongs = {**where_bytes_belong(each.claims, each.changed, each.missing), **belongs}
+    history = _history(found.home) if any(each.changed for each in found.differing) else {}
+    for each in found.differing:
+        _tell(found, each, belongs, history)
+
+
+def _tell(
+    found: _Found, differing: _Differing, belongs: Mapping[str, str], history: Mapping[tuple[str, str], str]
+) -> None:
+    claims = differing.claims
+    for path in differing.changed:
         against = claims.against(path)
         try:
             sha256 = claims.sha256(path)
@@ -392,9 +416,9 @@ def _tell(found: _Found, claims: Claims, changed: list[str], missing: list[str],
             found.add("changed", path, f"It is as it was on {when}, and was written since", against)
         else:
             found.add("changed", path, "Its bytes are not those that were written", against)
-    for path in missing:
+    for path in differing.missing:
         found.add("missing", path, "It is not there", claims.tellers(path))
-    for path in added:
+    for path in differing.added:
         try:
             other = belongs.get(claims.sha256(path), "")
         except OSError:
