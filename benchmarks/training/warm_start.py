@@ -11,6 +11,7 @@ is written to DIR/runs.jsonl when it is done, and not done again.
 
 import argparse
 import json
+import shutil
 import statistics
 from collections.abc import Iterable
 from pathlib import Path
@@ -55,13 +56,12 @@ def main() -> None:
         for seed, file in first.items() if number == 0 else ():
             (adapter,) = train_adapter(home, PAINTER, profile_of(seed, options.steps), progress).records
             write_text(file, adapter.model_dump_json())
+    firsts = {seed: Adapter.model_validate_json(file.read_text()) for seed, file in first.items()}
     for seed in range(options.seeds):
         for start, share in ((FRESH, 1.0), *(("the first adapter", share) for share in SHARES)):
             if not any((run["seed"], run["start"], run["share"]) == (seed, start, share) for run in read(runs)):
                 profile = profile_of(seed, options.steps, None if start == FRESH else share)
-                found = trained(
-                    home, Adapter.model_validate_json(first[seed].read_text()), profile, options.loss_only, progress
-                )
+                found = trained(home, firsts[seed], list(firsts.values()), profile, options.loss_only, progress)
                 with runs.open("a", encoding="utf-8") as file:
                     file.write(json.dumps({"seed": seed, "start": start, "share": share} | found) + "\n")
     print(table(read(runs)))
@@ -107,9 +107,17 @@ def profile_of(seed: int, steps: int, share: float | None = None) -> Profile:
     )
 
 
-def trained(home: Home, first: Adapter, profile: Profile, loss_only: bool, progress: Progress) -> dict[str, Any]:
-    """The panel's score and the loss on the validation works, by step; `first` is the last adapter again before."""
+def trained(
+    home: Home, first: Adapter, firsts: list[Adapter], profile: Profile, loss_only: bool, progress: Progress
+) -> dict[str, Any]:
+    """The panel's score and the loss on the validation works, by step; `first` is the last adapter again before.
+
+    `firsts` are those of all seeds; what other runs made is taken away, their figures being written down.
+    """
     write_manifest(home.adapters(PAINTER) / MANIFEST, [first])
+    for other in home.adapters(PAINTER).iterdir():  # what the same pictures and settings have given is not made again
+        if other.is_dir() and other.name not in {run.id for run in firsts}:
+            shutil.rmtree(other)
     adapter = train_adapter(home, PAINTER, profile, progress, None if loss_only else validation_panel).records[0]
     if adapter.started_from != (first.id if profile.training.warm_start else ""):
         raise SystemExit(
