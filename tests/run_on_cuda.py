@@ -21,7 +21,8 @@ REPORT = ENVIRONMENT.with_suffix(".xml")
 MINUTES = 10
 OF_TORCH = re.compile(r"(torch|torchvision|triton|nvidia-.*|cuda-.*)==", re.IGNORECASE)
 NOT_FOR_THIS = re.compile(
-    r"(ncnn|playwright|axe-|moto|flask|s3fs|mypy|ruff|types-|pre-commit|artmaster)", re.IGNORECASE
+    r"(ncnn|playwright|axe-|moto|flask|s3fs|mypy|ruff|types-|pip-audit|detect-secrets|pre-commit|artmaster)",
+    re.IGNORECASE,
 )
 
 _LACKING = """
@@ -45,13 +46,20 @@ def main() -> int:
     if python is None:
         return 1
     left = MINUTES * 60 - (time.monotonic() - began)
-    command = [python, "-m", "pytest", "-m", "cuda", "-q", "--tb=short", "-p", "no:cacheprovider", "-o", "timeout=150"]
+    how = ["-q", "--tb=short", "-p", "no:cacheprovider", "-o", "timeout=150"]
+    command = [python, "-m", "pytest", "-m", "cuda", *how, *files()]
     try:
         subprocess.run([*command, f"--junitxml={REPORT}"], cwd=ROOT, timeout=left, check=False)
     except subprocess.TimeoutExpired:
         print(f"make test-cuda: not done in {MINUTES} minutes")
         return 1
     return table()
+
+
+def files() -> list[str]:
+    """The files that hold such tests: the others may need packages that are left out here."""
+    tests = sorted((ROOT / "tests").glob("test_*.py"))
+    return [str(file) for file in tests if "mark.cuda" in file.read_text(encoding="utf-8")]
 
 
 def no_gpu() -> str:

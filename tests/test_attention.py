@@ -90,26 +90,36 @@ def test_a_kernel_that_takes_its_process_along_is_not_used(monkeypatch):
 
     def trial(kernels, shapes, dtype, device):
         asked.append(kernels)
-        if "cudnn" in kernels:
-            return [{"begun": "cudnn"}], "CUDA error: an illegal memory access was encountered"
         if "flash" in kernels:
-            return [{"begun": "flash"}, {"kernel": "flash", "fault": "raised 'x'"}], "exit status 0"
-        return [{"begun": "efficient"}, {"begun": "math"}, {"used": "efficient"}], ""
+            return [{"begun": "flash"}], "CUDA error: an illegal memory access was encountered"
+        if "efficient" in kernels:
+            return [{"begun": "efficient"}, {"kernel": "efficient", "fault": "raised 'x'"}], "exit status 0"
+        return [{"begun": "math"}, {"used": "math"}], ""
 
     import torch
 
     monkeypatch.setattr(attention, "_trial", trial)
     found = settle_attention(SHAPES, "bfloat16")
-    assert found == Attention(
-        "efficient",
-        {"cudnn": "ended its process (CUDA error: an illegal memory access was encountered)", "flash": "raised 'x'"},
-    )
-    assert "memory-efficient attention (cuDNN's attention is off, since it ended its process" in str(found)
-    assert not torch.backends.cuda.cudnn_sdp_enabled()
+    ended = "ended its process (CUDA error: an illegal memory access was encountered)"
+    assert found == Attention("math", attention._NEVER | {"flash": ended, "efficient": "raised 'x'"})
+    assert "flash attention is off, since it ended its process" in str(found)
     assert not torch.backends.cuda.flash_sdp_enabled()
-    assert torch.backends.cuda.mem_efficient_sdp_enabled()
+    assert not torch.backends.cuda.mem_efficient_sdp_enabled()
     settle_attention(SHAPES, "bfloat16")
-    assert asked == [list(attention.KERNELS), ["flash", "efficient", "math"], ["efficient", "math"]]  # once a process
+    assert asked == [["flash", "efficient", "math"], ["efficient", "math"], ["math"]]  # once a process
+
+
+def test_cudnns_kernel_is_used_only_where_it_is_asked_for(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(attention, "_trial", lambda *_: ([{"used": "flash"}], ""))
+    said = str(settle_attention(SHAPES, "bfloat16"))
+    assert said.startswith("flash attention (cuDNN's attention is off, since it gave NaN and illegal reads in")
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
+    monkeypatch.setenv(attention.CHOICE, "cudnn")
+    settle_attention(SHAPES, "bfloat16")
+    assert torch.backends.cuda.cudnn_sdp_enabled()
+    assert not torch.backends.cuda.flash_sdp_enabled()
 
 
 def test_a_trial_that_cannot_be_made_says_so_and_how_to_go_on_without(monkeypatch):
@@ -132,7 +142,7 @@ def test_the_environment_names_a_kernel_untried(monkeypatch):
 
 def test_the_trial_is_a_process_of_its_own(tmp_path, monkeypatch):
     found = settle_attention(SHAPES, "bfloat16", "cpu")
-    assert (found.used, found.refused) == ("flash", {})
+    assert (found.used, found.refused) == ("flash", attention._NEVER)
     killed = tmp_path / "killed.py"
     killed.write_text(
         f"#!/bin/sh\necho '{json.dumps({'begun': 'cudnn'})}'\nkill -{int(signal.SIGSEGV)} $$\n", encoding="utf-8"

@@ -30,8 +30,11 @@ def learner(device: str, dtype: str = "float32", **changes):
     import torch
     from diffusers import FlowMatchEulerDiscreteScheduler
 
+    from artmaster_pipeline.base_models.attention import settle_attention
     from artmaster_pipeline.training.learner import Learner
 
+    if device == "cuda":
+        settle_attention([(2, 2, 32, 16)], dtype)
     transformer = tiny_transformer(getattr(torch, dtype)).to(device)
     scheduler = FlowMatchEulerDiscreteScheduler(**SCHEDULER)
     return Learner(transformer, scheduler, settings(**changes), STEPS, getattr(torch, dtype))

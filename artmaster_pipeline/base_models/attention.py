@@ -1,11 +1,13 @@
 """Which of PyTorch's attention kernels may be used on a GPU: those that compute there what attention is.
 
 `scaled_dot_product_attention` picks one of several kernels by the GPU, the library's version and the shapes, and such a
-pick can be broken: on an H100 under torch 2.11 cuDNN's raised or gave NaN in the backward pass, which looks like a
-training that diverged. So each is tried before a GPU is worked on, forward and backward, in the number type and at the
-shapes of the work, against plain matrix products in fp32; one that raises, gives NaN or is off is not used in this
-process. A kernel that reads where it must not takes its whole process along, so the trial runs in one of its own. A
-trial with an answer takes some seconds, once in a process.
+pick can be broken, which looks like a training that diverged. So each is tried before a GPU is worked on, forward and
+backward, in the number type and at the shapes of the work, against plain matrix products in fp32; one that raises,
+gives NaN or is off is not used in this process. A kernel that reads where it must not takes its whole process along, so
+the trial runs in one of its own. A trial with an answer takes some seconds, once in a process.
+
+cuDNN's is used only where it is asked for: under torch 2.11, on an H100 and on an H200, its backward pass read memory
+that is not its own, so trainings gave NaN or ended ("illegal memory access") after a trial that it had passed.
 """
 
 import json
@@ -34,6 +36,8 @@ _MEMBERS = {
 }
 # How far from plain products in fp32 an outcome may be, as a share of its norm. Rounding factors to bf16 costs 0.004.
 _TOLERANCE = {"bfloat16": 0.02, "float16": 0.005, "float32": 1e-4}
+# Never used unasked, whatever a trial says: what it reads depends on what lay in the memory before
+_NEVER = {"cudnn": "gave NaN and illegal reads in trainings on Hopper cards, whatever its trial said"}
 _NOT_FOR_THIS = ("No available kernel", "No viable backend")  # what PyTorch says, on CUDA and on the CPU
 _SECONDS = 180  # for a kernel that never returns
 
@@ -75,7 +79,7 @@ def settle_attention(shapes: Iterable[Shape], dtype: str, device: str = "cuda") 
 
 @cache
 def _tried(shapes: tuple[Shape, ...], dtype: str, device: str) -> Attention:
-    refused: dict[str, str] = {}
+    refused = dict(_NEVER)
     while True:  # each turn refuses one kernel at least
         lines, ending = _trial([name for name in KERNELS if name not in refused], shapes, dtype, device)
         found = {line["kernel"]: line["fault"] for line in lines if "fault" in line}

@@ -46,6 +46,7 @@ import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
 from diffusers.training_utils import compute_density_for_timestep_sampling
 
+from artmaster_pipeline.base_models.attention import settle_attention
 from artmaster_pipeline.base_models.compiling import compile_repeated_blocks
 from artmaster_pipeline.base_models.family import TextEmbedding
 from artmaster_pipeline.base_models.flux.descriptor import FAMILY
@@ -130,6 +131,8 @@ def cuda_place(runs: int) -> Place:
     """FLUX.1-dev on the GPU."""
     if not torch.cuda.is_available():
         sys.exit("This needs a CUDA GPU of 80 GB; --self-test runs the same code on the CPU.")
+    heads, width = FLUX_DEV["num_attention_heads"], FLUX_DEV["attention_head_dim"]
+    print(settle_attention([(1, heads, 1536 + 512, width)], "bfloat16"), flush=True)  # for all rows, the peer's, too
     return Place("cuda", torch.bfloat16, FLUX_DEV, ((512, 512), (512, 768)), (1, 4), 512, runs, False)
 
 

@@ -200,7 +200,9 @@ def _leaf(grad: "torch.Tensor") -> "torch.Tensor":
     import torch
 
     leaf = torch.zeros((), dtype=grad.dtype, device=grad.device).expand(grad.shape).requires_grad_(True)
-    leaf.grad = grad
+    # The same memory, but no view: torch 2.11's compiler takes a leaf's own base for that of its gradient
+    same = torch.empty(0, dtype=grad.dtype, device=grad.device)
+    leaf.grad = same.set_(grad.untyped_storage(), grad.storage_offset(), grad.shape, grad.stride())
     return leaf
 
 
