@@ -1,6 +1,7 @@
 """Putting a folded adapter on a pipeline and taking it off, by diffusers' own means, and never without effect."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from artmaster_pipeline.errors import BadInput
 if TYPE_CHECKING:
     import torch
 
-_PREFIX, _DOWN, _UP, _ALPHA = "transformer.", ".lora_A.weight", ".lora_B.weight", ".alpha"
+PREFIX, DOWN, UP, ALPHA = "transformer.", ".lora_A.weight", ".lora_B.weight", ".alpha"
 _BLOCK = re.compile(r"(\w+)\.\d+\.(.+)")  # a layer's path: the list of blocks, the block's number, the layer in it
 
 
@@ -24,14 +25,7 @@ def attach(pipe: Any, folder_or_file: Path, strength: float = 1.0, name: str = "
     another base model: diffusers skips layers that it does not find, and widens the base's own layers for a LoRA of
     other shapes, so every layer of the file must first be there and fit.
     """
-    file = folder_or_file / LORA if folder_or_file.is_dir() else folder_or_file
-    layers = _layers_of(file)
-    if misfits := [layer for layer, shape in layers.items() if _shape_on(pipe, layer) != shape]:
-        raise BadInput(
-            f"{file}: {len(misfits)} of its {len(layers)} layers do not fit this base model, "
-            f"for example {min(misfits)}",
-            "Use the adapter with the profile it was trained for (`artmaster lineage adapter ID` says which).",
-        )
+    file, layers = fitting_layers(pipe, folder_or_file)
     if name in {there for names in pipe.get_list_adapters().values() for there in names}:
         pipe.delete_adapters(name)
     if alike:
@@ -41,7 +35,7 @@ def attach(pipe: Any, folder_or_file: Path, strength: float = 1.0, name: str = "
         pipe.load_lora_weights(tensors, adapter_name=name)
         pipe.set_adapters([name], [float(strength)])
         # pads to one rank; and makes strengths tensors, which compiled blocks take as they come
-        rank = max(len(tensor) for key, tensor in tensors.items() if key.endswith(_DOWN))
+        rank = max(len(tensor) for key, tensor in tensors.items() if key.endswith(DOWN))
         prepare_model_for_compiled_hotswap(pipe.transformer, target_rank=rank)
     else:
         from safetensors.torch import load_file
@@ -49,6 +43,32 @@ def attach(pipe: Any, folder_or_file: Path, strength: float = 1.0, name: str = "
         # As tensors, since diffusers goes by the suffix, and states of earlier steps have one that nobody loads.
         pipe.load_lora_weights(load_file(file), adapter_name=name)
         pipe.set_adapters([name], [strength])
+
+
+def fitting_layers(pipe: Any, folder_or_file: Path) -> tuple[Path, dict[str, tuple[int, int]]]:
+    """A LoRA file, and the layers that it is for, all of which the base has: path -> (inputs, outputs).
+
+    Raises BadInput where the file does not exist, is no LoRA or belongs to another base model.
+    """
+    file = folder_or_file / LORA if folder_or_file.is_dir() else folder_or_file
+    layers = _layers_of(file)
+    if misfits := [layer for layer, shape in layers.items() if _shape_on(pipe, layer) != shape]:
+        raise BadInput(
+            f"{file}: {len(misfits)} of its {len(layers)} layers do not fit this base model, "
+            f"for example {min(misfits)}",
+            "Use the adapter with the profile it was trained for (`artmaster lineage adapter ID` says which).",
+        )
+    return file, layers
+
+
+def of_all_blocks(pipe: Any, layers: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    """These layers, and those of the same kinds in the other blocks of their lists: path -> (inputs, outputs)."""
+    found = dict(layers)
+    for layer, shape in layers.items():
+        if match := _BLOCK.fullmatch(layer):
+            numbers = range(len(getattr(pipe.transformer, match[1])))
+            found |= {f"{match[1]}.{number}.{match[2]}": shape for number in numbers}
+    return dict(sorted(found.items()))
 
 
 def detach(pipe: Any) -> None:
@@ -62,19 +82,16 @@ def _filled_up(pipe: Any, file: Path, layers: dict[str, tuple[int, int]]) -> "di
     from safetensors.torch import load_file
 
     tensors = load_file(file)
-    rank = max(len(tensor) for key, tensor in tensors.items() if key.endswith(_DOWN))
-    kinds = {(match[1], match[2], shape) for layer, shape in layers.items() if (match := _BLOCK.fullmatch(layer))}
-    for blocks, rest, (inputs, outputs) in sorted(kinds):
-        for number in range(len(getattr(pipe.transformer, blocks))):
-            layer = f"{blocks}.{number}.{rest}"
-            if layer not in layers:
-                tensors[f"{_PREFIX}{layer}{_DOWN}"] = torch.zeros(1, inputs)
-                tensors[f"{_PREFIX}{layer}{_UP}"] = torch.zeros(outputs, 1)
-                if any(key.endswith(_ALPHA) for key in tensors):
-                    tensors[f"{_PREFIX}{layer}{_ALPHA}"] = torch.tensor(1.0)
-                else:  # then all layers have one rank, by which others scale them
-                    tensors[f"{_PREFIX}{layer}{_DOWN}"] = torch.zeros(rank, inputs)
-                    tensors[f"{_PREFIX}{layer}{_UP}"] = torch.zeros(outputs, rank)
+    rank = max(len(tensor) for key, tensor in tensors.items() if key.endswith(DOWN))
+    for layer, (inputs, outputs) in of_all_blocks(pipe, layers).items():
+        if layer not in layers:
+            tensors[f"{PREFIX}{layer}{DOWN}"] = torch.zeros(1, inputs)
+            tensors[f"{PREFIX}{layer}{UP}"] = torch.zeros(outputs, 1)
+            if any(key.endswith(ALPHA) for key in tensors):
+                tensors[f"{PREFIX}{layer}{ALPHA}"] = torch.tensor(1.0)
+            else:  # then all layers have one rank, by which others scale them
+                tensors[f"{PREFIX}{layer}{DOWN}"] = torch.zeros(rank, inputs)
+                tensors[f"{PREFIX}{layer}{UP}"] = torch.zeros(outputs, rank)
     return tensors
 
 
@@ -89,13 +106,13 @@ def _layers_of(file: Path) -> dict[str, tuple[int, int]]:
             shapes = {key: tensors.get_slice(key).get_shape() for key in tensors.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise BadInput(f"{file} is no safetensors file: {error}", "Make the adapter again.") from error
-    paths = {key.removesuffix(_DOWN) for key in shapes if key.startswith(_PREFIX) and key.endswith(_DOWN)}
+    paths = {key.removesuffix(DOWN) for key in shapes if key.startswith(PREFIX) and key.endswith(DOWN)}
     layers = {
-        path.removeprefix(_PREFIX): (shapes[path + _DOWN][1], shapes[path + _UP][0])
+        path.removeprefix(PREFIX): (shapes[path + DOWN][1], shapes[path + UP][0])
         for path in paths
-        if path + _UP in shapes
+        if path + UP in shapes
     }
-    known = {path + end for path in paths for end in (_DOWN, _UP, _ALPHA)}
+    known = {path + end for path in paths for end in (DOWN, UP, ALPHA)}
     if not layers or not known.issuperset(shapes):
         raise BadInput(
             f"{file} holds no LoRA of a transformer, or more than that",
