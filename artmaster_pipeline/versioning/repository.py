@@ -228,7 +228,8 @@ def _refuse_conflict(file: Path) -> None:
 def _is_pointer(file: Path, key: str) -> bool:
     try:
         text = file.read_text(encoding="utf-8")
-        content = read_yaml(text, quick=True) if text.endswith("\n") else None  # DVC ends its files; a torn one has no end
+        # DVC ends its files; a torn one has no end
+        content = read_yaml(text, quick=True) if text.endswith("\n") else None
     except (yaml.YAMLError, UnicodeDecodeError):
         return False
     if not isinstance(content, dict) or key not in content:
