@@ -31,15 +31,19 @@ def partition_profile(home: Home, partition: str) -> Profile:
     return first
 
 
-def settings_of(home: Home, partition: str, stage: Stage) -> dict[str, Any]:
-    """The values that a stage uses: `painter` (of a set: by member) and `profile`, what it uses nothing of left out."""
+def settings_of(home: Home, partition: str, stage: Stage, profile: Profile | None = None) -> dict[str, Any]:
+    """The values that a stage uses: `painter` (of a set: by member) and `profile`, what it uses nothing of left out.
+
+    `profile` is the partition's, where it was read already.
+    """
     found: dict[str, Any] = {}
     if stage.painter:
         of = {member: load_painter(home, member) for member in members(partition)}
         lines = {member: settings.model_dump(include=set(stage.painter)) for member, settings in of.items()}
         found["painter"] = lines if kind_of(partition) == "painters" else lines[partition]
     if stage.profile:
-        found["profile"] = _chosen(partition_profile(home, partition).model_dump(mode="json"), stage.profile)
+        profile = profile or partition_profile(home, partition)
+        found["profile"] = _chosen(profile.model_dump(mode="json"), stage.profile)
     return found
 
 
@@ -50,7 +54,8 @@ def settings_identity(home: Home, partition: str, stage: Stage) -> str:
 
 def write_settings(home: Home, partition: str) -> Path:
     """Write settings/<partition>.yaml from painter.yaml and the profile as they are; untouched if nothing changed."""
-    used = {stage.name: settings_of(home, partition, stage) for stage in in_order(kind_of(partition))}
+    profile = partition_profile(home, partition)
+    used = {stage.name: settings_of(home, partition, stage, profile) for stage in in_order(kind_of(partition))}
     text = _HEAD + yaml.safe_dump(used, allow_unicode=True, sort_keys=True, width=120)
     file = home.resolved_settings(partition)
     if not file.is_file() or file.read_bytes() != text.encode():

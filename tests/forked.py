@@ -23,13 +23,16 @@ COMMAND = "from artmaster_pipeline.cli import main; main()"
 DVC = "import sys; from dvc.cli import main; sys.exit(main())"
 # What a run imports by and by: modules that do nothing but define things, and start no thread.
 _IMPORTED = (
-    "torch", "torchvision", "scipy.stats", "sklearn.decomposition", "PIL.Image", "tifffile", "skimage.color", "ot",
-    "peft", "safetensors.torch", "torch.utils.tensorboard", "torch._dynamo",
+    "torch", "torchvision", "scipy.stats", "PIL.Image", "tifffile", "skimage.color", "skimage.measure",
+    "skimage.morphology", "ot", "peft", "safetensors.torch", "torch.utils.tensorboard", "torch._dynamo", "spandrel",
+    "matplotlib.figure", "matplotlib.backends.backend_agg",
     "transformers.models.clip.modeling_clip", "transformers.models.t5.modeling_t5",
     "diffusers.pipelines.flux.pipeline_flux", "diffusers.loaders.lora_pipeline",
-    "dagster", "dvc.repo", "dvc.repo.commit", "dvc.repo.status", "dvc.stage.run",
+    "dagster", "dagster._core.storage.sqlite_storage", "dagster._core.storage.local_compute_log_manager",
+    "dagster._daemon.controller", "dvc.repo", "dvc.repo.commit", "dvc.repo.index", "dvc.repo.status", "dvc.stage.run",
+    "scmrepo.git",
     "artmaster_pipeline.cli.app", "artmaster_pipeline.definitions", "artmaster_pipeline.training.trainer",
-    "artmaster_pipeline.evaluation", "artmaster_pipeline.publishing",
+    "artmaster_pipeline.orchestration.run", "artmaster_pipeline.evaluation", "artmaster_pipeline.publishing",
 )  # fmt: skip
 _forking = get_context("forkserver")
 _forking.set_forkserver_preload(list(_IMPORTED))

@@ -25,6 +25,7 @@ from artmaster_pipeline.stages import STAGES
 
 BIN = Path(sys.executable).parent
 PAINTER = "test-painter"
+DAGSTER = "from dagster._cli import main; main()"
 KILL_AT = 2  # the kill comes at the second picture, step or sample of a stage
 
 
@@ -159,7 +160,7 @@ def test_every_way_of_materialising_gives_the_same_records(copied: Home) -> None
     shutil.rmtree(copied.cache / "latents", ignore_errors=True)
     words = ["asset", "materialize", "-m", "artmaster_pipeline.definitions", "--select", "key:training_set+"]
     words += ["--partition", PAINTER]
-    subprocess.run([str(BIN / "dagster"), *words], check=True, capture_output=True, env=environment(copied))
+    forked.run(DAGSTER, "dagster", *words, env=environment(copied), check=True)
     assert identities(copied) == before
     assert "everything is up to date" in artmaster(copied, "run", PAINTER).stdout
 

@@ -128,7 +128,7 @@ def test_a_small_reader_can_be_trained_by_its_own_script(tmp_path, monkeypatch):
     from artmaster_pipeline.dataset.captioners import reader as module
     from artmaster_pipeline.dataset.captioners.train_reader import train_reader
 
-    shares = train_reader(tmp_path / "reader.safetensors", scenes=60)
+    shares = train_reader(tmp_path / "reader.safetensors", scenes=24)
     assert set(shares) == set(module.ASKED)
     monkeypatch.setattr(module, "WEIGHTS", tmp_path / "reader.safetensors")
     assert EmbeddedReader().describe(np.full((64, 64, 3), 200, np.uint8), Facts())

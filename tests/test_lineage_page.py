@@ -42,17 +42,20 @@ def of_a_file(tmp_path_factory: pytest.TempPathFactory, trained: Any) -> Path:
     return page
 
 
-@pytest.mark.parametrize(("width", "scheme"), VIEWS)
 @pytest.mark.parametrize("question", ["adapter", "artwork", "picture"])
-def test_a_page_is_whole_fits_its_window_and_breaks_no_rule(
-    browser: Any, pages: dict[str, Path], question: str, width: int, scheme: str
+def test_a_page_is_whole_fits_its_window_breaks_no_rule_and_shows_titles_as_text(
+    browser: Any, pages: dict[str, Path], question: str
 ) -> None:
-    with Visit(browser, pages[question], width, scheme) as visit:
+    with Visit(browser, pages[question], VIEWS[0][0]) as visit:
+        assert HOSTILE.strip() in visit.page.inner_text("body")
+        assert visit.page.locator("script").count() == 0
         visit.load_all()
-        assert visit.wrong == []
-        assert visit.files() == {pages[question]}
-        assert visit.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-        assert rules_broken(visit.page) == ""
+        for width, scheme in VIEWS:
+            visit.looked_at(width, scheme)
+            assert visit.wrong == []
+            assert visit.files() == {pages[question]}
+            assert visit.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), width
+            assert rules_broken(visit.page) == "", (width, scheme)
 
 
 def test_a_page_of_a_file_alone_names_its_works(browser: Any, of_a_file: Path, trained: Any) -> None:
@@ -62,13 +65,6 @@ def test_a_page_of_a_file_alone_names_its_works(browser: Any, of_a_file: Path, t
         assert rules_broken(visit.page) == ""
     assert all(sha256 in text for sha256 in trained[2].scan_sha256s)
     assert "Mountain" in text
-
-
-def test_titles_are_shown_as_text(browser: Any, pages: dict[str, Path]) -> None:
-    for page in pages.values():
-        with Visit(browser, page) as visit:
-            assert HOSTILE.strip() in visit.page.inner_text("body")
-            assert visit.page.locator("script").count() == 0
 
 
 def test_an_adapters_page_leads_from_every_scan_to_every_picture(

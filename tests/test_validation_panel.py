@@ -12,7 +12,7 @@ from artmaster_pipeline.evaluation import validation_panel
 from artmaster_pipeline.evaluation.axes.distances import read_square
 from artmaster_pipeline.files import inside
 from artmaster_pipeline.progress import Progress
-from artmaster_pipeline.settings import load_profile
+from artmaster_pipeline.settings import Home, load_profile
 
 WEAK, RIGHT = DrawingSettings(strength=0.2, guidance_scale=1.0), DrawingSettings(strength=0.7, guidance_scale=1.0)
 BLOTCHES = DrawingSettings(strength=1.0, guidance_scale=1.0)
@@ -41,14 +41,21 @@ class Draws:
         return (share * work + (1 - share) * noise).astype(np.uint8)
 
 
-@pytest.fixture
-def panel(home):
-    profile = load_profile("miniature")
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    """A home with a training set, its pictures and the profile; look, but do not write."""
+    home, profile = Home(tmp_path_factory.mktemp("judged") / "home"), load_profile("miniature")
     how = profile.training.validation.model_copy(
         update={"drawings": (WEAK, RIGHT, BLOTCHES), "drawing_samples": 4, "panel_samples": 6, "far_prompts": ()}
     )
-    profile = profile.model_copy(update={"training": profile.training.model_copy(update={"validation": how})})
-    images = build_training_set(fill_home(home, works=16), PAINTER, profile).records
+    training = profile.training.model_copy(update={"validation": how})
+    profile = profile.model_copy(update={"training": training, "captioner": None})
+    return home, profile, build_training_set(fill_home(home, works=16), PAINTER, profile).records
+
+
+@pytest.fixture
+def panel(judged):
+    home, profile, images = judged
     works = [read_square(inside(home.training_set(PAINTER), i.path), profile) for i in images if i.split == "validate"]
     return validation_panel(home, PAINTER, profile, images), Draws(works)
 

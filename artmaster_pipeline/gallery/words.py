@@ -41,4 +41,4 @@ LANGUAGES = (ENGLISH, CHINESE)
 @cache
 def _table() -> dict[str, dict[str, str]]:
     text = (resources.files("artmaster_pipeline.gallery") / "site" / "strings.yaml").read_text(encoding="utf-8")
-    return dict(read_yaml(text))
+    return dict(read_yaml(text, quick=True))

@@ -25,7 +25,7 @@ from artmaster_pipeline.records import MANIFEST, QUARANTINE, Crop, Quarantined, 
 from artmaster_pipeline.records import read_manifest as read
 from artmaster_pipeline.scans import unreadable_entries
 from artmaster_pipeline.settings import CROP_SIZES, Home, load_painter
-from artmaster_pipeline.stages import Stage, in_order, stage_named
+from artmaster_pipeline.stages import Stage, Step, in_order, stage_named
 from artmaster_pipeline.training import check_adapter
 
 GATE = "fit_to_publish"
@@ -220,7 +220,7 @@ def _versioned(stage: Stage) -> dg.AssetChecksDefinition:
         home, partition = data_home.home, context.partition_key
         unreadable = unreadable_entries(home, partition) if stage.sources else ()
         hashes = versioning.commit_stage(home, stage.name, partition, unreadable)
-        stale = stage.name in versioning.stale_stages(home, partition) if hashes else False
+        stale = bool(versioning.stale_steps(home, [Step(stage.name, partition)])) if hashes else False
         note = {} if hashes else {"note": "inside `dvc repro`: DVC commits this stage itself"}
         return dg.AssetCheckResult(passed=not stale, metadata={**hashes, **note})
 

@@ -87,7 +87,7 @@ def committed_stages(home: Home, partition: str) -> tuple[str, ...]:
     lock = root / LOCK_FILE if root else None
     if lock is None or not lock.is_file():
         return ()
-    named = (read_yaml(lock.read_text(encoding="utf-8")) or {}).get("stages") or {}
+    named = (read_yaml(lock.read_text(encoding="utf-8"), quick=True) or {}).get("stages") or {}
     return tuple(s.name for s in in_order(kind_of(partition)) if stage_name(s.name, partition) in named)
 
 
@@ -195,7 +195,7 @@ def _drop_stages(home: Home, root: Path, names: Sequence[str]) -> None:
     lock = root / LOCK_FILE
     if not lock.is_file():
         return
-    content = read_yaml(lock.read_text(encoding="utf-8"))
+    content = read_yaml(lock.read_text(encoding="utf-8"), quick=True)
     for name in names:
         content["stages"].pop(name, None)
     write_text(lock, yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000))

@@ -57,7 +57,7 @@ def speaks_of(folder: Path, home: Home) -> bool:
 def read_pipeline(file: Path) -> dict[str, Any]:
     """What a dvc.yaml says; raises ArtMasterError where it cannot be read."""
     try:
-        content = read_yaml(file.read_text(encoding="utf-8")) or {}
+        content = read_yaml(file.read_text(encoding="utf-8"), quick=True) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ArtMasterError(
             f"{file} cannot be read as YAML. Mend it (or move it away: ArtMaster writes it anew), then run again."
@@ -228,7 +228,8 @@ def _refuse_conflict(file: Path) -> None:
 def _is_pointer(file: Path, key: str) -> bool:
     try:
         text = file.read_text(encoding="utf-8")
-        content = read_yaml(text) if text.endswith("\n") else None  # DVC ends its files; a torn one has no end
+        # DVC ends its files; a torn one has no end
+        content = read_yaml(text, quick=True) if text.endswith("\n") else None
     except (yaml.YAMLError, UnicodeDecodeError):
         return False
     if not isinstance(content, dict) or key not in content:
