@@ -110,7 +110,6 @@ def cat(pipe: Any, experts: Sequence[Expert], weights: Sequence[float]) -> dict[
         tensors[f"{PREFIX}{layer}{DOWN}"] = module.lora_A["merged"].weight.detach().clone()
         tensors[f"{PREFIX}{layer}{UP}"] = module.lora_B["merged"].weight.detach().clone()
     model.unload()
-    del transformer.peft_config  # else diffusers takes the transformer for one with adapters
     return tensors
 
 
