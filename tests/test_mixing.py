@@ -356,7 +356,8 @@ def test_block_groups_cover_every_block_once_in_order():
         "double 0-6", "double 7-12", "double 13-18", "single 0-6", "single 7-13", "single 14-19", "single 20-25",
         "single 26-31", "single 32-37",
     ]  # fmt: skip
-    for double, single in ((2, 4), (1, 1), (5, 20), (8, 24), (0, 12)):
+    for double, single in ((2, 4), (1, 1), (2, 10), (5, 20), (8, 24), (0, 12)):
+        assert len(some_groups(double, single)) <= 9
         blocks = [(g.blocks, n) for g in some_groups(double, single) for n in range(g.first, g.last + 1)]
         assert blocks == [(DOUBLE, n) for n in range(double)] + [(SINGLE, n) for n in range(single)]
 
@@ -466,6 +467,24 @@ def test_the_form_of_a_gate_is_stable_and_tells_gates_apart():
     others.append(Gate.uniform("AB", flat, regions=regions | {"A": one_hot(8, 12, False)}))
     assert len({identity(a.form()) for a in (gate, *others)}) == 4
     assert gate.form()["regions"]["A"]["mean"] == 0.5
+
+
+def test_experts_mix_on_a_base_of_four_bits(pipe, texts, experts, monkeypatch):
+    pytest.importorskip("bitsandbytes")
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "benchmarks" / "flux_dev"))
+    from train_step import quantised, tiny_place
+
+    monkeypatch.setattr(pipe, "transformer", quantised(tiny_place()))
+    flat = FactorMap.flat(block_groups(pipe.transformer))
+    base = velocity(pipe, texts[:1])
+    attach(pipe, experts[0].weights)
+    plain = velocity(pipe, texts[:1])
+    detach(pipe)
+    with mixture(pipe, experts[:1], [Gate.uniform("A", flat)]):
+        assert same(velocity(pipe, texts[:1]), plain)
+    with mixture(pipe, experts, [Gate.uniform("ABC", flat, regions={"A": one_hot(4, 4, True)})]):
+        assert not same(velocity(pipe, texts[:1]), base)
+    assert same(velocity(pipe, texts[:1]), base)
 
 
 @pytest.mark.cuda
