@@ -236,35 +236,6 @@ def test_passes_of_other_texts_and_sizes_take_turns(pipe, texts, experts, flat):
             assert same(velocity(pipe, [short]), alone[1])
 
 
-def test_gates_can_be_learned(pipe, texts, experts, flat):
-    """A table of gates draws what the gate draws, and its gradients are those of differences."""
-    import torch
-
-    groups = block_groups(pipe.transformer)
-    weights = torch.full((len(groups), 1, 16, 3), 1 / 3, requires_grad=True)
-    target = torch.randn(1, 16, 8, 8, generator=torch.Generator().manual_seed(5))
-
-    def loss(mixing, table):
-        mixing.use_table(table, groups)
-        noise = torch.randn(1, 16, 8, 8, generator=torch.Generator().manual_seed(0))
-        said = FAMILY.predict_velocity(pipe.transformer, noise, torch.tensor([0.6]), texts[:1], 2.0, torch.float32)
-        return said, ((said - target) ** 2).mean()
-
-    with mixture(pipe, experts, [Gate.uniform("ABC", flat)]) as mixing:
-        expected = velocity(pipe, texts[:1])
-        said, value = loss(mixing, weights)
-        assert torch.allclose(said, expected, atol=1e-5)
-        value.backward()
-        step = torch.zeros_like(weights)
-        step[1, 0, :, 0] = 1e-2
-        with torch.no_grad():
-            change = loss(mixing, weights + step)[1] - loss(mixing, weights - step)[1]
-        assert float(change) == pytest.approx(2 * float((weights.grad * step).sum()), rel=0.05)
-        assert float(change) != 0
-        mixing.use([Gate.uniform("ABC", flat)])
-        assert same(velocity(pipe, texts[:1]), expected)
-
-
 def test_the_hook_reads_the_schedules_sigmas(pipe, texts, experts, flat):
     seen = []
 
