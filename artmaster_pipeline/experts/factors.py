@@ -42,10 +42,11 @@ def block_groups(transformer: Any, most: int = _MOST_GROUPS) -> tuple[BlockGroup
     """
     lists = family_for(transformer).block_lists
     depths = {kind: len(getattr(transformer, blocks)) for kind, blocks in lists.items()}
-    whole, groups = sum(depths.values()), []
+    groups, left, below = [], most, sum(depths.values())
     for kind, depth in depths.items():
-        parts = max(1, min(depth, round(most * depth / whole)))
-        for part in np.array_split(np.arange(depth), parts) if depth else ():
+        parts = min(depth, max(1, round(left * depth / below))) if depth else 0
+        left, below = left - parts, below - depth
+        for part in np.array_split(np.arange(depth), parts) if parts else ():
             first, last = int(part[0]), int(part[-1])
             groups.append(BlockGroup(name=f"{kind} {first}-{last}", blocks=lists[kind], first=first, last=last))
     return tuple(groups)

@@ -112,7 +112,6 @@ class Mixing:
         self._experts = tuple(experts)
         self._layers = _gated_layers(transformer, ranks)
         self._gates: tuple[Gate, ...] = ()
-        self._learned: torch.Tensor | None = None
         self._groups: tuple[BlockGroup, ...] = ()
         self._in_groups: dict[str, int] = {}  # layer -> the number of its group of blocks
         self._buffers: dict[_Layout, _Buffers] = {}
@@ -135,17 +134,9 @@ class Mixing:
         if any(gate.factor_map.groups != gates[0].factor_map.groups for gate in gates):
             raise WrongUse("The pictures of a batch have gates of different groups of blocks: draw them apart.")
         self._sort_into_groups(gates[0].factor_map.groups)
-        self._gates, self._learned = tuple(gates), None
+        self._gates = tuple(gates)
         for buffers in self._buffers.values():
             buffers.shown = ()
-
-    def use_table(self, table: "torch.Tensor", groups: Sequence[BlockGroup]) -> None:
-        """Let the next passes, whatever their noise level, take gates that may be learned: gradients go into `table`.
-
-        `table` is groups x batch x image tokens (or 1) x experts, in the order in which they were attached.
-        """
-        self._sort_into_groups(groups)
-        self._gates, self._learned = (), table
 
     def _sort_into_groups(self, groups: Sequence[BlockGroup]) -> None:
         if tuple(groups) != self._groups:
@@ -168,13 +159,10 @@ class Mixing:
 
     def _before_pass(self, _: Any, args: tuple[Any, ...], given: dict[str, Any]) -> None:
         """Let the layers see the gates of this pass. Its `timestep` is sigma itself, as diffusers calls FLUX."""
-        if not self._gates and self._learned is None:
+        if not self._gates:
             raise WrongUse("Pictures cannot be mixed without a gate: give `mixture` gates, or call `use`.")
         batch, image = given["hidden_states"].shape[:2]
         text = given["encoder_hidden_states"].shape[1]
-        if self._learned is not None:
-            self._bind_learned(_Layout(batch, text, image, self._learned.shape[2] > 1), self._learned)
-            return
         gates = self._gates_of(batch)
         layout = _Layout(batch, text, image, any(gate.token_grid for gate in gates))
         if layout.regional:
@@ -204,14 +192,6 @@ class Mixing:
                 down.gates = gates
             self._bound = buffers
         return buffers
-
-    def _bind_learned(self, layout: _Layout, table: "torch.Tensor") -> None:
-        strengths = table.new_tensor([expert.strength for expert in self._experts])
-        for place, gates in self._spread(table * strengths, layout, table.device):
-            groups = self._groups_at(place)
-            for layer, down in self._layers[place].items():
-                down.gates = gates[groups.index(self._in_groups[layer])]
-        self._bound = None
 
     def _new_buffers(self, layout: _Layout, device: Any) -> _Buffers:
         import torch
@@ -248,23 +228,19 @@ class Mixing:
         return torch.from_numpy((table.transpose(2, 1, 3, 0) * strengths).astype(np.float32))
 
     def _fill(self, buffers: _Buffers, layout: _Layout, table: "torch.Tensor") -> None:
-        """Write a table of gates into the buffers."""
-        for place, gates in self._spread(table, layout, next(iter(buffers.of_place.values())).device):
-            buffers.of_place[place].copy_(gates)
-
-    def _spread(self, table: "torch.Tensor", layout: _Layout, device: Any) -> "Iterator[tuple[_Place, torch.Tensor]]":
-        """A table as each place takes it: of its groups and tokens, each expert's gates once for each of its ranks."""
+        """Write a table of gates into the buffers: of each place's groups and tokens, once for each expert's ranks."""
         import torch
 
         whole = table.mean(2, keepdim=True)  # text is nowhere in the picture
         seen = {"image": table, "text": whole, "vector": whole[:, :, 0], "both": table}
         if layout.regional:
             seen["both"] = torch.cat([whole.expand(-1, -1, layout.text, -1), table], 2)
+        device = next(iter(buffers.of_place.values())).device
         seen = {sees: gates.to(device) for sees, gates in seen.items()}
-        for place in self._layers:
+        for place, buffer in buffers.of_place.items():
             owners = [expert for expert, ranks in enumerate(place.ranks) for _ in range(ranks)]
             gates = seen[place.sees].index_select(0, torch.tensor(self._groups_at(place), device=device))
-            yield place, gates.index_select(-1, torch.tensor(owners, device=device)).to(place.dtype)
+            buffer.copy_(gates.index_select(-1, torch.tensor(owners, device=device)))
 
 
 def _gated_layers(transformer: Any, ranks: Mapping[str, tuple[int, ...]]) -> dict[_Place, dict[str, Any]]:
