@@ -1,6 +1,8 @@
 """What is recorded of painters' adapters as experts: where their factors live, and who is to draw a prompt."""
 
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
 
 from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.experts.factors import FactorMap
@@ -8,6 +10,20 @@ from artmaster_pipeline.records import Record
 
 Table = tuple[tuple[float, ...], ...]  # groups of blocks x noise bands
 Ends = tuple[tuple[float | None, ...], ...]  # of intervals, None where there is no bound
+
+
+class MapPicture(BaseModel):
+    """A picture of a map: the base's, the whole adapter's, or one without a group of blocks in a noise band."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    part: Literal["base", "whole", "without"]
+    group: int = 0  # of the factor map, as the next; of a picture `without`
+    band: int = 0
+    prompt: str
+    seed: int
+    path: str  # POSIX, below the painter's folder
+    sha256: str
 
 
 class ExpertMap(Record):
@@ -31,7 +47,7 @@ class ExpertMap(Record):
     moved: dict[str, Table]  # how far pictures moved in whatever direction, in lengths of the adapter's change
     explained: dict[str, float]  # of the squares of what was lost, by phi times psi
     scan_sha256s: tuple[str, ...]  # of the works by whose variety distances were measured, sorted
-    pictures: dict[str, str]  # POSIX path below the painter's folder -> sha256
+    pictures: tuple[MapPicture, ...]  # part by part, the same prompts and seeds in each
 
     def says_nothing(self, factor: str, group: int, band: int) -> bool:
         """Whether the interval of what is lost there contains zero, has no lower end, or lies below zero."""

@@ -1,6 +1,6 @@
 """The stage expert_map: the pictures of an adapter without parts of it, what they say, and the factor map from it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from artmaster_pipeline.experts.map.heat_map import draw_heat_map
 from artmaster_pipeline.experts.map.knocking_out import BASE, WHOLE, Knocked, Part, draw_parts
 from artmaster_pipeline.experts.map.measuring import Loss, loss_of
 from artmaster_pipeline.experts.map.page import write_page
-from artmaster_pipeline.experts.records import ExpertMap
+from artmaster_pipeline.experts.records import ExpertMap, MapPicture
 from artmaster_pipeline.files import clear_partials, inside, remove_folder, sha256_of, writing
 from artmaster_pipeline.locks import one_at_a_time
 from artmaster_pipeline.progress import SILENT, Progress
@@ -122,8 +122,21 @@ def _identity(adapter: Adapter, profile: Profile, works: Sequence[TrainingImage]
 
 def _is_whole(root: Path, found: ExpertMap) -> bool:
     """Whether the map's pictures are there as they were."""
-    files = [(inside(root, path), sha256) for path, sha256 in found.pictures.items()]
+    files = [(inside(root, picture.path), picture.sha256) for picture in found.pictures]
     return all(file.is_file() and sha256_of(file) == sha256 for file, sha256 in files)
+
+
+def _picture(adapter: Adapter, folder: Path, drawn: Knocked) -> MapPicture:
+    group, band = drawn.part.left_out or (0, 0)
+    return MapPicture(
+        part="base" if drawn.part.base else "whole" if drawn.part.left_out is None else "without",
+        group=group,
+        band=band,
+        prompt=drawn.prompt,
+        seed=drawn.seed,
+        path=f"{adapter.id}/{drawn.path}",
+        sha256=sha256_of(inside(folder, drawn.path)),
+    )
 
 
 def _mapped(
@@ -159,7 +172,7 @@ def _mapped(
         moved={f: tuple(tuple(_rounded(loss.moved) for loss in row) for row in losses[f]) for f in FACTORS},
         explained={factor: fits[factor].explained for factor in FACTORS},
         scan_sha256s=tuple(sorted({image.scan_sha256 for image in works})),
-        pictures={f"{adapter.id}/{each.path}": sha256_of(inside(folder, each.path)) for each in pictures},
+        pictures=tuple(_picture(adapter, folder, each) for each in pictures),
     ), made
 
 
@@ -216,7 +229,7 @@ def _write_pages(home: Home, found: ExpertMap, folder: Path) -> None:
     write_page(load_painter(home, found.painter).name, found, folder / PAGE, HEAT_MAP)
 
 
-def _remove_others(root: Path, kept: Mapping[str, object] | set[str]) -> None:
+def _remove_others(root: Path, kept: set[str]) -> None:
     """Remove what is left of adapters that are gone."""
     for entry in root.iterdir():
         if entry.is_dir() and entry.name not in kept:

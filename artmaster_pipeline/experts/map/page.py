@@ -55,9 +55,13 @@ def _factor(found: ExpertMap, factor: str, bands: list[int]) -> dict[str, Any]:
 
 def _shown(found: ExpertMap, bands: list[int]) -> dict[str, Any]:
     """The first prompt's pictures: the base's, the whole adapter's, and those without each part."""
-    files = [path.split("/", 1)[1] for path in found.pictures]
-    each = len(found.seeds)
-    first = files[::each]
-    width = len(bands)
-    rows = [first[2 + width * group : 2 + width * (group + 1)] for group in range(len(found.factor_map.groups))]
-    return {"prompt": found.prompts[0], "base": first[0], "whole": first[1], "rows": [[r[b] for b in bands] for r in rows]}
+    first = found.pictures[0]
+    shown = [p for p in found.pictures if (p.prompt, p.seed) == (first.prompt, first.seed)]
+    files = {(p.part, p.group, p.band): p.path.split("/", 1)[1] for p in shown}
+    groups = range(len(found.factor_map.groups))
+    return {
+        "prompt": first.prompt,
+        "base": files["base", 0, 0],
+        "whole": files["whole", 0, 0],
+        "rows": [[files["without", group, band] for band in bands] for group in groups],
+    }
