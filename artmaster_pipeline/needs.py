@@ -19,7 +19,13 @@ from artmaster_pipeline.stages import members
 from artmaster_pipeline.training.memory.forecast import forecast_stage
 
 _GIB = 2**30
-_USE_MODELS = ("style_adapter", "evaluation_grid", "expert_map", "expert_gate", "generate")  # the base and the panel's networks
+_USE_MODELS = (
+    "style_adapter",
+    "evaluation_grid",
+    "expert_map",
+    "expert_gate",
+    "generate",
+)  # the base and the panel's networks
 _ENLARGE = ("training_set", "sample_gallery", "generate")
 _LEAST = 2**28  # bytes that are asked for whatever is small
 # Bytes of a scan's crops, masks and training pictures, kept twice: beside each other and in DVC's cache. Measured: 4.5

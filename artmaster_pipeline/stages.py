@@ -27,7 +27,14 @@ _BASE = ("base_model", "revision", "device", "dtype", "quantization", "size_divi
 # How pictures are drawn where nothing was chosen for the adapter.
 _DRAWING = tuple(
     f"evaluation.{name}"
-    for name in ("num_inference_steps", "guidance_scale", "strength", "true_cfg_scale", "adapter_in_unguided", "drawing")
+    for name in (
+        "num_inference_steps",
+        "guidance_scale",
+        "strength",
+        "true_cfg_scale",
+        "adapter_in_unguided",
+        "drawing",
+    )
 )
 # Settings of the final evaluation alone, which the panel that chooses among an adapter's states never reads.
 FINAL_EVALUATION = ("rows", "samples", "far_prompts", "far_samples", "strengths", "drawing")

@@ -1,5 +1,6 @@
-"""Where an adapter's factors live: what is lost without a part of it, the fit, and the stage that draws and measures."""
+"""Where an adapter's factors live: what is lost without a part of it, the fit, the stage that draws and measures."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -152,10 +153,10 @@ def test_the_map_names_its_pictures_and_what_was_lost_with_intervals(mapped: tup
         )
     assert len(set.union(*by_part.values())) == len(record.pictures)  # every part changes every picture
     for factor in FACTORS:
-        for lost_row, low_row, high_row in zip(*(t[factor] for t in (record.lost, record.low, record.high)), strict=True):
-            for value, low, high in zip(lost_row, low_row, high_row, strict=True):
-                assert low is None or low <= value
-                assert high is None or value <= high
+        for group, band in itertools.product((0, 1), (0, 1)):
+            value, low, high = (of[factor][group][band] for of in (record.lost, record.low, record.high))
+            assert low is None or low <= value
+            assert high is None or value <= high
         assert sum(record.factor_map.phi[factor]) == pytest.approx(1, abs=1e-5)
         assert sum(record.factor_map.psi[factor]) == pytest.approx(1, abs=1e-5)
         cells = [(group, band) for group in (0, 1) for band in (0, 1)]

@@ -68,6 +68,27 @@ class ExpertMap(Record):
             for factor in self.lost
         }
 
+    def rows(self, factor: str) -> list[dict[str, str]]:
+        """A factor's table in words, noise falling from left to right; in brackets where the map says nothing.
+
+        With phi for each group of blocks, and psi for each band below.
+        """
+        edges, of = self.factor_map.noise_bands, self.factor_map
+        bands = {f"{edges[band + 1]:g} to {edges[band]:g}": band for band in reversed(range(len(edges) - 1))}
+
+        def said(group: int, band: int) -> str:
+            value = f"{self.lost[factor][group][band]:.2f}"
+            return f"({value})" if self.says_nothing(factor, group, band) else value
+
+        rows = [
+            {"factor": factor, "blocks": group.name}
+            | {noise: said(number, band) for noise, band in bands.items()}
+            | {"phi": f"{of.phi[factor][number]:.2f}"}
+            for number, group in enumerate(of.groups)
+        ]
+        psi = {noise: f"{of.psi[factor][band]:.2f}" for noise, band in bands.items()}
+        return [*rows, {"factor": factor, "blocks": "psi", **psi, "phi": ""}]
+
 
 class ExpertGate(Record):
     """The network that shares a prompt out among painters: of whom, what it was taught by, and how good it is."""
@@ -92,4 +113,9 @@ class ExpertGate(Record):
     confusion: dict[str, dict[str, int]]  # painter -> whom the gate took it for -> captions
     temperature: float  # by which logits are divided, from validation captions; 1 where there were none
     threshold: float | None  # the distance beyond which a prompt fits nobody; none: nobody can say
-    losses: dict[str, float]  # of denoising validation works: by each expert, nobody, all alike, and the gate
+    losses: dict[str, float]  # of denoising works that taught nothing: each expert, nobody, all alike, the gate
+
+    @property
+    def taught_with(self) -> dict[str, str]:
+        """Painter -> the adapter's id."""
+        return dict(zip(self.painters, self.adapter_ids, strict=True))

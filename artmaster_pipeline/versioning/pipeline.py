@@ -31,9 +31,7 @@ def pipeline_text(home: str, sets: Sequence[str] = ()) -> str:
     return text_of(pipeline(home, sets))
 
 
-def pipeline(
-    home: str, sets: Sequence[str] = (), asked: Mapping[str, Sequence[str]] | None = None
-) -> dict[str, Any]:
+def pipeline(home: str, sets: Sequence[str] = (), asked: Mapping[str, Sequence[str]] | None = None) -> dict[str, Any]:
     """What that dvc.yaml says; stages on request stand there for the partitions that were `asked` for alone."""
     asked = asked or {}
     prefix = "" if home == "." else f"{home}/"  # DVC compares paths as written: "./scans" would never equal "scans"
@@ -121,7 +119,7 @@ def _read_lists(home: Home) -> tuple[dict[Kind, list[str]], dict[str, list[str]]
 
 
 def write_listed(home: Home, lists: dict[Kind, list[str]], asked: Mapping[str, Sequence[str]]) -> None:
-    """Write painters.yaml; untouched if nothing changed. What was asked for of partitions that have gone is left out."""
+    """Write painters.yaml, without what was `asked` of partitions that are gone; untouched if nothing changed."""
     content: dict[str, Any] = {_LISTS["painter"]: sorted(set(lists["painter"]))}
     if lists["painters"]:
         content[_LISTS["painters"]] = sorted(set(lists["painters"]))

@@ -1,7 +1,7 @@
 """How much of what an adapter changes is lost without a part of it, on an axis of the panel, with intervals.
 
-Pictures of one prompt and seed are compared in threes: the base's b, the whole adapter's w, and k without the part. In a
-space of looks the adapter's change goes from b to w, and the part's share of it is how far k has gone back along it:
+Pictures of one prompt and seed are compared in threes: the base's b, the whole adapter's w, and k without the part.
+In a space of looks the adapter's change goes from b to w, and the part's share is how far k has gone back along it:
 
     t = <k - w, b - w> / |b - w|^2 = (d(w,k)^2 + d(w,b)^2 - d(k,b)^2) / (2 d(w,b)^2)
 
