@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from artmaster_pipeline.axes import Axis
 from artmaster_pipeline.base_models.family import family_for
 from artmaster_pipeline.errors import WrongUse
 
 FACTORS = ("composition", "colour", "brush")
-AXIS_OF = {"composition": "composition", "colour": "tone", "brush": "brushwork"}  # the panel's axis of each
+# the panel's axis of each
+AXIS_OF: dict[str, Axis] = {"composition": "composition", "colour": "tone", "brush": "brushwork"}
 NOISE_BANDS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _MOST_GROUPS = 9
 _BLOCK = re.compile(r"(\w+)\.(\d+)\.")  # begins a layer's path: the list of blocks, the block's number
