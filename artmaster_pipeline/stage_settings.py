@@ -32,7 +32,7 @@ def partition_profile(home: Home, partition: str) -> Profile:
 
 
 def settings_of(home: Home, partition: str, stage: Stage) -> dict[str, Any]:
-    """The values that a stage uses: `painter` (of a set: by member) and `profile`, what it uses nothing of left out."""
+    """The values that a stage uses: `painter` (of a set: by member), `profile`, `asked`; what it uses nothing of left out."""
     found: dict[str, Any] = {}
     if stage.painter:
         of = {member: load_painter(home, member) for member in members(partition)}
@@ -40,6 +40,8 @@ def settings_of(home: Home, partition: str, stage: Stage) -> dict[str, Any]:
         found["painter"] = lines if kind_of(partition) == "painters" else lines[partition]
     if stage.profile:
         found["profile"] = _chosen(partition_profile(home, partition).model_dump(mode="json"), stage.profile)
+    if asked := stage.asked():
+        found["asked"] = asked(home, partition)
     return found
 
 

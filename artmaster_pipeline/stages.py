@@ -37,12 +37,15 @@ class Stage:
 
     name: str
     says: str  # one sentence for people, in Dagster's UI
-    folder: str  # below the data home; one folder per partition in it
+    folder: str  # below the data home; one folder per partition in it, which painters' and sets' stages may share
     makes: str
     after: tuple[str, ...] = ()  # the stages whose folders it reads
     sources: tuple[str, ...] = ()  # folders that it reads and no stage makes, one per painter in each
     painter: tuple[str, ...] = ()  # the lines of painter.yaml that decide its bytes
     profile: tuple[str, ...] = ()  # the settings of the profile that do: dotted names; "-name" takes one out again
+    asks: str = (
+        ""  # "module:function" of what else does, called with the home and the partition; gives JSON-able values
+    )
     lends: tuple[tuple[str, str], ...] = ()  # further arguments: a name, and "module:object" of a room above it
     kind: Kind = "painter"
     group: str = "pictures"
@@ -57,6 +60,10 @@ class Stage:
     def lent(self) -> dict[str, Any]:
         """The further arguments of the stage function; their rooms are loaded now."""
         return {name: _resolve(path) for name, path in self.lends}
+
+    def asked(self) -> Callable[..., Any] | None:
+        """The function of `asks`, if any; its room is loaded now."""
+        return _resolve(self.asks) if self.asks else None
 
 
 TABLE: tuple[Stage, ...] = (
@@ -127,6 +134,33 @@ TABLE: tuple[Stage, ...] = (
         after=("raw_scans", "style_adapter", "evaluation_grid"),
         painter=("name", "rights", "show_works"),
         profile=("super_resolution", "device"),
+        group="gallery",
+        tools=("pytorch", "html"),
+        pool="gpu",
+    ),
+    Stage(
+        name="mixed_samples",
+        says="Pictures in several painters' hands, by the mixes of mixes.yaml; measured, and judged as an adapter is.",
+        folder="evaluation",
+        makes="artmaster_pipeline.experts.samples:draw_mixes",
+        after=("training_set", "style_adapter", "evaluation_grid", "sample_gallery"),
+        painter=("name", "trigger"),
+        profile=(*_BASE, "evaluation", "gate"),
+        asks="artmaster_pipeline.experts.samples:what_is_mixed",
+        kind="painters",
+        group="evaluation",
+        tools=("pytorch",),
+        pool="gpu",
+    ),
+    Stage(
+        name="mixed_gallery",
+        says="A static site of the mixed pictures that passed: shares, all adapters, and the artworks behind each.",
+        folder="gallery",
+        makes="artmaster_pipeline.experts.publishing:publish_mixes",
+        after=("raw_scans", "style_adapter", "evaluation_grid", "sample_gallery", "mixed_samples"),
+        painter=("name", "rights", "show_works"),
+        profile=("super_resolution", "device"),
+        kind="painters",
         group="gallery",
         tools=("pytorch", "html"),
         pool="gpu",

@@ -68,7 +68,13 @@ def sample_facts(sample: Sample) -> dict[str, Any]:
         "num_inference_steps": sample.num_inference_steps,
         "guidance_scale": sample.guidance_scale,
         **sample.drawing.further(),
+        **gates_said(sample),
     }
+
+
+def gates_said(sample: Sample) -> dict[str, Any]:
+    """What is said of a picture that several adapters drew, beside what is said of every picture."""
+    return {"mix": sample.mix, "gates": sample.gates} if sample.gates else {}
 
 
 def unpublished_pictures(home: Home, painter: str) -> Path:
