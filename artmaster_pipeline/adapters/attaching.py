@@ -1,6 +1,7 @@
 """Putting a folded adapter on a pipeline and taking it off, by diffusers' own means, and never without effect."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,31 +25,31 @@ def attach(pipe: Any, folder_or_file: Path, strength: float = 1.0, name: str = "
     another base model: diffusers skips layers that it does not find, and widens the base's own layers for a LoRA of
     other shapes, so every layer of the file must first be there and fit.
     """
-    file = folder_or_file / LORA if folder_or_file.is_dir() else folder_or_file
-    layers = _layers_of(file)
-    if misfits := [layer for layer, shape in layers.items() if _shape_on(pipe, layer) != shape]:
-        raise BadInput(
-            f"{file}: {len(misfits)} of its {len(layers)} layers do not fit this base model, "
-            f"for example {min(misfits)}",
-            "Use the adapter with the profile it was trained for (`artmaster lineage adapter ID` says which).",
-        )
-    if name in {there for names in pipe.get_list_adapters().values() for there in names}:
-        pipe.delete_adapters(name)
+    attach_several(pipe, {name: (folder_or_file, strength)}, alike)
+
+
+def attach_several(pipe: Any, adapters: Mapping[str, tuple[Path, float]], alike: bool = False) -> None:
+    """Put several adapters on the pipeline together: name -> (folder or LoRA file, strength), as `attach` does.
+
+    `alike` gives all of them the same layers and one rank. All files are looked at before any is attached.
+    """
+    files = {name: path / LORA if path.is_dir() else path for name, (path, _) in adapters.items()}
+    layers = {name: _fitting_layers(pipe, file) for name, file in files.items()}
+    all_layers = {layer: shape for own in layers.values() for layer, shape in own.items()}
+    there = {name for names in pipe.get_list_adapters().values() for name in names}
+    if replaced := sorted(there & set(files)):
+        pipe.delete_adapters(replaced)
+    rank = 0
+    for name, file in files.items():
+        tensors = _filled_up(pipe, file, all_layers, layers[name]) if alike else _load(file)
+        rank = max(rank, *(len(tensor) for key, tensor in tensors.items() if key.endswith(_DOWN)))
+        pipe.load_lora_weights(tensors, adapter_name=name)
+    pipe.set_adapters(list(files), [float(strength) for _, strength in adapters.values()])
     if alike:
         from peft.utils.hotswap import prepare_model_for_compiled_hotswap
 
-        tensors = _filled_up(pipe, file, layers)
-        pipe.load_lora_weights(tensors, adapter_name=name)
-        pipe.set_adapters([name], [float(strength)])
         # pads to one rank; and makes strengths tensors, which compiled blocks take as they come
-        rank = max(len(tensor) for key, tensor in tensors.items() if key.endswith(_DOWN))
         prepare_model_for_compiled_hotswap(pipe.transformer, target_rank=rank)
-    else:
-        from safetensors.torch import load_file
-
-        # As tensors, since diffusers goes by the suffix, and states of earlier steps have one that nobody loads.
-        pipe.load_lora_weights(load_file(file), adapter_name=name)
-        pipe.set_adapters([name], [strength])
 
 
 def detach(pipe: Any) -> None:
@@ -56,26 +57,53 @@ def detach(pipe: Any) -> None:
     pipe.unload_lora_weights()
 
 
-def _filled_up(pipe: Any, file: Path, layers: dict[str, tuple[int, int]]) -> "dict[str, torch.Tensor]":
-    """The file's tensors, with a rank of zeros for each layer that other blocks of its kind have and it has not."""
-    import torch
+def _load(file: Path) -> "dict[str, torch.Tensor]":
+    """As tensors, since diffusers goes by a file's suffix, and states of earlier steps have one that nobody loads."""
     from safetensors.torch import load_file
 
-    tensors = load_file(file)
-    rank = max(len(tensor) for key, tensor in tensors.items() if key.endswith(_DOWN))
-    kinds = {(match[1], match[2], shape) for layer, shape in layers.items() if (match := _BLOCK.fullmatch(layer))}
-    for blocks, rest, (inputs, outputs) in sorted(kinds):
-        for number in range(len(getattr(pipe.transformer, blocks))):
-            layer = f"{blocks}.{number}.{rest}"
-            if layer not in layers:
-                tensors[f"{_PREFIX}{layer}{_DOWN}"] = torch.zeros(1, inputs)
-                tensors[f"{_PREFIX}{layer}{_UP}"] = torch.zeros(outputs, 1)
-                if any(key.endswith(_ALPHA) for key in tensors):
-                    tensors[f"{_PREFIX}{layer}{_ALPHA}"] = torch.tensor(1.0)
-                else:  # then all layers have one rank, by which others scale them
-                    tensors[f"{_PREFIX}{layer}{_DOWN}"] = torch.zeros(rank, inputs)
-                    tensors[f"{_PREFIX}{layer}{_UP}"] = torch.zeros(outputs, rank)
+    tensors: dict[str, torch.Tensor] = load_file(file)
     return tensors
+
+
+def _filled_up(
+    pipe: Any, file: Path, all_layers: Mapping[str, tuple[int, int]], own: Mapping[str, tuple[int, int]]
+) -> "dict[str, torch.Tensor]":
+    """The file's tensors, with a rank of zeros for each layer that another block or adapter has and it has not."""
+    import torch
+
+    tensors = _load(file)
+    rank = max(len(tensor) for key, tensor in tensors.items() if key.endswith(_DOWN))
+    alphas = any(key.endswith(_ALPHA) for key in tensors)
+    for layer, (inputs, outputs) in _of_all_blocks(pipe, all_layers).items():
+        if layer not in own:
+            # without alphas all layers have one rank, by which others scale them
+            tensors[f"{_PREFIX}{layer}{_DOWN}"] = torch.zeros(1 if alphas else rank, inputs)
+            tensors[f"{_PREFIX}{layer}{_UP}"] = torch.zeros(outputs, 1 if alphas else rank)
+            if alphas:
+                tensors[f"{_PREFIX}{layer}{_ALPHA}"] = torch.tensor(1.0)
+    return tensors
+
+
+def _of_all_blocks(pipe: Any, layers: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    """These layers, and those of the same kind in the other blocks of their list: path -> (inputs, outputs)."""
+    found = dict(layers)
+    for layer, shape in layers.items():
+        if match := _BLOCK.fullmatch(layer):
+            numbers = range(len(getattr(pipe.transformer, match[1])))
+            found |= {f"{match[1]}.{number}.{match[2]}": shape for number in numbers}
+    return dict(sorted(found.items()))
+
+
+def _fitting_layers(pipe: Any, file: Path) -> dict[str, tuple[int, int]]:
+    """The layers that a LoRA file is for, all of which the base has: path -> (inputs, outputs)."""
+    layers = _layers_of(file)
+    if misfits := [layer for layer, shape in layers.items() if _shape_on(pipe, layer) != shape]:
+        raise BadInput(
+            f"{file}: {len(misfits)} of its {len(layers)} layers do not fit this base model, "
+            f"for example {min(misfits)}",
+            "Use the adapter with the profile it was trained for (`artmaster lineage adapter ID` says which).",
+        )
+    return layers
 
 
 def _layers_of(file: Path) -> dict[str, tuple[int, int]]:

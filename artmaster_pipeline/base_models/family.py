@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
 INDEX = "model_index.json"  # diffusers' list of a pipeline's parts
+# diffusers' names for the linears of adaptive norms and embedders of vectors, and for those of text tokens alone
+_VECTOR = re.compile(r"(?:^|\.)(?:norm\w*|time_\w*embed|\w+_modulation\w*)\.")
+_TEXT = re.compile(r"(?:^|\.)(?:add_[qkv]_proj|to_add_out|ff_context|context_embedder)(?:\.|$)")
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,11 @@ class Family(ABC):
     adapted_layers: ClassVar[str]  # a pattern of the linears that an adapter changes, by their path in the transformer
     # what a training stage may call layers -> a pattern of their paths
     layer_kinds: ClassVar[Mapping[str, str]]
+    # what blocks are called -> the transformer's list of them, in the order of a forward pass
+    block_lists: ClassVar[Mapping[str, str]] = {
+        "double": "transformer_blocks",
+        "single": "single_transformer_blocks",
+    }
     hidden_text: ClassVar[str] = "prompt_embeds"  # of a text's tensors what the transformer calls encoder_hidden_states
     pixels_per_token: ClassVar[int]  # along one side: the autoencoder's factor times the packing's
     scripts: ClassVar[tuple[str, ...]]  # ISO 15924 codes of the scripts that the text encoders read
@@ -115,6 +123,14 @@ class Family(ABC):
                 f"{', '.join(self.layer_kinds)}."
             )
         return not wanted or any(re.match(self.layer_kinds[kind], layer) for kind in wanted)
+
+    def sees(self, layer: str) -> str:
+        """What a linear's input holds: "image" or "text" tokens, "both" (text, then image), or "vector", no tokens."""
+        if _VECTOR.search(layer):
+            return "vector"
+        if layer.startswith(self.block_lists["single"] + "."):
+            return "both"
+        return "text" if _TEXT.search(layer) else "image"
 
     @abstractmethod
     def latent_shape(self, config: Mapping[str, Any], width: int, height: int) -> tuple[int, int, int]:
