@@ -32,7 +32,7 @@ def partition_profile(home: Home, partition: str) -> Profile:
 
 
 def settings_of(home: Home, partition: str, stage: Stage) -> dict[str, Any]:
-    """The values that a stage uses: `painter` (of a set: by member), `profile`, `asked`; what it uses nothing of left out."""
+    """The values that a stage uses: `painter` (of a set: by member), `profile`, `asked`; none that it does not use."""
     found: dict[str, Any] = {}
     if stage.painter:
         of = {member: load_painter(home, member) for member in members(partition)}

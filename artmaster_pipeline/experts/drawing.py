@@ -13,6 +13,7 @@ from artmaster_pipeline.experts.gating import Knowledge, experts_of, gate_of, kn
 from artmaster_pipeline.experts.mixing import mixture
 from artmaster_pipeline.experts.resolving import Resolved, check_base
 from artmaster_pipeline.generation.requests import (
+    Wanted,
     check_request,
     facts_of,
     file_name,
@@ -142,7 +143,7 @@ def mix_pictures(
     size: tuple[int, int] = (512, 512),
     progress: Progress = SILENT,
 ) -> list[Path]:
-    """Draw `count` pictures of `prompt` by a mix, with the seeds `seed`, `seed + 1`, ...; gives their files below `out`.
+    """Draw `count` pictures of `prompt` by a mix, with the seeds `seed`, `seed + 1`, ...; gives their files in `out`.
 
     `steps` is one mix, or those of an interpolation: then each seed gives a picture per step, and a strip of all of
     them. The triggers of all who have a part are put before the prompt. The same request gives the same files: those
@@ -157,7 +158,7 @@ def mix_pictures(
         progress.say(unread)
     network, knowledge = network_of(profile) if enlarge else None, knowledge_of(home, resolved.adapters)
     order = resolved.mix.painters if len(steps) > 1 else ()
-    wanted = {}
+    wanted: dict[tuple[int, int], tuple[Wanted, Resolved, str]] = {}
     for number, step in enumerate(steps):
         said, how = step.prompt(prompt, order), how_drawn(profile, step.drawing, size, network)
         ids = ((s, picture_id(step, knowledge, profile, said, s, *how)) for s in range(seed, seed + count))

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from artmaster_pipeline.adapters.finding import folder_of
 from artmaster_pipeline.base_models.family import family_for
 from artmaster_pipeline.experts.factors import FACTORS, FactorMap, block_groups
 from artmaster_pipeline.experts.gates import Gate
 from artmaster_pipeline.experts.mixing import Expert
 from artmaster_pipeline.experts.resolving import Resolved
-from artmaster_pipeline.adapters.finding import folder_of
 from artmaster_pipeline.records import Adapter, identity
 from artmaster_pipeline.settings import Home
 

@@ -71,7 +71,7 @@ def write_panel(
 
 
 def judge_mix(home: Home, partition: str, panel: dict[str, Any], limits: GateSettings) -> Verdict:
-    """The verdict on a mix by its panel, or by the person who decided; added to those on it where it says something new."""
+    """The verdict on a mix by its panel, or by the person who decided; kept where it says something new."""
     asked = limits.model_copy(update={"better_than_base": (), "not_worse_than_published": False})
     verdict = judge(panel, asked, None, last_decision(home, partition, panel["adapter_id"]))
     if not panel["axes"] and verdict.by == "figures":
@@ -154,7 +154,10 @@ def _axes(
     parts["base"] = [inside(root, base[sample.prompt, sample.seed].path) for sample in mixed]
     parts["adapter"] = [inside(root, sample.path) for sample in mixed]
     paths, rows = concatenated(parts)
-    members = sets.Members(**rows, prompts=tuple(sample.prompt for sample in mixed))
+    members = sets.Members(
+        **{name: rows[name] for name in ("train", "held_out", "base", "adapter")},  # type: ignore[arg-type]
+        prompts=tuple(sample.prompt for sample in mixed),
+    )
     axes = (*_LIMITED, *(AXIS_OF[factor] for factor in FACTORS))
     distances = pairwise_distances(home, profile, paths, members.train, progress, axes=axes)  # type: ignore[arg-type]
     found = {axis: sets.compare(distances.axes[axis], members).as_json() for axis in _LIMITED}  # type: ignore[index]

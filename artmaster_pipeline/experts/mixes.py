@@ -33,7 +33,7 @@ MIXES_FILE = "mixes.yaml"
 FEWEST, MOST = 2, 8  # experts in a mix
 STRIP_STEPS = 9
 BANDS = len(NOISE_BANDS) - 1
-_ROUNDED = 1e-2  # by which shares may miss 1, since a person writes thirds as 0.33
+_ROUNDED = 0.011  # by which shares may miss 1, since a person writes thirds as 0.33
 _ID = re.compile(r"[0-9a-f]{16}")
 SIZES = {f"{width}x{height}": (width, height) for width, height in CROP_SIZES}
 

@@ -8,7 +8,6 @@
 """
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -244,7 +243,7 @@ def judged_mixes(home: Home, partition: str) -> dict[str, dict[str, Any]]:
 
 
 def samples_of(home: Home, partition: str, mix: MixToDraw) -> tuple[Sample, ...]:
-    """The mixed pictures of a mix, by prompt, seed and step. Raises ArtMasterError where they are missing or changed."""
+    """A mix's mixed pictures by prompt, seed and step. Raises ArtMasterError where they are missing or changed."""
     root = home.evaluation(partition)
     rows = [s for s in read_manifest(root / mix.key / MANIFEST, Sample) if s.column == "adapter"]
     changed = [s.path for s in rows if not (f := inside(root, s.path)).is_file() or sha256_of(f) != s.sha256]
@@ -255,7 +254,7 @@ def samples_of(home: Home, partition: str, mix: MixToDraw) -> tuple[Sample, ...]
         )
     place = {prompt: number for number, prompt in enumerate(mix.named.prompts)}
 
-    def order(sample: Sample) -> Sequence[Any]:
+    def order(sample: Sample) -> tuple[Any, ...]:
         said = next((number for prompt, number in place.items() if sample.prompt.endswith(prompt)), len(place))
         return said, sample.seed, sample.gates.get("step", 0), sample.id
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from artmaster_pipeline.files import inside, sha256_of
+from artmaster_pipeline.gallery.gates import gates_said
 from artmaster_pipeline.pictures import AI_GENERATED, is_whole, read_rgb, write_png
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import MANIFEST, Sample, identity, read_manifest
@@ -70,11 +71,6 @@ def sample_facts(sample: Sample) -> dict[str, Any]:
         **sample.drawing.further(),
         **gates_said(sample),
     }
-
-
-def gates_said(sample: Sample) -> dict[str, Any]:
-    """What is said of a picture that several adapters drew, beside what is said of every picture."""
-    return {"mix": sample.mix, "gates": sample.gates} if sample.gates else {}
 
 
 def unpublished_pictures(home: Home, painter: str) -> Path:
