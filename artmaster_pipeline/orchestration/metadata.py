@@ -260,6 +260,15 @@ def _gallery(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, Any]:
     }
 
 
+def _mixed_samples(home: Home, partition: str, outcome: Outcome[Any]) -> dict[str, Any]:
+    mixed = [record for record in outcome.records if record.column == "adapter"]
+    verdicts = sorted(home.evaluation(partition).glob(f"*/{VERDICTS}"))
+    return {
+        "pictures of mixes": contact_sheet([home.evaluation(partition) / record.path for record in mixed]),
+        "verdicts": table([{"file": str(file)} for file in verdicts]),
+    }
+
+
 def _of_artworks(outcome: Outcome[Any]) -> Any:
     """How to ask where a work has gone, for one of them."""
     first = outcome.records[0]
@@ -276,6 +285,13 @@ def _of_adapter(outcome: Outcome[Any]) -> Any:
     )
 
 
+def _of_picture(outcome: Outcome[Any]) -> Any:
+    """How to ask what is behind a picture by several adapters."""
+    named = sorted({name for record in outcome.records for name in record.adapter_ids})
+    asked = "; ".join(f"`artmaster lineage adapter {name}`" for name in named)
+    return dg.MetadataValue.md(f"`artmaster lineage picture FILE`; {asked}")
+
+
 LINEAGE: dict[str, Callable[[Outcome[Any]], Any]] = {
     "raw_scans": _of_artworks,
     "curated_crops": _of_artworks,
@@ -283,6 +299,8 @@ LINEAGE: dict[str, Callable[[Outcome[Any]], Any]] = {
     "style_adapter": _of_adapter,
     "evaluation_grid": _of_adapter,
     "sample_gallery": _of_adapter,
+    "mixed_samples": _of_picture,
+    "mixed_gallery": _of_picture,
 }
 SHOWN: dict[str, Callable[[Home, str, Outcome[Any]], dict[str, Any]]] = {
     "raw_scans": _scans,
@@ -291,4 +309,6 @@ SHOWN: dict[str, Callable[[Home, str, Outcome[Any]], dict[str, Any]]] = {
     "style_adapter": _adapter,
     "evaluation_grid": _evaluation,
     "sample_gallery": _gallery,
+    "mixed_samples": _mixed_samples,
+    "mixed_gallery": _gallery,
 }
