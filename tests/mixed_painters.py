@@ -2,6 +2,7 @@
 
 import json
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ import yaml
 from sharing import linked_copy
 from training_home import PAINTER as TRAINED
 
-from artmaster_pipeline.experts import drawing
-from artmaster_pipeline.files import sha256_of
+from artmaster_pipeline.experts import drawing, samples
+from artmaster_pipeline.files import sha256_of, write_text
 from artmaster_pipeline.records import MANIFEST, Adapter, identity, read_manifest
-from artmaster_pipeline.settings import Home, PainterSettings, Profile, save_painter
+from artmaster_pipeline.settings import Home, PainterSettings, Profile, load_profile, save_painter
 
 A, B, C = "a-painter", "b-painter", "c-painter"
 SET = f"{A}--{B}--{C}"
+PROFILE = load_profile("miniature").model_copy(update={"super_resolution": "realesr-animevideov3-x2"})  # a quick one
 THREE_HANDS = {
     "mix": f"composition={A} colour={B} brush={C}",
     "prompts": ["a village by a river", "islands in still water"],
@@ -42,9 +44,23 @@ def _as_painter(painter: str, offset: int) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         for module in (small_archive, published_gallery):
             patch.setattr(module, "PAINTER", painter)
+        patch.setattr(published_gallery, "PROFILE", PROFILE)
         patch.setattr(small_archive, "TRIGGER", f"{painter} style")
+        weights = partial(small_archive.add_adapter, weights=_lora(offset))
+        patch.setattr(small_archive, "add_adapter", weights)
         patch.setattr(small_archive, "painted", lambda seed, *size_and_ink: painted(seed + offset, *size_and_ink))
         yield
+
+
+def _lora(seed: int) -> bytes:
+    """An adapter's file of two small layers."""
+    from safetensors.numpy import save
+
+    dice, tensors = np.random.default_rng(seed), {}
+    for layer in ("to_q", "to_k"):
+        tensors[f"transformer.{layer}.lora_A.weight"] = dice.normal(size=(2, 8)).astype(np.float32)
+        tensors[f"transformer.{layer}.lora_B.weight"] = dice.normal(size=(8, 2)).astype(np.float32)
+    return bytes(save(tensors))
 
 
 def write_mixes(home: Home, **mixes: Any) -> None:
@@ -69,6 +85,18 @@ def quick_mixing(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, bool]]
     monkeypatch.setattr(drawing, "mixture", mixture)
     monkeypatch.setattr(drawing, "_gate", lambda *_: None)
     return drawn
+
+
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let mixes be measured in no time: their panel holds no figures but that nothing was copied."""
+
+    def write_panel(home: Home, partition: str, key: str, name: str, *_: Any) -> dict[str, Any]:
+        none: dict[str, Any] = {"axes": {}, "nearest": {}, "drift": {"loss": 0.0}, "counts": {}, "judged_by": []}
+        panel = {"id": key, "adapter_id": key, "mix": name, "memorisation": {"suspects": 0, "pictures": 1}} | none
+        write_text(home.evaluation(partition) / key / "panel.json", json.dumps(panel))
+        return panel
+
+    monkeypatch.setattr(samples, "write_panel", write_panel)
 
 
 class _Mixing:

@@ -82,7 +82,7 @@ def by_pictures(home: Home, profile: Profile, pictures: Mapping[str, Sequence[Pa
     points = [Point(x, y, group) for (x, y), group in zip(places.tolist(), groups, strict=True)]
     for group in pictures:
         own = np.array([[point.x, point.y] for point in points if point.group == group])
-        points.append(Point(*own.mean(axis=0).tolist(), group, group))
+        points.append(Point(float(own[:, 0].mean()), float(own[:, 1].mean()), group, group))
     return Chart(tuple(points), explained)
 
 
