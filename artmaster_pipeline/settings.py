@@ -337,6 +337,52 @@ class GateSettings(_Settings):
     not_worse_than_published: bool = True
 
 
+MAP_PROMPTS = (
+    "layered mountains in mist",
+    "a village by a river",
+    "a pine beside a rock",
+    "geese above reeds",
+    "islands in still water",
+    "a path through trees in autumn",
+    "a bridge over a stream",
+    "a branch with blossoms",
+)
+
+
+class ExpertMapSettings(_Settings):
+    """What is drawn to find where in depth and noise an adapter's factors live, see `experts/map`.
+
+    So many pictures: one more than groups of blocks times bands of noise, and the base's, for every prompt and seed.
+    """
+
+    prompts: tuple[str, ...] = Field(MAP_PROMPTS, min_length=2)  # the intervals are over prompts, so more tell more
+    seeds: int = Field(1, gt=0)  # pictures of each prompt
+    block_groups: int = Field(9, gt=1)  # into which the transformer's blocks are cut, or as many as it has blocks
+    noise_bands: int = Field(4, gt=1)  # equal parts of the noise levels from 0 to 1
+
+
+class LearnedGateSettings(_Settings):
+    """How the network is taught that shares a prompt out among painters, see `experts/learned`."""
+
+    hidden: int = Field(64, gt=0)
+    caption_steps: int = Field(400, gt=0)  # caption -> painter
+    mixture_steps: int = Field(200, ge=0)  # with the experts frozen, on their own pictures
+    learning_rate: float = Field(3e-3, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    pictures: int = Field(12, gt=0)  # of each painter, whose denoising the experts are asked for
+    sigmas: tuple[float, ...] = Field((0.2, 0.4, 0.6, 0.8, 0.95), min_length=1)  # at these noise levels
+    balance: float = Field(0.01, ge=0)  # weight of the load-balance loss; Switch Transformer's value
+    rejected: float = Field(0.05, gt=0, lt=1)  # of the held-out captions, beyond whose distance a prompt fits nobody
+    seed: int = 0
+
+
+class ExpertSettings(_Settings):
+    """What is asked of several painters' adapters before they draw together."""
+
+    map: ExpertMapSettings = ExpertMapSettings()
+    gate: LearnedGateSettings = LearnedGateSettings()
+
+
 class Profile(_Settings):
     """The size of things. A room reads the profile; it never asks which base model it is on."""
 
@@ -360,6 +406,7 @@ class Profile(_Settings):
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     gate: GateSettings = GateSettings()
+    experts: ExpertSettings = ExpertSettings()
 
     @model_validator(mode="after")
     def _most_works_are_trained_on(self) -> "Profile":

@@ -5,7 +5,8 @@ reading the table loads neither torch nor dagster.
 
 A stage is made once per partition: of one painter, or of a set of painters. A painter's partition is the slug; a set's
 is its members' slugs, sorted, with two hyphens between them, which no slug holds. One stage of one partition is a
-`Step`; steps form a graph, and a run makes those that are not current and all that lie below them.
+`Step`; steps form a graph, and a run makes those that are not current and all that lie below them. A stage that is
+made on request is no part of that: it is made for the partitions that somebody asks for, with all that it reads.
 """
 
 from collections.abc import Callable, Iterable
@@ -23,6 +24,18 @@ _BETWEEN = "--"
 
 # What every stage that loads the base model depends on.
 _BASE = ("base_model", "revision", "device", "dtype", "quantization", "size_divisor", "max_sequence_length")
+# How pictures are drawn where nothing was chosen for the adapter.
+_DRAWING = tuple(
+    f"evaluation.{name}"
+    for name in (
+        "num_inference_steps",
+        "guidance_scale",
+        "strength",
+        "true_cfg_scale",
+        "adapter_in_unguided",
+        "drawing",
+    )
+)
 # Settings of the final evaluation alone, which the panel that chooses among an adapter's states never reads.
 FINAL_EVALUATION = ("rows", "samples", "far_prompts", "far_samples", "strengths", "drawing")
 
@@ -43,11 +56,10 @@ class Stage:
     sources: tuple[str, ...] = ()  # folders that it reads and no stage makes, one per painter in each
     painter: tuple[str, ...] = ()  # the lines of painter.yaml that decide its bytes
     profile: tuple[str, ...] = ()  # the settings of the profile that do: dotted names; "-name" takes one out again
-    asks: str = (
-        ""  # "module:function" of what else does, called with the home and the partition; gives JSON-able values
-    )
+    asks: str = ""  # "module:function" of what else does, asked with the home and the partition; JSON-able
     lends: tuple[tuple[str, str], ...] = ()  # further arguments: a name, and "module:object" of a room above it
     kind: Kind = "painter"
+    on_request: bool = False  # made where somebody asks for it by name, never because a run makes all that there is
     group: str = "pictures"
     tools: tuple[str, ...] = ("python",)  # what it is made with, shown in Dagster's UI
     pool: str | None = None
@@ -139,6 +151,33 @@ TABLE: tuple[Stage, ...] = (
         pool="gpu",
     ),
     Stage(
+        name="expert_map",
+        says="Where in depth and noise an adapter's composition, colour and brush live: blocks and noise knocked out.",
+        folder="expert_maps",
+        makes="artmaster_pipeline.experts.map:map_expert",
+        after=("training_set", "style_adapter"),
+        painter=("name",),
+        profile=(*_BASE, *_DRAWING, "evaluation.style_features", "experts.map"),
+        on_request=True,
+        group="experts",
+        tools=("pytorch",),
+        pool="gpu",
+    ),
+    Stage(
+        name="expert_gate",
+        says="A small network that says from a prompt which of several painters' adapters should draw it, or none.",
+        folder="expert_gates",
+        makes="artmaster_pipeline.experts.learned:learn_gate",
+        after=("training_set", "style_adapter"),
+        painter=("name", "trigger"),
+        profile=(*_BASE, "experts.gate"),
+        kind="painters",
+        on_request=True,
+        group="experts",
+        tools=("pytorch",),
+        pool="gpu",
+    ),
+    Stage(
         name="mixed_samples",
         says="Pictures in several painters' hands, by the mixes of mixes.yaml; measured, and judged as an adapter is.",
         folder="evaluation",
@@ -148,7 +187,7 @@ TABLE: tuple[Stage, ...] = (
         profile=(*_BASE, "evaluation", "gate"),
         asks="artmaster_pipeline.experts.samples:what_is_mixed",
         kind="painters",
-        group="evaluation",
+        group="experts",
         tools=("pytorch",),
         pool="gpu",
     ),
@@ -161,12 +200,12 @@ TABLE: tuple[Stage, ...] = (
         painter=("name", "rights", "show_works"),
         profile=("super_resolution", "device"),
         kind="painters",
-        group="gallery",
+        group="experts",
         tools=("pytorch", "html"),
         pool="gpu",
     ),
 )
-STAGES = tuple(stage.name for stage in TABLE)
+STAGES = tuple(stage.name for stage in TABLE if not stage.on_request)  # what a run makes
 TRAINED = "style_adapter"  # where what costs a GPU's hours begins
 
 
@@ -215,10 +254,15 @@ def in_order(kind: Kind | None = None) -> tuple[Stage, ...]:
     return tuple(stage for stage in found if kind in (None, stage.kind))
 
 
+def chain(kind: Kind) -> tuple[Stage, ...]:
+    """The stages of that kind that a run makes: those on request left out."""
+    return tuple(stage for stage in in_order(kind) if not stage.on_request)
+
+
 def and_below(name: str) -> tuple[str, ...]:
-    """A stage, and all of its kind that read it or what was made from it; each after those that it reads."""
+    """A stage, and all of its kind's chain that read it or what was made from it; each after those that it reads."""
     found = {name}
-    for stage in in_order(stage_named(name).kind):
+    for stage in chain(stage_named(name).kind):
         if found.intersection(stage.after):
             found.add(stage.name)
     return tuple(stage.name for stage in in_order() if stage.name in found)
@@ -273,7 +317,7 @@ def inputs_of(step: Step) -> tuple[Step, ...]:
 
 
 def steps_towards(partition: str, until: str | None = None) -> tuple[Step, ...]:
-    """The steps that bring a partition to the stage `until` (none: to all of its stages), each after its inputs.
+    """The steps that bring a partition to the stage `until` (none: to its chain's end), each after its inputs.
 
     For a set these are its members' steps too, as far as it reads them. Raises WrongUse where the stage is not of the
     partition's kind.
@@ -281,7 +325,7 @@ def steps_towards(partition: str, until: str | None = None) -> tuple[Step, ...]:
     kind = kind_of(partition)
     if until and stage_named(until).kind != kind:
         raise WrongUse(f"The stage {until} is not made for {partition!r}: it is one of {stage_named(until).kind}.")
-    wanted = [Step(until, partition)] if until else [Step(stage.name, partition) for stage in in_order(kind)]
+    wanted = [Step(until, partition)] if until else [Step(stage.name, partition) for stage in chain(kind)]
     needed: set[Step] = set()
     while wanted:
         step = wanted.pop()

@@ -176,6 +176,10 @@ class Family(ABC):
     def shift(self, scheduler: Any, tokens: int) -> float:
         """By what factor the noise schedule favours high noise for so many image tokens; 1 is not at all."""
 
+    def pooled_text(self, embedding: TextEmbedding) -> "torch.Tensor":
+        """A text as one vector, (features,): the mean of its tokens, where the family has no vector of its own."""
+        return embedding.tensors[self.hidden_text].mean(0)
+
     def negative_prompt(self, drawing: DrawingSettings) -> str | None:
         """The prompt that drawing takes away from, where these settings ask for one; None where they do not."""
         return None

@@ -13,6 +13,7 @@ from artmaster_pipeline.cli import (
     captions,
     drawing,
     evaluating,
+    experts,
     keeping,
     lineage,
     machine,
@@ -94,6 +95,11 @@ _lineage.command("file")(lineage.lineage_file)
 _lineage.command("verify")(lineage.lineage_verify)
 _lineage.command("export")(lineage.lineage_export)
 app.add_typer(_lineage, name="lineage")
+
+_experts = typer.Typer(no_args_is_help=True, help="Several painters' adapters, before they draw together.")
+_experts.command("map")(experts.experts_map)
+_experts.command("gate")(experts.experts_gate)
+app.add_typer(_experts, name="experts")
 
 _base = typer.Typer(no_args_is_help=True, help="The embedded base model, the miniature.")
 _base.command("train")(machine.base_train)

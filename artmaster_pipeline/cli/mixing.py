@@ -1,7 +1,8 @@
 """`artmaster mix`: pictures in the hands of several painters, and strips from one painter to another."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -10,6 +11,9 @@ from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.progress import terminal_progress
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.terminal import out
+
+if TYPE_CHECKING:
+    from artmaster_pipeline.experts.resolving import Resolved
 
 
 def mix(
@@ -25,7 +29,9 @@ def mix(
     painters: Annotated[str, typer.Option(help="Who takes part where no shares are said: A,B,C.")] = "",
     gate: Annotated[
         Literal["learned", "uniform"] | None,
-        typer.Option(help="Who weighs the painters where no shares are said (default: uniform)."),
+        typer.Option(
+            help="Who weighs the painters where no shares are said (default: learned, where a gate was taught)."
+        ),
     ] = None,
     region: Annotated[
         list[str] | None, typer.Option("--region", help="PAINTER=MAP.png, white where the painter is. Once for each.")
@@ -69,12 +75,22 @@ def mix(
         raise WrongUse(f"The mix cannot be drawn: {listed(faults)}")
     resolved = [resolve(place, each, size=shape, faults=faults) for each in mixes]
     if not words and not regions and not gate and not start:
-        out.say("No shares and no gate were said, so all painters have the same share.", style="dim")
+        resolved = [_by_default(place, resolved[0])]
     done = mix_pictures(
         place, prompt, resolved, n, seed, out=destination, enlarge=enlarge, size=shape, progress=terminal_progress()
     )
     for path in done:
         out.say(str(path))
+
+
+def _by_default(home: Home, resolved: "Resolved") -> "Resolved":
+    """Where neither shares nor a gate were said: the learned gate, if one was taught for these experts; else alike."""
+    from artmaster_pipeline.experts.gating import has_gate
+
+    if has_gate(home, resolved):
+        return replace(resolved, mix=resolved.mix.model_copy(update={"gate": "learned"}))
+    out.say("No shares were said and no gate was taught for these experts, so all have the same share.", style="dim")
+    return resolved
 
 
 def _pairs(option: str, values: list[str] | None, faults: list[str]) -> dict[str, str]:

@@ -1,12 +1,13 @@
 """From a mix to the gates of its pictures: shares by a person or by the learned gate, regions, the experts' maps."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artmaster_pipeline.adapters.finding import folder_of
 from artmaster_pipeline.base_models.family import family_for
+from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.experts.factors import FACTORS, FactorMap, block_groups
 from artmaster_pipeline.experts.gates import Gate
 from artmaster_pipeline.experts.mixing import Expert
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What the house knows of experts beside their weights: where their factors live. Nothing of those left out."""
+    """What the house knows of experts beside their weights: where the factors live of those that were mapped."""
 
     maps: Mapping[str, FactorMap]  # painter -> its expert's
 
@@ -39,8 +40,43 @@ class Knowledge:
 
 
 def knowledge_of(home: Home, adapters: Sequence[Adapter]) -> Knowledge:
-    """The factor maps of these adapters, of those that have been mapped."""
-    return Knowledge({})
+    """The factor maps of these adapters, of those that have been mapped (`artmaster experts map`)."""
+    from artmaster_pipeline.experts.map import factor_map_of
+
+    maps = {adapter.painter: factor_map_of(home, adapter) for adapter in adapters}
+    return Knowledge({painter: found for painter, found in maps.items() if found is not None})
+
+
+def by_prompt(home: Home, resolved: Resolved, prompt: str) -> tuple[Resolved, str]:
+    """The mix for a prompt, as the learned gate shares it out, and why; any other mix as it is.
+
+    Raises ArtMasterError where no gate was taught for these painters and adapters.
+    """
+    if resolved.mix.gate != "learned":
+        return resolved, ""
+    from artmaster_pipeline.experts.learned import learned_shares
+
+    found = learned_shares(home, resolved.profile, prompt, resolved.mix.painters)
+    bands = {painter: tuple(reversed(found.by_band[painter])) for painter in resolved.mix.painters}
+    mix = resolved.mix.model_copy(update={"bands": bands})
+    return replace(resolved, mix=mix), found.says
+
+
+def gate_id(home: Home, resolved: Resolved) -> str:
+    """The id of the learned gate that shares prompts out in a mix; empty where the mix asks none. Raises as above."""
+    if resolved.mix.gate != "learned":
+        return ""
+    from artmaster_pipeline.experts.learned.sharing_out import find_gate
+
+    return find_gate(home, resolved.adapters)[0].id
+
+
+def has_gate(home: Home, resolved: Resolved) -> bool:
+    """Whether a gate was taught for these painters and adapters."""
+    try:
+        return bool(gate_id(home, replace(resolved, mix=resolved.mix.model_copy(update={"gate": "learned"}))))
+    except ArtMasterError:
+        return False
 
 
 def experts_of(home: Home, resolved: Resolved) -> tuple[Expert, ...]:
@@ -55,17 +91,16 @@ def gate_of(
     resolved: Resolved,
     factor_map: FactorMap,
     tokens: tuple[int, int],
-    learned: Mapping[str, float] | None = None,
 ) -> Gate:
     """The gate of a picture with so many rows and columns of image tokens.
 
-    Shares are the person's, else those that the learned gate gave, else equal ones; regions and noise bands say where
-    and when an expert is there.
+    Shares are the person's, else equal ones; regions and noise bands, the learned gate's too, say where and when an
+    expert is there.
     """
     mix = resolved.mix
-    shares = mix.shares or _equal(learned or dict.fromkeys(mix.painters, 1 / len(mix.painters)))
+    alike = dict.fromkeys(FACTORS, 1 / len(mix.painters))
     return Gate(
-        shares=shares,
+        shares=mix.shares or dict.fromkeys(mix.painters, alike),
         factor_map=factor_map,
         regions={painter: region(home.root / path, tokens) for painter, path in mix.regions.items()},
         bands={painter: tuple(reversed(of)) for painter, of in mix.bands.items()},  # a gate's begin where noise ends
@@ -98,8 +133,3 @@ def _grey(file: Path, tokens: tuple[int, int]) -> "np.ndarray":
         flat.alpha_composite(image.convert("RGBA"))
         small = flat.convert("L").resize((columns, rows), Image.Resampling.BOX)
     return np.asarray(small, dtype=np.float64) / 255
-
-
-def _equal(shares: Mapping[str, float]) -> dict[str, dict[str, float]]:
-    """The same share in all factors."""
-    return {painter: dict.fromkeys(FACTORS, float(share)) for painter, share in shares.items()}

@@ -17,7 +17,7 @@ from artmaster_pipeline.evaluation.panel.measure import read_panel
 from artmaster_pipeline.evaluation.samples import SAMPLES
 from artmaster_pipeline.evaluation.verdicts import decide
 from artmaster_pipeline.experts.drawing import MixedDrawing, draw_mixed, drawing_by, picture_id
-from artmaster_pipeline.experts.gating import Knowledge, knowledge_of
+from artmaster_pipeline.experts.gating import Knowledge, by_prompt, gate_id, knowledge_of
 from artmaster_pipeline.experts.judging import judge_mix, write_panel
 from artmaster_pipeline.experts.mixes import MIXES_FILE, NamedMix, mixes_of, read_mixes, said_of
 from artmaster_pipeline.experts.resolving import Resolved, resolve_named
@@ -37,12 +37,13 @@ from artmaster_pipeline.records import (
     Sample,
     Verdict,
     identity,
+    manifest_hash,
     read_manifest,
     write_manifest,
 )
 from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import Home, Profile
-from artmaster_pipeline.stages import members
+from artmaster_pipeline.stages import members, stage_named
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,14 @@ class MixToDraw:
     named: NamedMix
     steps: tuple[Resolved, ...]
     knowledge: Knowledge
+    gate_id: str = ""  # of the learned gate, where it shares prompts out
 
     @property
     def key(self) -> str:
         """The mix's id as it is drawn now, and its folder's name."""
         drawn = [step.identity() for step in self.steps]
-        return identity("mix drawn", self.named.id, drawn, self.knowledge.identity)
+        gate = [self.gate_id] if self.gate_id else []
+        return identity("mix drawn", self.named.id, drawn, self.knowledge.identity, *gate)
 
     @property
     def adapters(self) -> tuple[Adapter, ...]:
@@ -81,10 +84,10 @@ def to_draw(home: Home, partition: str, *, publishing: bool = False) -> tuple[Mi
     for mix in named:
         try:
             steps = resolve_named(home, mix, publishing=publishing)
+            knowledge = knowledge_of(home, steps[0].adapters)
+            found.append(MixToDraw(mix, steps, knowledge, gate_id(home, steps[0])))
         except ArtMasterError as error:
             errors.append(error)
-            continue
-        found.append(MixToDraw(mix, steps, knowledge_of(home, steps[0].adapters)))
     if errors:
         kinds = {type(error) for error in errors}
         kind = kinds.pop() if len(kinds) == 1 else ArtMasterError
@@ -93,8 +96,11 @@ def to_draw(home: Home, partition: str, *, publishing: bool = False) -> tuple[Mi
 
 
 def what_is_mixed(home: Home, partition: str) -> dict[str, Any]:
-    """What mixes.yaml says of a set: the resolved settings of the stage mixed_samples."""
-    return {"mixes": said_of(home, partition)}
+    """What mixes.yaml says of a set, and what is known of its experts: resolved settings of the stage mixed_samples."""
+    manifests = [home.stage_folder("expert_map", painter) / MANIFEST for painter in members(partition)]
+    manifests += sorted((home.root / stage_named("expert_gate").folder).glob(f"*/{MANIFEST}"))
+    known = {f.parent.name: manifest_hash(f) for f in manifests if f.is_file()}
+    return {"mixes": said_of(home, partition), "known": known}
 
 
 @one_at_a_time
@@ -152,7 +158,7 @@ def _fill(home: Home, partition: str, mix: MixToDraw, profile: Profile, progress
     run that was killed must end with the same bytes. So a mix with a missing picture is drawn whole.
     """
     folder = home.evaluation(partition) / mix.key / SAMPLES
-    planned = _planned(partition, mix, profile)
+    planned = _planned(home, partition, mix, profile)
     missing = {sample.id for sample, _ in planned if not is_there(folder / f"{sample.id}.png", sample.id)}
     with progress.task(f"drawing {mix.named.name}", len(planned), len(planned) - len(missing)) as advance:
         drawings = [drawing for _, drawing in planned] if missing else []
@@ -169,20 +175,22 @@ def is_there(file: Path, sample_id: str) -> bool:
     return file.is_file() and is_whole(file, sample_id)
 
 
-def _planned(partition: str, mix: MixToDraw, profile: Profile) -> list[tuple[Sample, MixedDrawing]]:
+def _planned(home: Home, partition: str, mix: MixToDraw, profile: Profile) -> list[tuple[Sample, MixedDrawing]]:
     """Every picture of a mix: first the base's, then those of the steps, each prompt and seed in all steps together."""
     order = mix.named.painters if mix.named.is_strip else ()
     asked = [(prompt, seed) for prompt in mix.named.prompts for seed in mix.named.seeds]
     size = profile.size(*mix.named.size)
     found = []
     first = mix.steps[len(mix.steps) // 2]
+    shared_out = {prompt: [by_prompt(home, step, prompt)[0] for step in mix.steps] for prompt in mix.named.prompts}
     for prompt, seed in asked:
-        said, plain = first.prompt(prompt, order), first.drawing.of_base()
+        said = shared_out[prompt][len(mix.steps) // 2].prompt(prompt, order)
+        plain = first.drawing.of_base()
         key = identity("mixed base", mix.key, said, seed, *how_drawn(profile, plain, mix.named.size))
         drawing = MixedDrawing(said, seed, size, plain, None, mix.knowledge)
         found.append((_sample(partition, mix, key, "base", first, drawing, profile), drawing))
     for prompt, seed in asked:
-        for number, step in enumerate(mix.steps):
+        for number, step in enumerate(shared_out[prompt]):
             said = step.prompt(prompt, order)
             drawn = picture_id(
                 step, mix.knowledge, profile, said, seed, *how_drawn(profile, step.drawing, mix.named.size)

@@ -20,7 +20,7 @@ from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import Outcome
 from artmaster_pipeline.settings import Home, complete_painter
 from artmaster_pipeline.stage_settings import partition_profile, settings_identity
-from artmaster_pipeline.stages import TRAINED, Kind, Stage, Step, before, in_order, members
+from artmaster_pipeline.stages import TRAINED, Kind, Stage, Step, before, chain, in_order, members
 
 PAINTERS = dg.DynamicPartitionsDefinition(name="painter")
 PARTITIONS: dict[Kind, dg.DynamicPartitionsDefinition] = {
@@ -53,7 +53,8 @@ def _fetch(home: Home, partition: str, progress: Progress) -> None:
 
 def _check_needs_of_run(home: Home, partition: str, stage: Stage, selected: AbstractSet[dg.AssetKey] | None) -> None:
     """Before the first stage of a run, ask for all that its stages need, so that none fails after hours for a GPU."""
-    due = [each.name for each in in_order(stage.kind) if selected is None or dg.AssetKey(each.name) in selected]
+    every = chain(stage.kind) if selected is None else in_order(stage.kind)
+    due = [each.name for each in every if selected is None or dg.AssetKey(each.name) in selected]
     if due and due[0] == stage.name:
         check_needs(home, partition, partition_profile(home, partition), due)
 

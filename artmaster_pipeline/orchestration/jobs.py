@@ -6,24 +6,38 @@ from typing import Any
 import dagster as dg
 
 from artmaster_pipeline.orchestration.assets import PAINTERS, PARTITIONS
-from artmaster_pipeline.stages import KINDS, TRAINED, Kind, and_below, before, in_order
+from artmaster_pipeline.stages import KINDS, TRAINED, Kind, and_below, before, chain, in_order
 
 CHAINS: dict[Kind, str] = {"painter": "whole_chain", "painters": "whole_chain_of_sets"}
+REQUESTS: dict[Kind, str] = {"painter": "on_request", "painters": "on_request_of_sets"}
 TAKE_IN = "take_in"
 RETRAIN = "retrain"
 
 
 def jobs() -> list[Any]:
-    """A chain for each kind of partition that has stages, what comes before the training, and the retraining."""
+    """A chain for each kind of partition that has one, what comes before the training, and the retraining.
+
+    And for each kind with stages on request the chain with those: a run selects from it what was asked for.
+    """
     chains = [
         dg.define_asset_job(
             CHAINS[kind],
-            selection=_selection([stage.name for stage in in_order(kind)]),
+            selection=_selection([stage.name for stage in chain(kind)]),
             partitions_def=PARTITIONS[kind],
             description="From the first stage to the last. What is already there is not made again.",
         )
         for kind in KINDS
-        if in_order(kind)
+        if chain(kind)
+    ]
+    requests = [
+        dg.define_asset_job(
+            REQUESTS[kind],
+            selection=_selection([stage.name for stage in in_order(kind)]),
+            partitions_def=PARTITIONS[kind],
+            description="The whole chain, and what is made on request alone: choose of it what is wanted.",
+        )
+        for kind in KINDS
+        if in_order(kind) != chain(kind)
     ]
     take_in = dg.define_asset_job(
         TAKE_IN,
@@ -37,7 +51,7 @@ def jobs() -> list[Any]:
         partitions_def=PAINTERS,
         description="A new adapter from the training set as it stands, and all that is made from it.",
     )
-    return [*chains, take_in, retrain]
+    return [*chains, *requests, take_in, retrain]
 
 
 def _selection(names: Iterable[str]) -> dg.AssetSelection:

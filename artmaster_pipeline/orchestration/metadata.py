@@ -16,6 +16,7 @@ import dagster as dg
 
 from artmaster_pipeline.adapters.ancestry import only_inherited
 from artmaster_pipeline.adapters.finding import read_snapshot
+from artmaster_pipeline.experts.records import ExpertGate
 from artmaster_pipeline.records import (
     ADAPTER_RECORD,
     PANEL,
@@ -269,6 +270,40 @@ def _mixed_samples(home: Home, partition: str, outcome: Outcome[Any]) -> dict[st
     }
 
 
+def _expert_map(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, Any]:
+    (found,) = outcome.records
+    folder = home.stage_folder("expert_map", painter) / found.adapter_id
+    lost = [row for factor in found.lost for row in found.rows(factor)]
+    return {
+        "adapter": found.adapter_id,
+        "heat_map": picture(folder / "map.png", 900),
+        "lost without a part": table(lost),
+        "says nothing of": table([{"factor": f, "parts": "; ".join(of)} for f, of in found.silent.items()]),
+        "page": dg.MetadataValue.path(str(folder / "map.html")),
+        "open_page": dg.MetadataValue.url((folder / "map.html").as_uri()),
+    }
+
+
+def _expert_gate(home: Home, partition: str, outcome: Outcome[Any]) -> dict[str, Any]:
+    (gate,) = outcome.records
+    folder = (home.stage_folder("expert_gate", partition) / gate.path).parent
+    return {
+        "gate": gate.id,
+        "experts": table([{"painter": painter, "adapter": of} for painter, of in gate.taught_with.items()]),
+        "accuracy's interval": str(gate.accuracy_interval),
+        "reliability": picture(folder / "reliability.png", 420),
+        "confusion": table([{"captions of": true} | taken for true, taken in gate.confusion.items()]),
+        "loss": table([{"who denoises": who, "loss": loss} for who, loss in gate.losses.items()]),
+    }
+
+
+def _of_experts(outcome: Outcome[Any]) -> Any:
+    """How to ask what is in the adapters that it is about."""
+    first = outcome.records[0]
+    ids = first.adapter_ids if isinstance(first, ExpertGate) else (first.adapter_id,)
+    return dg.MetadataValue.md("; ".join(f"`artmaster lineage adapter {adapter_id}`" for adapter_id in ids))
+
+
 def _of_artworks(outcome: Outcome[Any]) -> Any:
     """How to ask where a work has gone, for one of them."""
     first = outcome.records[0]
@@ -301,6 +336,8 @@ LINEAGE: dict[str, Callable[[Outcome[Any]], Any]] = {
     "sample_gallery": _of_adapter,
     "mixed_samples": _of_picture,
     "mixed_gallery": _of_picture,
+    "expert_map": _of_experts,
+    "expert_gate": _of_experts,
 }
 SHOWN: dict[str, Callable[[Home, str, Outcome[Any]], dict[str, Any]]] = {
     "raw_scans": _scans,
@@ -311,4 +348,6 @@ SHOWN: dict[str, Callable[[Home, str, Outcome[Any]], dict[str, Any]]] = {
     "sample_gallery": _gallery,
     "mixed_samples": _mixed_samples,
     "mixed_gallery": _gallery,
+    "expert_map": _expert_map,
+    "expert_gate": _expert_gate,
 }

@@ -25,7 +25,7 @@ from artmaster_pipeline.orchestration.checks import CheckStatus, blocking_checks
 from artmaster_pipeline.records import MANIFEST, Adapter, TrainingImage, identity, manifest_hash, read_manifest
 from artmaster_pipeline.settings import Home, RetrainingSettings, load_painter
 from artmaster_pipeline.stage_settings import settings_identity
-from artmaster_pipeline.stages import TRAINED, and_below, before, in_order, stage_named
+from artmaster_pipeline.stages import TRAINED, and_below, before, chain, stage_named
 from artmaster_pipeline.withdrawal import asks_for_retraining
 
 SCHEDULE = "retraining"
@@ -108,7 +108,7 @@ def _asked_by_withdrawal(home: Home, painter: str) -> tuple[str, tuple[str, ...]
     asked = asks_for_retraining(home, painter)
     if not asked:
         return "", (), ""
-    stages = tuple(stage.name for stage in in_order("painter"))
+    stages = tuple(stage.name for stage in chain("painter"))
     why = "a work was withdrawn or its rights are over, or it may be used again, whatever the thresholds"
     return withdrawal_key(painter, asked), stages, why
 

@@ -21,7 +21,7 @@ from artmaster_pipeline.orchestration.build import build_defs
 from artmaster_pipeline.orchestration.checks import GATE, CheckStatus, blocking_checks
 from artmaster_pipeline.orchestration.failures import told_by_the_run
 from artmaster_pipeline.orchestration.instance import alive, end_killed_runs, open_instance
-from artmaster_pipeline.orchestration.jobs import CHAINS
+from artmaster_pipeline.orchestration.jobs import CHAINS, REQUESTS
 from artmaster_pipeline.orchestration.resources import DataHome
 from artmaster_pipeline.records import MANIFEST, Verdict, manifest_hash
 from artmaster_pipeline.scans.withdrawn import is_behind
@@ -60,7 +60,7 @@ def run_painter(
     """
     wanted = steps_towards(partition, until or only)
     _settle_profile(home, partition, profile)
-    versioning.prepare(home, partition)
+    versioning.prepare(home, partition, wanted)
     notes = versioning.said_of(home, partition)
     with open_instance(home) as instance:
         end_killed_runs(home, instance)
@@ -159,10 +159,11 @@ def _execute(home: Home, instance: dg.DagsterInstance, partition: str, stages: S
     definitions = build_defs(resource_overrides={"data_home": DataHome(root=str(home.root), terminal=True)})
     run_id = str(uuid.uuid4())  # Dagster's name for this attempt; no record of ours is made from it
     kind = kind_of(partition)
+    jobs = REQUESTS if any(stage_named(stage).on_request for stage in stages) else CHAINS
     instance.add_dynamic_partitions(str(PARTITIONS[kind].name), [partition])
     try:
         with alive(home, instance, run_id), told_by_the_run(home):
-            definitions.resolve_job_def(CHAINS[kind]).execute_in_process(
+            definitions.resolve_job_def(jobs[kind]).execute_in_process(
                 instance=instance,
                 partition_key=partition,
                 asset_selection=[dg.AssetKey(stage) for stage in stages],

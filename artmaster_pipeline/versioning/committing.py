@@ -12,9 +12,10 @@ from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.stage_settings import write_settings
-from artmaster_pipeline.stages import Step, in_order, kind_of, members, set_of, stage_named
+from artmaster_pipeline.stages import Step, chain, in_order, kind_of, members, set_of, stage_named
 from artmaster_pipeline.versioning.pipeline import (
     SETTINGS,
+    asked_for,
     is_ours,
     listed,
     pipeline,
@@ -36,8 +37,10 @@ from artmaster_pipeline.versioning.repository import (
 from artmaster_pipeline.yaml_text import read_yaml
 
 
-def prepare(home: Home, partition: str | None = None) -> Path:
+def prepare(home: Home, partition: str | None = None, asked: Iterable[Step] = ()) -> Path:
     """Make the data home a DVC repository where it is not yet one, and give `partition` its stages.
+
+    Those that are made on request it has from when one of them is `asked` for.
 
     Mends what a killed run left half-written, writes dvc.yaml as the stages' table has it, and drops painters whose
     scans are gone from it. Returns the DVC root.
@@ -47,7 +50,7 @@ def prepare(home: Home, partition: str | None = None) -> Path:
     check_finished(home, partition)
     with one_writer(home):
         root = make_or_mend(home)
-        _list(home, partition)
+        _list(home, partition, asked)
         _renew_pipeline(home, root)
         return root
 
@@ -71,7 +74,7 @@ def commit_stage(home: Home, stage: str, partition: str, unreadable: Sequence[st
     """
     if _inside_dvc():
         return {}
-    root = prepare(home, partition)
+    root = prepare(home, partition, [Step(stage, partition)])
     with one_writer(home):
         write_settings_if_there(home, partition)
         if "scans" in stage_named(stage).sources:
@@ -92,8 +95,12 @@ def committed_stages(home: Home, partition: str) -> tuple[str, ...]:
 
 
 def stale_stages(home: Home, partition: str) -> tuple[str, ...]:
-    """The stages of a partition whose inputs, settings or output are not what dvc.lock names, in order."""
-    stages = in_order(kind_of(partition))
+    """The stages of a partition whose inputs, settings or output are not what dvc.lock names, in order.
+
+    Those on request count where they were asked for.
+    """
+    asked = asked_for(home)
+    stages = [s for s in in_order(kind_of(partition)) if not s.on_request or partition in asked.get(s.name, ())]
     stale = stale_steps(home, [Step(stage.name, partition) for stage in stages])
     return tuple(stage.name for stage in stages if Step(stage.name, partition) in stale)
 
@@ -105,8 +112,13 @@ def stale_steps(home: Home, steps: Iterable[Step]) -> set[Step]:
         return set(steps)
     with one_writer(home):
         root = prepare(home)
-        known = listed(home)
-        asked = [step for step in steps if step.partition in known[kind_of(step.partition)]]
+        known, requests = listed(home), asked_for(home)
+        asked = [
+            step
+            for step in steps
+            if step.partition in known[kind_of(step.partition)]
+            and (not stage_named(step.stage).on_request or step.partition in requests.get(step.stage, ()))
+        ]
         if not asked:
             return set(steps)
         partitions = sorted({step.partition for step in asked})
@@ -155,13 +167,15 @@ def forget(home: Home, painter: str, *, instead: str | None = None) -> None:
     """
     with one_writer(home):
         root = make_or_mend(home)
-        lists = listed(home)
+        lists, asked = listed(home), asked_for(home)
         gone = [each for each in lists["painters"] if painter in members(each)]
         lists["painters"] = [each for each in lists["painters"] if each not in gone]
         if instead:
             lists["painters"] += [renamed_set(each, painter, instead) for each in gone]
+            renamed = {painter: instead} | {each: renamed_set(each, painter, instead) for each in gone}
+            asked = {stage: [renamed.get(each, each) for each in those] for stage, those in asked.items()}
         lists["painter"] = [*(each for each in lists["painter"] if each != painter), *([instead] if instead else [])]
-        write_listed(home, lists)
+        write_listed(home, lists, asked)
         _drop_from_lock(home, root, [painter, *gone])
         settings = [home.resolved_settings(each) for each in (painter, *gone)]
         for pointer in [home.scans(painter).with_name(f"{painter}.dvc"), *settings]:
@@ -252,7 +266,7 @@ def _status(root: Path, targets: Iterable[tuple[str, str]]) -> set[str] | None:
     return {str(name).rsplit(":", 1)[-1] for name in status}
 
 
-def _list(home: Home, partition: str | None) -> None:
+def _list(home: Home, partition: str | None, requested: Iterable[Step] = ()) -> None:
     """Keep painters.yaml: `partition` is in it, and nothing whose scans were moved or removed by hand."""
     before = listed(home)
     lists = {
@@ -263,7 +277,11 @@ def _list(home: Home, partition: str | None) -> None:
         lists["painter"] += [painter for painter in members(partition) if painter not in lists["painter"]]
         if kind_of(partition) == "painters" and partition not in lists["painters"]:
             lists["painters"].append(partition)
-    write_listed(home, lists)
+    asked = asked_for(home)
+    for step in requested:
+        if stage_named(step.stage).on_request:
+            asked.setdefault(step.stage, []).append(step.partition)
+    write_listed(home, lists, asked)
 
 
 def is_there_or_can_be(home: Home, painter: str) -> bool:
@@ -288,7 +306,7 @@ def _renew_pipeline(home: Home, root: Path) -> None:
     file = root / PIPELINE_FILE
     there = read_pipeline(file) if file.is_file() else {}
     where = "." if root == home.root else home.root.relative_to(root).as_posix()
-    wanted = pipeline(where, listed(home)["painters"])
+    wanted = pipeline(where, listed(home)["painters"], asked_for(home))
     own = {name: stage for name, stage in (there.get("stages") or {}).items() if not is_ours(str(name))}
     wanted["stages"] |= own
     wanted["vars"] += [each for each in there.get("vars") or () if each not in wanted["vars"]]
@@ -302,7 +320,7 @@ def _renew_pipeline(home: Home, root: Path) -> None:
 
 def _note_clean(home: Home, root: Path) -> None:
     """Write down which stages are clean under a dvc.yaml of the older form, before it is replaced."""
-    stages = [(stage.name, painter) for painter in listed(home)["painter"] for stage in in_order("painter")]
+    stages = [(stage.name, painter) for painter in listed(home)["painter"] for stage in chain("painter")]
     changed = _status(root, stages) if stages else set()
     clean = [] if changed is None else [list(each) for each in stages if stage_name(*each) not in changed]
     write_text(_noted(home), json.dumps(clean))

@@ -1,6 +1,6 @@
 """dvc.yaml: the stages' table as DVC reads it, and painters.yaml, the painters and sets that it is written for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -14,6 +14,7 @@ from artmaster_pipeline.yaml_text import read_yaml
 PAINTERS_FILE = "painters.yaml"
 SETTINGS = "settings"  # the stage that resolves what the others use; its folder, too
 _LISTS: dict[Kind, str] = {"painter": "painters", "painters": "sets"}  # in painters.yaml
+_ASKED = "on_request"  # there, too: the partitions of each stage that is made on request
 _HEAD = (
     "# The stages of every painter in the data home, the same as Dagster's assets; written from the product's table.\n"
     "# `artmaster run` commits each stage once its asset is made; `dvc repro` runs stale ones through Dagster.\n"
@@ -30,18 +31,21 @@ def pipeline_text(home: str, sets: Sequence[str] = ()) -> str:
     return text_of(pipeline(home, sets))
 
 
-def pipeline(home: str, sets: Sequence[str] = ()) -> dict[str, Any]:
-    """What that dvc.yaml says."""
+def pipeline(home: str, sets: Sequence[str] = (), asked: Mapping[str, Sequence[str]] | None = None) -> dict[str, Any]:
+    """What that dvc.yaml says; stages on request stand there for the partitions that were `asked` for alone."""
+    asked = asked or {}
     prefix = "" if home == "." else f"{home}/"  # DVC compares paths as written: "./scans" would never equal "scans"
     stages: dict[str, Any] = {
         SETTINGS: {"foreach": "${painters}", "do": _settings(prefix, "${item}", ("${item}",))},
     }
     for stage in in_order("painter"):
-        stages[stage.name] = {"foreach": "${painters}", "do": _painter_stage(prefix, stage)}
+        if painters := list(asked.get(stage.name, ())) if stage.on_request else "${painters}":
+            stages[stage.name] = {"foreach": painters, "do": _painter_stage(prefix, stage)}
     for partition in sets:
         stages[stage_name(SETTINGS, partition)] = _settings(prefix, partition, members(partition))
         for stage in in_order("painters"):
-            stages[stage_name(stage.name, partition)] = _set_stage(prefix, stage, partition)
+            if not stage.on_request or partition in asked.get(stage.name, ()):
+                stages[stage_name(stage.name, partition)] = _set_stage(prefix, stage, partition)
     return {"vars": [{"home": home}, prefix + PAINTERS_FILE], "stages": stages}
 
 
@@ -89,25 +93,39 @@ def _settings(prefix: str, partition: str, painters: Sequence[str]) -> dict[str,
 
 def listed(home: Home) -> dict[Kind, list[str]]:
     """The painters and the sets that the home's dvc.yaml is written for."""
+    return _read_lists(home)[0]
+
+
+def asked_for(home: Home) -> dict[str, list[str]]:
+    """The partitions of each stage on request that somebody has asked for."""
+    return _read_lists(home)[1]
+
+
+def _read_lists(home: Home) -> tuple[dict[Kind, list[str]], dict[str, list[str]]]:
     file = home.root / PAINTERS_FILE
     if not file.exists():
-        return {kind: [] for kind in KINDS}
+        return {kind: [] for kind in KINDS}, {}
     try:
         content = read_yaml(file.read_text(encoding="utf-8")) or {}
         found = {kind: list(content.get(_LISTS[kind]) or ()) for kind in KINDS}
+        asked = {str(stage): list(those) for stage, those in (content.get(_ASKED) or {}).items()}
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
         raise ArtMasterError(
             f"{file} cannot be read: it lists the painters of the home under `painters:`, one `- slug` each. Mend it, "
             "or move it away: ArtMaster writes it anew, and every `artmaster run PAINTER` lists its painter again."
         ) from error
-    return {kind: [str(each) for each in those] for kind, those in found.items()}
+    as_text = {stage: [str(each) for each in those] for stage, those in asked.items()}
+    return {kind: [str(each) for each in those] for kind, those in found.items()}, as_text
 
 
-def write_listed(home: Home, lists: dict[Kind, list[str]]) -> None:
-    """Write painters.yaml; untouched if nothing changed."""
-    content = {_LISTS["painter"]: sorted(set(lists["painter"]))}
+def write_listed(home: Home, lists: dict[Kind, list[str]], asked: Mapping[str, Sequence[str]]) -> None:
+    """Write painters.yaml, without what was `asked` of partitions that are gone; untouched if nothing changed."""
+    content: dict[str, Any] = {_LISTS["painter"]: sorted(set(lists["painter"]))}
     if lists["painters"]:
         content[_LISTS["painters"]] = sorted(set(lists["painters"]))
+    there = {*lists["painter"], *lists["painters"]}
+    if still := {stage: kept for stage, those in asked.items() if (kept := sorted(there.intersection(those)))}:
+        content[_ASKED] = still
     file, text = home.root / PAINTERS_FILE, yaml.safe_dump(content)
     if not file.is_file() or file.read_bytes() != text.encode():
         write_text(file, text)

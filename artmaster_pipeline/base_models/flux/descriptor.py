@@ -104,6 +104,10 @@ class Flux1(Family):
         )
         return TextEmbedding({"prompt_embeds": embeds[0], "pooled_prompt_embeds": pooled[0]})
 
+    def pooled_text(self, embedding: TextEmbedding) -> "torch.Tensor":
+        """CLIP's pooled vector."""
+        return embedding.tensors["pooled_prompt_embeds"]
+
     def predict_velocity(
         self,
         transformer: Any,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from artmaster_pipeline import __version__
 from artmaster_pipeline.errors import MissingRequirement
+from artmaster_pipeline.experts.records import ExpertGate, ExpertMap
 from artmaster_pipeline.lineage.exports.subject import Subject
 from artmaster_pipeline.publishing.versions import SiteVersions
 from artmaster_pipeline.records import (
@@ -44,6 +45,8 @@ KINDS: dict[str, type[Record]] = {  # stage -> what its manifest holds
     "style_adapter": Adapter,
     "evaluation_grid": Sample,
     "sample_gallery": Sample,
+    "expert_map": ExpertMap,
+    "expert_gate": ExpertGate,
 }
 
 State = Literal["START", "COMPLETE", "FAIL", "ABORT"]

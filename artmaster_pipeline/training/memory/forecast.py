@@ -142,6 +142,16 @@ def _gallery(profile: Profile) -> Moments:
     return {"enlarging samples": around(profile) | networks.enlarging(profile)}
 
 
+def _gate(profile: Profile) -> Moments:
+    """One expert after the other predicts the velocity of a picture."""
+    there = around(profile)
+    return {
+        "encoding texts": there | {"text encoders": encoders_size(profile)},
+        "encoding pictures": there | drawing.encoding(profile),
+        "asking the experts": there | drawing.drawing(profile, 1),
+    }
+
+
 def _generate(profile: Profile) -> Moments:
     there, rows = around(profile), profile.evaluation.batch_size
     return {
@@ -163,6 +173,8 @@ _STAGES: dict[str, Callable[[Profile], Moments]] = {
     "sample_gallery": _gallery,
     "mixed_samples": _evaluation,
     "mixed_gallery": _gallery,
+    "expert_map": _evaluation,
+    "expert_gate": _gate,
     "generate": _generate,
 }
 
