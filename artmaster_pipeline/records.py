@@ -24,6 +24,7 @@ MANIFEST = "manifest.jsonl"  # the records of one stage and painter
 QUARANTINE = "quarantine.jsonl"  # Quarantined, beside the register's manifest
 WITHDRAWN = "withdrawn.jsonl"  # Withdrawn, beside it
 WITHDRAWALS = "withdrawals.jsonl"  # of the data home itself: the ledger that decides (`withdrawals`)
+MIXES_FILE = "mixes.yaml"  # of the data home itself: what a person asks of several painters together
 REPORTS = "withdrawals"  # the folder beside it: a report on each withdrawal, by the line's id
 ADAPTER_RECORD = "adapter.json"  # an Adapter, in the adapter's folder
 SNAPSHOT = "lineage.json"  # an AdapterSnapshot, beside it

@@ -68,6 +68,7 @@ for _command in (
     evaluating.gate,
     drawing.generate,
     mixing.mix,
+    mixing.mixes,
     drawing.export,
     publishing.publish,
     publishing.verify,

@@ -1,4 +1,4 @@
-"""`artmaster mix`: pictures in the hands of several painters, and strips from one painter to another."""
+"""`artmaster mix` and `mixes`: pictures in the hands of several painters, and strips from one painter to another."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from artmaster_pipeline.cli.options import HomeOption, picture_size
+from artmaster_pipeline.cli.options import HomeOption, JsonOption, picture_size
+from artmaster_pipeline.cli.printing import print_json, print_table
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.progress import terminal_progress
+from artmaster_pipeline.records import MIXES_FILE
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.terminal import out
 
@@ -29,9 +31,7 @@ def mix(
     painters: Annotated[str, typer.Option(help="Who takes part where no shares are said: A,B,C.")] = "",
     gate: Annotated[
         Literal["learned", "uniform"] | None,
-        typer.Option(
-            help="Who weighs the painters where no shares are said (default: learned, where a gate was taught)."
-        ),
+        typer.Option(help="Who weighs painters where no shares are said (default: the learned one, if any)."),
     ] = None,
     region: Annotated[
         list[str] | None, typer.Option("--region", help="PAINTER=MAP.png, white where the painter is. Once for each.")
@@ -81,6 +81,32 @@ def mix(
     )
     for path in done:
         out.say(str(path))
+
+
+def mixes(home: HomeOption = None, json: JsonOption = False) -> None:
+    """The mixes of mixes.yaml: whose they are, who has which part, and whether they are published."""
+    from artmaster_pipeline.experts.mixes import read_mixes
+    from artmaster_pipeline.experts.samples import state_of
+
+    place = Home.find(home)
+    rows = [
+        {
+            "mix": mix.name,
+            "painters": mix.partition,
+            "who has what": f"{mix.painters[0]} to {mix.painters[1]}" if mix.is_strip else mix.steps[0].in_words(),
+            "pictures": len(mix.prompts) * len(mix.seeds) * len(mix.steps),
+            "state": state_of(place, mix),
+        }
+        for mix in read_mixes(place)
+    ]
+    if json:
+        print_json(rows)
+    elif rows:
+        print_table(f"Mixes of {place.root / MIXES_FILE}", rows)
+        for partition in dict.fromkeys(row["painters"] for row in rows):
+            out.say(f"To draw and publish: artmaster run {partition}")
+    else:
+        out.say(f"No mixes yet: write {place.root / MIXES_FILE} (docs/mixing.md)")
 
 
 def _by_default(home: Home, resolved: "Resolved") -> "Resolved":

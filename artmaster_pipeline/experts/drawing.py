@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 from artmaster_pipeline.base_models.hub import family_here
 from artmaster_pipeline.base_models.scripts import unread_message
 from artmaster_pipeline.drawing_settings import DrawingSettings
-from artmaster_pipeline.experts.gating import Knowledge, by_prompt, experts_of, gate_of, knowledge_of, token_grid
+from artmaster_pipeline.experts.gating import (
+    Knowledge,
+    by_prompt,
+    experts_of,
+    gate_of,
+    knowledge_of,
+    token_grid,
+    unmapped,
+)
 from artmaster_pipeline.experts.mixing import mixture
 from artmaster_pipeline.experts.resolving import Resolved, check_base
 from artmaster_pipeline.generation.requests import (
@@ -158,6 +166,8 @@ def mix_pictures(
         progress.say(unread)
     network, knowledge = network_of(profile) if enlarge else None, knowledge_of(home, resolved.adapters)
     order = resolved.mix.painters if len(steps) > 1 else ()
+    if said_nothing := unmapped(resolved, knowledge):
+        progress.say(said_nothing)
     if len(steps) == 1:
         resolved, why = by_prompt(home, resolved, prompt)
         steps = [resolved]

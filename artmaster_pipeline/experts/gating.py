@@ -47,6 +47,18 @@ def knowledge_of(home: Home, adapters: Sequence[Adapter]) -> Knowledge:
     return Knowledge({painter: found for painter, found in maps.items() if found is not None})
 
 
+def unmapped(resolved: Resolved, knowledge: Knowledge) -> str:
+    """A sentence where shares differ by factor and nobody knows where factors live; empty otherwise."""
+    shares = resolved.mix.shares.values()
+    if knowledge.maps or all(len(set(of.values())) == 1 for of in shares):
+        return ""
+    who = " and ".join(f"artmaster experts map {painter}" for painter in resolved.mix.painters)
+    return (
+        "None of these experts was mapped, so factors weigh alike everywhere, and each painter has the mean of its "
+        f"shares. To find where composition, colour and brush live: {who}"
+    )
+
+
 def by_prompt(home: Home, resolved: Resolved, prompt: str) -> tuple[Resolved, str]:
     """The mix for a prompt, as the learned gate shares it out, and why; any other mix as it is.
 

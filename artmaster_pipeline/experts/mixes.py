@@ -24,12 +24,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.experts.factors import FACTORS, NOISE_BANDS
 from artmaster_pipeline.files import is_slug
-from artmaster_pipeline.records import identity
+from artmaster_pipeline.records import MIXES_FILE, identity
 from artmaster_pipeline.settings import CROP_SIZES, Home, faults_of
 from artmaster_pipeline.stages import set_of
 from artmaster_pipeline.yaml_text import read_yaml
 
-MIXES_FILE = "mixes.yaml"
 FEWEST, MOST = 2, 8  # experts in a mix
 STRIP_STEPS = 9
 BANDS = len(NOISE_BANDS) - 1

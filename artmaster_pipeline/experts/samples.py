@@ -15,11 +15,11 @@ from typing import Any
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.evaluation.panel.measure import read_panel
 from artmaster_pipeline.evaluation.samples import SAMPLES
-from artmaster_pipeline.evaluation.verdicts import decide
+from artmaster_pipeline.evaluation.verdicts import decide, last_verdict
 from artmaster_pipeline.experts.drawing import MixedDrawing, draw_mixed, drawing_by, picture_id
-from artmaster_pipeline.experts.gating import Knowledge, by_prompt, gate_id, knowledge_of
+from artmaster_pipeline.experts.gating import Knowledge, by_prompt, gate_id, knowledge_of, unmapped
 from artmaster_pipeline.experts.judging import judge_mix, write_panel
-from artmaster_pipeline.experts.mixes import MIXES_FILE, NamedMix, mixes_of, read_mixes, said_of
+from artmaster_pipeline.experts.mixes import NamedMix, mixes_of, read_mixes, said_of
 from artmaster_pipeline.experts.resolving import Resolved, resolve_named
 from artmaster_pipeline.files import clear_partials, inside, sha256_of
 from artmaster_pipeline.gallery.enlarging import sample_facts
@@ -29,6 +29,7 @@ from artmaster_pipeline.pictures import is_whole, write_png
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import (
     MANIFEST,
+    MIXES_FILE,
     PANEL,
     VERDICTS,
     Adapter,
@@ -118,6 +119,8 @@ def draw_mixes(home: Home, partition: str, profile: Profile, progress: Progress 
     samples: list[Sample] = []
     made, verdicts = 0, {}
     for mix in mixes:
+        if unknown := unmapped(mix.steps[0], mix.knowledge):
+            progress.say(f"{mix.named.name}: {unknown}")
         records, new = _fill(home, partition, mix, profile, progress)
         made += new
         samples += records
@@ -244,10 +247,19 @@ def _remove_others(folder: Path, keys: set[str]) -> None:
                 shutil.rmtree(entry)
 
 
-def judged_mixes(home: Home, partition: str) -> dict[str, dict[str, Any]]:
-    """The panels of a set's mixes, by name; of those that were judged."""
-    panels = (read_panel(file) for file in sorted(home.evaluation(partition).glob(f"*/{PANEL}")))
-    return {panel["mix"]: panel for panel in panels if panel.get("mix")}
+def state_of(home: Home, mix: NamedMix) -> str:
+    """Where a mix stands, in a few words: what is wrong with it, not drawn, judged unfit, judged fit, published."""
+    try:
+        drawn = next(each for each in to_draw(home, mix.partition) if each.named.name == mix.name)
+        verdict = last_verdict(home.evaluation(mix.partition) / drawn.key)
+    except ArtMasterError as error:
+        return str(error)
+    if verdict is None:
+        return "not drawn as it is now"
+    shown = read_manifest(home.gallery(mix.partition) / MANIFEST, Sample)
+    if any(sample.mix == mix.name for sample in shown):
+        return "published"
+    return "fit to be published" if verdict.publish else "judged unfit"
 
 
 def samples_of(home: Home, partition: str, mix: MixToDraw) -> tuple[Sample, ...]:
