@@ -13,10 +13,12 @@ from artmaster_pipeline.errors import HoldsWithdrawn, NotPublished, WrongUse
 from artmaster_pipeline.evaluation.verdicts import last_verdict
 from artmaster_pipeline.experts.publishing import publish_mixes
 from artmaster_pipeline.experts.samples import decide_on_mix, draw_mixes, mix_called
+from artmaster_pipeline.gallery.provenance import read_provenance
 from artmaster_pipeline.lineage import adapter_lineage, artwork_lineage, picture_lineage, verify
 from artmaster_pipeline.lineage.index import index_file
 from artmaster_pipeline.publishing import publish_gallery
 from artmaster_pipeline.publishing.publish import kept_versions, published_version
+from artmaster_pipeline.publishing.signing import _ingredients
 from artmaster_pipeline.publishing.targets import copy_gallery
 from artmaster_pipeline.publishing.verify import verify_picture
 from artmaster_pipeline.records import MANIFEST, Sample, TrainingImage, Verdict, read_manifest
@@ -131,6 +133,11 @@ def test_the_site_shows_the_mixes_who_has_which_part_and_all_works(mixed: Home) 
         assert traced["gates"]["adapters"][B] == adapters[1].id  # type: ignore[union-attr]
     for work in works:
         assert work[:12] in page
+    (first, *_) = records
+    behind = read_provenance(mixed, adapters[0], records)  # type: ignore[arg-type]
+    ingredients = _ingredients(first, behind)  # what content credentials name
+    assert [each.title.rsplit(maxsplit=1)[-1] for each in ingredients[1:4]] == [a.id for a in adapters if a]
+    assert ingredients[4].title == "6 artworks"
     for name in ("index.html", "index.zh.html"):
         over = (site.parent / name).read_text(encoding="utf-8")
         assert f"{SET}/{name}" in over

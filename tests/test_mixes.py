@@ -168,12 +168,13 @@ def test_a_file_of_mixes_is_refused_once_with_all_faults_of_all_mixes(home: Home
         empty=None,
         strip={"from": A, "prompts": ["x"], "gate": "learned"},
         silent={"painters": [A, B]},
+        outside={"regions": {A: "/a.png", B: "x/../../b.png"}, "prompts": ["x"]},
         odd={**good, "seeds": ["x"], "size": "1x1"},
     )
     with pytest.raises(WrongUse) as error:
         read_mixes(home)
     for part in ("Wrong-Name: its name", "did you mean 'prompts'", "empty: say below it", "from and to belong together",
-                 "from and to stand alone", "silent: it asks for no", "odd: seeds.0", "odd: size"):  # fmt: skip
+                 "from and to stand alone", "silent: it asks for no", "odd: seeds.0", "odd: size", "b.png, lies outside"):  # fmt: skip
         assert part in str(error.value)
     assert "fine" not in str(error.value)
     write_mixes(home, fine=good, way={"from": A, "to": B, "steps": 3, "prompts": ["x"]}, three=_of_three())

@@ -257,6 +257,9 @@ def _named(name: str, entry: Any, faults: list[str]) -> NamedMix | None:
 
 
 def _meant(name: str, wish: Wish, faults: list[str]) -> NamedMix | None:
+    for painter, path in wish.regions.items():
+        if Path(path).is_absolute() or ".." in Path(path).parts:
+            faults.append(f"the region of {painter}, {path}, lies outside the data home: name a PNG below it")
     if not wish.prompts:
         faults.append("it asks for no pictures: list prompts, one '- text' each")
     if wish.from_ or wish.to:

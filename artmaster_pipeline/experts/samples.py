@@ -99,7 +99,8 @@ def to_draw(home: Home, partition: str, *, publishing: bool = False) -> tuple[Mi
 def what_is_mixed(home: Home, partition: str) -> dict[str, Any]:
     """What mixes.yaml says of a set, and what is known of its experts: resolved settings of the stage mixed_samples."""
     manifests = [home.stage_folder("expert_map", painter) / MANIFEST for painter in members(partition)]
-    manifests += sorted((home.root / stage_named("expert_gate").folder).glob(f"*/{MANIFEST}"))
+    gates = sorted((home.root / stage_named("expert_gate").folder).glob(f"*/{MANIFEST}"))
+    manifests += [gate for gate in gates if set(members(partition)) <= set(members(gate.parent.name))]
     known = {f.parent.name: manifest_hash(f) for f in manifests if f.is_file()}
     return {"mixes": said_of(home, partition), "known": known}
 
