@@ -19,14 +19,9 @@ from artmaster_pipeline.stages import members
 from artmaster_pipeline.training.memory.forecast import forecast_stage
 
 _GIB = 2**30
-_USE_MODELS = (
-    "style_adapter",
-    "evaluation_grid",
-    "expert_map",
-    "expert_gate",
-    "generate",
-)  # the base and the panel's networks
-_ENLARGE = ("training_set", "sample_gallery", "generate")
+# the base and the panel's networks
+_USE_MODELS = ("style_adapter", "evaluation_grid", "expert_map", "expert_gate", "mixed_samples", "generate")
+_ENLARGE = ("training_set", "sample_gallery", "mixed_gallery", "generate")
 _LEAST = 2**28  # bytes that are asked for whatever is small
 # Bytes of a scan's crops, masks and training pictures, kept twice: beside each other and in DVC's cache. Measured: 4.5
 # MB on the 40 scans of the sample painter.
@@ -215,7 +210,7 @@ def _repositories(profile: Profile, stages: tuple[str, ...]) -> list[tuple[str, 
     if "training_set" in stages and profile.captioner not in (None, EMBEDDED_READER):
         found.append((profile.captioner, profile.captioner_revision))
     chooses = "style_adapter" in stages and profile.training.validation.choose == "panel"
-    if chooses or {"evaluation_grid", "expert_map"} & set(stages):
+    if chooses or {"evaluation_grid", "expert_map", "mixed_samples"} & set(stages):
         names = [how.clip] if how.adherence == "clip" or how.style_features == "hub" else []
         names += [name for name in (how.dinov2, how.csd) if name and how.style_features == "hub"]
         found += [(name.partition("@")[0], name.partition("@")[2] or None) for name in names]

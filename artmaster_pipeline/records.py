@@ -24,6 +24,7 @@ MANIFEST = "manifest.jsonl"  # the records of one stage and painter
 QUARANTINE = "quarantine.jsonl"  # Quarantined, beside the register's manifest
 WITHDRAWN = "withdrawn.jsonl"  # Withdrawn, beside it
 WITHDRAWALS = "withdrawals.jsonl"  # of the data home itself: the ledger that decides (`withdrawals`)
+MIXES_FILE = "mixes.yaml"  # of the data home itself: what a person asks of several painters together
 REPORTS = "withdrawals"  # the folder beside it: a report on each withdrawal, by the line's id
 ADAPTER_RECORD = "adapter.json"  # an Adapter, in the adapter's folder
 SNAPSHOT = "lineage.json"  # an AdapterSnapshot, beside it
@@ -242,7 +243,7 @@ class AdapterSnapshot(BaseModel):
 class Sample(Record):
     """A picture made by a model (or, in the `original` column, a held-out crop shown beside it)."""
 
-    painter: str
+    painter: str  # or the set of painters
     column: Column
     adapter_ids: tuple[str, ...] = ()  # all adapters that drew it; none in the columns `base` and `original`
     evaluated_adapter_id: str = ""  # the adapter whose evaluation shows it, in whatever column
@@ -264,6 +265,9 @@ class Sample(Record):
     role: Role = "row"  # in a row of the grid; measured in the panel; of a prompt far from the training; asked for
     strength: float = 1.0  # of the adapter, `adapter` column only
     checkpoint: int = 0  # the training step whose weights were used; 0 for the finished adapter
+    # of a picture by several adapters: the mix of mixes.yaml that it is of, and who had which part
+    mix: str = Field("", exclude_if=lambda name: not name)
+    gates: dict[str, Any] = Field({}, exclude_if=lambda gates: not gates)
 
     @property
     def drawn_by(self) -> str:

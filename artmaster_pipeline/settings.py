@@ -552,7 +552,7 @@ def checked_painter(content: dict[str, Any]) -> PainterSettings:
     try:
         return PainterSettings.model_validate(content)
     except ValidationError as error:
-        raise WrongUse("; ".join(f"--{fault}" for fault in _faults(PainterSettings, error))) from error
+        raise WrongUse("; ".join(f"--{fault}" for fault in faults_of(PainterSettings, error))) from error
 
 
 def default_painter(painter: str) -> PainterSettings:
@@ -618,10 +618,11 @@ def _read(file: Path, kind: type[S], defaults: dict[str, Any]) -> S:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise WrongUse(f"{file} cannot be read as YAML: {' '.join(str(error).split())}. Mend it there.") from error
     except ValidationError as error:
-        raise WrongUse(f"{file}: {'; '.join(_faults(kind, error))}") from error
+        raise WrongUse(f"{file}: {'; '.join(faults_of(kind, error))}") from error
 
 
-def _faults(kind: type[BaseModel], error: ValidationError) -> list[str]:
+def faults_of(kind: type[BaseModel], error: ValidationError) -> list[str]:
+    """Every fault that pydantic found in what a person wrote, in words; an unknown name with the nearest valid one."""
     return [_fault(kind, fault["loc"], fault["type"], fault["msg"]) for fault in error.errors()]
 
 

@@ -32,7 +32,7 @@ def partition_profile(home: Home, partition: str) -> Profile:
 
 
 def settings_of(home: Home, partition: str, stage: Stage, profile: Profile | None = None) -> dict[str, Any]:
-    """The values that a stage uses: `painter` (of a set: by member) and `profile`, what it uses nothing of left out.
+    """The values that a stage uses: `painter` (of a set: by member), `profile`, `asked`; none that it does not use.
 
     `profile` is the partition's, where it was read already.
     """
@@ -44,6 +44,8 @@ def settings_of(home: Home, partition: str, stage: Stage, profile: Profile | Non
     if stage.profile:
         profile = profile or partition_profile(home, partition)
         found["profile"] = _chosen(profile.model_dump(mode="json"), stage.profile)
+    if asked := stage.asked():
+        found["asked"] = asked(home, partition)
     return found
 
 

@@ -40,12 +40,13 @@ class Stage:
 
     name: str
     says: str  # one sentence for people, in Dagster's UI
-    folder: str  # below the data home; one folder per partition in it
+    folder: str  # below the data home; one folder per partition in it, which painters' and sets' stages may share
     makes: str
     after: tuple[str, ...] = ()  # the stages whose folders it reads
     sources: tuple[str, ...] = ()  # folders that it reads and no stage makes, one per painter in each
     painter: tuple[str, ...] = ()  # the lines of painter.yaml that decide its bytes
     profile: tuple[str, ...] = ()  # the settings of the profile that do: dotted names; "-name" takes one out again
+    asks: str = ""  # "module:function" of what else does, asked with the home and the partition; JSON-able
     lends: tuple[tuple[str, str], ...] = ()  # further arguments: a name, and "module:object" of a room above it
     kind: Kind = "painter"
     on_request: bool = False  # made where somebody asks for it by name, never because a run makes all that there is
@@ -61,6 +62,10 @@ class Stage:
     def lent(self) -> dict[str, Any]:
         """The further arguments of the stage function; their rooms are loaded now."""
         return {name: _resolve(path) for name, path in self.lends}
+
+    def asked(self) -> Callable[..., Any] | None:
+        """The function of `asks`, if any; its room is loaded now."""
+        return _resolve(self.asks) if self.asks else None
 
 
 TABLE: tuple[Stage, ...] = (
@@ -162,8 +167,36 @@ TABLE: tuple[Stage, ...] = (
         tools=("pytorch",),
         pool="gpu",
     ),
+    Stage(
+        name="mixed_samples",
+        says="Pictures in several painters' hands, by the mixes of mixes.yaml; measured, and judged as an adapter is.",
+        folder="evaluation",
+        makes="artmaster_pipeline.experts.samples:draw_mixes",
+        after=("training_set", "style_adapter", "evaluation_grid", "sample_gallery"),
+        painter=("name", "trigger"),
+        profile=(*_BASE, "evaluation", "gate"),
+        asks="artmaster_pipeline.experts.samples:what_is_mixed",
+        kind="painters",
+        group="experts",
+        tools=("pytorch",),
+        pool="gpu",
+    ),
+    Stage(
+        name="mixed_gallery",
+        says="A static site of the mixed pictures that passed: shares, all adapters, and the artworks behind each.",
+        folder="gallery",
+        makes="artmaster_pipeline.experts.publishing:publish_mixes",
+        after=("raw_scans", "style_adapter", "evaluation_grid", "sample_gallery", "mixed_samples"),
+        painter=("name", "rights", "show_works"),
+        profile=("super_resolution", "device"),
+        kind="painters",
+        group="experts",
+        tools=("pytorch", "html"),
+        pool="gpu",
+    ),
 )
-STAGES = tuple(stage.name for stage in TABLE if not stage.on_request)  # what a run makes
+# What a run of a painter makes; a set has its own.
+STAGES = tuple(stage.name for stage in TABLE if stage.kind == "painter" and not stage.on_request)
 TRAINED = "style_adapter"  # where what costs a GPU's hours begins
 
 

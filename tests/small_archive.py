@@ -183,7 +183,7 @@ def quick_drawing(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, bool]
     # Every picture shows what its prompt says, as far as anyone can tell.
     monkeypatch.setattr(
         drift,
-        "_open_readers",
+        "open_readers",
         lambda *_: nullcontext(lambda strength: lambda picture, prompts: -np.arange(len(prompts))),
     )
     return drawn

@@ -505,7 +505,7 @@ def test_drift_is_the_loss_of_adherence_with_its_slope(evaluated: Home, monkeypa
 
         return fits
 
-    monkeypatch.setattr(drift, "_open_readers", lambda *_: nullcontext(readers))
+    monkeypatch.setattr(drift, "open_readers", lambda *_: nullcontext(readers))
     shutil.rmtree(evaluated.cache / "adherence")
     stronger = small_profile(strengths=(0.5,))
     evaluate_adapter(evaluated, PAINTER, stronger)

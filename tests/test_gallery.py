@@ -32,7 +32,7 @@ from artmaster_pipeline.gallery.renditions import (
 from artmaster_pipeline.gallery.rights import is_open
 from artmaster_pipeline.gallery.words import ENGLISH, LANGUAGES
 from artmaster_pipeline.generation import generate
-from artmaster_pipeline.generation.on_request import file_name
+from artmaster_pipeline.generation.requests import file_name
 from artmaster_pipeline.publishing import publish_gallery
 from artmaster_pipeline.records import MANIFEST, Adapter, AdapterSnapshot, Sample, Scan, read_manifest, write_manifest
 from artmaster_pipeline.settings import Home, load_painter, save_painter

@@ -64,15 +64,20 @@ ASKED = replace(LIST, on_request=True)
 
 @pytest.fixture
 def seventh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One more stage in the table, over sets of painters."""
+    """One more stage in the table, the only one over sets of painters."""
     over = Stage("tiny_shared", "Shared.", "shared", "x:y", after=("style_adapter",), kind="painters")
-    monkeypatch.setattr(stages, "TABLE", (*stages.TABLE, over))
+    monkeypatch.setattr(stages, "TABLE", (*_of_painters(), over))
+
+
+def _of_painters() -> tuple[Stage, ...]:
+    """The table without its stages over sets: those would be made of a tiny set, too."""
+    return tuple(stage for stage in stages.TABLE if stage.kind == "painter")
 
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two stages more, which need no pictures: one of a painter, one over sets."""
-    monkeypatch.setattr(stages, "TABLE", (*stages.TABLE, LIST, SHARED))
+    monkeypatch.setattr(stages, "TABLE", (*_of_painters(), LIST, SHARED))
 
 
 def add_painter(home: Home, painter: str, scans: int = 1) -> None:
@@ -116,7 +121,8 @@ def test_one_more_stage_is_seen_everywhere(seventh: None, home: Home) -> None:
     assert {job.name for job in build_defs().resolve_all_job_defs()} >= {"whole_chain", "whole_chain_of_sets"}
 
 
-def test_without_stages_over_sets_there_is_no_job_for_them() -> None:
+def test_without_stages_over_sets_there_is_no_job_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "TABLE", _of_painters())
     assert "whole_chain_of_sets" not in {job.name for job in build_defs().resolve_all_job_defs()}
 
 

@@ -12,9 +12,9 @@ from artmaster_pipeline.cli.options import (
     StrengthOption,
     TrueCfgOption,
     UnguidedOption,
+    picture_size,
 )
 from artmaster_pipeline.cli.printing import short
-from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.progress import terminal_progress
 from artmaster_pipeline.settings import Home, painter_profile
 from artmaster_pipeline.terminal import out
@@ -53,7 +53,7 @@ def generate(
         adapter_id=adapter,
         out=destination,
         enlarge=enlarge,
-        size=_size(size),
+        size=picture_size(size),
         strength=strength,
         guidance_scale=guidance_scale,
         true_cfg_scale=true_cfg_scale,
@@ -92,12 +92,3 @@ def export(
         out.say(done.newer)
     for hint in done.hints:
         out.say(f"  {hint}")
-
-
-def _size(text: str) -> tuple[int, int]:
-    from artmaster_pipeline.settings import CROP_SIZES
-
-    sizes = {f"{width}x{height}": (width, height) for width, height in CROP_SIZES}
-    if text not in sizes:
-        raise WrongUse(f"--size {text}: choose one of {', '.join(sizes)}.")
-    return sizes[text]

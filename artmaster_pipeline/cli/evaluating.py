@@ -19,6 +19,7 @@ from artmaster_pipeline.cli.printing import print_json, print_table, short
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.progress import terminal_progress
 from artmaster_pipeline.settings import Home, Profile, painter_profile
+from artmaster_pipeline.stages import kind_of
 from artmaster_pipeline.terminal import out
 
 if TYPE_CHECKING:
@@ -113,6 +114,9 @@ def gate(
     if publish and reject:
         raise WrongUse("--publish and --reject cannot both be meant: choose one.")
     place = Home.find(home)
+    if kind_of(painter) == "painters":
+        _gate_of_mix(place, painter, adapter, "publish" if publish else "reject" if reject else None, reason, json=json)
+        return
     profile = painter_profile(place, painter)
     found = find_adapter(place, painter, profile, adapter)
     if publish or reject:
@@ -127,6 +131,27 @@ def gate(
     print_verdict(painter, verdict)
     if publish:
         out.say(f"Next: artmaster run {painter}")
+
+
+def _gate_of_mix(home: Home, partition: str, name: str | None, decision: Any, reason: str, *, json: bool) -> None:
+    """The verdict on a mix of a set of painters, or a person's decision on it."""
+    from artmaster_pipeline.evaluation import verdict_on
+    from artmaster_pipeline.experts.samples import decide_on_mix, mix_called
+    from artmaster_pipeline.stage_settings import partition_profile
+
+    if name is None:
+        raise WrongUse(f"Which mix of {partition}? Name it with --adapter NAME (artmaster mixes lists them).")
+    if decision:
+        with _evaluation_versioned(home, partition, "mixed_samples"):
+            verdict = decide_on_mix(home, partition, name, decision, reason, partition_profile(home, partition))
+    else:
+        verdict = verdict_on(home, partition, mix_called(home, partition, name).key)
+    if json:
+        print_json(verdict.model_dump(mode="json"))
+        return
+    print_verdict(partition, verdict, f"Mix {name}")
+    if decision == "publish":
+        out.say(f"Next: artmaster run {partition}")
 
 
 def _measure_drawn(
@@ -148,11 +173,11 @@ def _measure_drawn(
     out.say(f"Grid: {short(grid)}")
 
 
-def print_verdict(painter: str, verdict: "Verdict") -> None:
-    """Say whether an adapter's pictures may be published, who decided, and why."""
+def print_verdict(painter: str, verdict: "Verdict", what: str = "") -> None:
+    """Say whether an adapter's pictures, or those of a mix (`what`), may be published, who decided, and why."""
     said = "may be published" if verdict.publish else "not published"
     by = ", by a person's decision" if verdict.by == "person" else ""
-    out.say(f"Adapter {verdict.adapter_id}: ", (said, "bold"), f"{by}.")
+    out.say(f"{what or f'Adapter {verdict.adapter_id}'}: ", (said, "bold"), f"{by}.")
     for reason in verdict.reasons:
         out.say(f"  - {reason}")
     if verdict.needs_person and verdict.by == "figures":
@@ -161,14 +186,14 @@ def print_verdict(painter: str, verdict: "Verdict") -> None:
 
 
 @contextmanager
-def _evaluation_versioned(home: Home, painter: str) -> Iterator[None]:
+def _evaluation_versioned(home: Home, painter: str, stage: str = "evaluation_grid") -> Iterator[None]:
     """What is added to a painter's evaluations is committed where they were clean, so that nothing becomes stale."""
     from artmaster_pipeline import versioning
 
-    clean = "evaluation_grid" not in versioning.stale_stages(home, painter)
+    clean = stage not in versioning.stale_stages(home, painter)
     yield
     if clean:
-        versioning.commit_stage(home, "evaluation_grid", painter)
+        versioning.commit_stage(home, stage, painter)
 
 
 def _print_axes(title: str, axes: dict[str, Any], figure: str) -> None:

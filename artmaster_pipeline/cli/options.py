@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.settings import CROP_SIZES
+
 
 class _Given:
     """What was said on the command line, for those who tell of an error outside the command."""
@@ -47,3 +50,11 @@ UnguidedOption = Annotated[
         help="Whether the adapter is on in that guidance's pass without the prompt (default: as chosen).",
     ),
 ]
+
+
+def picture_size(text: str) -> tuple[int, int]:
+    """The size that a person asked for. Raises WrongUse for one that adapters are not trained for."""
+    sizes = {f"{width}x{height}": (width, height) for width, height in CROP_SIZES}
+    if text not in sizes:
+        raise WrongUse(f"--size {text}: choose one of {', '.join(sizes)}.")
+    return sizes[text]

@@ -9,6 +9,7 @@ from artmaster_pipeline.cli.options import HomeOption, JsonOption, PainterArgume
 from artmaster_pipeline.cli.printing import print_json, print_table
 from artmaster_pipeline.progress import terminal_progress
 from artmaster_pipeline.settings import Home, load_painter
+from artmaster_pipeline.stages import members
 from artmaster_pipeline.terminal import out
 
 
@@ -30,7 +31,8 @@ def publish(
     from artmaster_pipeline.publishing.publish import kept_versions
 
     place = Home.find(home)
-    load_painter(place, painter)
+    for member in members(painter):
+        load_painter(place, member)
     if versions:
         print_table(f"Versions of {painter}", kept_versions(place, painter))
         return
@@ -72,18 +74,21 @@ def _publish_here(home: Home, painter: str) -> None:
     """As `run --only sample_gallery`, so that Dagster and DVC know; a person's word lifts a person's word."""
     from artmaster_pipeline.orchestration.run import run_painter
     from artmaster_pipeline.publishing.publish import allow_again
+    from artmaster_pipeline.publishing.taking_down import gallery_stage
 
     allow_again(home, painter)
-    run_painter(home, painter, only="sample_gallery")
+    run_painter(home, painter, only=gallery_stage(painter))
     out.say(f"Gallery: {home.gallery(painter) / 'index.html'}")
 
 
 def _put_back(home: Home, painter: str, version_id: str) -> None:
     from artmaster_pipeline import versioning
     from artmaster_pipeline.publishing.publish import put_back
+    from artmaster_pipeline.publishing.taking_down import gallery_stage
 
     version = put_back(home, painter, version_id)
     if versioning.find_root(home):
-        versioning.commit_stage(home, "sample_gallery", painter)
-    out.say(f"{painter}: version {version.id} of {version.made} (adapter {version.adapter_id}) is in place again.")
+        versioning.commit_stage(home, gallery_stage(painter), painter)
+    whose = f" (adapter {version.adapter_id})" if version.adapter_id else ""
+    out.say(f"{painter}: version {version.id} of {version.made}{whose} is in place again.")
     out.say(f"The stage does not undo this. To publish the current adapter's: artmaster publish {painter}")

@@ -104,7 +104,7 @@ def run_and_report(
         from artmaster_pipeline.evaluation import current_verdict
 
         out.say(f"Report: {short(current_verdict(home, painter)[1])}")
-    if "sample_gallery" in report.made:
+    if {"sample_gallery", "mixed_gallery"} & set(report.made):
         out.say(f"Gallery: {page}")
     if report.refused:
         _print_refusal(painter, *report.refused, page)

@@ -137,6 +137,7 @@ def _say_impact(impact: "Impact") -> None:
         for g in impact.galleries
     ]
     print_table("Galleries", galleries)
+    print_table("Mixes", [{"mix": m.name, "of": m.partition, "pictures": m.pictures} for m in impact.mixes])
     print_table("Out of reach", [{"what": said} for said in impact.out_of_reach])
 
 

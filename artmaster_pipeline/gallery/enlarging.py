@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from artmaster_pipeline.files import inside, sha256_of
+from artmaster_pipeline.gallery.gates import gates_said
 from artmaster_pipeline.pictures import AI_GENERATED, is_whole, read_rgb, write_png
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import MANIFEST, Sample, identity, read_manifest
@@ -68,6 +69,7 @@ def sample_facts(sample: Sample) -> dict[str, Any]:
         "num_inference_steps": sample.num_inference_steps,
         "guidance_scale": sample.guidance_scale,
         **sample.drawing.further(),
+        **gates_said(sample),
     }
 
 

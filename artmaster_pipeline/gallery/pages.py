@@ -16,11 +16,12 @@ from artmaster_pipeline.gallery.citing import bibtex, json_ld
 from artmaster_pipeline.gallery.enlarging import Picture
 from artmaster_pipeline.gallery.judgement import read_judgement
 from artmaster_pipeline.gallery.provenance import Provenance, provenance_json
-from artmaster_pipeline.gallery.rights import may_show
+from artmaster_pipeline.gallery.rights import ShowWorks, may_show
 from artmaster_pipeline.gallery.words import LANGUAGES, Words
 from artmaster_pipeline.pictures import AI_GENERATED
 from artmaster_pipeline.records import PROVENANCE, Sample, Scan
 from artmaster_pipeline.settings import Home, load_painter
+from artmaster_pipeline.stages import members
 from artmaster_pipeline.templates import html_templates
 
 PAGE = "index.html"
@@ -64,7 +65,7 @@ def site_contents(home: Home, provenance: Provenance, enlarged: Sequence[Picture
     shown = published_cells(home, provenance, cells)
     records = in_order([picture.record for picture in enlarged])
     works = work_thumbnails(home, provenance)
-    contents: Contents = {name: asset(name) for name in _STATIC}
+    contents = static_files()
     for picture in enlarged:
         contents[picture.record.path] = picture.file
         contents |= renditions.renditions(picture.record, picture.file)
@@ -115,11 +116,11 @@ def painters_pages(
     shown = []
     for painter, records in sorted(galleries.items()):
         pictures = [record for record in in_order(records) if record.enlarged_by]
-        name = load_painter(home, painter).name if home.scans(painter).is_dir() else painter
+        name = " × ".join(load_painter(home, m).name if home.scans(m).is_dir() else m for m in members(painter))
         shown.append({"folder": (folders or {}).get(painter, painter), "name": name, "pictures": pictures})
     inline = {"css": asset("style.css").decode(), "script": asset("theme.js").decode()}
     return {
-        t.page("index"): _render("painters.html", "index", t, {"painters": shown, "inline": inline}) for t in LANGUAGES
+        t.page("index"): render("painters.html", "index", t, {"painters": shown, "inline": inline}) for t in LANGUAGES
     }
 
 
@@ -128,12 +129,13 @@ def in_order(records: Sequence[Sample]) -> list[Sample]:
     return sorted(records, key=lambda record: (record.seed, record.id))
 
 
-def work_thumbnails(home: Home, provenance: Provenance) -> dict[str, Path]:
+def work_thumbnails(home: Home, provenance: Provenance, rule: ShowWorks | None = None) -> dict[str, Path]:
     """The register's thumbnails of the works trained on that may be shown, by file name.
 
-    A scan that has left the register has none.
+    A scan that has left the register has none. `rule` stands in the place of painter.yaml's `show_works`.
     """
     settings = load_painter(home, provenance.adapter.painter)
+    settings = settings.model_copy(update={"show_works": rule or settings.show_works})
     folder = home.register(provenance.adapter.painter) / "thumbnails"
     names = [f"{scan.id}.jpg" for scan in provenance.trained_on if may_show(scan, settings)]
     return {name: inside(folder, name) for name in names if inside(folder, name).is_file()}
@@ -180,8 +182,8 @@ def _pages(facts: dict[str, Any], cells: Mapping[str, Sample]) -> dict[str, byte
             "layers": _layers(t, facts["pictures"], facts["comparisons"], cells),
             "details": [_detail(picture, cells) for picture in facts["pictures"][:_MOST_DETAILS]],
         }
-        pages[t.page("index")] = _render("painter.html", "index", t, said)
-        pages[t.page("about")] = _render("about.html", "about", t, said)
+        pages[t.page("index")] = render("painter.html", "index", t, said)
+        pages[t.page("about")] = render("about.html", "about", t, said)
     return pages
 
 
@@ -224,7 +226,13 @@ def _comparisons(cells: Sequence[Sample], provenance: Provenance) -> list[GridRo
     return rows
 
 
-def _render(template: str, stem: str, t: Words, facts: dict[str, Any]) -> bytes:
+def static_files() -> Contents:
+    """The files that are the same in every site."""
+    return {name: asset(name) for name in _STATIC}
+
+
+def render(template: str, stem: str, t: Words, facts: dict[str, Any]) -> bytes:
+    """A page of the site in one language, made from its template and from what is said on it."""
     page = _environment().get_template(template)
     said = {"inline": None, **facts, "t": t, "stem": stem, "languages": LANGUAGES, "generated": AI_GENERATED}
     return str(page.render(said)).encode()

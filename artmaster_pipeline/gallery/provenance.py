@@ -10,6 +10,7 @@ from artmaster_pipeline.adapters.ancestry import scans_in
 from artmaster_pipeline.adapters.finding import any_adapter, folder_of, read_snapshot
 from artmaster_pipeline.adapters.withdrawn import withdrawn_works
 from artmaster_pipeline.errors import ArtMasterError
+from artmaster_pipeline.gallery.gates import gates_said
 from artmaster_pipeline.pictures import AI_GENERATED
 from artmaster_pipeline.records import MANIFEST, SNAPSHOT, Adapter, Sample, Scan, read_manifest
 from artmaster_pipeline.settings import Home
@@ -140,4 +141,5 @@ def _traced(picture: Sample, provenance: Provenance) -> dict[str, Any]:
         "adapter": picture.drawn_by,
         "adapters": list(picture.adapter_ids),
         "scans": scans_behind(picture, provenance),
+        **gates_said(picture),
     }

@@ -6,6 +6,8 @@ the comparison.
 """
 
 import re
+from collections.abc import Iterable
+from typing import Literal
 
 from artmaster_pipeline.records import Scan
 from artmaster_pipeline.settings import PainterSettings
@@ -26,6 +28,8 @@ _CLOSED = re.compile(
     r"|\b(NC|ND)\b|非商业|非商業|禁止演绎|不属于|不屬於|不在公|尚未|未进入|未進入|非公[有共]|版权所有|版權所有|保留.{0,4}权利|保留.{0,4}權利",
     re.IGNORECASE,
 )
+ShowWorks = Literal["all", "open", "none"]
+_STRICT_FIRST: tuple[ShowWorks, ...] = ("none", "open", "all")
 
 
 def is_open(statement: str) -> bool:
@@ -34,6 +38,12 @@ def is_open(statement: str) -> bool:
     A statement that also holds a restriction ("not in the public domain", CC BY-NC) is not open, nor is an empty one.
     """
     return bool(_OPEN.search(statement)) and not _CLOSED.search(statement.replace("_", " "))
+
+
+def strictest(painters: Iterable[PainterSettings]) -> ShowWorks:
+    """What painters who share a site let be shown of their works, all of them: what the strictest of them says."""
+    said = {painter.show_works for painter in painters}
+    return next((rule for rule in _STRICT_FIRST if rule in said), "none")
 
 
 def may_show(scan: Scan | None, painter: PainterSettings) -> bool:

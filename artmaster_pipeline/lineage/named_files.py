@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from artmaster_pipeline.adapters.tensor_file import HASH, read_words, tensors_ha
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.evaluation.verdicts import is_as_given, read_verdicts
 from artmaster_pipeline.lineage.claims import Claims
+from artmaster_pipeline.proof.listing import folders
 from artmaster_pipeline.publishing.versions import SiteVersions, Version
 from artmaster_pipeline.records import (
     ADAPTER_RECORD,
@@ -63,6 +64,10 @@ def records_of(home: Home, painter: str, known: set[str], gone: frozenset[str], 
     reader.adapters()
     reader.evaluations(known)
     reader.gallery(known)
+    for partition in sorted({folder.rsplit("/", 1)[-1] for folder in folders(home, painter)} - {painter}):
+        of_set = replace(reader, painter=partition)  # a set's files go with the first of its members
+        of_set.evaluations(known)
+        of_set.gallery(known)
     return reader.named
 
 

@@ -6,12 +6,14 @@ What an older record does not hold is said to be not recorded.
 from collections.abc import Sequence
 from typing import Any
 
+from artmaster_pipeline.gallery.gates import gates_in_words
 from artmaster_pipeline.lineage.answers import AdapterLineage, ArtworkLineage, FileLineage
 from artmaster_pipeline.lineage.claims import Finding
 from artmaster_pipeline.lineage.pictures import Picture
 from artmaster_pipeline.lineage.recognising import PictureLineage
 from artmaster_pipeline.lineage.verifying import Verification
 from artmaster_pipeline.pictures import AI_GENERATED
+from artmaster_pipeline.publishing.verify import in_words
 from artmaster_pipeline.records import Crop, Quarantined, Scan
 
 NOT_RECORDED = "not recorded"
@@ -210,8 +212,9 @@ def picture_facts(answer: PictureLineage) -> Facts:
     if picture := answer.picture:
         facts += [("Picture", f"{picture.id}, {picture.state}"), ("Places", "; ".join(p.path for p in picture.places))]
         facts += [("Prompt", picture.prompt), ("Seed", str(picture.seed))] if picture.column != "original" else []
+        facts += [("Mix", picture.mix), ("Gates", gates_in_words(picture.gates))] if picture.gates else []
     elif answer.says:
-        facts += [(f"It says: {name}", str(value)) for name, value in answer.says.items()]
+        facts += [(f"It says: {name}", in_words(name, value)) for name, value in answer.says.items()]
     facts += [("Adapter", f"{state.adapter_id} of {state.painter}, {state.words}") for state in answer.adapters]
     facts += [("Adapter", f"{name}, which this data home does not know") for name in answer.unknown_adapters]
     if answer.shows:

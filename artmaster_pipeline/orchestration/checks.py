@@ -180,6 +180,20 @@ def pages_are_whole(context: dg.AssetCheckExecutionContext, data_home: DataHome)
     )
 
 
+@_check("mixed_gallery", blocking=True)
+def mixed_pages_are_whole(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
+    """The same of a gallery of several painters; and every picture in it names the adapters that drew it."""
+    home, partition = data_home.home, context.partition_key
+    rows = read(home.gallery(partition) / MANIFEST, Sample)
+    changed = changed_files(home, "mixed_gallery", partition, rows)
+    nameless = [row.path for row in rows if not row.adapter_ids]
+    there = (home.gallery(partition) / "index.html").is_file()
+    return dg.AssetCheckResult(
+        passed=bool(rows) and there and not changed and not nameless,
+        metadata={"pictures": len(rows), "changed": changed, "name no adapter": nameless},
+    )
+
+
 @_check("sample_gallery")
 def from_the_newest_passed_adapter(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
     """The gallery in place is that of the newest adapter that the gate, or a person, let through."""
@@ -235,6 +249,7 @@ _ROOMS_CHECKS = (
     folds_exactly,
     fit_to_publish,
     pages_are_whole,
+    mixed_pages_are_whole,
     from_the_newest_passed_adapter,
 )
 

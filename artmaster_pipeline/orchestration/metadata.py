@@ -261,6 +261,15 @@ def _gallery(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, Any]:
     }
 
 
+def _mixed_samples(home: Home, partition: str, outcome: Outcome[Any]) -> dict[str, Any]:
+    mixed = [record for record in outcome.records if record.column == "adapter"]
+    verdicts = sorted(home.evaluation(partition).glob(f"*/{VERDICTS}"))
+    return {
+        "pictures of mixes": contact_sheet([home.evaluation(partition) / record.path for record in mixed]),
+        "verdicts": table([{"file": str(file)} for file in verdicts]),
+    }
+
+
 def _expert_map(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, Any]:
     (found,) = outcome.records
     folder = home.stage_folder("expert_map", painter) / found.adapter_id
@@ -311,6 +320,13 @@ def _of_adapter(outcome: Outcome[Any]) -> Any:
     )
 
 
+def _of_picture(outcome: Outcome[Any]) -> Any:
+    """How to ask what is behind a picture by several adapters."""
+    named = sorted({name for record in outcome.records for name in record.adapter_ids})
+    asked = "; ".join(f"`artmaster lineage adapter {name}`" for name in named)
+    return dg.MetadataValue.md(f"`artmaster lineage picture FILE`; {asked}")
+
+
 LINEAGE: dict[str, Callable[[Outcome[Any]], Any]] = {
     "raw_scans": _of_artworks,
     "curated_crops": _of_artworks,
@@ -318,6 +334,8 @@ LINEAGE: dict[str, Callable[[Outcome[Any]], Any]] = {
     "style_adapter": _of_adapter,
     "evaluation_grid": _of_adapter,
     "sample_gallery": _of_adapter,
+    "mixed_samples": _of_picture,
+    "mixed_gallery": _of_picture,
     "expert_map": _of_experts,
     "expert_gate": _of_experts,
 }
@@ -328,6 +346,8 @@ SHOWN: dict[str, Callable[[Home, str, Outcome[Any]], dict[str, Any]]] = {
     "style_adapter": _adapter,
     "evaluation_grid": _evaluation,
     "sample_gallery": _gallery,
+    "mixed_samples": _mixed_samples,
+    "mixed_gallery": _gallery,
     "expert_map": _expert_map,
     "expert_gate": _expert_gate,
 }

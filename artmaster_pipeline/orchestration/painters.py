@@ -148,7 +148,14 @@ def _moves(home: Home, old: str, new: str) -> Iterator[tuple[Path, Path]]:
         for place in sorted((home.root / stage.folder).glob("*--*")):
             if kind_of(place.name) == "painters" and old in members(place.name):
                 yield place, place.with_name(versioning.renamed_set(place.name, old, new))
+    for place in _sets_of(home, old):
+        yield place, place.with_name(versioning.renamed_set(place.name, old, new))
     yield home.scans(old), home.scans(new)
+
+
+def _sets_of(home: Home, painter: str) -> list[Path]:
+    """The kept versions of the galleries of sets that a painter belongs to."""
+    return [place for place in sorted((home.root / _VERSIONS).glob("*--*")) if painter in members(place.name)]
 
 
 def _cached(home: Home, painter: str) -> list[Path]:
@@ -159,15 +166,25 @@ def _cached(home: Home, painter: str) -> list[Path]:
 
 def _rewrite_records(home: Home, old: str, new: str) -> None:
     """Let the records name the painter anew; published sites are left as they were signed."""
-    of_painter = re.compile(rf'("painter"\s*:\s*)"{re.escape(old)}"')
+    of_painter = re.compile(r'("painter"\s*:\s*)"([a-z0-9-]+)"')  # or of a set that the painter belongs to
     of_path = re.compile(rf'("path"\s*:\s*"adapters/){re.escape(old)}/')
     places = [home.stage_folder(stage.name, new) for stage in in_order("painter") if stage.folder != _PUBLISHED]
-    places += [*_cached(home, new), *(home.root / _VERSIONS / new).glob("*.json")]
+    sets = [place for stage in in_order("painters") for place in (home.root / stage.folder).glob("*--*")]
+    places += [place for place in sets if new in members(place.name) and place.parent.name != _PUBLISHED]
+    versions = [home.root / _VERSIONS / new, *_sets_of(home, new)]
+    places += [*_cached(home, new), *(file for place in versions for file in place.glob("*.json"))]
+
+    def renamed_painter(found: re.Match[str]) -> str:
+        name = found[2]
+        if old in members(name):
+            name = new if name == old else versioning.renamed_set(name, old, new)
+        return f'{found[1]}"{name}"'
+
     for file in sorted(file for place in places for file in ([place] if place.is_file() else place.rglob("*.json*"))):
         if not file.is_file() or file.suffix not in {".json", ".jsonl"}:
             continue
         text = file.read_text(encoding="utf-8")
-        renamed = of_path.sub(rf"\g<1>{new}/", of_painter.sub(rf'\g<1>"{new}"', text))
+        renamed = of_path.sub(rf"\g<1>{new}/", of_painter.sub(renamed_painter, text))
         if renamed != text:
             write_text(file, renamed)
 

@@ -53,10 +53,14 @@ def folders(home: Home, painter: str) -> dict[str, str]:
     found = {}
     for stage in in_order():
         place = home.root / stage.folder
-        for folder in [place / painter, *sorted(place.glob(f"{painter}--*"))]:
-            found[folder.relative_to(home.root).as_posix()] = stage.name
-            if stage.name == "sample_gallery":
-                found[f"{stage.folder}/{VERSIONS_FOLDER}/{folder.name}"] = stage.name
+        versions = place / VERSIONS_FOLDER
+        names = {painter}
+        if stage.kind == "painters":
+            names = {entry.name for each in (place, versions) for entry in each.glob(f"{painter}--*")}
+        for name in sorted(names):
+            found[f"{stage.folder}/{name}"] = stage.name
+            if stage.name in ("sample_gallery", "mixed_gallery"):
+                found[f"{stage.folder}/{VERSIONS_FOLDER}/{name}"] = stage.name
     return found
 
 

@@ -28,7 +28,7 @@ from artmaster_pipeline.records import (
     WITHDRAWN,
 )
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.stages import STAGES
+from artmaster_pipeline.stages import in_order
 
 State = dict[str, list[int]]  # path -> size in bytes, time of the last change in nanoseconds, inode
 
@@ -168,7 +168,7 @@ def _stages(home: Home, painter: str, paths: Iterable[str]) -> tuple[str, ...]:
     """The stages in whose folders the paths are."""
     known = folders(home, painter)
     found = {stage for path in paths for folder, stage in known.items() if path.startswith(f"{folder}/")}
-    return tuple(stage for stage in STAGES if stage in found)
+    return tuple(stage.name for stage in in_order() if stage.name in found)
 
 
 def _is_record(path: str) -> bool:

@@ -3,19 +3,20 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from artmaster_pipeline.files import check_slug, clear_partials, write_text
+from artmaster_pipeline.files import clear_partials, write_text
 from artmaster_pipeline.gallery.pages import painters_pages
 from artmaster_pipeline.locks import working_on
 from artmaster_pipeline.proof import HOUSE
 from artmaster_pipeline.records import MANIFEST, Sample, read_manifest
 from artmaster_pipeline.settings import Home
+from artmaster_pipeline.stages import check_partition
 
 
 def renew_painters_page(home: Home) -> None:
     """Write the pages over all painters of the data home, one per language, where they would change."""
     galleries: dict[str, Sequence[Sample]] = {}
     for manifest in sorted((home.root / "gallery").glob(f"*/{MANIFEST}")):
-        galleries[check_slug(manifest.parent.name)] = read_manifest(manifest, Sample)
+        galleries[check_partition(manifest.parent.name)] = read_manifest(manifest, Sample)
     pages = {home.root / "gallery" / name: content for name, content in painters_pages(home, galleries).items()}
     if new := [page for page, content in pages.items() if not page.exists() or page.read_bytes() != content]:
         with working_on(home, HOUSE):

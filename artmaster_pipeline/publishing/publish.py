@@ -24,7 +24,7 @@ from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.publishing.credentials import Signer
 from artmaster_pipeline.publishing.painters_page import one_publisher, renew_painters_page
 from artmaster_pipeline.publishing.signing import Site, hash_of, signed, signer_of, unsigned
-from artmaster_pipeline.publishing.taking_down import check_version, take_down
+from artmaster_pipeline.publishing.taking_down import check_version, take_down, take_down_sets
 from artmaster_pipeline.publishing.versions import LedgerEntry, SiteVersions, Version, files_of, now
 from artmaster_pipeline.records import (
     MANIFEST,
@@ -50,6 +50,7 @@ def publish_gallery(home: Home, painter: str, profile: Profile, progress: Progre
     it was not judged fit or a person put an older adapter's site back; what is published then stays as it is.
     """
     take_down(home, painter, progress)
+    take_down_sets(home, painter, progress)
     _check_not_withdrawn(home, painter)
     adapter, cells = _evaluated(home, painter)
     verdict = check_verdict(home, painter, adapter.id)
@@ -59,15 +60,21 @@ def publish_gallery(home: Home, painter: str, profile: Profile, progress: Progre
     enlarged, made = enlarge_samples(home, painter, profile, drawn, progress)
     enlarged = tuple(unsigned(home, painter, picture) for picture in enlarged)
     records = (*(picture.record for picture in enlarged), *published_cells(home, provenance, cells))
-    site = Site(provenance, site_contents(home, provenance, enlarged, cells), records)
-    with one_publisher(home):
-        version = _kept(home, painter, site, signer_of(home, progress), progress)
-        _put_in_place(home, painter, version, "published", verdict)
-    shutil.rmtree(unpublished_pictures(home, painter), ignore_errors=True)
-    progress.say(f"The gallery is at {home.gallery(painter) / PAGE}")
+    site = Site(painter, adapter.id, provenance, site_contents(home, provenance, enlarged, cells), records)
+    version = publish_site(home, site, verdict.id if verdict else "", progress)
     figures = {"pictures": len(enlarged), "artworks behind them": len(provenance.trained_on), "version": version.id}
     manifest = home.gallery(painter) / MANIFEST
     return Outcome(read_manifest(manifest, Sample), manifest, made, len(enlarged) - made, figures=figures)
+
+
+def publish_site(home: Home, site: Site, verdict_id: str, progress: Progress) -> Version:
+    """Sign, keep and put in place a site of a painter, or of a set, that was put together; gives its version."""
+    with one_publisher(home):
+        version = _kept(home, site, signer_of(home, progress), progress)
+        _put_in_place(home, site.partition, version, "published", verdict_id)
+    shutil.rmtree(unpublished_pictures(home, site.partition), ignore_errors=True)
+    progress.say(f"The gallery is at {home.gallery(site.partition) / PAGE}")
+    return version
 
 
 @one_at_a_time
@@ -80,9 +87,9 @@ def put_back(home: Home, painter: str, version_id: str) -> Version:
     """
     version = _site_versions(home, painter).version(version_id)
     check_version(home, painter, version)
-    verdict = check_verdict(home, painter, version.adapter_id, needed=False)
+    verdict = check_verdict(home, painter, version.adapter_id, needed=False) if version.adapter_id else None
     with one_publisher(home):
-        _put_in_place(home, painter, version, "put back", verdict)
+        _put_in_place(home, painter, version, "put back", verdict.id if verdict else "")
     return version
 
 
@@ -207,19 +214,20 @@ def _check_held_back(home: Home, painter: str, adapter_id: str) -> None:
         )
 
 
-def _kept(home: Home, painter: str, site: Site, signer: Signer | None, progress: Progress) -> Version:
+def _kept(home: Home, site: Site, signer: Signer | None, progress: Progress) -> Version:
     """The version that the site is; made, signed and kept where it is not there yet."""
+    painter = site.partition
     site_versions = _site_versions(home, painter)
-    hashes = {name: hash_of(content) for name, content in _with_manifest(home, painter, site).items()}
+    hashes = {name: hash_of(content) for name, content in _with_manifest(home, site).items()}
     version_id = identity(sorted(hashes.items()), signer.fingerprint if signer else "")
     known = next((version for version in site_versions.versions() if version.id == version_id), None)
     if known and site_versions.is_kept(known):
         return known
-    contents = _with_manifest(home, painter, signed(home, site, signer, hashes, progress) if signer else site)
+    contents = _with_manifest(home, signed(home, site, signer, hashes, progress) if signer else site)
     version = Version(
         id=version_id,
         painter=painter,
-        adapter_id=site.provenance.adapter.id,
+        adapter_id=site.adapter_id,
         made=known.made if known else now(),
         signed_by=signer.fingerprint if signer else "",
         files={name: hash_of(content) for name, content in contents.items()},
@@ -228,7 +236,7 @@ def _kept(home: Home, painter: str, site: Site, signer: Signer | None, progress:
     return version
 
 
-def _put_in_place(home: Home, painter: str, version: Version, action: Any, verdict: Verdict | None) -> None:
+def _put_in_place(home: Home, painter: str, version: Version, action: Any, verdict_id: str) -> None:
     """Put a version in place and note it; one that a killed run had put there without a note is noted now."""
     site_versions = _site_versions(home, painter)
     last = next((entry for entry in reversed(site_versions.ledger()) if not entry.to), None)
@@ -240,7 +248,7 @@ def _put_in_place(home: Home, painter: str, version: Version, action: Any, verdi
             instead = last.adapter_id if last else ""
         site_versions.put_in_place(version)
         said = {"version_id": version.id, "adapter_id": version.adapter_id, "instead_of": instead}
-        said["verdict_id"] = verdict.id if verdict else ""
+        said["verdict_id"] = verdict_id
         site_versions.note(LedgerEntry(when=now(), action=action, **said))
     renew_painters_page(home)
 
@@ -252,8 +260,8 @@ def _records_in_place(site_versions: SiteVersions) -> tuple[Sample, ...]:
         return ()
 
 
-def _with_manifest(home: Home, painter: str, site: Site) -> Contents:
-    file = unpublished_pictures(home, painter) / MANIFEST
+def _with_manifest(home: Home, site: Site) -> Contents:
+    file = unpublished_pictures(home, site.partition) / MANIFEST
     write_manifest(file, site.records)
     return {**site.contents, MANIFEST: file.read_bytes()}
 

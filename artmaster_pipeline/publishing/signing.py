@@ -5,6 +5,7 @@ picture is signed once, and the signed file serves as long as the picture is the
 """
 
 import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,8 +36,10 @@ _PICTURES = (".png", ".jpg", ".webp")
 
 @dataclass(frozen=True)
 class Site:
-    """A site that has been put together: its files before signing, and its records."""
+    """A site that has been put together: whose it is, its files before signing, and its records."""
 
+    partition: str  # the painter, or the set of painters
+    adapter_id: str  # empty where several adapters drew its pictures
     provenance: Provenance
     contents: Contents
     records: tuple[Sample, ...]
@@ -69,7 +72,7 @@ def unsigned(home: Home, painter: str, picture: Picture) -> Picture:
 
 def signed(home: Home, site: Site, signer: Signer, hashes: dict[str, str], progress: Progress) -> Site:
     """The site with its enlarged pictures signed; one that was signed before keeps that signature."""
-    painter = site.provenance.adapter.painter
+    painter = site.partition
     by_path = {record.path: record for record in site.records if record.enlarged_by}
     wanted = {
         name: record
@@ -112,7 +115,7 @@ def _signed_before(home: Home, painter: str, name: str, unsigned_sha256: str) ->
 
 def _statement(record: Sample, provenance: Provenance) -> dict[str, Any]:
     """What a picture's manifest states; the scans by one hash of their sorted sha256, as in provenance.json."""
-    facts = {name: str(value) for name, value in sample_facts(record).items()}
+    facts = {name: _text(value) for name, value in sample_facts(record).items()}
     scans = scans_behind(record, provenance)
     return facts | {
         "adapter_sha256": ", ".join(each.adapter.sha256 for each in provenance.of(record)),
@@ -137,6 +140,10 @@ def _ingredients(record: Sample, provenance: Provenance) -> tuple[Ingredient, ..
         return (base, *adapters)
     says = f"The sha256 of the scans, sorted, one a line, have this sha256; {PROVENANCE} of the gallery lists them"
     return (base, *adapters, Ingredient("dataset", f"{len(scans)} artworks", _hash_of_all(scans), says))
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True) if isinstance(value, dict) else str(value)
 
 
 def _hash_of_all(scans: Iterable[str]) -> str:

@@ -8,13 +8,13 @@ from typing import Any
 import yaml
 
 from artmaster_pipeline.errors import MissingRequirement, WrongUse
-from artmaster_pipeline.files import check_slug
 from artmaster_pipeline.gallery.pages import PAGE, painters_pages
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.publishing.copies import Copied, Published, refusals
 from artmaster_pipeline.publishing.versions import Version, is_site_of
 from artmaster_pipeline.records import MANIFEST, Sample, read_manifest
 from artmaster_pipeline.settings import Home, load_painter
+from artmaster_pipeline.stages import check_partition, members
 
 _ADDRESS = re.compile(r"hf://spaces/([\w.-]+/[\w.-]+)/?", re.ASCII)
 _FRESH = {".gitattributes", "README.md", "index.html", "style.css"}  # what the hub puts into a new static space
@@ -67,7 +67,7 @@ class Space:
 
             api = hub.HfApi()
             there = set(api.list_repo_files(self.name, repo_type="space"))
-            gone = sorted(name for name in there if name.startswith(f"{check_slug(version.painter)}/"))
+            gone = sorted(name for name in there if name.startswith(f"{check_partition(version.painter)}/"))
             manifest = f"{version.painter}/{MANIFEST}"
             if manifest not in there or not is_site_of(self._fetched(api, manifest), version):
                 return (kept,)
@@ -103,7 +103,9 @@ class Space:
     def _galleries(self, api: Any, there: set[str]) -> dict[str, tuple[Sample, ...]]:
         """The published records of every painter among the space's files."""
         manifests = sorted(name for name in there if re.fullmatch(f"[^/]+/{re.escape(MANIFEST)}", name))
-        return {check_slug(name.split("/")[0]): read_manifest(self._fetched(api, name), Sample) for name in manifests}
+        return {
+            check_partition(name.split("/")[0]): read_manifest(self._fetched(api, name), Sample) for name in manifests
+        }
 
     def _fetched(self, api: Any, name: str) -> Path:
         return Path(api.hf_hub_download(self.name, name, repo_type="space"))
@@ -119,8 +121,9 @@ def find_space(url: str) -> Space:
 
 def _card(home: Home, name: str, painter: str) -> str:
     """README.md, by whose front matter the hub knows a static space, its title and licence."""
-    settings = load_painter(home, painter)
-    licence = next((licence for licence, said in _LICENCES if said.search(settings.rights)), "other")
+    statements = [load_painter(home, member).rights for member in members(painter)]
+    found = {next((licence for licence, said in _LICENCES if said.search(each)), "other") for each in statements}
+    licence = found.pop() if len(found) == 1 else "other"  # of several painters, none holds for all
     matter = {"title": name.split("/")[1], "sdk": "static", "app_file": PAGE, "pinned": False, "license": licence}
     front = yaml.safe_dump(matter, allow_unicode=True, sort_keys=False)
     return (

@@ -20,13 +20,14 @@ from typing import Any
 from urllib.parse import quote
 
 from artmaster_pipeline.errors import ArtMasterError
-from artmaster_pipeline.files import check_slug, sha256_of
+from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.gallery.pages import PAGE, painters_pages
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.publishing.copies import Copied, Published, is_ours, refusals
 from artmaster_pipeline.publishing.versions import Version
 from artmaster_pipeline.records import MANIFEST, Sample
 from artmaster_pipeline.settings import Home
+from artmaster_pipeline.stages import check_partition
 from artmaster_pipeline.stores import CLOUD, md5_of
 
 CURRENT = "current.json"
@@ -88,7 +89,7 @@ class Store:
 
             store, root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
             root = root.rstrip("/")
-            folder = f"{root}/{check_slug(version.painter)}"
+            folder = f"{root}/{check_partition(version.painter)}"
             current = f"{folder}/{CURRENT}"
             leading = store.exists(current) and json.loads(store.cat_file(current))["version"] == version.id
             for name in sorted(store.find(folder) if leading else (), key=lambda name: name == current):
@@ -132,7 +133,7 @@ class Store:
         galleries: dict[str, Sequence[Sample]] = {}
         folders: dict[str, str] = {}
         for file in sorted(store.glob(f"{root}/*/{CURRENT}")):
-            painter = check_slug(file.split("/")[-2])
+            painter = check_partition(file.split("/")[-2])
             version = str(json.loads(store.cat_file(file))["version"])
             folders[painter] = f"{painter}/versions/{version}"
             lines = store.cat_file(f"{root}/{folders[painter]}/{MANIFEST}").decode().splitlines()

@@ -15,17 +15,18 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from artmaster_pipeline import versioning
-from artmaster_pipeline.adapters.finding import read_adapter
+from artmaster_pipeline.adapters.finding import any_adapter
 from artmaster_pipeline.adapters.withdrawn import Mark, marks_of, withdrawn_works
 from artmaster_pipeline.errors import ArtMasterError, HoldsWithdrawn
 from artmaster_pipeline.files import remove_folder
 from artmaster_pipeline.gallery.enlarging import unpublished_pictures
-from artmaster_pipeline.locks import one_at_a_time
+from artmaster_pipeline.locks import one_at_a_time, working_on
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.publishing.painters_page import one_publisher, renew_painters_page
 from artmaster_pipeline.publishing.versions import LedgerEntry, SiteVersions, Version, now
-from artmaster_pipeline.records import MANIFEST, PROVENANCE, TAKEN_DOWN, Sample, read_manifest
+from artmaster_pipeline.records import MANIFEST, PROVENANCE, TAKEN_DOWN, VERSIONS_FOLDER, Sample, read_manifest
 from artmaster_pipeline.settings import Home
+from artmaster_pipeline.stages import kind_of, members
 from artmaster_pipeline.stores import without_secrets
 
 _KEPT = (MANIFEST, PROVENANCE)  # of a version that was taken down
@@ -58,15 +59,16 @@ def marked_versions(
     `asked` are such works instead, where they are given. Raises ArtMasterError where a record of a version cannot be
     read.
     """
-    works = withdrawn_works(home, painter) if asked is None else asked
+    works = _works(home, painter) if asked is None else asked
     of_adapters: dict[str, Mark | None] = {}
     found = {}
     site_versions = _site_versions(home, painter)
     for version in _known(site_versions):
-        if version.adapter_id not in of_adapters:
-            of_adapters[version.adapter_id] = _adapter_mark(home, painter, version.adapter_id, asked)
-        mark = of_adapters[version.adapter_id]
-        if mark or (mark := _named_in(site_versions.folder / version.id / PROVENANCE, works)):
+        folder = site_versions.folder / version.id
+        drew = {version.adapter_id, *(_drew(folder) if not version.adapter_id else ())} - {""}
+        of_adapters |= {name: _adapter_mark(home, name, asked) for name in drew if name not in of_adapters}
+        mark = next(filter(None, (of_adapters[name] for name in sorted(drew))), None)
+        if mark or (mark := _named_in(folder / PROVENANCE, works)):
             found[version.id] = version, mark
     return found
 
@@ -74,12 +76,8 @@ def marked_versions(
 def site_mark(home: Home, painter: str, asked: Mapping[str, Mark] | None = None) -> Mark | None:
     """The first such work that the site in place holds, be it a kept version or one that DVC brought here."""
     site = _site_versions(home, painter).site
-    works = withdrawn_works(home, painter) if asked is None else asked
-    try:
-        adapters = {record.evaluated_adapter_id for record in read_manifest(site / MANIFEST, Sample)}
-    except (ValidationError, UnicodeDecodeError):  # somebody wrote into it: the provenance is left to tell
-        adapters = set()
-    marks = (_adapter_mark(home, painter, adapter_id, asked) for adapter_id in sorted(adapters))
+    works = _works(home, painter) if asked is None else asked
+    marks = (_adapter_mark(home, adapter_id, asked) for adapter_id in sorted(_drew(site)))
     return next(filter(None, marks), None) or _named_in(site / PROVENANCE, works)
 
 
@@ -123,7 +121,7 @@ def take_down(home: Home, painter: str, progress: Progress = SILENT) -> TakenDow
         shutil.rmtree(unpublished_pictures(home, painter), ignore_errors=True)
         renew_painters_page(home)
     if _is_down(site_versions):  # no checkout shall bring it back
-        versioning.forget_stage(home, "sample_gallery", painter)
+        versioning.forget_stage(home, gallery_stage(painter), painter)
     copies, unreached = [], []
     notes: list[str] = []
     for copy in copies_of(home, painter, set(marked)):
@@ -137,6 +135,34 @@ def take_down(home: Home, painter: str, progress: Progress = SILENT) -> TakenDow
         copies.append(copy)
         _note(site_versions, copy.version_id, marked[copy.version_id][0].adapter_id, to=copy.url)
     return TakenDown(site, down, tuple(copies), tuple(unreached), tuple(dict.fromkeys(notes)))
+
+
+def take_down_sets(home: Home, painter: str, progress: Progress = SILENT) -> None:
+    """Take down what is marked of the galleries of sets that a painter belongs to.
+
+    A set with a painter who is being worked on is left for the next time, and that is said: to wait for it might be
+    to wait for each other.
+    """
+    for partition in sets_with(home, painter):
+        if not marked_versions(home, partition) and not site_mark(home, partition):
+            continue
+        try:
+            with working_on(home, partition, progress, wait=False):
+                take_down(home, partition, progress)
+        except ArtMasterError as error:
+            progress.say(f"Not taken down yet: the gallery of {' and '.join(members(partition))} ({error})")
+
+
+def sets_with(home: Home, painter: str = "") -> tuple[str, ...]:
+    """The sets of painters that have, or had, a gallery; with a painter, those that the painter belongs to."""
+    places = [*(home.root / "gallery").glob("*--*"), *(home.root / "gallery" / VERSIONS_FOLDER).glob("*--*")]
+    names = {place.name for place in places if place.is_dir()}
+    return tuple(sorted(name for name in names if not painter or painter in members(name)))
+
+
+def gallery_stage(partition: str) -> str:
+    """The stage that publishes the gallery of a painter, or of a set."""
+    return "sample_gallery" if kind_of(partition) == "painter" else "mixed_gallery"
 
 
 def _refusal(what: str, mark: Mark, painter: str) -> HoldsWithdrawn:
@@ -196,8 +222,22 @@ def _known(site_versions: SiteVersions) -> tuple[Version, ...]:
     return tuple(known.values())
 
 
-def _adapter_mark(home: Home, painter: str, adapter_id: str, asked: Mapping[str, Mark] | None) -> Mark | None:
-    adapter = read_adapter(home, painter, adapter_id)
+def _works(home: Home, partition: str) -> dict[str, Mark]:
+    """What may not be used now by a painter, or by any painter of a set."""
+    return {sha256: mark for each in members(partition) for sha256, mark in withdrawn_works(home, each).items()}
+
+
+def _drew(site: Path) -> set[str]:
+    """The adapters that a site's manifest names; none where somebody wrote into it: the provenance is left to tell."""
+    try:
+        records = read_manifest(site / MANIFEST, Sample)
+    except (ValidationError, UnicodeDecodeError):
+        return set()
+    return {name for record in records for name in (*record.adapter_ids, record.evaluated_adapter_id) if name}
+
+
+def _adapter_mark(home: Home, adapter_id: str, asked: Mapping[str, Mark] | None) -> Mark | None:
+    adapter = any_adapter(home, adapter_id)
     return next(iter(marks_of(home, adapter, asked)), None) if adapter else None
 
 

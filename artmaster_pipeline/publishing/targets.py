@@ -36,7 +36,8 @@ def copy_gallery(home: Home, painter: str, url: str, progress: Progress = SILENT
     target = find_target(url, home)
     check_site(home, painter)
     version = published_version(home, painter)
-    check_verdict(home, painter, version.adapter_id, needed=False)
+    if version.adapter_id:
+        check_verdict(home, painter, version.adapter_id, needed=False)
     copied = target.put(Published(home, version), progress)
     said = {"version_id": version.id, "adapter_id": version.adapter_id, "to": url}
     site_versions = SiteVersions(home.root / "gallery", painter)

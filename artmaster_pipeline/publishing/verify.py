@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from artmaster_pipeline.adapters.finding import any_adapter
 from artmaster_pipeline.containers import kind_of, without_credentials
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
+from artmaster_pipeline.gallery.gates import gates_in_words
 from artmaster_pipeline.gallery.provenance import read_provenance
 from artmaster_pipeline.pictures import (
     AI_GENERATED,
@@ -43,6 +44,8 @@ _NAMES = {  # the facts that are shown, and how they are called
     "prompt": "Prompt",
     "seed": "Seed",
     "adapter": "Adapter",
+    "mix": "Mix",
+    "gates": "Gates",
     "base_model": "Base model",
     "base_revision": "Base revision",
     "enlarged_by": "Enlarged by",
@@ -96,7 +99,7 @@ class Verified(BaseModel):
         }
         said = [f"{self.file}: {states[self.state]}"]
         said += [f"  ! {finding}" for finding in self.findings]
-        said += [f"  {_NAMES[name]}: {value}" for name, value in self.says.items()]
+        said += [f"  {_NAMES[name]}: {in_words(name, value)}" for name, value in self.says.items()]
         said.append(f"  Content credentials: {_STATES[self.credentials].format(signer=self.signer)}")
         said += [f"  Published: {place}" for place in self.published]
         if self.artworks is not None:
@@ -105,6 +108,11 @@ class Verified(BaseModel):
                 f"    {' '.join(filter(None, (w.sha256[:16], w.accession_number, w.title)))}" for w in self.artworks
             ]
         return said
+
+
+def in_words(name: str, value: Any) -> str:
+    """A fact that a file says of itself, as text."""
+    return (gates_in_words(value) if name == "gates" else "") or str(value)
 
 
 def verify_picture(file: Path, home: Home | None = None) -> Verified:

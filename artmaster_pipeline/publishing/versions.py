@@ -23,7 +23,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.files import (
-    check_slug,
     clear_partials,
     inside,
     make_folder,
@@ -33,13 +32,14 @@ from artmaster_pipeline.files import (
     writing_folder,
 )
 from artmaster_pipeline.records import MANIFEST, PUBLICATIONS, VERSIONS_FOLDER, Record, Sample, read_manifest
+from artmaster_pipeline.stages import check_partition
 
 
 class Version(Record):
     """A published site. `id` is made from its contents before signing and from the signer's certificate."""
 
-    painter: str
-    adapter_id: str
+    painter: str  # or the set of painters
+    adapter_id: str  # empty where several adapters drew its pictures: its manifest names them
     made: str  # ISO 8601, UTC
     signed_by: str = ""  # sha256 of the certificate that signed its pictures; empty: not signed
     files: dict[str, str]  # POSIX path below the site -> sha256
@@ -66,7 +66,7 @@ def now() -> str:
 
 @dataclass(frozen=True)
 class SiteVersions:
-    """The versions of one painter's site below `root`, and the site in place there."""
+    """The versions of the site of a painter, or of a set of painters, below `root`, and the site in place there."""
 
     root: Path
     painter: str
@@ -74,12 +74,12 @@ class SiteVersions:
     @property
     def site(self) -> Path:
         """The site in place."""
-        return self.root / check_slug(self.painter)
+        return self.root / check_partition(self.painter)
 
     @property
     def folder(self) -> Path:
         """Where the versions are kept."""
-        return self.root / VERSIONS_FOLDER / check_slug(self.painter)
+        return self.root / VERSIONS_FOLDER / check_partition(self.painter)
 
     @property
     def ledger_file(self) -> Path:

@@ -10,6 +10,7 @@ import yaml
 
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.files import write_text
+from artmaster_pipeline.records import MIXES_FILE
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.stage_settings import write_settings
 from artmaster_pipeline.stages import Step, chain, in_order, kind_of, members, set_of, stage_named
@@ -277,6 +278,8 @@ def _list(home: Home, partition: str | None, requested: Iterable[Step] = ()) -> 
         lists["painter"] += [painter for painter in members(partition) if painter not in lists["painter"]]
         if kind_of(partition) == "painters" and partition not in lists["painters"]:
             lists["painters"].append(partition)
+    if lists["painters"] and not (home.root / MIXES_FILE).exists():
+        write_text(home.root / MIXES_FILE, "{}  # no mixes yet: docs/mixing.md says what may stand here\n")
     asked = asked_for(home)
     for step in requested:
         if stage_named(step.stage).on_request:

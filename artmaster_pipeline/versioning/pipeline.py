@@ -7,6 +7,7 @@ import yaml
 
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import write_text
+from artmaster_pipeline.records import MIXES_FILE
 from artmaster_pipeline.settings import PAINTER_FILE, Home
 from artmaster_pipeline.stages import KINDS, Kind, Stage, Step, in_order, inputs_of, kind_of, members
 from artmaster_pipeline.yaml_text import read_yaml
@@ -84,9 +85,12 @@ def _definition(prefix: str, stage: Stage, partition: str, read: list[str]) -> d
 
 
 def _settings(prefix: str, partition: str, painters: Sequence[str]) -> dict[str, Any]:
+    read = [*(f"{prefix}scans/{painter}/{PAINTER_FILE}" for painter in painters), f"{prefix}profiles"]
+    if kind_of(partition) == "painters" and any(stage.asks for stage in in_order("painters")):
+        read.append(prefix + MIXES_FILE)
     return {
         "cmd": f"artmaster painters settings {partition} --home ${{home}}",
-        "deps": [*(f"{prefix}scans/{painter}/{PAINTER_FILE}" for painter in painters), f"{prefix}profiles"],
+        "deps": read,
         "outs": [{f"{prefix}{SETTINGS}/{partition}.yaml": {"cache": False, "persist": True}}],
     }
 

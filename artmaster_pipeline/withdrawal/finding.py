@@ -9,6 +9,7 @@ import numpy as np
 from artmaster_pipeline.adapters.finding import all_adapters, read_snapshot
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import is_slug
+from artmaster_pipeline.publishing.taking_down import sets_with
 from artmaster_pipeline.records import (
     MANIFEST,
     QUARANTINE,
@@ -79,6 +80,12 @@ def painters_of(home: Home) -> tuple[str, ...]:
     places = [home.root / folder for folder in ("scans", *(stage.folder for stage in in_order("painter")))]
     names = {entry.name for place in places if place.is_dir() for entry in place.iterdir() if entry.is_dir()}
     return tuple(sorted(name for name in names if is_slug(name)))
+
+
+def partitions_of(home: Home) -> tuple[str, ...]:
+    """Every painter that the home has something of, then every set of painters that has pictures."""
+    drawn = (place.name for place in (home.root / "evaluation").glob("*--*") if place.is_dir())
+    return (*painters_of(home), *sorted({*drawn, *sets_with(home)}))
 
 
 def read_archive(home: Home) -> Archive:

@@ -9,7 +9,8 @@ from artmaster_pipeline.publishing.taking_down import copies_of, marked_versions
 from artmaster_pipeline.publishing.versions import SiteVersions
 from artmaster_pipeline.records import MANIFEST, Adapter, Crop, Sample, Split, read_manifest
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.withdrawal.finding import Archive, Work, painters_of
+from artmaster_pipeline.stages import kind_of
+from artmaster_pipeline.withdrawal.finding import Archive, Work, painters_of, partitions_of
 
 
 class _Row(BaseModel):
@@ -49,6 +50,14 @@ class Gallery(_Row):
     copies: tuple[str, ...]  # addresses
 
 
+class MixTouched(_Row):
+    """A mix of mixes.yaml that a marked adapter has a part in: it is neither drawn nor published any more."""
+
+    partition: str  # the set of its painters
+    name: str
+    pictures: int
+
+
 class Impact(_Row):
     """Everything that a work is in, by the records."""
 
@@ -61,13 +70,14 @@ class Impact(_Row):
     drawn: int  # pictures in evaluations that marked adapters drew
     retrain: tuple[str, ...]  # painters whose current adapter is marked
     out_of_reach: tuple[str, ...]
+    mixes: tuple[MixTouched, ...] = ()
 
 
 def look(home: Home, work: Work, archive: Archive) -> Impact:
     """What a work is in. Nothing is changed."""
     works = {sha256: Mark(sha256, "train", "", "") for sha256 in work.why}
     adapters = [touched for adapter in all_adapters(home) for touched in _touched(home, adapter, works)]
-    galleries = tuple(gallery for painter in painters_of(home) for gallery in _galleries(home, painter, works))
+    galleries = tuple(gallery for each in partitions_of(home) for gallery in _galleries(home, each, works))
     images = {image.id for image in archive.images if image.scan_sha256 in work.why}
     crops = {crop.id for snapshot in archive.snapshots.values() for crop in snapshot.crops if crop.scan_sha256 in works}
     for painter in painters_of(home):
@@ -93,6 +103,7 @@ def look(home: Home, work: Work, archive: Archive) -> Impact:
         drawn=_drawn(home, marked),
         retrain=tuple(sorted({touched.painter for touched in adapters if touched.marked and touched.current})),
         out_of_reach=tuple(_out_of_reach(marked, galleries)),
+        mixes=tuple(_mixes(home, marked)),
     )
 
 
@@ -143,12 +154,22 @@ def _galleries(home: Home, painter: str, works: dict[str, Mark]) -> list[Gallery
 def _drawn(home: Home, marked: set[str]) -> int:
     drawn = {
         (painter, sample.id)
-        for painter in painters_of(home)
+        for painter in partitions_of(home)
         for manifest in home.evaluation(painter).rglob(MANIFEST)
         for sample in read_manifest(manifest, Sample)
         if not marked.isdisjoint(sample.adapter_ids)
     }
     return len(drawn)
+
+
+def _mixes(home: Home, marked: set[str]) -> list[MixTouched]:
+    """By the records of what was drawn: what is only written in mixes.yaml has touched nothing."""
+    found: dict[tuple[str, str], int] = {}
+    for partition in (each for each in partitions_of(home) if kind_of(each) == "painters"):
+        for sample in read_manifest(home.evaluation(partition) / MANIFEST, Sample):
+            if sample.mix and not marked.isdisjoint(sample.adapter_ids):
+                found[partition, sample.mix] = found.get((partition, sample.mix), 0) + 1
+    return [MixTouched(partition=each, name=name, pictures=count) for (each, name), count in sorted(found.items())]
 
 
 def _out_of_reach(marked: set[str], galleries: tuple[Gallery, ...]) -> list[str]:
@@ -158,7 +179,8 @@ def _out_of_reach(marked: set[str], galleries: tuple[Gallery, ...]) -> list[str]
         ids = ", ".join(sorted(marked))
         said.append(
             f"Files that were exported from the adapters {ids} (artmaster export), and pictures that were drawn on "
-            "request with them (artmaster generate): nobody keeps a list of those. Their metadata name the adapter."
+            "request with them (artmaster generate, artmaster mix): nobody keeps a list of those. Their metadata name "
+            "the adapters."
         )
     if galleries:
         said.append("What visitors downloaded from the galleries, and what search engines and web archives keep.")

@@ -21,7 +21,15 @@ from artmaster_pipeline.records import REPORTS, VERSIONS_FOLDER
 from artmaster_pipeline.scans import unreadable_entries
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.stages import stage_named
-from artmaster_pipeline.withdrawal.finding import Archive, Work, find_work, painters_of, read_archive, resolve
+from artmaster_pipeline.withdrawal.finding import (
+    Archive,
+    Work,
+    find_work,
+    painters_of,
+    partitions_of,
+    read_archive,
+    resolve,
+)
 from artmaster_pipeline.withdrawal.impact import Impact, look
 from artmaster_pipeline.withdrawal.removing import empty_caches, note_committed, read_removal, remove, uncommitted
 from artmaster_pipeline.withdrawal.report import PAGE, page
@@ -88,7 +96,7 @@ def withdraw_artwork(
         clear_partials(folder)
         write_text(folder / _REPORT, report.model_dump_json(indent=1) + "\n")
     removed, stays = _remove_everywhere(home, work, archive, line, progress)
-    down = [take_down(home, painter, progress) for painter in painters_of(home)] if now or purge else []
+    down = [take_down(home, each, progress) for each in partitions_of(home)] if now or purge else []
     purged = _purged(home, work, archive, line) if purge else None
     done = _done(home, report, removed, stays, down, purged)
     with working_on(home, HOUSE, progress):
@@ -162,7 +170,7 @@ def _done(
     purged: versioning.Purged | None,
 ) -> Report:
     """The report with what this run did beside what earlier ones did."""
-    painters = painters_of(home)
+    painters = partitions_of(home)
     published = [
         f"{painter}/{version_id}"
         for painter in painters

@@ -145,7 +145,7 @@ class _Reader:
         prompts = {
             prompt for question in questions for own, others in [self._prompts(question)] for prompt in [own, *others]
         }
-        with _open_readers(self._home, self._adapter, self._profile, prompts) as readers:
+        with open_readers(self._home, self._adapter, self._profile, prompts) as readers:
             for strength in sorted({question.strength for question in questions}):
                 fits = readers(strength)
                 for question in questions:
@@ -172,10 +172,10 @@ class _Reader:
 
 
 @contextmanager
-def _open_readers(
+def open_readers(
     home: Home, adapter: Adapter, profile: Profile, prompts: Iterable[str]
 ) -> Iterator[Callable[[float], Fits]]:
-    """A function that gives what reads pictures drawn at a strength of the adapter (0: by the base).
+    """A function that gives what reads pictures drawn at a strength of the adapter (0: the base reads).
 
     `prompts` are all that they will be asked about.
     """

@@ -118,7 +118,7 @@ def write_panel(
         panel["autoencoder"] = _autoencoder_distance(home, adapter, profile, pictures, progress)
     whole = [sample for sample in samples if sample.column == "adapter" and sample.strength == drawing.strength]
     panel["subjects_read"] = _subjects_read(home, adapter, samples)
-    panel["memorisation"] = _copies(home, adapter, profile, images, works["held_out"], whole)
+    panel["memorisation"] = copies(home, profile, images, works["held_out"], whole)
     judging = works["held_out"][:_MOST_WORKS]
     panel["drift"] = drift.measure(home, adapter, profile, drawing, judging, samples, progress)
     panel["summary"] = summary(panel)
@@ -339,22 +339,20 @@ def _subjects_read(home: Home, adapter: Adapter, samples: Sequence[Sample]) -> d
     return subjects_read(prompts, pictures["base"], pictures["adapter"])
 
 
-def _copies(
+def copies(
     home: Home,
-    adapter: Adapter,
     profile: Profile,
     images: Sequence[TrainingImage],
     held_out: Sequence[TrainingImage],
     drawn: Sequence[Sample],
 ) -> dict[str, Any]:
-    """Each of the adapter's samples with its nearest training crop, suspects first."""
+    """Each of the drawn samples with its nearest training crop, suspects first. Works may be of several painters."""
     crops = sorted((image for image in images if image.split == "train"), key=lambda image: image.id)
-    folder = home.training_set(adapter.painter)
     found = memorisation.nearest(
-        [_whole(home.evaluation(adapter.painter), sample.path, profile, sample) for sample in drawn],
-        [_whole(folder, crop.path, profile, crop) for crop in crops],
+        [_whole(home.evaluation(sample.painter), sample.path, profile, sample) for sample in drawn],
+        [_whole(home.training_set(crop.painter), crop.path, profile, crop) for crop in crops],
         [crop.work for crop in crops],
-        [read_square(inside(folder, image.path), profile) for image in held_out[:_MOST_WORKS]],
+        [read_square(inside(home.training_set(of.painter), of.path), profile) for of in held_out[:_MOST_WORKS]],
         profile.device,
     )
     rows = [

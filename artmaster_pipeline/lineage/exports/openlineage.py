@@ -47,6 +47,8 @@ KINDS: dict[str, type[Record]] = {  # stage -> what its manifest holds
     "sample_gallery": Sample,
     "expert_map": ExpertMap,
     "expert_gate": ExpertGate,
+    "mixed_samples": Sample,
+    "mixed_gallery": Sample,
 }
 
 State = Literal["START", "COMPLETE", "FAIL", "ABORT"]

@@ -171,6 +171,8 @@ _STAGES: dict[str, Callable[[Profile], Moments]] = {
     "style_adapter": _training,
     "evaluation_grid": _evaluation,
     "sample_gallery": _gallery,
+    "mixed_samples": _evaluation,
+    "mixed_gallery": _gallery,
     "expert_map": _evaluation,
     "expert_gate": _gate,
     "generate": _generate,
