@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-What = Literal["changed", "swapped", "missing", "added", "edited", "names nothing"]
+What = Literal["changed", "swapped", "missing", "added", "edited", "names nothing", "unfinished"]
 CHAIN = "the chain"
 _CHUNK = 1 << 20
 

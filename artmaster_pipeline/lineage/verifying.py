@@ -29,8 +29,10 @@ from artmaster_pipeline.versioning import (
     Unreadable,
     find_root,
     is_passed_over,
+    left_unfinished,
     passed_over,
     recorded_folders,
+    unfinished,
 )
 from artmaster_pipeline.withdrawals import beginnings
 
@@ -84,6 +86,7 @@ def verify(home: Home, adapter_id: str = "", head: str = "", progress: Progress 
                 found, painter, adapter, [each for each in versioned if _is_of(each.folder, painter)], progress
             )
     _tell_differing(found)
+    found.tell_unfinished(adapter)
     chain = proof.read_chain(home)
     found.chain_faults(chain, head, [*painters, proof.HOUSE])
     return Verification(
@@ -120,6 +123,19 @@ class _Found:
 
     def add(self, what: What, file: str, says: str, told_by: tuple[str, ...], way_out: str = "") -> None:
         self.findings.append(_finding(what, file, says, told_by, way_out))
+
+    def tell_unfinished(self, adapter: Adapter | None) -> None:
+        """A renaming or removal that a kill stopped stands for all that is on its way and not where a record has it.
+
+        What the chain's own files say is told nevertheless. When it is finished, all is told again.
+        """
+        left = left_unfinished(self.home)
+        if left is None or (adapter and not left.concerns(adapter.painter)):
+            return
+        self.findings = [each for each in self.findings if not left.concerns(_partition(each.file))]
+        says = f"`artmaster painters {left.command}` was stopped before its end: its files were not compared"
+        journal = unfinished(self.home).relative_to(self.home.root).as_posix()
+        self.add("unfinished", journal, says, (), left.way_out)
 
     def chain_faults(self, chain: proof.Chain, head: str, painters: list[str]) -> None:
         """What is wrong with the chain itself."""
@@ -431,6 +447,13 @@ def _history(home: Home) -> dict[tuple[str, str], str]:
     """(path, sha256) of records as they were -> when."""
     lines = proof.read_chain(home, mend=False).lines
     return {(path, sha256): line.at for line in lines for path, sha256 in line.records.items() if sha256}
+
+
+def _partition(path: str) -> str:
+    """The painter, or the set, whose file of a stage or of scans a path names; of any other file something else."""
+    folder, _, rest = path.partition("/")
+    name = rest.removeprefix(f"{VERSIONS_FOLDER}/").split("/", 1)[0]
+    return name.removesuffix(".dvc") if folder in {"scans", *(stage.folder for stage in in_order())} else path
 
 
 def _is_file(place: Path) -> bool:

@@ -4,7 +4,6 @@ It is written down before it begins and struck out when it is done, and every pa
 the same command goes on. What was published, and the records that say what is in an adapter, are kept.
 """
 
-import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -12,11 +11,11 @@ from pathlib import Path
 
 from artmaster_pipeline import versioning
 from artmaster_pipeline.errors import WrongUse
-from artmaster_pipeline.files import check_slug, move, to_disk, write_text
+from artmaster_pipeline.files import check_slug, clear_partials, move, to_disk, write_text
 from artmaster_pipeline.locks import working_on
 from artmaster_pipeline.orchestration.assets import PARTITIONS
 from artmaster_pipeline.orchestration.instance import open_instance
-from artmaster_pipeline.publishing.painters_page import renew_painters_page
+from artmaster_pipeline.publishing.painters_page import one_publisher, renew_painters_page
 from artmaster_pipeline.settings import Home, complete_painter, load_painter, save_painter
 from artmaster_pipeline.stages import in_order, kind_of, members
 
@@ -37,10 +36,11 @@ def rename_painter(home: Home, old: str, new: str) -> None:
         clean = _begun(home, command)
         if clean is None:
             if not _is_known(home, old) and home.scans(new).is_dir() and old in load_painter(home, new).formerly:
-                return  # all but DVC's names was done when a kill came: those the next run writes, and makes nothing
+                return  # all was done when a kill came
             _check_names(home, old, new)
             clean = _clean_stages(home, old)
-            _begin(home, command, [old, new], clean)
+            _begin(home, command, (old, new), clean)
+        _clear_partials(home, old, new)
         if home.scans(old).is_dir():
             complete_painter(home, old)  # name and trigger were made from the slug: now they are written down
         for source, target in _moves(home, old, new):
@@ -56,11 +56,10 @@ def rename_painter(home: Home, old: str, new: str) -> None:
         _rewrite_records(home, old, new)
         versioning.forget(home, old, instead=new)
         _forget_in_dagster(home, old)
-        renew_painters_page(home)
+        with one_publisher(home):
+            renew_painters_page(home)
+        versioning.commit_renamed(home, [each for each in clean if home.stage_folder(each, new).is_dir()], new)
         _finish(home)
-        for stage in clean:
-            if home.stage_folder(stage, new).is_dir():
-                versioning.commit_stage(home, stage, new)
 
 
 def remove_painter(home: Home, painter: str) -> None:
@@ -76,7 +75,8 @@ def remove_painter(home: Home, painter: str) -> None:
         if _begun(home, command) is None:
             if not _is_known(home, painter):
                 load_painter(home, painter)  # says who is known
-            _begin(home, command, [painter], [])
+            _begin(home, command, (painter,))
+        _clear_partials(home, painter)
         versioning.forget(home, painter)
         for stage in in_order("painter"):
             if stage.folder != _PUBLISHED:
@@ -85,30 +85,37 @@ def remove_painter(home: Home, painter: str) -> None:
             _remove(place)
         _remove(home.scans(painter))
         _forget_in_dagster(home, painter)
-        renew_painters_page(home)
+        with one_publisher(home):
+            renew_painters_page(home)
         _finish(home)
 
 
-def _begun(home: Home, command: str) -> list[str] | None:
+def _begun(home: Home, command: str) -> tuple[str, ...] | None:
     """The stages that were clean when this command began and was killed; None where it did not begin."""
-    file = versioning.unfinished(home)
-    if not file.is_file():
-        return None
-    said = json.loads(file.read_text(encoding="utf-8"))
-    if said["command"] != command:
-        raise WrongUse(f"Finish first what was stopped before its end: artmaster painters {said['command']}")
-    return [str(stage) for stage in said["clean"]]
+    left = versioning.left_unfinished(home)
+    if left is not None and left.command != command:
+        raise WrongUse(f"Finish first what was stopped before its end: artmaster painters {left.command}")
+    return left.clean if left else None
 
 
-def _begin(home: Home, command: str, painters: list[str], clean: list[str]) -> None:
-    said = {"command": command, "painters": painters, "clean": clean}
-    write_text(versioning.unfinished(home), json.dumps(said))
+def _begin(home: Home, command: str, painters: tuple[str, ...], clean: tuple[str, ...] = ()) -> None:
+    left = versioning.Unfinished(command=command, painters=painters, clean=clean)
+    write_text(versioning.unfinished(home), left.model_dump_json())
 
 
 def _finish(home: Home) -> None:
     file = versioning.unfinished(home)
     file.unlink(missing_ok=True)
     to_disk(file.parent)
+
+
+def _clear_partials(home: Home, *painters: str) -> None:
+    """Remove what a kill of the same command left half-written."""
+    for painter in painters:
+        for stage in in_order("painter"):
+            clear_partials(home.stage_folder(stage.name, painter))
+        clear_partials(home.root / _VERSIONS / painter)
+        clear_partials(home.scans(painter))
 
 
 def _is_known(home: Home, painter: str) -> bool:
@@ -129,14 +136,14 @@ def _check_names(home: Home, old: str, new: str) -> None:
             )
 
 
-def _clean_stages(home: Home, painter: str) -> list[str]:
+def _clean_stages(home: Home, painter: str) -> tuple[str, ...]:
     """The stages whose bytes DVC names as they are: so they are named under the new name, too."""
     if versioning.find_root(home) is None:
-        return []
+        return ()
     stale = versioning.stale_stages(home, painter)
     if not home.scans(painter).exists():  # moved by hand: of raw_scans nothing can be said, of the others much
-        return []
-    return [stage.name for stage in in_order("painter") if stage.name not in stale]
+        return ()
+    return tuple(stage.name for stage in in_order("painter") if stage.name not in stale)
 
 
 def _moves(home: Home, old: str, new: str) -> Iterator[tuple[Path, Path]]:

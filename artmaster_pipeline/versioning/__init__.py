@@ -7,10 +7,13 @@ bytes that Dagster's record describes. Inside `dvc repro` the commit is left to 
 """
 
 from artmaster_pipeline.versioning.committing import (
+    Unfinished,
+    commit_renamed,
     commit_stage,
     committed_stages,
     forget,
     forget_stage,
+    left_unfinished,
     prepare,
     renamed_set,
     said_of,
@@ -32,14 +35,17 @@ from artmaster_pipeline.versioning.repository import find_root
 __all__ = [
     "Purged",
     "RecordedFolder",
+    "Unfinished",
     "Unreadable",
     "cached_files",
+    "commit_renamed",
     "commit_stage",
     "committed_stages",
     "find_root",
     "forget",
     "forget_stage",
     "is_passed_over",
+    "left_unfinished",
     "passed_over",
     "pipeline_text",
     "prepare",

@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 import yaml
+from pydantic import BaseModel, ConfigDict
 
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.files import write_text
@@ -50,10 +52,14 @@ def prepare(home: Home, partition: str | None = None, asked: Iterable[Step] = ()
         return root  # DVC holds its own locks and reads these files now
     check_finished(home, partition)
     with one_writer(home):
-        root = make_or_mend(home)
-        _list(home, partition, asked)
-        _renew_pipeline(home, root)
-        return root
+        return _prepared(home, partition, asked)
+
+
+def _prepared(home: Home, partition: str | None, asked: Iterable[Step] = ()) -> Path:
+    root = make_or_mend(home)
+    _list(home, partition, asked)
+    _renew_pipeline(home, root)
+    return root
 
 
 def commit_stage(home: Home, stage: str, partition: str, unreadable: Sequence[str] = ()) -> dict[str, str]:
@@ -83,6 +89,18 @@ def commit_stage(home: Home, stage: str, partition: str, unreadable: Sequence[st
                 _ignore(home, painter, unreadable)
                 _add_scans(home, root, painter)
         return _commit(home, root, [(SETTINGS, partition), (stage, partition)])
+
+
+def commit_renamed(home: Home, stages: Sequence[str], painter: str) -> None:
+    """Record what was clean under a painter's former name, while the renaming is still written down as unfinished."""
+    if not stages:
+        return
+    with one_writer(home):
+        root = _prepared(home, painter)
+        write_settings_if_there(home, painter)
+        if any("scans" in stage_named(stage).sources for stage in stages):
+            _add_scans(home, root, painter)
+        _commit(home, root, [(SETTINGS, painter), *((stage, painter) for stage in stages)])
 
 
 def committed_stages(home: Home, partition: str) -> tuple[str, ...]:
@@ -145,20 +163,40 @@ def said_of(home: Home, partition: str) -> tuple[str, ...]:
     )
 
 
+class Unfinished(BaseModel):
+    """A renaming or removal of a painter, written down until it is done."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    command: str  # after `artmaster painters`
+    painters: tuple[str, ...]  # whose places change
+    clean: tuple[str, ...] = ()  # the stages that DVC named as they are when it began
+
+    @property
+    def way_out(self) -> str:
+        """What a person does."""
+        return f"Run it again, it goes on from there: artmaster painters {self.command}"
+
+    def concerns(self, partition: str) -> bool:
+        """Whether places of a painter, or of a set that it belongs to, change."""
+        return not set(self.painters).isdisjoint(members(partition))
+
+
 def unfinished(home: Home) -> Path:
     """Where a renaming or removal of a painter is written down until it is done."""
     return home.cache / "versioning" / "unfinished.json"
 
 
+def left_unfinished(home: Home) -> Unfinished | None:
+    """The renaming or removal that was stopped before its end, or goes on now; None where there is none."""
+    file = unfinished(home)
+    return Unfinished.model_validate_json(file.read_bytes()) if file.is_file() else None
+
+
 def check_finished(home: Home, partition: str | None) -> None:
     """Raise ArtMasterError where a painter of the partition was about to be renamed or removed when a kill came."""
-    if not partition or not unfinished(home).is_file():
-        return
-    said = json.loads(unfinished(home).read_text(encoding="utf-8"))
-    if set(said["painters"]).intersection(members(partition)):
-        raise ArtMasterError(
-            f"`artmaster painters {said['command']}` was stopped before its end. Run it again: it goes on from there."
-        )
+    if partition and (left := left_unfinished(home)) and left.concerns(partition):
+        raise ArtMasterError(f"`artmaster painters {left.command}` was stopped before its end. {left.way_out}")
 
 
 def forget(home: Home, painter: str, *, instead: str | None = None) -> None:
@@ -184,7 +222,7 @@ def forget(home: Home, painter: str, *, instead: str | None = None) -> None:
         folders = {"scans", *(stage.folder for stage in in_order())}
         for ignored in [home.root / folder / ".gitignore" for folder in sorted(folders)]:
             _drop_lines(ignored, lambda line: line == f"/{painter}")
-        _drop_lines(home.root / "scans" / ".dvcignore", lambda line: line.startswith(f"/{painter}/"))
+        _pass_on_ignored(home, painter, instead)
         _renew_pipeline(home, root)
 
 
@@ -224,6 +262,18 @@ def _drop_lines(file: Path, unwanted: Callable[[str], bool]) -> None:
     kept = [line for line in lines if not unwanted(line)]
     if kept != lines:
         write_text(file, "".join(f"{line}\n" for line in kept))
+
+
+def _pass_on_ignored(home: Home, painter: str, instead: str | None) -> None:
+    """What DVC passes over of a painter's scans it passes over under the new name; where there is none, no more."""
+    _clear_partials_of_ignored(home)
+    file, of_painter = home.root / "scans" / ".dvcignore", f"/{painter}/"
+    if instead and file.is_file():
+        text = file.read_text(encoding="utf-8")
+        passed = re.sub(rf"^{re.escape(of_painter)}", f"/{instead}/", text, flags=re.MULTILINE)
+        if passed != text:
+            write_text(file, passed)
+    _drop_lines(file, lambda line: line.startswith(of_painter))
 
 
 def write_settings_if_there(home: Home, partition: str) -> None:
@@ -269,10 +319,14 @@ def _status(root: Path, targets: Iterable[tuple[str, str]]) -> set[str] | None:
 
 def _list(home: Home, partition: str | None, requested: Iterable[Step] = ()) -> None:
     """Keep painters.yaml: `partition` is in it, and nothing whose scans were moved or removed by hand."""
-    before = listed(home)
+    left = left_unfinished(home)
     lists = {
-        kind: [each for each in those if all(is_there_or_can_be(home, painter) for painter in members(each))]
-        for kind, those in before.items()
+        kind: [
+            each
+            for each in those
+            if (left and left.concerns(each)) or all(is_there_or_can_be(home, painter) for painter in members(each))
+        ]
+        for kind, those in listed(home).items()
     }
     if partition:
         lists["painter"] += [painter for painter in members(partition) if painter not in lists["painter"]]
@@ -362,14 +416,18 @@ def _add_scans(home: Home, root: Path, painter: str) -> None:
 def _ignore(home: Home, painter: str, unreadable: Sequence[str]) -> None:
     """Keep scans/.dvcignore: one line for each entry of each painter that cannot be hashed, and for partial copies."""
     file = home.root / "scans" / ".dvcignore"
-    for leftover in file.parent.glob(".partial-*"):  # of a killed run: nothing else is written there
-        leftover.unlink()
+    _clear_partials_of_ignored(home)
     kept = file.read_text(encoding="utf-8").splitlines() if file.exists() else [".partial-*"]
     kept = [line for line in kept if not line.startswith(f"/{painter}/")]
     lines = kept + [f"/{painter}/{_escape(entry)}" for entry in sorted(unreadable)]
     text = "\n".join(lines) + "\n"
     if not file.exists() or file.read_text(encoding="utf-8") != text:
         write_text(file, text)
+
+
+def _clear_partials_of_ignored(home: Home) -> None:
+    for leftover in (home.root / "scans").glob(".partial-*"):  # of a killed run: nothing else is written there
+        leftover.unlink()
 
 
 def _escape(name: str) -> str:
