@@ -14,6 +14,7 @@ from test_versioning import painter_with_stages
 from artmaster_pipeline import versioning
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.files import write_text
+from artmaster_pipeline.lineage.verifying import verify
 from artmaster_pipeline.locks import one_at_a_time, working_on
 from artmaster_pipeline.orchestration import painters
 from artmaster_pipeline.orchestration.assets import PAINTERS
@@ -23,6 +24,7 @@ from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.publishing.versions import LedgerEntry, SiteVersions, now
 from artmaster_pipeline.settings import Home, load_painter
 from artmaster_pipeline.stages import STAGES
+from artmaster_pipeline.versioning.pipeline import listed
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,17 @@ def adapter_of(painter: str) -> str:
 def partitions(home: Home) -> set[str]:
     with open_instance(home) as instance:
         return set(instance.get_dynamic_partitions(str(PAINTERS.name)))
+
+
+def stopped(*given: object, **named: object) -> None:
+    raise KeyboardInterrupt
+
+
+def found_about(home: Home, *painters: str) -> set[str]:
+    """What `verify` finds of the painters' files, and whether it finds a command that was stopped."""
+    names = {name for painter in painters for name in (painter, f"{painter}.dvc")}
+    found = verify(home).findings
+    return {each.what for each in found if names.intersection(Path(each.file).parts) or each.what == "unfinished"}
 
 
 def assert_renamed(home: Home) -> None:
@@ -100,8 +113,33 @@ def test_a_renaming_that_is_killed_goes_on(archive: Home, monkeypatch: pytest.Mo
     with pytest.raises(WrongUse, match="painters rename old new"):
         rename_painter(archive, "other", "third")
     versioning.prepare(archive, "other")  # others work on
+    assert found_about(archive, "old", "new") == {"unfinished"}
     rename_painter(archive, "old", "new")
     assert_renamed(archive)
+
+
+@pytest.mark.parametrize("step", ["forget", "commit_renamed"])
+def test_a_renaming_that_is_killed_before_dvc_knows_it_goes_on(
+    archive: Home, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """With a set of painters, a scan that DVC passes over, and a file that the kill left half-written."""
+    (archive.scans("old") / "gone.jpg").symlink_to("nowhere")
+    versioning.commit_stage(archive, "raw_scans", "old", ["gone.jpg"])
+    versioning.prepare(archive, "old--other")
+    with monkeypatch.context() as patched:
+        patched.setattr(versioning, step, stopped)
+        with pytest.raises(KeyboardInterrupt):
+            rename_painter(archive, "old", "new")
+    (archive.adapters("new") / ".partial-x.json").write_text("{")
+    versioning.prepare(archive, "other")
+    assert found_about(archive, "old", "new") == {"unfinished"}
+    rename_painter(archive, "old", "new")
+    assert listed(archive) == {"painter": ["new", "other"], "painters": ["new--other"]}
+    assert versioning.stale_stages(archive, "new") == ()
+    assert (archive.root / "scans" / "new.dvc").is_file()
+    assert versioning.passed_over(archive, "new") == [".partial-*", "gone.jpg"]
+    assert not list(archive.root.rglob(".partial-*"))
+    assert "unfinished" not in found_about(archive, "old", "new")
 
 
 def test_scans_that_were_moved_by_hand_may_be_renamed_after(archive: Home) -> None:
@@ -128,6 +166,22 @@ def test_a_removed_painter_leaves_the_lineage_and_what_was_published(archive: Ho
     assert "up to date" in dvc(archive.root, "status")
     with pytest.raises(WrongUse, match="known: other"):
         remove_painter(archive, "nobody")
+
+
+def test_a_removal_that_is_killed_is_known_and_hides_nothing_of_others(
+    archive: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(painters, "_remove", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            remove_painter(archive, "old")
+    (archive.scans("other") / "a.jpg").write_bytes(b"edited")
+    assert found_about(archive, "old") == {"unfinished"}
+    assert "changed" in found_about(archive, "other")
+    (told,) = [each for each in verify(archive).findings if each.what == "unfinished"]
+    assert told.way_out.endswith("artmaster painters remove old")
+    remove_painter(archive, "old")
+    assert "unfinished" not in found_about(archive, "old", "other")
 
 
 def test_scans_behind_a_link_are_not_removed_with_the_painter(archive: Home, tmp_path: Path) -> None:
