@@ -109,6 +109,10 @@ def test_a_kernel_that_takes_its_process_along_is_not_used(monkeypatch):
     assert asked == [["flash", "efficient", "math"], ["efficient", "math"], ["math"]]  # once a process
 
 
+def test_what_is_not_tried_is_not_said_to_be_used():
+    assert list(try_kernels(["efficient", "math"], SHAPES, "float32", "cpu"))[-1] == {"used": "math"}
+
+
 def test_cudnns_kernel_is_used_only_where_it_is_asked_for(monkeypatch):
     import torch
 

@@ -121,7 +121,8 @@ def try_kernels(kernels: Iterable[str], shapes: Iterable[Shape], dtype: str, dev
     """
     import torch
 
-    allowed = set(KERNELS)
+    kernels = list(kernels)
+    allowed = set(kernels)
     cases = [_case(shape, getattr(torch, dtype), device) for shape in shapes]
     wanted = [_in_fp32(case) for case in cases]
     for name in kernels:
