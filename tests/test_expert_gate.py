@@ -316,6 +316,15 @@ def test_a_prompt_that_fits_nobody_says_so_and_is_shared_evenly(taught: tuple[Ho
     assert re.search(r"fits nobody.*all but 5%.*same share", found.says)
 
 
+def test_a_prompt_that_the_base_does_not_read_fits_nobody(taught: tuple[Home, Profile, ExpertGate]) -> None:
+    home, profile, _ = taught
+    reader = profile.model_copy(update={"max_unread": 0.34})  # the tiny tokenizers spell every word
+    found = learned_shares(home, reader, "rain on a bridge 1", [PAINTER, OTHER])
+    assert not found.fits
+    assert found.weights == {OTHER: 0.5, PAINTER: 0.5}
+    assert re.search(r"fits nobody: the base does not know \d+% of its words \(more than 34%\).*same share", found.says)
+
+
 def test_a_prompt_like_a_painters_captions_is_shared_out_by_the_gate(taught: tuple[Home, Profile, ExpertGate]) -> None:
     _, _, gate = taught
     found = ask(taught, "rain on a bridge 1")
