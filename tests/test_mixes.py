@@ -173,8 +173,10 @@ def test_a_file_of_mixes_is_refused_once_with_all_faults_of_all_mixes(home: Home
     )
     with pytest.raises(WrongUse) as error:
         read_mixes(home)
-    for part in ("Wrong-Name: its name", "did you mean 'prompts'", "empty: say below it", "from and to belong together",
-                 "from and to stand alone", "silent: it asks for no", "odd: seeds.0", "odd: size", "b.png, lies outside"):  # fmt: skip
+    for part in (
+        *("Wrong-Name: its name", "did you mean 'prompts'", "empty: say below it", "from and to belong together"),
+        *("from and to stand alone", "silent: it asks for no", "odd: seeds.0", "odd: size", "b.png, lies outside"),
+    ):
         assert part in str(error.value)
     assert "fine" not in str(error.value)
     write_mixes(home, fine=good, way={"from": A, "to": B, "steps": 3, "prompts": ["x"]}, three=_of_three())
@@ -252,10 +254,12 @@ def test_what_was_not_judged_or_published_is_not_mixed_for_publishing(painters) 
     assert str(error.value).count("is not published: artmaster publish") == 2
 
 
-def test_triggers_stand_before_the_prompt_by_weight(painters) -> None:
+def test_each_painter_hears_its_own_trigger_as_loud_as_its_part_is(painters) -> None:
     resolved = resolve(painters[0], parsed(f"{A}=0.2 {B}=0.5 {C}=0.3"))
-    assert resolved.prompt("a  river") == f"{B} style, {C} style, {A} style, a river"
-    assert resolved.prompt(f"a river, {C} style") == f"{B} style, {A} style, a river, {C} style"
+    heard = dict(resolved.heard("a  river"))
+    assert heard == {f"{A} style, a river": 0.2, f"{B} style, a river": 0.5, f"{C} style, a river": 0.3}
+    said = dict(resolved.heard(f"a river, {C} style"))
+    assert set(said) == {f"{A} style, a river, {C} style", f"{B} style, a river, {C} style", f"a river, {C} style"}
     assert resolved.identity() != resolve(painters[0], parsed(f"{A}=0.5 {B}=0.2 {C}=0.3")).identity()
 
 
@@ -294,8 +298,7 @@ def test_one_share_of_one_is_that_painter_and_a_strip_ends_in_both(painters, tmp
     assert np.array_equal(read_rgb(strip), np.concatenate(rows, 1))
     assert read_facts(files[0])["adapter"] == adapters[0].id
     assert read_facts(files[1])["adapter"] == f"{adapters[0].id}, {adapters[1].id}"
-    prompt = steps[0].prompt("a river", (A, B))
-    (alone,) = generate(home, A, painter_profile(home, A), prompt, 1, 3, out=tmp_path / "alone")
+    (alone,) = generate(home, A, painter_profile(home, A), "a river", 1, 3, out=tmp_path / "alone")
     assert np.abs(read_rgb(alone).astype(int) - rows[0]).max() <= 1  # drawn in a batch, by another code path
     assert not np.array_equal(rows[0], rows[2])
 
