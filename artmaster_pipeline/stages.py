@@ -24,20 +24,10 @@ _BETWEEN = "--"
 
 # What every stage that loads the base model depends on.
 _BASE = ("base_model", "revision", "device", "dtype", "quantization", "size_divisor", "max_sequence_length")
-# How pictures are drawn where nothing was chosen for the adapter.
-_DRAWING = tuple(
-    f"evaluation.{name}"
-    for name in (
-        "num_inference_steps",
-        "guidance_scale",
-        "strength",
-        "true_cfg_scale",
-        "adapter_in_unguided",
-        "drawing",
-    )
-)
 # Settings of the final evaluation alone, which the panel that chooses among an adapter's states never reads.
 FINAL_EVALUATION = ("rows", "samples", "far_prompts", "far_samples", "strengths", "drawing")
+# Those that decide nothing but what the evaluations draw and ask.
+_EVALUATIONS_OWN = ("rows", "samples", "far_prompts", "far_samples", "strengths", "adherence")
 
 
 @dataclass(frozen=True)
@@ -157,7 +147,7 @@ TABLE: tuple[Stage, ...] = (
         makes="artmaster_pipeline.experts.map:map_expert",
         after=("training_set", "style_adapter"),
         painter=("name",),
-        profile=(*_BASE, *_DRAWING, "evaluation.style_features", "experts.map"),
+        profile=(*_BASE, "evaluation", *(f"-evaluation.{name}" for name in _EVALUATIONS_OWN), "experts.map"),
         on_request=True,
         group="experts",
         tools=("pytorch",),

@@ -35,7 +35,7 @@ from artmaster_pipeline.records import (
     write_manifest,
 )
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.stages import STAGES, Step
+from artmaster_pipeline.stages import STAGES, Step, in_order
 from artmaster_pipeline.withdrawals import WithdrawnScan, append, new_line
 
 FIGURES = {
@@ -177,7 +177,7 @@ def test_the_events_tell_every_stage_that_the_records_know(exported: Path, judge
         assert "id" in {field["name"] for field in output["facets"]["schema"]["fields"]}
     facets = [facet for event in events for part in event["outputs"] for facet in part["facets"].values()]
     assert all(facet["_schemaURL"].startswith("https://openlineage.io/spec/facets/") for facet in facets)
-    assert set(openlineage.KINDS) == set(STAGES)
+    assert set(openlineage.KINDS) == {stage.name for stage in in_order()}
 
 
 def test_the_command_writes_the_same_bytes_and_never_over_something_else(
@@ -354,4 +354,4 @@ def test_every_stage_says_where_its_records_are_and_how_to_ask(judged: Home) -> 
     assert shown["open_manifest"].url == manifest.as_uri()
     assert (len(shown["quarantine"].records), shown["quarantined"]) == (501, 900)
     assert (len(shown["descriptions"]), shown["descriptions"][-1], shown["n"]) == (101, "and 4,900 more", 3)
-    assert set(metadata.LINEAGE) == set(STAGES)
+    assert set(metadata.LINEAGE) == {stage.name for stage in in_order()}

@@ -10,7 +10,7 @@ import pytest
 from artmaster_pipeline.orchestration.build import build_defs
 from artmaster_pipeline.orchestration.instance import alive, end_killed_runs, open_instance
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.stages import STAGES
+from artmaster_pipeline.stages import in_order
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -23,12 +23,16 @@ GRAPH = {
     "style_adapter": ("training", "gpu", ["training_set"]),
     "evaluation_grid": ("evaluation", "gpu", ["style_adapter", "training_set"]),
     "sample_gallery": ("gallery", "gpu", ["evaluation_grid", "raw_scans", "style_adapter"]),
+    "expert_map": ("experts", "gpu", ["style_adapter", "training_set"]),
+    "expert_gate": ("experts", "gpu", ["style_adapter", "training_set"]),
 }
 # check: whether it stops what comes after it
 CHECKS = {
     "curated_crops:curated_crops_versioned": True,
     "curated_crops:every_scan_is_accounted_for": True,
     "evaluation_grid:evaluation_grid_versioned": True,
+    "expert_gate:expert_gate_versioned": True,
+    "expert_map:expert_map_versioned": True,
     "evaluation_grid:fit_to_publish": True,
     "raw_scans:enough_works": True,
     "raw_scans:few_quarantined": False,
@@ -60,7 +64,12 @@ def test_the_graph(graph: dg.Definitions) -> None:
         assert spec.kinds
         assert spec.code_version
     assert found == GRAPH
-    assert tuple(found) == STAGES
+    assert tuple(found) == tuple(stage.name for stage in in_order())
+    on_request = {stage.name for stage in in_order() if stage.on_request}
+    assert on_request == {"expert_map", "expert_gate"}
+    for job in ("whole_chain", "retrain", "take_in"):  # none of them is made by a run of everything
+        nodes = {node.name for node in graph.resolve_job_def(job).graph.nodes}
+        assert not nodes & on_request
 
 
 def test_the_checks(graph: dg.Definitions) -> None:
@@ -74,6 +83,7 @@ def test_the_checks(graph: dg.Definitions) -> None:
 def test_jobs_sensors_and_schedules(graph: dg.Definitions) -> None:
     repository = graph.get_repository_def()
     assert {"whole_chain", "take_in", "retrain"} <= set(repository.job_names)
+    assert {"on_request", "on_request_of_sets"} <= set(repository.job_names)
     assert [sensor.name for sensor in repository.sensor_defs] == [
         *("default_automation_condition_sensor", "new_scans", "tell_of_failures", "tell_of_successes"),
         "withdrawn_works",
@@ -85,7 +95,10 @@ def test_selections_given_as_strings_are_understood(graph: dg.Definitions) -> No
     """Under antlr4 4.9, which dvc's own dependencies once brought, every such selection raised TypeError."""
     selection = dg.AssetSelection.from_string('key:"style_adapter"+')
     keys = selection.resolve(graph.resolve_asset_graph())
-    assert {key.to_user_string() for key in keys} == {"style_adapter", "evaluation_grid", "sample_gallery"}
+    assert {key.to_user_string() for key in keys} == {
+        *("style_adapter", "evaluation_grid", "sample_gallery"),
+        *("expert_map", "expert_gate"),
+    }
 
 
 def test_loading_the_code_location_imports_nothing_heavy() -> None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -57,6 +58,8 @@ SHARED = Stage(
     profile=("evaluation.seed",),
     kind="painters",
 )
+
+ASKED = replace(LIST, on_request=True)
 
 
 @pytest.fixture
@@ -143,6 +146,27 @@ def test_a_stage_over_several_painters_is_made_committed_and_found_current(tiny:
         check=True,
     )
     assert "up to date" in done.stdout
+
+
+def test_a_stage_on_request_is_made_and_listed_for_whom_it_was_asked_for(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "TABLE", (*stages.TABLE, ASKED))
+    add_painter(home, A)
+    add_painter(home, B)
+    assert "tiny_list" not in {step.stage for step in steps_towards(A)}
+    assert steps_towards(A, "tiny_list") == (Step("tiny_list", A),)
+    assert run_painter(home, A, until="tiny_list").made == ("tiny_list",)
+    assert run_painter(home, A, until="tiny_list").made == ()
+    assert versioning.stale_steps(home, [Step("tiny_list", A), Step("tiny_list", B)]) == {Step("tiny_list", B)}
+    versioning.prepare(home, B)
+    assert "tiny_list" not in versioning.stale_stages(home, A)
+    assert "tiny_list" not in versioning.stale_stages(home, B)  # nobody asked
+    written = yaml.safe_load((home.root / "dvc.yaml").read_text())["stages"]
+    assert written["tiny_list"]["foreach"] == [A]
+    assert yaml.safe_load((home.root / "painters.yaml").read_text())["on_request"] == {"tiny_list": [A]}
+    versioning.forget(home, A, instead="c-painter")
+    assert yaml.safe_load((home.root / "painters.yaml").read_text())["on_request"] == {"tiny_list": ["c-painter"]}
 
 
 def test_members_on_different_profiles_are_refused(tiny: None, home: Home) -> None:

@@ -11,7 +11,7 @@ from artmaster_pipeline.errors import BadInput
 if TYPE_CHECKING:
     import torch
 
-_PREFIX, _DOWN, _UP, _ALPHA = "transformer.", ".lora_A.weight", ".lora_B.weight", ".alpha"
+PREFIX, DOWN, UP, ALPHA = "transformer.", ".lora_A.weight", ".lora_B.weight", ".alpha"
 _BLOCK = re.compile(r"(\w+)\.\d+\.(.+)")  # a layer's path: the list of blocks, the block's number, the layer in it
 
 
@@ -25,67 +25,44 @@ def attach(pipe: Any, folder_or_file: Path, strength: float = 1.0, name: str = "
     another base model: diffusers skips layers that it does not find, and widens the base's own layers for a LoRA of
     other shapes, so every layer of the file must first be there and fit.
     """
-    attach_several(pipe, {name: (folder_or_file, strength)}, alike)
-
-
-def attach_several(pipe: Any, adapters: Mapping[str, tuple[Path, float]], alike: bool = False) -> None:
-    """Put several adapters on the pipeline together: name -> (folder or LoRA file, strength), as `attach` does.
-
-    `alike` gives all of them the same layers and one rank. All files are looked at before any is attached.
-    """
-    files = {name: path / LORA if path.is_dir() else path for name, (path, _) in adapters.items()}
-    layers = {name: _fitting_layers(pipe, file) for name, file in files.items()}
-    all_layers = {layer: shape for own in layers.values() for layer, shape in own.items()}
-    there = {name for names in pipe.get_list_adapters().values() for name in names}
-    if replaced := sorted(there & set(files)):
-        pipe.delete_adapters(replaced)
-    rank = 0
-    for name, file in files.items():
-        tensors = _filled_up(pipe, file, all_layers, layers[name]) if alike else _load(file)
-        rank = max(rank, *(len(tensor) for key, tensor in tensors.items() if key.endswith(_DOWN)))
-        pipe.load_lora_weights(tensors, adapter_name=name)
-    pipe.set_adapters(list(files), [float(strength) for _, strength in adapters.values()])
+    file, layers = fitting_layers(pipe, folder_or_file)
+    if name in {there for names in pipe.get_list_adapters().values() for there in names}:
+        pipe.delete_adapters(name)
     if alike:
         from peft.utils.hotswap import prepare_model_for_compiled_hotswap
 
+        tensors = _filled_up(pipe, file, layers)
+        pipe.load_lora_weights(tensors, adapter_name=name)
+        pipe.set_adapters([name], [float(strength)])
         # pads to one rank; and makes strengths tensors, which compiled blocks take as they come
+        rank = max(len(tensor) for key, tensor in tensors.items() if key.endswith(DOWN))
         prepare_model_for_compiled_hotswap(pipe.transformer, target_rank=rank)
+    else:
+        from safetensors.torch import load_file
+
+        # As tensors, since diffusers goes by the suffix, and states of earlier steps have one that nobody loads.
+        pipe.load_lora_weights(load_file(file), adapter_name=name)
+        pipe.set_adapters([name], [strength])
 
 
-def detach(pipe: Any) -> None:
-    """Take all adapters off; the base model is then exactly what it was."""
-    pipe.unload_lora_weights()
+def fitting_layers(pipe: Any, folder_or_file: Path) -> tuple[Path, dict[str, tuple[int, int]]]:
+    """A LoRA file, and the layers that it is for, all of which the base has: path -> (inputs, outputs).
+
+    Raises BadInput where the file does not exist, is no LoRA or belongs to another base model.
+    """
+    file = folder_or_file / LORA if folder_or_file.is_dir() else folder_or_file
+    layers = _layers_of(file)
+    if misfits := [layer for layer, shape in layers.items() if _shape_on(pipe, layer) != shape]:
+        raise BadInput(
+            f"{file}: {len(misfits)} of its {len(layers)} layers do not fit this base model, "
+            f"for example {min(misfits)}",
+            "Use the adapter with the profile it was trained for (`artmaster lineage adapter ID` says which).",
+        )
+    return file, layers
 
 
-def _load(file: Path) -> "dict[str, torch.Tensor]":
-    """As tensors, since diffusers goes by a file's suffix, and states of earlier steps have one that nobody loads."""
-    from safetensors.torch import load_file
-
-    tensors: dict[str, torch.Tensor] = load_file(file)
-    return tensors
-
-
-def _filled_up(
-    pipe: Any, file: Path, all_layers: Mapping[str, tuple[int, int]], own: Mapping[str, tuple[int, int]]
-) -> "dict[str, torch.Tensor]":
-    """The file's tensors, with a rank of zeros for each layer that another block or adapter has and it has not."""
-    import torch
-
-    tensors = _load(file)
-    rank = max(len(tensor) for key, tensor in tensors.items() if key.endswith(_DOWN))
-    alphas = any(key.endswith(_ALPHA) for key in tensors)
-    for layer, (inputs, outputs) in _of_all_blocks(pipe, all_layers).items():
-        if layer not in own:
-            # without alphas all layers have one rank, by which others scale them
-            tensors[f"{_PREFIX}{layer}{_DOWN}"] = torch.zeros(1 if alphas else rank, inputs)
-            tensors[f"{_PREFIX}{layer}{_UP}"] = torch.zeros(outputs, 1 if alphas else rank)
-            if alphas:
-                tensors[f"{_PREFIX}{layer}{_ALPHA}"] = torch.tensor(1.0)
-    return tensors
-
-
-def _of_all_blocks(pipe: Any, layers: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
-    """These layers, and those of the same kind in the other blocks of their list: path -> (inputs, outputs)."""
+def of_all_blocks(pipe: Any, layers: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    """These layers, and those of the same kinds in the other blocks of their lists: path -> (inputs, outputs)."""
     found = dict(layers)
     for layer, shape in layers.items():
         if match := _BLOCK.fullmatch(layer):
@@ -94,16 +71,28 @@ def _of_all_blocks(pipe: Any, layers: Mapping[str, tuple[int, int]]) -> dict[str
     return dict(sorted(found.items()))
 
 
-def _fitting_layers(pipe: Any, file: Path) -> dict[str, tuple[int, int]]:
-    """The layers that a LoRA file is for, all of which the base has: path -> (inputs, outputs)."""
-    layers = _layers_of(file)
-    if misfits := [layer for layer, shape in layers.items() if _shape_on(pipe, layer) != shape]:
-        raise BadInput(
-            f"{file}: {len(misfits)} of its {len(layers)} layers do not fit this base model, "
-            f"for example {min(misfits)}",
-            "Use the adapter with the profile it was trained for (`artmaster lineage adapter ID` says which).",
-        )
-    return layers
+def detach(pipe: Any) -> None:
+    """Take all adapters off; the base model is then exactly what it was."""
+    pipe.unload_lora_weights()
+
+
+def _filled_up(pipe: Any, file: Path, layers: dict[str, tuple[int, int]]) -> "dict[str, torch.Tensor]":
+    """The file's tensors, with a rank of zeros for each layer that other blocks of its kind have and it has not."""
+    import torch
+    from safetensors.torch import load_file
+
+    tensors = load_file(file)
+    rank = max(len(tensor) for key, tensor in tensors.items() if key.endswith(DOWN))
+    for layer, (inputs, outputs) in of_all_blocks(pipe, layers).items():
+        if layer not in layers:
+            tensors[f"{PREFIX}{layer}{DOWN}"] = torch.zeros(1, inputs)
+            tensors[f"{PREFIX}{layer}{UP}"] = torch.zeros(outputs, 1)
+            if any(key.endswith(ALPHA) for key in tensors):
+                tensors[f"{PREFIX}{layer}{ALPHA}"] = torch.tensor(1.0)
+            else:  # then all layers have one rank, by which others scale them
+                tensors[f"{PREFIX}{layer}{DOWN}"] = torch.zeros(rank, inputs)
+                tensors[f"{PREFIX}{layer}{UP}"] = torch.zeros(outputs, rank)
+    return tensors
 
 
 def _layers_of(file: Path) -> dict[str, tuple[int, int]]:
@@ -117,13 +106,13 @@ def _layers_of(file: Path) -> dict[str, tuple[int, int]]:
             shapes = {key: tensors.get_slice(key).get_shape() for key in tensors.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise BadInput(f"{file} is no safetensors file: {error}", "Make the adapter again.") from error
-    paths = {key.removesuffix(_DOWN) for key in shapes if key.startswith(_PREFIX) and key.endswith(_DOWN)}
+    paths = {key.removesuffix(DOWN) for key in shapes if key.startswith(PREFIX) and key.endswith(DOWN)}
     layers = {
-        path.removeprefix(_PREFIX): (shapes[path + _DOWN][1], shapes[path + _UP][0])
+        path.removeprefix(PREFIX): (shapes[path + DOWN][1], shapes[path + UP][0])
         for path in paths
-        if path + _UP in shapes
+        if path + UP in shapes
     }
-    known = {path + end for path in paths for end in (_DOWN, _UP, _ALPHA)}
+    known = {path + end for path in paths for end in (DOWN, UP, ALPHA)}
     if not layers or not known.issuperset(shapes):
         raise BadInput(
             f"{file} holds no LoRA of a transformer, or more than that",

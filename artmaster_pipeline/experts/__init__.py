@@ -1,6 +1,6 @@
 """Many painters, one picture: adapters of several painters mixed by gates per layer, noise level and image token."""
 
-from artmaster_pipeline.experts.factors import FACTORS, BlockGroup, FactorMap, block_groups
+from artmaster_pipeline.experts.factors import FACTORS, BlockGroup, FactorMap, block_groups, group_of
 from artmaster_pipeline.experts.gates import Gate
 from artmaster_pipeline.experts.mixing import MOST_EXPERTS, Expert, Mixing, mixture
 
@@ -13,5 +13,6 @@ __all__ = [
     "Gate",
     "Mixing",
     "block_groups",
+    "group_of",
     "mixture",
 ]

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from artmaster_pipeline.axes import Axis
 from artmaster_pipeline.base_models.family import family_for
 from artmaster_pipeline.errors import WrongUse
 
 FACTORS = ("composition", "colour", "brush")
-AXIS_OF = {"composition": "composition", "colour": "tone", "brush": "brushwork"}  # the panel's axis of each
+# the panel's axis of each
+AXIS_OF: dict[str, Axis] = {"composition": "composition", "colour": "tone", "brush": "brushwork"}
 NOISE_BANDS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _MOST_GROUPS = 9
 _BLOCK = re.compile(r"(\w+)\.(\d+)\.")  # begins a layer's path: the list of blocks, the block's number
@@ -42,10 +44,11 @@ def block_groups(transformer: Any, most: int = _MOST_GROUPS) -> tuple[BlockGroup
     """
     lists = family_for(transformer).block_lists
     depths = {kind: len(getattr(transformer, blocks)) for kind, blocks in lists.items()}
-    whole, groups = sum(depths.values()), []
+    groups, left, below = [], most, sum(depths.values())
     for kind, depth in depths.items():
-        parts = max(1, min(depth, round(most * depth / whole)))
-        for part in np.array_split(np.arange(depth), parts) if depth else ():
+        parts = min(depth, max(1, round(left * depth / below))) if depth else 0
+        left, below = left - parts, below - depth
+        for part in np.array_split(np.arange(depth), parts) if parts else ():
             first, last = int(part[0]), int(part[-1])
             groups.append(BlockGroup(name=f"{kind} {first}-{last}", blocks=lists[kind], first=first, last=last))
     return tuple(groups)
@@ -117,21 +120,22 @@ class FactorMap(BaseModel):
         whole = raw.sum(axis=0)
         return np.where(whole > 0, raw / np.where(whole > 0, whole, 1), 1 / len(FACTORS))
 
-    def group_of(self, layer: str) -> int:
-        """The number of the group that a layer (its path in the transformer) is in.
 
-        Layers before all blocks are in the first, those behind in the last. Raises WrongUse for a block of no group.
-        """
-        found = _BLOCK.match(layer)
-        if found is None:
-            return len(self.groups) - 1 if layer.startswith(_AFTER_BLOCKS) else 0
-        for number, group in enumerate(self.groups):
-            if group.blocks == found[1] and group.first <= int(found[2]) <= group.last:
-                return number
-        raise WrongUse(
-            f"The factor map has no group with the block {found[1]}.{found[2]}: it is of another base model. "
-            "Make it again with `artmaster experts map`."
-        )
+def group_of(layer: str, groups: Sequence[BlockGroup]) -> int:
+    """The number of the group that a layer (its path in the transformer) is in.
+
+    Layers before all blocks are in the first, those behind in the last. Raises WrongUse for a block of no group.
+    """
+    found = _BLOCK.match(layer)
+    if found is None:
+        return len(groups) - 1 if layer.startswith(_AFTER_BLOCKS) else 0
+    for number, group in enumerate(groups):
+        if group.blocks == found[1] and group.first <= int(found[2]) <= group.last:
+            return number
+    raise WrongUse(
+        f"The factor map has no group with the block {found[1]}.{found[2]}: it is of another base model. "
+        "Make it again with `artmaster experts map`."
+    )
 
 
 def _normed(row: Sequence[float]) -> np.ndarray:

@@ -1,29 +1,33 @@
 """Drawing with several adapters at once, each gated per layer, noise level and image token.
 
-PEFT's layers multiply each adapter's part by `scaling[name]`. Here that is a tensor of the layer's own, a slice of one
-buffer for all layers that see the same tokens, and a hook before each pass of the transformer writes the gates into
-the buffers: a few operations, and only when the noise band or the shape of the batch has changed. Compiled blocks take
-the tensors as inputs, so nothing is compiled again.
+The adapters are attached as one (`joining`), and each of its layers multiplies what is between A and B by the gates of
+the experts that the ranks belong to. A hook before each pass of the transformer writes the gates into one buffer for
+all layers of a kind and group of blocks, and only when the noise band or the shape of the batch has changed. Compiled
+blocks take the gates as inputs, so nothing is compiled again.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from artmaster_pipeline.adapters.attaching import attach_several, detach
+from artmaster_pipeline.adapters.attaching import detach
 from artmaster_pipeline.base_models.family import family_for
 from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.experts.factors import BlockGroup, group_of
 from artmaster_pipeline.experts.gates import Gate
+from artmaster_pipeline.experts.joining import joined
 
 if TYPE_CHECKING:
     import torch
 
 MOST_EXPERTS = 8
+_NAME = "experts"  # the adapter's on the transformer; no part of any module's path
 
 
 @dataclass(frozen=True)
@@ -42,15 +46,15 @@ def mixture(
     """The experts on the pipeline, gated as long as this lasts; afterwards the pipeline is exactly the base's.
 
     `gates` has one gate for each picture of a batch, or one for all; `Mixing.use` changes them. `alike` is for blocks
-    that `sampling.compile_blocks` compiles: it fills the adapters up to the same layers and one rank (`attach`). What
-    merges adapters into the base's weights raises WrongUse meanwhile. Raises WrongUse for experts that cannot be
-    together, and BadInput for a file that is no LoRA of this base, before anything is attached.
+    that `sampling.compile_blocks` compiles, as it is of `attach`. What merges adapters into the base's weights raises
+    WrongUse meanwhile. Raises WrongUse for experts that cannot be together, and BadInput for a file that is no LoRA of
+    this base, before anything is attached.
     """
     _check(pipe, experts)
-    names = {f"expert{number}": expert for number, expert in enumerate(experts)}  # no part of any module's path
+    together = joined(pipe, [expert.weights for expert in experts], alike)
     try:
-        attach_several(pipe, {name: (expert.weights, expert.strength) for name, expert in names.items()}, alike)
-        mixing = Mixing(pipe.transformer, {name: expert.name for name, expert in names.items()})
+        pipe.load_lora_weights(together.tensors, adapter_name=_NAME)
+        mixing = Mixing(pipe.transformer, experts, together.ranks)
         if gates:
             mixing.use(gates)
         with mixing.at_work():
@@ -72,14 +76,12 @@ def _check(pipe: Any, experts: Sequence[Expert]) -> None:
 
 
 @dataclass(frozen=True)
-class _Slot:
-    """An expert's part in one layer."""
+class _Place:
+    """What layers have in common that take the same gates: what they see, each expert's ranks, the ranks' dtype."""
 
-    layer: str  # its path in the transformer
-    scaling: dict[str, Any]  # the layer's own, by adapter
-    name: str  # the adapter's
-    expert: int
-    scale: float  # what the layer multiplies the expert's part by where its gate is one
+    sees: str  # as `Family.sees` says
+    ranks: tuple[int, ...]
+    dtype: "torch.dtype"
 
 
 @dataclass(frozen=True)
@@ -94,23 +96,24 @@ class _Layout:
 
 @dataclass
 class _Buffers:
-    """Gates as the layers see them, for one layout."""
+    """Gates as the layers see them, for one layout: place -> its groups x batch x (tokens x) ranks."""
 
-    of_kind: "dict[str, torch.Tensor]"  # what layers see -> slots x batch x (tokens x) 1
-    slices: "list[torch.Tensor]"  # of all slots, in their order
-    shown: tuple[Any, ...] = field(default=())  # the noise bands, one for each picture, that they hold the gates of
+    of_place: "dict[_Place, torch.Tensor]"
+    slices: "list[tuple[Any, torch.Tensor]]"  # a layer's A, and its gates: a view of its own, as dynamo wants it
+    shown: tuple[int, ...] = field(default=())  # the noise bands, one for each picture, that they hold the gates of
 
 
 class Mixing:
     """Experts that are attached, and the gates that they are drawn with."""
 
-    def __init__(self, transformer: Any, names: Mapping[str, str]) -> None:
-        """`names` are the experts' by their adapters' on the transformer."""
+    def __init__(self, transformer: Any, experts: Sequence[Expert], ranks: Mapping[str, tuple[int, ...]]) -> None:
+        """`ranks` says how many of a layer's ranks are each expert's."""
         self._transformer = transformer
-        self._experts = tuple(names.values())
-        self._slots = _slots(transformer, tuple(names))
+        self._experts = tuple(experts)
+        self._layers = _gated_layers(transformer, ranks)
         self._gates: tuple[Gate, ...] = ()
-        self._places: dict[str, tuple[Any, Any]] = {}  # what layers see -> slots' rows in a table of gates, scales
+        self._groups: tuple[BlockGroup, ...] = ()
+        self._in_groups: dict[str, int] = {}  # layer -> the number of its group of blocks
         self._buffers: dict[_Layout, _Buffers] = {}
         self._bound: _Buffers | None = None
 
@@ -119,21 +122,29 @@ class Mixing:
 
         Raises WrongUse for gates of other experts than those attached, and for gates that cannot be in one batch.
         """
+        names = sorted(expert.name for expert in self._experts)
         if not gates:
             raise WrongUse("Pictures cannot be mixed without a gate: name one for each, or one for all.")
         for gate in gates:
-            if sorted(gate.experts) != sorted(self._experts):
+            if sorted(gate.experts) != names:
                 raise WrongUse(
-                    f"The gate is of {', '.join(gate.experts)}, the mix of {', '.join(self._experts)}: "
+                    f"The gate is of {', '.join(gate.experts)}, the mix of {', '.join(names)}: "
                     "name the same experts in both."
                 )
         if any(gate.factor_map.groups != gates[0].factor_map.groups for gate in gates):
             raise WrongUse("The pictures of a batch have gates of different groups of blocks: draw them apart.")
-        if not self._gates or self._gates[0].factor_map.groups != gates[0].factor_map.groups:
-            self._places = _places(self._slots, gates[0])
+        self._sort_into_groups(gates[0].factor_map.groups)
         self._gates = tuple(gates)
         for buffers in self._buffers.values():
             buffers.shown = ()
+
+    def _sort_into_groups(self, groups: Sequence[BlockGroup]) -> None:
+        if tuple(groups) != self._groups:
+            layers = [layer for of_place in self._layers.values() for layer in of_place]
+            self._in_groups = {layer: group_of(layer, groups) for layer in layers}
+            self._groups = tuple(groups)
+            self._buffers.clear()
+            self._bound = None
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -151,8 +162,9 @@ class Mixing:
         if not self._gates:
             raise WrongUse("Pictures cannot be mixed without a gate: give `mixture` gates, or call `use`.")
         batch, image = given["hidden_states"].shape[:2]
+        text = given["encoder_hidden_states"].shape[1]
         gates = self._gates_of(batch)
-        layout = _Layout(batch, given["encoder_hidden_states"].shape[1], image, any(g.token_grid for g in gates))
+        layout = _Layout(batch, text, image, any(gate.token_grid for gate in gates))
         if layout.regional:
             _check_grid(gates, image, given["img_ids"])
         sigmas = given["timestep"].float().reshape(-1).tolist()
@@ -160,7 +172,7 @@ class Mixing:
         buffers = self._bind(layout, given["hidden_states"].device)
         bands = tuple(gate.band(sigma) for gate, sigma in zip(gates, sigmas, strict=True))
         if buffers.shown != bands:
-            self._fill(buffers, layout, gates, sigmas)
+            self._fill(buffers, layout, self._table(gates, sigmas))
             buffers.shown = bands
 
     def _gates_of(self, batch: int) -> tuple[Gate, ...]:
@@ -171,86 +183,95 @@ class Mixing:
         return self._gates * batch if len(self._gates) == 1 else self._gates
 
     def _bind(self, layout: _Layout, device: Any) -> _Buffers:
-        """The buffers of this layout, and the layers' scalings their slices."""
-        slots = [slot for of_kind in self._slots.values() for slot in of_kind]
+        """The buffers of this layout, which the layers take their gates from."""
         buffers = self._buffers.get(layout)
         if buffers is None:
             buffers = self._buffers[layout] = self._new_buffers(layout, device)
         if self._bound is not buffers:
-            for slot, part in zip(slots, buffers.slices, strict=True):
-                slot.scaling[slot.name] = part
+            for down, gates in buffers.slices:
+                down.gates = gates
             self._bound = buffers
-        elif any(slot.scaling.get(slot.name) is not part for slot, part in zip(slots, buffers.slices, strict=True)):
-            raise WrongUse("The adapters' strengths were set anew while they are mixed: change the gates instead.")
         return buffers
 
     def _new_buffers(self, layout: _Layout, device: Any) -> _Buffers:
         import torch
 
         tokens = {"image": layout.image, "text": 1, "both": layout.text + layout.image}
-        of_kind = {}
-        with torch.inference_mode(False):  # compiled blocks would tell inference tensors from others
-            for kind, slots in self._slots.items():
-                shape = (1,) if kind == "vector" else (tokens[kind] if layout.regional else 1, 1)
-                dtype = self._transformer.get_submodule(slots[0].layer).lora_B[slots[0].name].weight.dtype
-                of_kind[kind] = torch.zeros(len(slots), layout.batch, *shape, device=device, dtype=dtype)
-            return _Buffers(of_kind, [part for buffer in of_kind.values() for part in buffer.unbind()])
+        buffers = _Buffers({}, [])
+        with torch.inference_mode(False):  # compiled blocks tell inference tensors from others
+            for place, layers in self._layers.items():
+                shape = () if place.sees == "vector" else (tokens[place.sees] if layout.regional else 1,)
+                groups = self._groups_at(place)
+                made = torch.zeros(
+                    len(groups), layout.batch, *shape, sum(place.ranks), device=device, dtype=place.dtype
+                )
+                buffers.of_place[place] = made
+                buffers.slices += [(down, made[groups.index(self._in_groups[layer])]) for layer, down in layers.items()]
+        return buffers
 
-    def _fill(self, buffers: _Buffers, layout: _Layout, gates: Sequence[Gate], sigmas: Sequence[float]) -> None:
-        """Write the gates of these noise levels into the buffers."""
+    def _groups_at(self, place: _Place) -> list[int]:
+        return sorted({self._in_groups[layer] for layer in self._layers[place]})
+
+    def _table(self, gates: Sequence[Gate], sigmas: Sequence[float]) -> "torch.Tensor":
+        """The gates of these noise levels with the experts' strengths: groups x batch x image tokens x experts."""
         import torch
 
-        table = torch.from_numpy(self._table(gates, sigmas).astype(np.float32))  # rows x batch x image tokens
-        whole = table.mean(-1, keepdim=True)
-        seen = {"image": table, "text": whole, "vector": whole[..., 0], "both": table}
-        if layout.regional:  # text tokens are nowhere in the picture, so they have the mean
-            seen["both"] = torch.cat([whole.expand(-1, -1, layout.text), table], -1)
-        for kind, buffer in buffers.of_kind.items():
-            rows, scales = (tensor.to(buffer.device) for tensor in self._places[kind])
-            values = seen[kind].to(buffer.device).index_select(0, rows).reshape(buffer.shape)
-            buffer.copy_(values * scales.reshape(-1, *(1,) * (buffer.ndim - 1)))
-
-    def _table(self, gates: Sequence[Gate], sigmas: Sequence[float]) -> np.ndarray:
-        """(Experts times groups) x batch x tokens."""
         found = [gate.at(sigma) for gate, sigma in zip(gates, sigmas, strict=True)]
-        tokens = max(gate.shape[-1] for of_picture in found for gate in of_picture.values())
+        tokens = max(of_expert.shape[-1] for of_picture in found for of_expert in of_picture.values())
         table = np.array(
             [
-                [np.broadcast_to(of_picture[expert], (len(of_picture[expert]), tokens)) for of_picture in found]
+                [np.broadcast_to(of_picture[expert.name], (len(self._groups), tokens)) for of_picture in found]
                 for expert in self._experts
             ]
         )  # experts x batch x groups x tokens
-        return table.transpose(0, 2, 1, 3).reshape(-1, len(found), tokens)
+        strengths = np.array([expert.strength for expert in self._experts])
+        return torch.from_numpy((table.transpose(2, 1, 3, 0) * strengths).astype(np.float32))
+
+    def _fill(self, buffers: _Buffers, layout: _Layout, table: "torch.Tensor") -> None:
+        """Write a table of gates into the buffers: of each place's groups and tokens, once for each expert's ranks."""
+        import torch
+
+        whole = table.mean(2, keepdim=True)  # text is nowhere in the picture
+        seen = {"image": table, "text": whole, "vector": whole[:, :, 0], "both": table}
+        if layout.regional:
+            seen["both"] = torch.cat([whole.expand(-1, -1, layout.text, -1), table], 2)
+        device = next(iter(buffers.of_place.values())).device
+        seen = {sees: gates.to(device) for sees, gates in seen.items()}
+        for place, buffer in buffers.of_place.items():
+            owners = [expert for expert, ranks in enumerate(place.ranks) for _ in range(ranks)]
+            gates = seen[place.sees].index_select(0, torch.tensor(self._groups_at(place), device=device))
+            buffer.copy_(gates.index_select(-1, torch.tensor(owners, device=device)))
 
 
-def _slots(transformer: Any, names: Sequence[str]) -> dict[str, list[_Slot]]:
-    """What layers see -> the experts' parts in them."""
-    from peft.tuners.lora import LoraLayer
-
+def _gated_layers(transformer: Any, ranks: Mapping[str, tuple[int, ...]]) -> dict[_Place, dict[str, Any]]:
+    """Make the A of each layer one that takes gates; place -> layer -> its A."""
     family = family_for(transformer)
-    found: defaultdict[str, list[_Slot]] = defaultdict(list)
-    for layer, module in transformer.named_modules():
-        if isinstance(module, LoraLayer):
-            found[family.sees(layer)] += [
-                _Slot(layer, module.scaling, name, number, float(module.scaling[name]))
-                for number, name in enumerate(names)
-                if name in module.lora_A
-            ]
+    found: defaultdict[_Place, dict[str, Any]] = defaultdict(dict)
+    for layer, own in ranks.items():
+        module = transformer.get_submodule(layer)
+        module.scaling[_NAME] = 1.0  # B has it already
+        down = _gated_linear()(module.lora_A[_NAME].weight)
+        module.lora_A[_NAME] = down
+        found[_Place(family.sees(layer), own, down.weight.dtype)][layer] = down
     return dict(found)
 
 
-def _places(slots: Mapping[str, Sequence[_Slot]], gate: Gate) -> dict[str, tuple[Any, Any]]:
-    """What layers see -> the slots' rows in a table of experts times groups, and their scales."""
+@cache
+def _gated_linear() -> Any:
+    """The class of a linear, of a weight that is there, whose outputs are multiplied by its `gates`."""
     import torch
 
-    groups = len(gate.factor_map.groups)
-    return {
-        kind: (
-            torch.tensor([slot.expert * groups + gate.factor_map.group_of(slot.layer) for slot in of_kind]),
-            torch.tensor([slot.scale for slot in of_kind]),
-        )
-        for kind, of_kind in slots.items()
-    }
+    class GatedLinear(torch.nn.Linear):
+        gates: torch.Tensor
+
+        def __init__(self, weight: torch.nn.Parameter) -> None:
+            super().__init__(weight.shape[1], weight.shape[0], bias=False, device="meta")
+            self.weight = weight
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.linear(x, self.weight) * self.gates
+
+    return GatedLinear
 
 
 def _check_grid(gates: Sequence[Gate], image: int, ids: "torch.Tensor") -> None:

@@ -76,8 +76,10 @@ def map_expert(home: Home, painter: str, profile: Profile, progress: Progress = 
     kept = [row for row in others if (home.adapters(painter) / row.adapter_id).is_dir()]
     write_manifest(root / MANIFEST, [found, *kept])
     _remove_others(root, {row.adapter_id for row in (found, *kept)})
-    figures = {f"{factor}: silent parts": len(parts) for factor, parts in found.silent.items()}
-    figures |= {f"{factor}: held by phi and psi": share for factor, share in found.explained.items()}
+    figures = {
+        **{f"{factor}: silent parts": len(parts) for factor, parts in found.silent.items()},
+        **{f"{factor}: held by phi and psi": share for factor, share in found.explained.items()},
+    }
     return Outcome((found,), root / MANIFEST, made, len(found.pictures) - made, figures=figures)
 
 
