@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from mixed_painters import PROFILE, SET, THREE_HANDS, A, B, C, quick_mixing, three_published, unmeasured, write_mixes
 from PIL import Image
 from small_archive import copied
 
+from artmaster_pipeline import versioning
 from artmaster_pipeline.adapters.finding import current_adapter
 from artmaster_pipeline.errors import HoldsWithdrawn, NotPublished, WrongUse
 from artmaster_pipeline.evaluation.verdicts import last_verdict
@@ -18,6 +20,7 @@ from artmaster_pipeline.experts.samples import decide_on_mix, draw_mixes, mix_ca
 from artmaster_pipeline.gallery.provenance import read_provenance
 from artmaster_pipeline.lineage import adapter_lineage, artwork_lineage, picture_lineage, verify
 from artmaster_pipeline.lineage.index import index_file
+from artmaster_pipeline.orchestration.run import run_painter
 from artmaster_pipeline.publishing import publish_gallery
 from artmaster_pipeline.publishing.publish import kept_versions, published_version
 from artmaster_pipeline.publishing.signing import _ingredients
@@ -250,3 +253,24 @@ def test_an_expert_that_is_no_longer_published_taints_its_mixes(mixed: Home, tmp
     with pytest.raises(NotPublished, match="Too like the works"):
         publish_mixes(home, SET, PROFILE)
     assert published_version(home, SET).painter == SET  # what was published stays as it is
+
+
+def test_dagster_makes_the_stages_of_a_set_and_dvc_names_them(
+    painters: Home, tmp_path: Path, quick: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = copied(painters, Home(tmp_path / "home"))
+    unmeasured(monkeypatch)
+    pair = f"{A}--{B}"
+    write_mixes(home, way=WAY)
+    run_painter(home, pair, only="mixed_samples")
+    decide_on_mix(home, pair, "way", "publish", "Looked at", PROFILE)
+    run_painter(home, pair, only="mixed_samples")
+    assert run_painter(home, pair, only="mixed_gallery").made == ("mixed_gallery",)
+    mine = {"mixed_samples", "mixed_gallery"}
+    assert not mine & set(versioning.stale_stages(home, pair))
+    stages = yaml.safe_load((home.root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    assert {f"mixed_gallery--{pair}", f"mixed_samples--{pair}"} <= set(stages)
+    write_mixes(home, way=WAY | {"seeds": [6]}, other=_of_three("uniform"))
+    assert mine & set(versioning.stale_stages(home, pair)) == {"mixed_samples"}
+    write_mixes(home, way=WAY, other=_of_three("uniform"))  # a mix of other painters is none of this set's business
+    assert not mine & set(versioning.stale_stages(home, pair))
