@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from mixed_painters import A, B, C, halves, three_experts, write_mixes
 
 from artmaster_pipeline.adapters.withdrawn import marks_of
-from artmaster_pipeline.errors import HoldsWithdrawn, NotPublished, WrongUse
+from artmaster_pipeline.errors import ArtMasterError, HoldsWithdrawn, NotPublished, WrongUse
 from artmaster_pipeline.experts.drawing import mix_pictures
 from artmaster_pipeline.experts.factors import FACTORS
-from artmaster_pipeline.experts.gating import region
+from artmaster_pipeline.experts.gating import by_prompt, has_gate, region
+from artmaster_pipeline.experts.learned import LearnedShares
 from artmaster_pipeline.experts.mixes import BANDS, Mix, interpolation, parse_mix, read_mixes
 from artmaster_pipeline.experts.resolving import resolve
 from artmaster_pipeline.lineage import picture_lineage
@@ -261,6 +262,27 @@ def test_each_painter_hears_its_own_trigger_as_loud_as_its_part_is(painters) -> 
     said = dict(resolved.heard(f"a river, {C} style"))
     assert set(said) == {f"{A} style, a river, {C} style", f"{B} style, a river, {C} style", f"a river, {C} style"}
     assert resolved.identity() != resolve(painters[0], parsed(f"{A}=0.5 {B}=0.2 {C}=0.3")).identity()
+
+
+def test_the_learned_gate_shares_a_prompt_out_and_is_asked_for_where_it_is_missing(painters, monkeypatch) -> None:
+    from artmaster_pipeline.experts import learned
+
+    home, adapters = painters
+    resolved = resolve(home, parsed(painters=[A, B, C], gate="learned"))
+    assert not has_gate(home, resolved)
+    with pytest.raises(ArtMasterError, match=f"Teach one: artmaster experts gate {A} {B} {C}"):
+        by_prompt(home, resolved, "a river")
+    bands = {A: (0.0, 0.0, 0.0, 0.0), B: (0.9, 0.7, 0.5, 0.3), C: (0.1, 0.3, 0.5, 0.7)}  # from no noise on
+    weights = {painter: sum(of) / 4 for painter, of in bands.items()}
+    answer = LearnedShares(weights, bands, 0.0, True, (), "B paints rivers.")
+    monkeypatch.setattr(learned, "learned_shares", lambda *_, **__: answer)
+    shared, why = by_prompt(home, resolved, "a river")
+    assert why == "B paints rivers."
+    assert shared.mix.bands[B] == (0.3, 0.5, 0.7, 0.9)
+    assert shared.drew == adapters[1:]  # the gate gave A nothing
+    assert dict(shared.heard("a river")) == pytest.approx({f"{B} style, a river": 0.6, f"{C} style, a river": 0.4})
+    assert shared.record()["gate"] == "learned"
+    assert shared.identity() != resolved.identity()
 
 
 # --- what is drawn
