@@ -84,6 +84,7 @@ def quick_mixing(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, bool]]
 
     monkeypatch.setattr(drawing, "mixture", mixture)
     monkeypatch.setattr(drawing, "_gate", lambda *_: None)
+    monkeypatch.setattr(drawing, "_heard", lambda _, drawing: "; ".join(text for text, _ in drawing.heard))
     return drawn
 
 

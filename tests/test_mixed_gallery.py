@@ -4,10 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import yaml
 from mixed_painters import PROFILE, SET, THREE_HANDS, A, B, C, quick_mixing, three_published, unmeasured, write_mixes
+from PIL import Image
 from small_archive import copied
 
+from artmaster_pipeline import versioning
 from artmaster_pipeline.adapters.finding import current_adapter
 from artmaster_pipeline.errors import HoldsWithdrawn, NotPublished, WrongUse
 from artmaster_pipeline.evaluation.verdicts import last_verdict
@@ -16,6 +20,7 @@ from artmaster_pipeline.experts.samples import decide_on_mix, draw_mixes, mix_ca
 from artmaster_pipeline.gallery.provenance import read_provenance
 from artmaster_pipeline.lineage import adapter_lineage, artwork_lineage, picture_lineage, verify
 from artmaster_pipeline.lineage.index import index_file
+from artmaster_pipeline.orchestration.run import run_painter
 from artmaster_pipeline.publishing import publish_gallery
 from artmaster_pipeline.publishing.publish import kept_versions, published_version
 from artmaster_pipeline.publishing.signing import _ingredients
@@ -75,8 +80,9 @@ def test_each_mix_is_drawn_measured_and_judged_once(painters: Home, tmp_path: Pa
     assert done.made == len(done.records) == 8
     assert {record.mix for record in done.records} == {"three-hands"}  # the way is of a set of two
     adapters = [current_adapter(home, painter) for painter in (A, B, C)]
-    triggers = f"{A} style, {B} style, {C} style"
-    assert {prompt for prompt, _, mixed in quick if mixed} == {f"{triggers}, {p}" for p in THREE_HANDS["prompts"]}
+    heard = {"; ".join(f"{painter} style, {prompt}" for painter in (A, B, C)) for prompt in THREE_HANDS["prompts"]}
+    assert {prompt for prompt, _, mixed in quick if mixed} == heard
+    assert {prompt for prompt, _, mixed in quick if not mixed} == set(THREE_HANDS["prompts"])
     for record in done.records:
         if record.column == "adapter":
             assert record.adapter_ids == tuple(adapter.id for adapter in adapters if adapter)
@@ -95,13 +101,13 @@ def test_a_mix_that_copies_a_work_of_any_painter_is_not_published(
     painters: Home, tmp_path: Path, quick: list, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from artmaster_pipeline.generation import sampling
-    from artmaster_pipeline.pictures import read_rgb
 
     home = copied(painters, Home(tmp_path / "home"))
     write_mixes(home, three_hands=THREE_HANDS)
     rows = read_manifest(home.training_set(C) / MANIFEST, TrainingImage)
     work = next(row for row in rows if row.split == "train" and row.height == 512)
-    pixels = read_rgb(home.training_set(C) / work.path)[::4, ::4]
+    with Image.open(home.training_set(C) / work.path) as image:
+        pixels = np.asarray(image.convert("RGB").resize((128, 128), Image.Resampling.LANCZOS))
     monkeypatch.setattr(sampling, "draw_embedded", lambda pipe, texts, *_: [pixels] * len(texts))
     draw_mixes(home, SET, PROFILE)
     with pytest.raises(NotPublished, match="samples look like a training work"):
@@ -247,3 +253,24 @@ def test_an_expert_that_is_no_longer_published_taints_its_mixes(mixed: Home, tmp
     with pytest.raises(NotPublished, match="Too like the works"):
         publish_mixes(home, SET, PROFILE)
     assert published_version(home, SET).painter == SET  # what was published stays as it is
+
+
+def test_dagster_makes_the_stages_of_a_set_and_dvc_names_them(
+    painters: Home, tmp_path: Path, quick: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = copied(painters, Home(tmp_path / "home"))
+    unmeasured(monkeypatch)
+    pair = f"{A}--{B}"
+    write_mixes(home, way=WAY)
+    run_painter(home, pair, only="mixed_samples")
+    decide_on_mix(home, pair, "way", "publish", "Looked at", PROFILE)
+    run_painter(home, pair, only="mixed_samples")
+    assert run_painter(home, pair, only="mixed_gallery").made == ("mixed_gallery",)
+    mine = {"mixed_samples", "mixed_gallery"}
+    assert not mine & set(versioning.stale_stages(home, pair))
+    stages = yaml.safe_load((home.root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    assert {f"mixed_gallery--{pair}", f"mixed_samples--{pair}"} <= set(stages)
+    write_mixes(home, way=WAY | {"seeds": [6]}, other=_of_three("uniform"))
+    assert mine & set(versioning.stale_stages(home, pair)) == {"mixed_samples"}
+    write_mixes(home, way=WAY, other=_of_three("uniform"))  # a mix of other painters is none of this set's business
+    assert not mine & set(versioning.stale_stages(home, pair))

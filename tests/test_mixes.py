@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from mixed_painters import A, B, C, halves, three_experts, write_mixes
 
 from artmaster_pipeline.adapters.withdrawn import marks_of
-from artmaster_pipeline.errors import HoldsWithdrawn, NotPublished, WrongUse
+from artmaster_pipeline.errors import ArtMasterError, HoldsWithdrawn, NotPublished, WrongUse
 from artmaster_pipeline.experts.drawing import mix_pictures
 from artmaster_pipeline.experts.factors import FACTORS
-from artmaster_pipeline.experts.gating import region
+from artmaster_pipeline.experts.gating import by_prompt, has_gate, region
+from artmaster_pipeline.experts.learned import LearnedShares
 from artmaster_pipeline.experts.mixes import BANDS, Mix, interpolation, parse_mix, read_mixes
 from artmaster_pipeline.experts.resolving import resolve
 from artmaster_pipeline.lineage import picture_lineage
@@ -173,8 +174,10 @@ def test_a_file_of_mixes_is_refused_once_with_all_faults_of_all_mixes(home: Home
     )
     with pytest.raises(WrongUse) as error:
         read_mixes(home)
-    for part in ("Wrong-Name: its name", "did you mean 'prompts'", "empty: say below it", "from and to belong together",
-                 "from and to stand alone", "silent: it asks for no", "odd: seeds.0", "odd: size", "b.png, lies outside"):  # fmt: skip
+    for part in (
+        *("Wrong-Name: its name", "did you mean 'prompts'", "empty: say below it", "from and to belong together"),
+        *("from and to stand alone", "silent: it asks for no", "odd: seeds.0", "odd: size", "b.png, lies outside"),
+    ):
         assert part in str(error.value)
     assert "fine" not in str(error.value)
     write_mixes(home, fine=good, way={"from": A, "to": B, "steps": 3, "prompts": ["x"]}, three=_of_three())
@@ -252,11 +255,34 @@ def test_what_was_not_judged_or_published_is_not_mixed_for_publishing(painters) 
     assert str(error.value).count("is not published: artmaster publish") == 2
 
 
-def test_triggers_stand_before_the_prompt_by_weight(painters) -> None:
+def test_each_painter_hears_its_own_trigger_as_loud_as_its_part_is(painters) -> None:
     resolved = resolve(painters[0], parsed(f"{A}=0.2 {B}=0.5 {C}=0.3"))
-    assert resolved.prompt("a  river") == f"{B} style, {C} style, {A} style, a river"
-    assert resolved.prompt(f"a river, {C} style") == f"{B} style, {A} style, a river, {C} style"
+    heard = dict(resolved.heard("a  river"))
+    assert heard == pytest.approx({f"{A} style, a river": 0.2, f"{B} style, a river": 0.5, f"{C} style, a river": 0.3})
+    said = dict(resolved.heard(f"a river, {C} style"))
+    assert set(said) == {f"{A} style, a river, {C} style", f"{B} style, a river, {C} style", f"a river, {C} style"}
     assert resolved.identity() != resolve(painters[0], parsed(f"{A}=0.5 {B}=0.2 {C}=0.3")).identity()
+
+
+def test_the_learned_gate_shares_a_prompt_out_and_is_asked_for_where_it_is_missing(painters, monkeypatch) -> None:
+    from artmaster_pipeline.experts import learned
+
+    home, adapters = painters
+    resolved = resolve(home, parsed(painters=[A, B, C], gate="learned"))
+    assert not has_gate(home, resolved)
+    with pytest.raises(ArtMasterError, match=f"Teach one: artmaster experts gate {A} {B} {C}"):
+        by_prompt(home, resolved, "a river")
+    bands = {A: (0.0, 0.0, 0.0, 0.0), B: (0.9, 0.7, 0.5, 0.3), C: (0.1, 0.3, 0.5, 0.7)}  # from no noise on
+    weights = {painter: sum(of) / 4 for painter, of in bands.items()}
+    answer = LearnedShares(weights, bands, 0.0, True, (), "B paints rivers.")
+    monkeypatch.setattr(learned, "learned_shares", lambda *_, **__: answer)
+    shared, why = by_prompt(home, resolved, "a river")
+    assert why == "B paints rivers."
+    assert shared.mix.bands[B] == (0.3, 0.5, 0.7, 0.9)
+    assert shared.drew == adapters[1:]  # the gate gave A nothing
+    assert dict(shared.heard("a river")) == pytest.approx({f"{B} style, a river": 0.6, f"{C} style, a river": 0.4})
+    assert shared.record()["gate"] == "learned"
+    assert shared.identity() != resolved.identity()
 
 
 # --- what is drawn
@@ -294,8 +320,7 @@ def test_one_share_of_one_is_that_painter_and_a_strip_ends_in_both(painters, tmp
     assert np.array_equal(read_rgb(strip), np.concatenate(rows, 1))
     assert read_facts(files[0])["adapter"] == adapters[0].id
     assert read_facts(files[1])["adapter"] == f"{adapters[0].id}, {adapters[1].id}"
-    prompt = steps[0].prompt("a river", (A, B))
-    (alone,) = generate(home, A, painter_profile(home, A), prompt, 1, 3, out=tmp_path / "alone")
+    (alone,) = generate(home, A, painter_profile(home, A), "a river", 1, 3, out=tmp_path / "alone")
     assert np.abs(read_rgb(alone).astype(int) - rows[0]).max() <= 1  # drawn in a batch, by another code path
     assert not np.array_equal(rows[0], rows[2])
 

@@ -25,6 +25,11 @@ GRAPH = {
     "sample_gallery": ("gallery", "gpu", ["evaluation_grid", "raw_scans", "style_adapter"]),
     "expert_map": ("experts", "gpu", ["style_adapter", "training_set"]),
     "expert_gate": ("experts", "gpu", ["style_adapter", "training_set"]),
+    "mixed_samples": ("experts", "gpu", ["evaluation_grid", "sample_gallery", "style_adapter", "training_set"]),
+    "mixed_gallery": (
+        *("experts", "gpu"),
+        ["evaluation_grid", "mixed_samples", "raw_scans", "sample_gallery", "style_adapter"],
+    ),
 }
 # check: whether it stops what comes after it
 CHECKS = {
@@ -33,6 +38,9 @@ CHECKS = {
     "evaluation_grid:evaluation_grid_versioned": True,
     "expert_gate:expert_gate_versioned": True,
     "expert_map:expert_map_versioned": True,
+    "mixed_gallery:mixed_gallery_versioned": True,
+    "mixed_gallery:mixed_pages_are_whole": True,
+    "mixed_samples:mixed_samples_versioned": True,
     "evaluation_grid:fit_to_publish": True,
     "raw_scans:enough_works": True,
     "raw_scans:few_quarantined": False,
@@ -97,7 +105,7 @@ def test_selections_given_as_strings_are_understood(graph: dg.Definitions) -> No
     keys = selection.resolve(graph.resolve_asset_graph())
     assert {key.to_user_string() for key in keys} == {
         *("style_adapter", "evaluation_grid", "sample_gallery"),
-        *("expert_map", "expert_gate"),
+        *("expert_map", "expert_gate", "mixed_samples", "mixed_gallery"),
     }
 
 

@@ -19,7 +19,7 @@ from artmaster_pipeline.experts.gating import (
     unmapped,
 )
 from artmaster_pipeline.experts.mixing import mixture
-from artmaster_pipeline.experts.resolving import Resolved, check_base
+from artmaster_pipeline.experts.resolving import Resolved, check_base, plain_words
 from artmaster_pipeline.generation.requests import (
     Wanted,
     check_request,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 class MixedDrawing:
     """A picture to be drawn: by a mix, or, without one, by the base as it is drawn beside a mix."""
 
-    prompt: str  # with all triggers
+    heard: tuple[tuple[str, float], ...]  # prompts, of which the model hears the mean, and the weight of each
     seed: int
     size: tuple[int, int]  # the model's own pixels
     settings: DrawingSettings
@@ -66,8 +66,8 @@ class MixedDrawing:
 
 
 def drawing_by(resolved: Resolved, prompt: str, seed: int, size: tuple[int, int], knowledge: Knowledge) -> MixedDrawing:
-    """A picture by a mix; `prompt` holds the triggers (`Resolved.prompt`), `size` is in the profile's pixels."""
-    return MixedDrawing(prompt, seed, size, resolved.drawing, resolved, knowledge)
+    """A picture by a mix; `prompt` is without triggers, `size` is in the profile's pixels."""
+    return MixedDrawing(resolved.heard(prompt), seed, size, resolved.drawing, resolved, knowledge)
 
 
 def picture_id(resolved: Resolved, knowledge: Knowledge, profile: Profile, prompt: str, seed: int, *how: Any) -> str:
@@ -89,7 +89,7 @@ def draw_mixed(home: Home, profile: Profile, drawings: Sequence[MixedDrawing]) -
     for resolved in {id(d.resolved): d.resolved for d in drawings if d.resolved is not None}.values():
         check_base(home, resolved)
     guided = max(drawings, key=lambda drawing: drawing.settings.true_cfg_scale).settings  # embeds what that needs
-    embedded = embed_texts(profile, {drawing.prompt for drawing in drawings}, home, guided)
+    embedded = embed_texts(profile, {text for drawing in drawings for text, _ in drawing.heard}, home, guided)
     with open_pipeline(profile, ("transformer", "vae"), home) as pipe:
         for _, of in groupby(drawings, key=lambda drawing: drawing.together):
             yield from _of_these_experts(pipe, home, profile, list(of), embedded)
@@ -127,8 +127,23 @@ def _pixels(
     first = batch[0]
     negative = negative_of(pipe, embedded, first.settings)
     steps = profile.evaluation.num_inference_steps
-    texts = [embedded[drawing.prompt] for drawing in batch]
+    texts = [_heard(embedded, drawing) for drawing in batch]
     return draw_embedded(pipe, texts, [d.seed for d in batch], *first.size, steps, first.settings, negative)
+
+
+def _heard(embedded: "Mapping[str, TextEmbedding]", drawing: MixedDrawing) -> "TextEmbedding":
+    """The mean of the embeddings of what a picture's painters hear, weighed by their parts.
+
+    So the ends of an interpolation are each painter alone, and no painter's trigger speaks louder than the painter has
+    a part: all triggers in one prompt let one of them decide the layout, whoever had what.
+    """
+    from artmaster_pipeline.base_models import TextEmbedding
+
+    if len(drawing.heard) == 1:
+        return embedded[drawing.heard[0][0]]
+    parts = [(embedded[text].tensors, weight) for text, weight in drawing.heard]
+    names = parts[0][0].keys()
+    return TextEmbedding({name: sum(weight * tensors[name] for tensors, weight in parts) for name in names})
 
 
 def _batches(drawings: Sequence[MixedDrawing], profile: Profile) -> Iterator[list[MixedDrawing]]:
@@ -154,7 +169,7 @@ def mix_pictures(
     """Draw `count` pictures of `prompt` by a mix, with the seeds `seed`, `seed + 1`, ...; gives their files in `out`.
 
     `steps` is one mix, or those of an interpolation: then each seed gives a picture per step, and a strip of all of
-    them. The triggers of all who have a part are put before the prompt. The same request gives the same files: those
+    them. The model hears the mean of each painter's own prompt. The same request gives the same files: those
     that are there are not drawn again. Raises as `generation.generate` does.
     """
     check_request(count, size, out)
@@ -165,7 +180,7 @@ def mix_pictures(
     if family is not None and (unread := unread_message([prompt], family, "prompt")):
         progress.say(unread)
     network, knowledge = network_of(profile) if enlarge else None, knowledge_of(home, resolved.adapters)
-    order = resolved.mix.painters if len(steps) > 1 else ()
+    said = plain_words(prompt)
     if said_nothing := unmapped(resolved, knowledge):
         progress.say(said_nothing)
     if len(steps) == 1:
@@ -173,20 +188,20 @@ def mix_pictures(
         steps = [resolved]
         if why:
             progress.say(why)
-    wanted: dict[tuple[int, int], tuple[Wanted, Resolved, str]] = {}
+    wanted: dict[tuple[int, int], tuple[Wanted, Resolved]] = {}
     for number, step in enumerate(steps):
-        said, how = step.prompt(prompt, order), how_drawn(profile, step.drawing, size, network)
+        how = how_drawn(profile, step.drawing, size, network)
         ids = ((s, picture_id(step, knowledge, profile, said, s, *how)) for s in range(seed, seed + count))
         name = f"{file_name(prompt, 'mix')}{f'-{number}' if len(steps) > 1 else ''}"
-        wanted |= {(picture.seed, number): (picture, step, said) for picture in wanted_files(out, name, ids)}
+        wanted |= {(picture.seed, number): (picture, step) for picture in wanted_files(out, name, ids)}
     missing = [key for key in sorted(wanted) if not wanted[key][0].is_there()]
     with progress.task("drawing a mix", len(wanted), len(wanted) - len(missing)) as advance:
         drawings = [
             drawing_by(step, said, picture.seed, profile.size(*size), knowledge)
-            for picture, step, said in (wanted[key] for key in missing)
+            for picture, step in (wanted[key] for key in missing)
         ]
         for key, pixels in zip(missing, draw_mixed(home, profile, drawings), strict=True):
-            picture, step, said = wanted[key]
+            picture, step = wanted[key]
             facts = facts_of(picture, step.drew, profile, step.drawing, said, network)
             write_png(picture.file, network.enlarge(pixels) if network else pixels, facts | mix_facts(step))
             advance(note=picture.file.name)
@@ -212,8 +227,8 @@ def _strips(
         parts = [wanted[key] for key in sorted(wanted)][begin : begin + steps]
         seed, key = parts[0][0].seed, identity("strip", [part[0].id for part in parts])
         (strip,) = wanted_files(out, f"{file_name(prompt, 'mix')}-strip", [(seed, key)])
-        adapters = dict.fromkeys(adapter.id for _, step, _ in parts for adapter in step.drew)
-        facts = {"id": key, "notice": AI_GENERATED, "prompt": parts[0][2], "seed": seed}
+        adapters = dict.fromkeys(adapter.id for _, step in parts for adapter in step.drew)
+        facts = {"id": key, "notice": AI_GENERATED, "prompt": plain_words(prompt), "seed": seed}
         facts |= {
             "adapter": ", ".join(adapters),
             "mix": f"{parts[0][1].mix.in_words()} to {parts[-1][1].mix.in_words()}",

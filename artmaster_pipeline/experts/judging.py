@@ -164,7 +164,7 @@ def _axes(
     clusters = members.clusters(len(paths))
     nearest: dict[str, dict[str, float]] = {}
     for factor in FACTORS:
-        matrix = distances.axes[AXIS_OF[factor]]  # type: ignore[index]
+        matrix = distances.axes[AXIS_OF[factor]]
         for painter in sorted({image.painter for image in works["train"]}):
             own = [n for n, image in zip(rows["train"], works["train"], strict=True) if image.painter == painter]
             far = sets.energy(matrix, rows["adapter"], _rows(own), clusters)

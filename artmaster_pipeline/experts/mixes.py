@@ -13,7 +13,6 @@ wrong with a mix is told at once, each fault with its way out.
 import difflib
 import math
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -464,13 +463,3 @@ def _who(shares: Mapping[str, Shares], factor: str) -> str:
     if len(of) == 1:
         return next(iter(of))
     return "+".join(f"{painter}:{round(share, 4):g}" for painter, share in of.items())
-
-
-def painters_counted(mixes: Iterable[NamedMix]) -> Counter[str]:
-    """In how many mixes each painter takes part."""
-    return Counter(painter for mix in mixes for painter in mix.painters)
-
-
-def map_file(home: Home, path: str) -> Path:
-    """Where a map of a region lies: as the path says, below the data home unless it is absolute."""
-    return home.root / path

@@ -62,19 +62,31 @@ class Resolved:
         said = self.mix.model_dump(mode="json", exclude={"adapters", "regions", "painters"})
         said["adapters"] = {expert.adapter.painter: expert.adapter.id for expert in self.experts}
         said["strengths"] = {expert.adapter.painter: expert.strength for expert in self.experts}
+        said["triggers"] = {expert.adapter.painter: expert.adapter.trigger for expert in self.experts}
         return said | ({"regions": dict(self.maps)} if self.maps else {})
 
     def identity(self) -> str:
         """The id of the mix as it is drawn now, made from the shares and the adapters' weights."""
         return identity("resolved mix", self.record(), [adapter.sha256 for adapter in self.adapters])
 
-    def prompt(self, prompt: str, order: Sequence[str] = ()) -> str:
-        """What a picture is asked for with: the triggers of all who have a part, by weight or in `order`, before it."""
-        triggers = {adapter.painter: adapter.trigger for adapter in self.adapters}
-        order = order or [painter for painter in self.mix.by_weight if self.mix.weight(painter) > 0]
-        plain = " ".join(prompt.split())
-        said = [triggers[each] for each in order if triggers[each].casefold() not in plain.casefold()]
-        return ", ".join([*said, plain] if plain else said)
+    def heard(self, prompt: str) -> tuple[tuple[str, float], ...]:
+        """What the model hears: each painter's own prompt, the trigger before it, and the painter's part of the whole.
+
+        A trigger that the prompt says already is not said again; who has no part is not heard.
+        """
+        plain = plain_words(prompt)
+        whole = sum(self.mix.weight(painter) for painter in self.mix.painters)
+        found: dict[str, float] = {}
+        for adapter in self.drew:
+            said = plain if adapter.trigger.casefold() in plain.casefold() else f"{adapter.trigger}, {plain}"
+            own = said if plain else adapter.trigger
+            found[own] = found.get(own, 0.0) + self.mix.weight(adapter.painter) / whole
+        return tuple(found.items())
+
+
+def plain_words(prompt: str) -> str:
+    """A prompt with single blanks."""
+    return " ".join(prompt.split())
 
 
 def resolve(

@@ -20,7 +20,7 @@ from artmaster_pipeline.experts.drawing import MixedDrawing, draw_mixed, drawing
 from artmaster_pipeline.experts.gating import Knowledge, by_prompt, gate_id, knowledge_of, unmapped
 from artmaster_pipeline.experts.judging import judge_mix, write_panel
 from artmaster_pipeline.experts.mixes import NamedMix, mixes_of, read_mixes, said_of
-from artmaster_pipeline.experts.resolving import Resolved, resolve_named
+from artmaster_pipeline.experts.resolving import Resolved, plain_words, resolve_named
 from artmaster_pipeline.files import clear_partials, inside, sha256_of
 from artmaster_pipeline.gallery.enlarging import sample_facts
 from artmaster_pipeline.generation.requests import how_drawn
@@ -138,6 +138,7 @@ def draw_mixes(home: Home, partition: str, profile: Profile, progress: Progress 
     return Outcome(ordered, folder / MANIFEST, made, len(ordered) - made, figures=figures)
 
 
+@one_at_a_time
 def decide_on_mix(home: Home, partition: str, name: str, decision: Any, reason: str, profile: Profile) -> Verdict:
     """Keep a person's decision on a mix and put it into force. Raises WrongUse where the mix was not judged yet."""
     mix = mix_called(home, partition, name)
@@ -181,27 +182,24 @@ def is_there(file: Path, sample_id: str) -> bool:
 
 def _planned(home: Home, partition: str, mix: MixToDraw, profile: Profile) -> list[tuple[Sample, MixedDrawing]]:
     """Every picture of a mix: first the base's, then those of the steps, each prompt and seed in all steps together."""
-    order = mix.named.painters if mix.named.is_strip else ()
     asked = [(prompt, seed) for prompt in mix.named.prompts for seed in mix.named.seeds]
     size = profile.size(*mix.named.size)
     found = []
     first = mix.steps[len(mix.steps) // 2]
     shared_out = {prompt: [by_prompt(home, step, prompt)[0] for step in mix.steps] for prompt in mix.named.prompts}
     for prompt, seed in asked:
-        said = shared_out[prompt][len(mix.steps) // 2].prompt(prompt, order)
-        plain = first.drawing.of_base()
+        said, plain = plain_words(prompt), first.drawing.of_base()
         key = identity("mixed base", mix.key, said, seed, *how_drawn(profile, plain, mix.named.size))
-        drawing = MixedDrawing(said, seed, size, plain, None, mix.knowledge)
-        found.append((_sample(partition, mix, key, "base", first, drawing, profile), drawing))
+        drawing = MixedDrawing(((said, 1.0),), seed, size, plain, None, mix.knowledge)
+        found.append((_sample(partition, mix, key, "base", first, said, drawing, profile), drawing))
     for prompt, seed in asked:
         for number, step in enumerate(shared_out[prompt]):
-            said = step.prompt(prompt, order)
-            drawn = picture_id(
-                step, mix.knowledge, profile, said, seed, *how_drawn(profile, step.drawing, mix.named.size)
-            )
+            said = plain_words(prompt)
+            how = how_drawn(profile, step.drawing, mix.named.size)
+            drawn = picture_id(step, mix.knowledge, profile, said, seed, *how)
             key = identity("mixed sample", mix.named.name, number, drawn)
             drawing = drawing_by(step, said, seed, size, mix.knowledge)
-            found.append((_sample(partition, mix, key, "adapter", step, drawing, profile, number), drawing))
+            found.append((_sample(partition, mix, key, "adapter", step, said, drawing, profile, number), drawing))
     return found
 
 
@@ -211,6 +209,7 @@ def _sample(
     key: str,
     column: Column,
     step: Resolved,
+    prompt: str,
     drawing: MixedDrawing,
     profile: Profile,
     number: int = 0,
@@ -225,7 +224,7 @@ def _sample(
         adapter_ids=tuple(adapter.id for adapter in step.drew) if column == "adapter" else (),
         base_model=step.first.base_model,
         base_revision=step.first.base_revision,
-        prompt=drawing.prompt,
+        prompt=prompt,
         seed=drawing.seed,
         width=drawing.size[0],
         height=drawing.size[1],
@@ -273,10 +272,9 @@ def samples_of(home: Home, partition: str, mix: MixToDraw) -> tuple[Sample, ...]
             f"Pictures of the mix {mix.named.name} are missing or changed{': ' if changed else ''}"
             f"{', '.join(changed[:5])}. Make them again: artmaster run {partition} --only mixed_samples"
         )
-    place = {prompt: number for number, prompt in enumerate(mix.named.prompts)}
+    place = {plain_words(prompt): number for number, prompt in enumerate(mix.named.prompts)}
 
     def order(sample: Sample) -> tuple[Any, ...]:
-        said = next((number for prompt, number in place.items() if sample.prompt.endswith(prompt)), len(place))
-        return said, sample.seed, sample.gates.get("step", 0), sample.id
+        return place.get(sample.prompt, len(place)), sample.seed, sample.gates.get("step", 0), sample.id
 
     return tuple(sorted(rows, key=order))

@@ -5,6 +5,8 @@ from typing import Any
 
 from artmaster_pipeline.records import Sample
 
+_ORDER = ("composition", "colour", "brush")  # in which factors are told; records sort them by name
+
 
 def gates_said(sample: Sample) -> dict[str, Any]:
     """What records and files say of it beside what they say of every picture; nothing of others."""
@@ -32,12 +34,11 @@ def _parts(gates: Mapping[str, Any]) -> str:
         return f"{gates.get('gate', '')} gate over {', '.join(map(str, gates['adapters']))}"
     if all(len(set(of.values())) == 1 for of in shares.values()):
         return ", ".join(f"{painter} {_share(next(iter(of.values())))}" for painter, of in shares.items())
-    factors = next(iter(shares.values()))
-    return "; ".join(f"{factor} {_who(shares, factor)}" for factor in factors)
+    return "; ".join(f"{factor} {_who(shares, factor)}" for factor in _ORDER)
 
 
 def _who(shares: Mapping[str, Mapping[str, float]], factor: str) -> str:
-    of = {painter: share[factor] for painter, share in shares.items() if share[factor] > 0}
+    of = {painter: share[factor] for painter, share in shares.items() if share.get(factor, 0) > 0}
     if len(of) == 1:
         return f"by {next(iter(of))}"
     return "by " + " and ".join(f"{painter} ({_share(share)})" for painter, share in of.items())

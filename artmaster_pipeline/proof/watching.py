@@ -28,7 +28,7 @@ from artmaster_pipeline.records import (
     WITHDRAWN,
 )
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.stages import in_order
+from artmaster_pipeline.stages import in_order, members
 
 State = dict[str, list[int]]  # path -> size in bytes, time of the last change in nanoseconds, inode
 
@@ -70,8 +70,9 @@ def end(home: Home, painter: str) -> None:
     _memory(home, painter).unlink(missing_ok=True)
 
 
-def note_file(home: Home, painter: str, file: Path) -> None:
-    """Add a line about one file that was written by somebody who need not hold the painter."""
+def note_file(home: Home, partition: str, file: Path) -> None:
+    """Add a line about one file of a painter, or of a set, that was written by somebody who need not hold it."""
+    painter = members(partition)[0]  # with whom the files of a set go
     path = file.relative_to(home.root).as_posix()
     with chain_lock(home):
         before = {name: state for name, state in _state(home, painter).items() if name != path}
