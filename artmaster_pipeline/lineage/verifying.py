@@ -27,6 +27,7 @@ from artmaster_pipeline.stages import in_order
 from artmaster_pipeline.versioning import (
     RecordedFolder,
     Unreadable,
+    cached_bytes,
     find_root,
     is_passed_over,
     left_unfinished,
@@ -368,12 +369,23 @@ def _wanted(adapter: Adapter | None, named: Named) -> Callable[[str], bool]:
 
 def _is_missed(found: _Found, painter: str, path: str, claims: Claims, listing: dict[str, str] | None) -> bool:
     """Whether a file that is named and not there should be there."""
-    if claims.scans_behind(path) & found.explained.gone:
+    if (claims.scans_behind(path) or _scans_named(found, path, claims)) & found.explained.gone:
         return False
     # The product lists what it keeps: a manifest may name more, of a painter who was removed for example.
     if listing is not None and not path.startswith("scans/"):
         return path in listing
     return not _was_removed(found.home, painter)
+
+
+def _scans_named(found: _Found, path: str, claims: Claims) -> set[str]:
+    """The sha256 of a scan that DVC alone still names, by the bytes in its cache: a withdrawal strikes out records first.
+
+    Empty where nothing is withdrawn, or the path is none of a scan's file.
+    """
+    if not path.startswith("scans/") or not found.explained.gone:
+        return set()
+    files = [cached_bytes(found.home, claim.digest) for claim in claims.of.get(path, ()) if claim.md5 and claim.digest]
+    return {digests_of(file, md5=False)[0] for file in files if file}
 
 
 def _was_removed(home: Home, painter: str) -> bool:

@@ -26,6 +26,7 @@ from artmaster_pipeline.versioning.purging import Purged, cached_files, purge
 from artmaster_pipeline.versioning.recorded import (
     RecordedFolder,
     Unreadable,
+    cached_bytes,
     is_passed_over,
     passed_over,
     recorded_folders,
@@ -37,6 +38,7 @@ __all__ = [
     "RecordedFolder",
     "Unfinished",
     "Unreadable",
+    "cached_bytes",
     "cached_files",
     "commit_renamed",
     "commit_stage",

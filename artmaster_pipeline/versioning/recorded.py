@@ -21,6 +21,7 @@ from artmaster_pipeline.versioning.repository import LOCK_FILE, find_root
 from artmaster_pipeline.yaml_text import read_yaml
 
 _DIR = ".dir"
+_CACHE = Path(".dvc", "cache", "files", "md5")
 
 
 class Unreadable(BadInput):
@@ -107,9 +108,16 @@ def _read(file: Path) -> dict[str, Any]:
     raise Unreadable(file)
 
 
+def cached_bytes(home: Home, md5: str) -> Path | None:
+    """The file in DVC's cache that holds the bytes of this name; None where they are not in it."""
+    root = find_root(home)
+    file = root / _CACHE / md5[:2] / md5[2:] if root else None
+    return file if file and file.is_file() else None
+
+
 def _list_of(root: Path, md5: str) -> dict[str, str] | None:
     try:
-        content = (root / ".dvc" / "cache" / "files" / "md5" / md5[:2] / f"{md5[2:]}{_DIR}").read_bytes()
+        content = (root / _CACHE / md5[:2] / f"{md5[2:]}{_DIR}").read_bytes()
     except OSError:
         return None
     if _md5(content) != md5:  # somebody wrote into the cache
