@@ -378,7 +378,7 @@ def _is_missed(found: _Found, painter: str, path: str, claims: Claims, listing: 
 
 
 def _scans_named(found: _Found, path: str, claims: Claims) -> set[str]:
-    """The sha256 of a scan that DVC alone still names, by the bytes in its cache: a withdrawal strikes out records first.
+    """The sha256 of a scan that DVC alone still names, by its cache: a withdrawal strikes the records out first.
 
     Empty where nothing is withdrawn, or the path is none of a scan's file.
     """
