@@ -20,6 +20,7 @@ from artmaster_pipeline.experts.samples import decide_on_mix, draw_mixes, mix_ca
 from artmaster_pipeline.gallery.provenance import read_provenance
 from artmaster_pipeline.lineage import adapter_lineage, artwork_lineage, picture_lineage, verify
 from artmaster_pipeline.lineage.index import index_file
+from artmaster_pipeline.orchestration.painters import rename_painter
 from artmaster_pipeline.orchestration.run import run_painter
 from artmaster_pipeline.publishing import publish_gallery
 from artmaster_pipeline.publishing.publish import kept_versions, published_version
@@ -274,3 +275,17 @@ def test_dagster_makes_the_stages_of_a_set_and_dvc_names_them(
     assert mine & set(versioning.stale_stages(home, pair)) == {"mixed_samples"}
     write_mixes(home, way=WAY, other=_of_three("uniform"))  # a mix of other painters is none of this set's business
     assert not mine & set(versioning.stale_stages(home, pair))
+
+
+def test_a_painter_who_is_renamed_keeps_a_place_in_mixed_galleries(mixed: Home, tmp_path: Path) -> None:
+    home = copied(mixed, Home(tmp_path / "home"))
+    rename_painter(home, B, "z-painter")
+    renamed = f"{A}--{C}--z-painter"
+    assert published_version(home, renamed).painter == renamed
+    assert not home.gallery(SET).exists()
+    (picture, *_) = sorted((home.gallery(renamed) / "pictures").glob("*.png"))
+    answer = picture_lineage(home, picture)
+    assert {state.painter for state in answer.adapters} == {A, C, "z-painter"}
+    assert answer.picture is not None
+    assert answer.picture.state == "published"
+    assert not any("--" in finding.file for finding in verify(home).findings)

@@ -143,6 +143,9 @@ def test_what_is_wrong_is_said_each_with_its_way_out(words: str, said: list[str]
 
 
 def test_what_does_not_go_together_is_said() -> None:
+    assert faults_of(f"{A}=0 {B}=0", convex=False) == ["nobody has any part in it"]
+    assert "more than 1" in faults_of(f"{A}=2,0,0,0 {B}=0,1,1,1", convex=False)[0]
+    assert faults_of(f"{A}=1,0,0,0 {B}=0,0,0,0.5", convex=False) == []  # where nobody is, the base draws
     assert "leave out --gate" in faults_of(f"{A}=0.5 {B}=0.5", gate="learned")[0]
     assert "did you mean" in faults_of(f"{A}=0.5 {B}=0.5", strengths={"a-paintr": 1.0})[0]
     assert "between 0 and 1.5" in faults_of(f"{A}=0.5 {B}=0.5", strengths={A: 3.0})[0]

@@ -168,6 +168,9 @@ def parse_mix(
     if not said.painters:
         return None
     shares, bands = said.shares(), said.bands()
+    said_shares = [value for of in shares.values() for value in of.values()] + [v for of in bands.values() for v in of]
+    if said_shares and not any(said_shares):
+        faults.append("nobody has any part in it")
     source: Source = "person" if shares or bands else "region" if regions else gate or "uniform"
     return Mix(
         painters=tuple(said.painters),
@@ -381,6 +384,8 @@ class _Said:
             numbers = [self._number(number, f"{name}={value}") for number in value.split(",")]
             if len(numbers) not in (1, BANDS):
                 self.faults.append(f"{name}={value}: give one share, or {BANDS}, one for each noise band")
+            if len(numbers) > 1 and any(number is not None and number > 1 for number in numbers):
+                self.faults.append(f"{name}={value}: in a noise band nobody can have more than 1")
             self._whole[painter] = tuple(math.nan if number is None else number for number in numbers)
             if painter not in self.painters:
                 self.painters.append(painter)

@@ -7,6 +7,7 @@ the same command goes on. What was published, and the records that say what is i
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from artmaster_pipeline import versioning
@@ -32,7 +33,9 @@ def rename_painter(home: Home, old: str, new: str) -> None:
     """
     check_slug(new)
     command = f"rename {old} {new}"
-    with working_on(home, old, wait=False), working_on(home, new, wait=False):
+    with ExitStack() as held:
+        for painter in sorted({old, new, *_beside(home, old), *_beside(home, new)}):
+            held.enter_context(working_on(home, painter, wait=False))
         clean = _begun(home, command)
         if clean is None:
             if not _is_known(home, old) and home.scans(new).is_dir() and old in load_painter(home, new).formerly:
@@ -158,6 +161,13 @@ def _moves(home: Home, old: str, new: str) -> Iterator[tuple[Path, Path]]:
     for place in _sets_of(home, old):
         yield place, place.with_name(versioning.renamed_set(place.name, old, new))
     yield home.scans(old), home.scans(new)
+
+
+def _beside(home: Home, painter: str) -> set[str]:
+    """The members of all sets that a painter belongs to: with one of them the files of each set are listed."""
+    places = [*(home.root / stage.folder for stage in in_order("painters")), home.root / _VERSIONS]
+    names = {entry.name for place in places for entry in place.glob("*--*")}
+    return {member for name in names if painter in members(name) for member in members(name)}
 
 
 def _sets_of(home: Home, painter: str) -> list[Path]:
