@@ -1,13 +1,13 @@
 """Several processes under `accelerate launch` train the adapter that one process trains with gradient accumulation."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from sharing import linked_copy
 from training_home import PAINTER, TRAINING, fill_home, tiny_profile
 
 from artmaster_pipeline.dataset import build_training_set
@@ -77,7 +77,7 @@ def test_two_processes_train_what_one_does_with_accumulation(tmp_path, tiny_flux
 
     alone, together = Home(tmp_path / "alone"), Home(tmp_path / "together")
     build_training_set(fill_home(alone), PAINTER, tiny_profile(tiny_flux, training=SETTINGS))
-    linked_copy(alone.root, together.root)
+    shutil.copytree(alone.root, together.root)
     train(alone.root, tiny_flux)
     launch_two(together.root, tiny_flux)
     (one,), (two,) = (read_manifest(home.adapters(PAINTER) / MANIFEST, Adapter) for home in (alone, together))
