@@ -3,8 +3,8 @@
     python benchmarks/experts/factors.py --home HOME --painters A,B,C --work DIR [--prompts 30] [--seeds 3]
 
 The painters of the home have an adapter each. For every prompt, whose subject, air and composition are words of the
-base itself, the three factors go to the three painters in one of the six orders, in turn. The same prompts, seeds,
-drawing settings and trigger words are drawn
+base itself, the three factors go to the three painters in one of the six orders, in turn. The same prompts, seeds
+and drawing settings, the model hearing the mean of the painters' own prompts as in `artmaster mix`, are drawn
 
 - gated by the experts' factor maps (records of `expert_map`; their mean), by no map (every factor weighs a third
   everywhere), and by noise bands alone (composition above 0.75, colour between, brush below 0.5);
@@ -23,7 +23,7 @@ Pictures lie in DIR and are not drawn again; a sheet of each way is written besi
 import argparse
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from PIL import Image
 
 from artmaster_pipeline.adapters import current_adapter
 from artmaster_pipeline.adapters.finding import folder_of
-from artmaster_pipeline.base_models import open_pipeline
+from artmaster_pipeline.base_models import TextEmbedding, open_pipeline
 from artmaster_pipeline.dataset.captioners.reader import load_reader, subject_in
 from artmaster_pipeline.drawing_settings import DrawingSettings, drawing_of
 from artmaster_pipeline.evaluation.axes.distances import pairwise_distances
@@ -97,15 +97,18 @@ class Bench:
         ]
         self.maps = [found for adapter in self.adapters if (found := factor_map_of(home, adapter))]
 
-    @property
-    def triggers(self) -> str:
-        """All painters' trigger words."""
-        return ", ".join(load_painter(self.home, painter).trigger for painter in self.painters)
-
-    def said(self, way: str, prompt: str) -> str:
-        """What a picture is asked for with."""
+    def heard(self, way: str, prompt: str) -> list[str]:
+        """What a picture is asked for with: as `artmaster mix`, the mean of each painter's own prompt."""
         alone = way.removeprefix("alone-")
-        return f"{load_painter(self.home, alone).trigger if alone in self.painters else self.triggers}, {prompt}"
+        return [
+            f"{load_painter(self.home, painter).trigger}, {prompt}"
+            for painter in ([alone] if alone in self.painters else self.painters)
+        ]
+
+    def text(self, way: str, prompt: str, embedded: Mapping[str, TextEmbedding]) -> TextEmbedding:
+        """Its embedding."""
+        parts = [embedded[text].tensors for text in self.heard(way, prompt)]
+        return TextEmbedding({name: sum(part[name] for part in parts) / len(parts) for name in parts[0]})
 
     def file(self, way: str, number: int) -> Path:
         """Where a picture lies."""
@@ -154,8 +157,7 @@ class Bench:
 
     def draw(self, batch: int, progress: Progress) -> None:
         """All pictures that are missing."""
-        words = ["", *(f"alone-{painter}" for painter in self.painters)]
-        texts = {self.said(way, prompt) for way in words for prompt, _, _ in self.asked}
+        texts = {text for prompt, _, _ in self.asked for text in self.heard("", prompt)}
         embedded = embed_texts(self.profile, sorted(texts), self.home, self.how)
         width, height = self.profile.size(512, 512)
         with open_pipeline(self.profile, ("transformer", "vae"), self.home) as pipe:
@@ -165,7 +167,7 @@ class Bench:
                 with progress.task(way, len(self.asked), len(self.asked) - len(missing)) as advance:
                     for start in range(0, len(missing), batch):
                         numbers = missing[start : start + batch]
-                        given = [embedded[self.said(way, self.asked[n][0])] for n in numbers]
+                        given = [self.text(way, self.asked[n][0], embedded) for n in numbers]
                         seeds = [1000 * n + self.asked[n][2] for n in numbers]
                         with context(numbers):
                             drawn = draw_embedded(
