@@ -200,6 +200,14 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
+def whole_files(folder: Path, pattern: str) -> list[Path]:
+    """The files of a folder that fit a pattern, sorted; without what a killed run left half-written there.
+
+    What is being written has the ending of its file, so a plain `glob` by an ending finds it, too.
+    """
+    return sorted(file for file in folder.glob(pattern) if not file.name.startswith(".partial-"))
+
+
 def clear_partials(folder: Path) -> None:
     """Remove what a killed run left half-written below `folder`."""
     for leftover in sorted(folder.rglob(".partial-*"), reverse=True):

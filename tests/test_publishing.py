@@ -18,6 +18,7 @@ from small_archive import PAINTER, add_adapter, copied, evaluated, judged, small
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement, NotPublished, WrongUse
 from artmaster_pipeline.evaluation.verdicts import last_verdict
 from artmaster_pipeline.files import sha256_of, writing_folder
+from artmaster_pipeline.lineage.verifying import verify
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.publishing import publish_gallery
 from artmaster_pipeline.publishing.publish import allow_again, kept_versions, published_version, put_back
@@ -275,6 +276,13 @@ def test_a_kill_between_the_steps_leaves_the_old_site(
     publish_gallery(published, PAINTER, PROFILE)
     assert adapter_in_place(published) == new.id
     assert list(published.root.rglob(".partial-*")) == []
+
+
+def test_a_version_that_was_being_written_when_a_run_was_killed_is_none(published: Home) -> None:
+    shelf = shelf_of(published)
+    (shelf.folder / ".partial-killed.json").write_text('{"id": "', encoding="utf-8")
+    assert len(shelf.versions()) == 1
+    assert not [finding for finding in verify(published).findings if "partial" in finding.file]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="renameat2 is Linux's")

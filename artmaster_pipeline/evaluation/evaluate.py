@@ -23,7 +23,7 @@ from artmaster_pipeline.evaluation.report.page import REPORT, write_report
 from artmaster_pipeline.evaluation.rows import Row, choose_rows
 from artmaster_pipeline.evaluation.samples import EXTRA, SAMPLES, fill_cells
 from artmaster_pipeline.evaluation.verdicts import append_verdict, last_decision, last_verdict
-from artmaster_pipeline.files import clear_partials
+from artmaster_pipeline.files import clear_partials, whole_files
 from artmaster_pipeline.locks import one_at_a_time
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import (
@@ -249,7 +249,7 @@ def _published(home: Home, painter: str) -> tuple[str, str]:
         kept = manifest.parent.parent / VERSIONS_FOLDER / painter
         if _was_taken_down(kept / PUBLICATIONS):
             return "", ""
-        lost = any(manifest.parent.glob("*")) or any(kept.glob("*.json"))
+        lost = any(manifest.parent.glob("*")) or any(whole_files(kept, "*.json"))
         return "", f"{manifest} is missing, though a gallery was published" if lost else ""
     try:
         gallery = read_manifest(manifest, Sample)

@@ -16,6 +16,7 @@ from artmaster_pipeline.adapters.ledger import read_ledger
 from artmaster_pipeline.adapters.tensor_file import HASH, read_words, tensors_hash
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.evaluation.verdicts import is_as_given, read_verdicts
+from artmaster_pipeline.files import whole_files
 from artmaster_pipeline.lineage.claims import Claims
 from artmaster_pipeline.proof.listing import folders
 from artmaster_pipeline.publishing.versions import SiteVersions, Version
@@ -243,7 +244,7 @@ class _Reader:
         """The site in place and every kept version, with what each says of its pictures' adapters."""
         site_versions = SiteVersions(self.home.root / "gallery", self.painter)
         versions = []
-        for file in sorted(site_versions.folder.glob("*.json")):
+        for file in whole_files(site_versions.folder, "*.json"):
             try:
                 versions.append(Version.model_validate_json(file.read_text(encoding="utf-8")))
             except (ValidationError, UnicodeDecodeError):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from artmaster_pipeline import versioning
 from artmaster_pipeline.errors import WrongUse
-from artmaster_pipeline.files import check_slug, clear_partials, move, to_disk, write_text
+from artmaster_pipeline.files import check_slug, clear_partials, move, to_disk, whole_files, write_text
 from artmaster_pipeline.locks import working_on
 from artmaster_pipeline.orchestration.assets import PARTITIONS
 from artmaster_pipeline.orchestration.instance import open_instance
@@ -189,7 +189,7 @@ def _rewrite_records(home: Home, old: str, new: str) -> None:
     sets = [place for stage in in_order("painters") for place in (home.root / stage.folder).glob("*--*")]
     places += [place for place in sets if new in members(place.name) and place.parent.name != _PUBLISHED]
     versions = [home.root / _VERSIONS / new, *_sets_of(home, new)]
-    places += [*_cached(home, new), *(file for place in versions for file in place.glob("*.json"))]
+    places += [*_cached(home, new), *(file for place in versions for file in whole_files(place, "*.json"))]
 
     def renamed_painter(found: re.Match[str]) -> str:
         name = found[2]

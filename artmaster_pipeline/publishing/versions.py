@@ -28,6 +28,7 @@ from artmaster_pipeline.files import (
     make_folder,
     remove_folder,
     sha256_of,
+    whole_files,
     write_text,
     writing_folder,
 )
@@ -88,7 +89,7 @@ class SiteVersions:
 
     def versions(self) -> tuple[Version, ...]:
         """All versions that are kept, oldest first."""
-        found = [_read(file) for file in sorted(self.folder.glob("*.json"))]
+        found = [_read(file) for file in whole_files(self.folder, "*.json")]
         return tuple(sorted(found, key=lambda version: (version.made, version.id)))
 
     def version(self, version_id: str) -> Version:
