@@ -43,7 +43,7 @@ from artmaster_pipeline.experts.factors import AXIS_OF
 from artmaster_pipeline.experts.map import factor_map_of
 from artmaster_pipeline.generation.sampling import draw_embedded, embed_texts, negative_of
 from artmaster_pipeline.progress import Progress
-from artmaster_pipeline.records import Adapter, TrainingImage, read_manifest
+from artmaster_pipeline.records import MANIFEST, Adapter, TrainingImage, read_manifest
 from artmaster_pipeline.sample_painters.scenes import imagine, spoken
 from artmaster_pipeline.settings import Home, Profile, load_painter, load_profile
 
@@ -181,7 +181,7 @@ class Bench:
 
     def table(self, progress: Progress) -> list[str]:
         """Markdown, a row for each way."""
-        works = {painter: self.works(painter) for painter in self.painters}
+        works = {painter: works_of(self.home, painter)[:WORKS] for painter in self.painters}
         ways = sorted(
             folder.name for folder in self.work.iterdir() if self.file(folder.name, len(self.asked) - 1).exists()
         )
@@ -231,15 +231,6 @@ class Bench:
         )
         return lines
 
-    def works(self, painter: str) -> list[Path]:
-        """Training pictures of a painter, spread over the works."""
-        folder = self.home.training_set(painter)
-        records = [image for image in read_manifest(folder / "manifest.jsonl", TrainingImage) if image.split == "train"]
-        by_work: dict[str, Path] = {}
-        for image in records:
-            by_work.setdefault(image.work, folder / image.path)
-        return list(by_work.values())[:WORKS]
-
     def nearest(self, matrix: np.ndarray, row: int, rows: dict[str, np.ndarray]) -> str:
         """The painter whose works a picture is nearest to; a work is not compared with itself."""
         scores = {}
@@ -264,6 +255,16 @@ class Bench:
         for number, picture in enumerate(chosen):
             sheet.paste(picture, (number % 6 * width, number // 6 * height))
         sheet.save(self.work / f"{way}.png")
+
+
+def works_of(home: Home, painter: str) -> list[Path]:
+    """A training picture of each of a painter's works."""
+    folder = home.training_set(painter)
+    by_work: dict[str, Path] = {}
+    for image in read_manifest(folder / MANIFEST, TrainingImage):
+        if image.split == "train":
+            by_work.setdefault(image.work, folder / image.path)
+    return list(by_work.values())
 
 
 def neutral_prompts(count: int) -> list[str]:
