@@ -338,3 +338,21 @@ def test_a_region_leaves_the_rest_to_the_others(painters, tmp_path: Path) -> Non
     assert one.identity() != other.identity()
     pictures = [read_rgb(mix_pictures(home, "a river", [each], out=tmp_path / "out")[0]) for each in (one, other)]
     assert not np.array_equal(*pictures)
+
+
+def test_the_mean_of_prompts_adds_the_same_words_whatever_the_triggers_length():
+    import torch
+
+    from artmaster_pipeline.base_models import TextEmbedding
+    from artmaster_pipeline.experts.drawing import mean_text
+
+    prompt, pad = torch.randn(6, 8, generator=torch.Generator().manual_seed(0)), torch.zeros(4, 8)
+    short, long = torch.ones(1, 8), -torch.ones(3, 8)
+    texts = [torch.cat([trigger, prompt, pad])[:10] for trigger in (short, long)]
+    heard = [TextEmbedding({"words": text, "pooled": text[0]}) for text in texts]
+    for weights in ((0.7, 0.3), (0.3, 0.7)):
+        mean = mean_text(list(zip(heard, weights, strict=True))).tensors
+        for word in prompt:  # each stands in the mean as it is
+            assert min((row - word).norm() for row in mean["words"]) < 1e-6
+        assert torch.allclose(mean["pooled"], weights[0] * short[0] + weights[1] * long[0])
+    assert mean_text([(heard[1], 1.0)]) is heard[1]

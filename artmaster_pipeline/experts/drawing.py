@@ -37,8 +37,11 @@ from artmaster_pipeline.settings import Home, Profile
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
 
     from artmaster_pipeline.base_models import TextEmbedding
+
+_MOVES = range(-24, 25)  # tokens: by how much two painters' triggers may differ in length
 
 
 @dataclass(frozen=True)
@@ -132,18 +135,39 @@ def _pixels(
 
 
 def _heard(embedded: "Mapping[str, TextEmbedding]", drawing: MixedDrawing) -> "TextEmbedding":
-    """The mean of the embeddings of what a picture's painters hear, weighed by their parts.
+    return mean_text([(embedded[text], weight) for text, weight in drawing.heard])
+
+
+def mean_text(heard: "Sequence[tuple[TextEmbedding, float]]") -> "TextEmbedding":
+    """The mean of the embeddings of what a picture's painters hear, weighed by their parts, which add up to one.
 
     So the ends of an interpolation are each painter alone, and no painter's trigger speaks louder than the painter has
-    a part: all triggers in one prompt let one of them decide the layout, whoever had what.
+    a part: all triggers in one prompt let one of them decide the layout, whoever had what. Triggers are of different
+    lengths, so the same word of the prompt stands at different places: the texts are moved until it does not.
     """
     from artmaster_pipeline.base_models import TextEmbedding
 
-    if len(drawing.heard) == 1:
-        return embedded[drawing.heard[0][0]]
-    parts = [(embedded[text].tensors, weight) for text, weight in drawing.heard]
-    names = parts[0][0].keys()
-    return TextEmbedding({name: sum(weight * tensors[name] for tensors, weight in parts) for name in names})
+    leading = max(heard, key=lambda part: part[1])[0].tensors
+    if len(heard) == 1:
+        return heard[0][0]
+    return TextEmbedding(
+        {
+            name: sum(weight * _moved(text.tensors[name], there) for text, weight in heard)
+            for name, there in leading.items()
+        }
+    )
+
+
+def _moved(text: "torch.Tensor", leading: "torch.Tensor") -> "torch.Tensor":
+    """Tokens x width, moved around by as many places as bring it nearest to `leading`; one vector is left as it is.
+
+    FLUX.1 gives text tokens no place (their ids are zeros), so moving them changes nothing but what they are added to.
+    """
+    if text.dim() < 2:
+        return text
+    here = text.float()
+    far = {places: float((here.roll(places, 0) - leading.float()).square().sum()) for places in _MOVES}
+    return text.roll(min(_MOVES, key=lambda places: (far[places], abs(places))), 0)
 
 
 def _batches(drawings: Sequence[MixedDrawing], profile: Profile) -> Iterator[list[MixedDrawing]]:

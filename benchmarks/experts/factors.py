@@ -39,6 +39,7 @@ from artmaster_pipeline.dataset.captioners.reader import load_reader, subject_in
 from artmaster_pipeline.drawing_settings import DrawingSettings, drawing_of
 from artmaster_pipeline.evaluation.axes.distances import pairwise_distances
 from artmaster_pipeline.experts import FACTORS, Expert, FactorMap, Gate, block_groups, mixture
+from artmaster_pipeline.experts.drawing import mean_text
 from artmaster_pipeline.experts.factors import AXIS_OF
 from artmaster_pipeline.experts.map import factor_map_of
 from artmaster_pipeline.generation.sampling import draw_embedded, embed_texts, negative_of
@@ -107,8 +108,8 @@ class Bench:
 
     def text(self, way: str, prompt: str, embedded: Mapping[str, TextEmbedding]) -> TextEmbedding:
         """Its embedding."""
-        parts = [embedded[text].tensors for text in self.heard(way, prompt)]
-        return TextEmbedding({name: sum(part[name] for part in parts) / len(parts) for name in parts[0]})
+        texts = self.heard(way, prompt)
+        return mean_text([(embedded[text], 1 / len(texts)) for text in texts])
 
     def file(self, way: str, number: int) -> Path:
         """Where a picture lies."""
