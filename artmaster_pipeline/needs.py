@@ -111,11 +111,13 @@ def _scans(home: Home, partition: str | None) -> int:
 
 
 def _pictures_size(profile: Profile, stages: tuple[str, ...]) -> float:
-    """Bytes of the evaluation's and the gallery's pictures, as PNG, kept twice."""
-    how, (width, height) = profile.evaluation, profile.size(*CROP_SIZES[1])
+    """Bytes of the evaluation's, the gallery's and a map's pictures, as PNG, kept twice."""
+    how, mapped, (width, height) = profile.evaluation, profile.experts.map, profile.size(*CROP_SIZES[1])
     drawn = 2 * how.samples + 3 * how.rows + (2 + len(how.strengths)) * how.far_samples * len(how.far_prompts)
     times = ("evaluation_grid" in stages) + 16 * ("sample_gallery" in stages) * how.samples / drawn
-    return 2 * drawn * width * height * 3 * times
+    parts = mapped.block_groups * mapped.noise_bands + 2
+    of_map = ("expert_map" in stages) * len(mapped.prompts) * mapped.seeds * parts
+    return 2 * (drawn * times + of_map) * width * height * 3
 
 
 def _training_size(home: Home, partition: str | None, profile: Profile) -> float:
