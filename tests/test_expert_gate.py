@@ -316,6 +316,15 @@ def test_a_prompt_that_fits_nobody_says_so_and_is_shared_evenly(taught: tuple[Ho
     assert re.search(r"fits nobody.*all but 5%.*same share", found.says)
 
 
+def test_a_prompt_that_the_base_does_not_read_fits_nobody(taught: tuple[Home, Profile, ExpertGate]) -> None:
+    home, profile, _ = taught
+    reader = profile.model_copy(update={"max_unread": 0.34})  # the tiny tokenizers spell every word
+    found = learned_shares(home, reader, "rain on a bridge 1", [PAINTER, OTHER])
+    assert not found.fits
+    assert found.weights == {OTHER: 0.5, PAINTER: 0.5}
+    assert re.search(r"fits nobody: the base does not know \d+% of its words \(more than 34%\).*same share", found.says)
+
+
 def test_a_prompt_like_a_painters_captions_is_shared_out_by_the_gate(taught: tuple[Home, Profile, ExpertGate]) -> None:
     _, _, gate = taught
     found = ask(taught, "rain on a bridge 1")
@@ -346,3 +355,28 @@ def test_without_its_gate_or_with_other_adapters_nothing_is_guessed(
     with pytest.raises(ArtMasterError, match=f"No gate has been taught.*{command}"):
         learned_shares(home, profile, "rain", [PAINTER, OTHER])
     assert np.isclose(sum(learned_shares(home, profile, "hiroshige style", [PAINTER, OTHER]).weights.values()), 1)
+
+
+def test_the_command_prints_figures_and_dagster_shows_the_reliability_plot(
+    taught: tuple[Home, Profile, ExpertGate], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from artmaster_pipeline.cli.experts import experts_gate
+    from artmaster_pipeline.errors import WrongUse
+    from artmaster_pipeline.orchestration import metadata, run
+
+    home, profile, gate = taught
+    asked: list[tuple[str, str]] = []
+    monkeypatch.setattr(run, "run_painter", lambda home, partition, only: asked.append((partition, only)))
+    with pytest.raises(WrongUse, match="adapters of nobody passed"):  # none was judged
+        experts_gate(None, None, home.root)
+    experts_gate([PAINTER, OTHER], None, home.root)
+    assert asked == [(set_of([PAINTER, OTHER]), "expert_gate")]
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"Accuracy {gate.accuracy:.2f}" in said
+    assert "calibration error" in said
+    assert f"taken for {OTHER}" in said
+    both = set_of([PAINTER, OTHER])
+    shown = metadata.of_stage("expert_gate", home, both, learn_gate(home, both, profile))
+    assert shown["reliability"].value.startswith("![reliability](data:image/jpeg;base64,")
+    assert [dict(row.data)["painter"] for row in shown["experts"].records] == [OTHER, PAINTER]
+    assert all(adapter_id in shown["lineage"].value for adapter_id in gate.adapter_ids)

@@ -218,3 +218,25 @@ def test_another_base_is_refused_before_anything_is_drawn(
     with pytest.raises(WrongUse, match=f"artmaster run {PAINTER}"):
         map_expert(home, PAINTER, profile)
     assert json.loads((home.stage_folder("expert_map", PAINTER) / MANIFEST).read_text())
+
+
+def test_the_command_prints_the_tables_and_dagster_shows_the_heat_map(
+    mapped: tuple[Home, Profile, ExpertMap], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from artmaster_pipeline.cli.experts import experts_map
+    from artmaster_pipeline.orchestration import metadata, run
+
+    home, profile, record = mapped
+    asked: list[tuple[str, str]] = []
+    monkeypatch.setattr(run, "run_painter", lambda home, painter, only: asked.append((painter, only)))
+    experts_map(PAINTER, home.root)
+    said = capsys.readouterr().out
+    assert asked == [(PAINTER, "expert_map")]
+    for word in ("double 0-1", "single 0-1", "psi", "1 to 0.5", "0.5 to 0", "In brackets", "map.html"):
+        assert word in said
+    experts_map(PAINTER, home.root, json=True)
+    assert ExpertMap.model_validate_json(capsys.readouterr().out) == record
+    shown = metadata.of_stage("expert_map", home, PAINTER, map_expert(home, PAINTER, profile))
+    assert shown["heat_map"].value.startswith("![map](data:image/jpeg;base64,")
+    assert len(shown["lost without a part"].records) == 3 * (2 + 1)
+    assert record.adapter_id in shown["lineage"].value

@@ -30,10 +30,9 @@ def experts_map(painter: PainterArgument, home: HomeOption = None, json: JsonOpt
     if json:
         print_json(found.model_dump(mode="json"))
         return
-    print_table(
-        "Share of the change that is lost without blocks at a noise level",
-        [row for factor in found.lost for row in found.rows(factor)],
-    )
+    for factor in found.lost:
+        rows = [{name: said for name, said in row.items() if name != "factor"} for row in found.rows(factor)]
+        print_table(f"{factor.capitalize()}: share of the change that is lost without blocks at a noise level", rows)
     out.say("In brackets: the interval holds zero, so the map says nothing there.")
     for factor, share in found.explained.items():
         out.say(f"{factor}: phi and psi hold {share:.0%} of the squares of what was lost.")

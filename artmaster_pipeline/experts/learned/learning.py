@@ -197,7 +197,7 @@ def _learnt(lessons: _Lessons, key: str, root: Path) -> ExpertGate:
         scan_sha256s=tuple(sorted(_scans(lessons))),
         held_out=len(held_out),
         accuracy=rounded(accuracy.value) if accuracy else None,
-        accuracy_interval=(rounded(accuracy.low), rounded(accuracy.high)) if accuracy else (None, None),
+        accuracy_interval=(_share(accuracy.low), _share(accuracy.high)) if accuracy else (None, None),
         chance=measured.chance,
         calibration_error=measured.calibration_error,
         reliability=measured.reliability,
@@ -206,6 +206,11 @@ def _learnt(lessons: _Lessons, key: str, root: Path) -> ExpertGate:
         threshold=threshold(far, settings.rejected) if len(far) else None,
         losses=_losses(lessons, parameters),
     )
+
+
+def _share(end: float | None) -> float | None:
+    """An end of a share's interval: Student's t knows no limits, a share has two."""
+    return None if end is None else rounded(min(1.0, max(0.0, end)))
 
 
 def _painters_logits(lessons: _Lessons, parameters: "Parameters", rows: Sequence[Caption]) -> "torch.Tensor":

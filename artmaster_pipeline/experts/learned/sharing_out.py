@@ -75,8 +75,10 @@ def learned_shares(
     parameters = read_weights(gate, folder)
     text = _pooled(home, profile, prompt)
     by_band, nobody = _asked(parameters, gate, text, region, noise_bands, [a.painter for a in adapters])
-    distance = float(distances(parameters, text)[0])
-    fits, said = _judged(home, gate, distance, by_band)
+    if stranger := _unread(home, profile, prompt) or _far(gate, float(distances(parameters, text)[0])):
+        fits, said = False, f"The prompt fits nobody: {stranger}, so all painters get the same share."
+    else:
+        fits, said = True, _weighed(home, gate, by_band)
     if not fits:
         by_band = {painter: (1 / len(by_band),) * bands for painter in by_band}
     weights = {painter: sum(of) / bands for painter, of in by_band.items()}
@@ -168,19 +170,31 @@ def _asked(
     return by_band, sum(nobody) / len(nobody)
 
 
-def _judged(
-    home: Home, gate: ExpertGate, distance: float, by_band: Mapping[str, tuple[float, ...]]
-) -> tuple[bool, str]:
-    """Whether the prompt is like what the gate knows, and a sentence on what came of it."""
-    if gate.threshold is not None and distance > gate.threshold:
-        return False, (
-            f"The prompt fits nobody: it is farther ({distance:.1f}) from every painter's captions than all but "
-            f"{gate.settings['rejected']:.0%} of the held-out captions are ({gate.threshold:.1f}), so all painters get "
-            "the same share."
-        )
+def _unread(home: Home, profile: Profile, prompt: str) -> str:
+    """That the base reads too little of a prompt to say whose it is, in words; empty where it reads enough."""
+    from artmaster_pipeline.base_models.legibility import legibility_of
+
+    known = legibility_of(profile, home)
+    unread = known.unread(prompt) if known else 0.0
+    if unread <= profile.max_unread:
+        return ""
+    return f"the base does not know {unread:.0%} of its words (more than {profile.max_unread:.0%})"
+
+
+def _far(gate: ExpertGate, distance: float) -> str:
+    """That an embedding is farther from what the gate knows than held-out captions are, in words; empty where not."""
+    if gate.threshold is None or distance <= gate.threshold:
+        return ""
+    return (
+        f"it is farther ({distance:.1f}) from every painter's captions than all but {gate.settings['rejected']:.0%} of "
+        f"the held-out captions are ({gate.threshold:.1f})"
+    )
+
+
+def _weighed(home: Home, gate: ExpertGate, by_band: Mapping[str, tuple[float, ...]]) -> str:
     ordered = sorted(by_band, key=lambda painter: -sum(by_band[painter]))
     shares = ", ".join(
         f"{load_painter(home, painter).name} {sum(by_band[painter]) / len(by_band[painter]):.0%}" for painter in ordered
     )
     unknown = " Whether it fits anybody cannot be said: no captions were held out." if gate.threshold is None else ""
-    return True, f"By the learned gate: {shares}.{unknown}"
+    return f"By the learned gate: {shares}.{unknown}"
