@@ -1,6 +1,8 @@
 """Mixes: what a person may say, what is refused and how, and what is drawn of it on a tiny FLUX."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from artmaster_pipeline.experts.gating import by_prompt, has_gate, region
 from artmaster_pipeline.experts.learned import LearnedShares
 from artmaster_pipeline.experts.mixes import BANDS, Mix, interpolation, parse_mix, read_mixes
 from artmaster_pipeline.experts.resolving import resolve
+from artmaster_pipeline.experts.style_space import Chart, Point, by_weights, chart_svg
 from artmaster_pipeline.lineage import picture_lineage
 from artmaster_pipeline.pictures import read_facts, read_rgb
 from artmaster_pipeline.records import Adapter
@@ -356,3 +359,44 @@ def test_the_mean_of_prompts_adds_the_same_words_whatever_the_triggers_length():
             assert min((row - word).norm() for row in mean["words"]) < 1e-6
         assert torch.allclose(mean["pooled"], weights[0] * short[0] + weights[1] * long[0])
     assert mean_text([(heard[1], 1.0)]) is heard[1]
+
+
+# --- where experts stand
+
+
+def test_the_same_change_has_one_place_whatever_its_rank_and_a_larger_one_lies_farther(tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    dice, home = np.random.default_rng(0), Home(tmp_path)
+    down, up = (dice.normal(size=shape).astype(np.float32) for shape in ((2, 6), (5, 2)))
+    files = {
+        "one": {"to_q": (down, up)},
+        "same": {"to_q": (np.vstack([down, down]), np.hstack([up / 2, up / 2]))},
+        "other": {"to_q": (-down, up)},
+        "further": {"to_q": (-3 * down, up), "to_k": (down, up)},
+    }
+    adapters = []
+    for name, layers in files.items():
+        tensors = {f"transformer.{layer}.lora_A.weight": pair[0] for layer, pair in layers.items()}
+        tensors |= {f"transformer.{layer}.lora_B.weight": pair[1] for layer, pair in layers.items()}
+        (tmp_path / name).mkdir()
+        save_file(tensors, tmp_path / name / "adapter.safetensors")
+        adapters.append(SimpleNamespace(painter=name, path=name))
+    chart = by_weights(home, adapters)  # type: ignore[arg-type]
+    places = {point.label: np.array([point.x, point.y]) for point in chart.points}
+
+    def apart(name: str) -> float:
+        return float(np.linalg.norm(places["one"] - places[name]))
+
+    assert apart("same") == pytest.approx(0, abs=1e-4)
+    assert 0 < apart("other") < apart("further")
+    assert sum(chart.explained) <= 1 + 1e-9
+
+
+def test_a_chart_is_a_picture_of_its_own_whatever_the_names() -> None:
+    points = (Point(0, 0, "<b>&", "<b>&"), Point(1, 1, "x" * 99, "x" * 99), Point(0.5, 0, "<b>&"))
+    svg = chart_svg(Chart(points, (0.7, 0.2)), 'a "title" <x>')
+    root = ElementTree.fromstring(svg)
+    texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert "<b>&" in texts
+    assert len(list(root.iter("{http://www.w3.org/2000/svg}circle"))) == 3
