@@ -158,8 +158,8 @@ def test_every_way_of_materialising_gives_the_same_records(copied: Home) -> None
     for stage in STAGES[2:]:
         shutil.rmtree(copied.stage_folder(stage, PAINTER))
     shutil.rmtree(copied.cache / "latents", ignore_errors=True)
-    words = ["asset", "materialize", "-m", "artmaster_pipeline.definitions", "--select", "key:training_set+"]
-    words += ["--partition", PAINTER]
+    below = "key:training_set+ and not group:experts"  # those over sets of painters have partitions of their own
+    words = ["asset", "materialize", "-m", "artmaster_pipeline.definitions", "--select", below, "--partition", PAINTER]
     forked.run(DAGSTER, "dagster", *words, env=environment(copied), check=True)
     assert identities(copied) == before
     assert "everything is up to date" in artmaster(copied, "run", PAINTER).stdout

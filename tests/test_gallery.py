@@ -19,6 +19,7 @@ from small_archive import PAINTER, TRIGGER, add_adapter, copied, judged, quick_d
 
 from artmaster_pipeline import pictures
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
+from artmaster_pipeline.experts import FACTORS
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.gallery.pages import language_of
 from artmaster_pipeline.gallery.renditions import (
@@ -380,8 +381,10 @@ def test_every_sentence_of_the_table_is_said_somewhere() -> None:
     table = set(yaml.safe_load((site / "strings.yaml").read_text(encoding="utf-8")))
     sources = [file.read_text(encoding="utf-8") for file in site.iterdir() if file.name.endswith(".html")]
     sources.append((resources.files("artmaster_pipeline.gallery") / "pages.py").read_text(encoding="utf-8"))
-    said = set(re.findall(r'"([a-z_]+)"', "".join(sources)))
-    built = {key for key in table if key.startswith(("axis_", "shown_"))}  # their names are put together
+    rooms = resources.files("artmaster_pipeline")
+    sources.append((rooms / "experts" / "publishing.py").read_text(encoding="utf-8"))
+    said = set(re.findall(r'"([a-z_]+)"', "".join(sources))) | set(FACTORS)
+    built = {key for key in table if key.startswith(("axis_", "shown_", "chart_"))}  # their names are put together
     assert table <= said | built
 
 

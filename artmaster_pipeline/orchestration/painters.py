@@ -34,7 +34,8 @@ def rename_painter(home: Home, old: str, new: str) -> None:
     check_slug(new)
     command = f"rename {old} {new}"
     with ExitStack() as held:
-        for painter in sorted({old, new, *_beside(home, old), *_beside(home, new)}):
+        beside = {*_beside(home, old), *_beside(home, new)} - {old, new}
+        for painter in (old, *sorted(beside), new):  # let go the other way round: what is known of files goes with them
             held.enter_context(working_on(home, painter, wait=False))
         clean = _begun(home, command)
         if clean is None:
