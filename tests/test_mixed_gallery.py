@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from browsing import VIEWS, Visit, rules_broken
 from mixed_painters import PROFILE, SET, THREE_HANDS, A, B, C, quick_mixing, three_published, unmeasured, write_mixes
 from PIL import Image
 from small_archive import copied
@@ -289,3 +290,21 @@ def test_a_painter_who_is_renamed_keeps_a_place_in_mixed_galleries(mixed: Home, 
     assert answer.picture is not None
     assert answer.picture.state == "published"
     assert not any("--" in finding.file for finding in verify(home).findings)
+
+
+@pytest.mark.parametrize("name", ["index.html", "index.zh.html"])
+def test_the_page_of_mixes_is_whole_in_every_window_and_breaks_no_rule_of_accessibility(
+    browser: Any, mixed: Home, name: str
+) -> None:
+    file = mixed.gallery(SET) / name
+    with Visit(browser, file) as visit:
+        visit.load_all()
+        for width, scheme in VIEWS:
+            page = visit.looked_at(width, scheme).page
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, width
+            assert page.evaluate("[...document.images].every((image) => image.naturalWidth > 0)")
+        assert visit.wrong == []
+        for width, scheme in VIEWS:
+            assert rules_broken(visit.looked_at(width, scheme).page) == "", (width, scheme)
+        for link in visit.page.evaluate("[...document.links].map(link => link.getAttribute('href'))"):
+            assert visit.page.query_selector(link) if link.startswith("#") else (file.parent / link).is_file(), link
