@@ -126,15 +126,18 @@ class _Reader:
             self.claim(home.crops(painter), crop.mask_path, "", manifests[1], crop.scan_sha256)
         for image in images:
             self.claim(home.training_set(painter), image.path, image.sha256, manifests[2], image.scan_sha256)
+        # A withdrawal that a kill stopped has struck a scan out of some records and of others not yet.
+        crops_kept = [crop for crop in crops if crop.scan_sha256 not in self.gone]
+        images_kept = [image for image in images if image.scan_sha256 not in self.gone]
         known = {(scan.id, scan.sha256) for scan in scans}
         if manifests[0] not in self.unread:
             self.names_nothing(
-                manifests[1], "scans", (c.scan_id for c in crops if (c.scan_id, c.scan_sha256) not in known)
+                manifests[1], "scans", (c.scan_id for c in crops_kept if (c.scan_id, c.scan_sha256) not in known)
             )
         cut = {(crop.id, crop.scan_sha256) for crop in crops}
         if manifests[1] not in self.unread:
             self.names_nothing(
-                manifests[2], "crops", (i.crop_id for i in images if (i.crop_id, i.scan_sha256) not in cut)
+                manifests[2], "crops", (i.crop_id for i in images_kept if (i.crop_id, i.scan_sha256) not in cut)
             )
 
     def adapters(self) -> None:
