@@ -33,6 +33,7 @@ JUDGED_BY = "judged_by"  # in it: the sha256 of the scans that judged
 VERDICTS = "verdicts.jsonl"  # every Verdict on it, the last one in force
 VERDICT = "verdict.json"  # what earlier versions kept in its place: the last Verdict alone
 DECISIONS = "decisions.jsonl"  # what persons decided about a painter's adapters
+CURATED = "works.jsonl"  # CuratedScan, beside the crops' manifest
 VERSIONS_FOLDER = ".versions"  # of a gallery's folder: every published site, painter by painter
 PUBLICATIONS = "ledger.jsonl"  # in it, per painter: what was put in place, copied, taken down
 TAKEN_DOWN = "taken down"  # an action there: the site held a work that was withdrawn
@@ -41,6 +42,12 @@ PROVENANCE = "provenance.json"  # of a published site: every picture, its adapte
 Split = Literal["train", "validate", "held_out"]
 Column = Literal["original", "base", "adapter"]
 Role = Literal["row", "panel", "far", "extra"]
+MaskKind = Literal["painting", "seal", "inscription", "blank", "damage"]
+FlagKind = Literal[
+    "calligraphy", "another genre", "another hand", "photograph", "colour cast", "blurred", "enlarged", "border"
+]
+DecisionKind = Literal["keep", "leave out", "note", "area", "crop", "seal", "inscription", "blank", "damage", "clear"]
+Corners = tuple[int, int, int, int]  # left, top, right, bottom in a scan's pixels; right and bottom outside
 
 
 class Record(BaseModel):
@@ -100,23 +107,100 @@ class Quarantined(Record):
     duplicate_of: str = ""  # the id of the scan that is kept instead
 
 
+class Mask(BaseModel):
+    """A part of a scan that is of one kind; `outline` goes around it, in pixels of the scan turned upright."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: MaskKind
+    outline: tuple[tuple[int, int], ...]  # (x, y), closed, at least three points
+    score: float = 1.0  # how sure its source is, 0..1
+    source: Literal["found", "person"] = "found"
+
+    @property
+    def box(self) -> Corners:
+        """The smallest rectangle around it."""
+        across, down = zip(*self.outline, strict=True)
+        return min(across), min(down), max(across), max(down)
+
+
+class Flag(BaseModel):
+    """Why a person should look at a scan. A flag drops nothing by itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: FlagKind
+    score: float  # how far beyond what is usual, 0..1; the review list begins with the highest
+    reason: str  # one sentence
+
+
+class Decision(BaseModel):
+    """A row of decisions.csv: what a person decided about a scan, who, when and why.
+
+    `box` is of the scan turned upright: the new picture area, a crop, or what a mask covers. `clear` takes away what was
+    found of any mask whose middle lies in it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    what: DecisionKind
+    box: Corners | None = None
+    why: str = ""
+    who: str = ""
+    when: str = ""  # ISO date or time
+
+
+class CuratedScan(Record):
+    """What curation saw in a scan and what persons decided about it. `id` is the scan's.
+
+    All places are pixels of the scan turned upright: turned by `skew` about its middle, on a sheet of the same size.
+    """
+
+    painter: str
+    scan_sha256: str
+    skew: float = 0.0  # degrees, counter-clockwise, by which the painting stands askew; it is turned back by that
+    area: Corners  # the painting without mounting, frame and margin
+    masks: tuple[Mask, ...] = ()
+    effective_scale: float = 1.0  # pixels a side that its detail needs, per pixel it has; below 1: blurred or enlarged
+    flags: tuple[Flag, ...] = ()
+    duplicate_of: str = ""  # the sha256 of the better scan of the same artwork, which is cropped in its place
+    decisions: tuple[Decision, ...] = ()
+    crops: tuple[str, ...] = ()  # their ids
+
+
 class Crop(Record):
-    """A rectangle of a scan at one of the two training shapes. Colours are sRGB, 8 bit."""
+    """A rectangle of a scan at one of the two training shapes. Colours are sRGB, 8 bit.
+
+    `width` and `height` are the shape it stands for. Its file is never enlarged: where `source_scale` is below 1 it has
+    the rectangle's own pixels.
+    """
 
     painter: str
     scan_id: str
     scan_sha256: str
     path: str  # POSIX, below crops/<painter>/
     sha256: str
-    mask_path: str  # 8-bit grey, same size: how much each pixel belongs to the main subject
+    mask_path: str  # 8-bit grey, same size: how much each pixel belongs to the main subject; 0: not to be learned
     width: int
     height: int
-    left: int  # the rectangle in the scan's own pixels, after the EXIF orientation
+    left: int  # the rectangle in the scan's own pixels, after the EXIF orientation and turned upright by `skew`
     top: int
     right: int
     bottom: int
     source_scale: float  # scan pixels per crop pixel; below 1 the scan had less detail than the crop's size
     subject_share: float  # share of the scan's saliency that lies in the rectangle, 0..1
+    skew: float = Field(0.0, exclude_if=lambda degrees: not degrees)  # as in `CuratedScan`
+    effective_scale: float = Field(1.0, exclude_if=lambda scale: scale == 1.0)  # as there
+    by: str = Field("", exclude_if=lambda who: not who)  # the person who drew it; empty where it was chosen
+    # the terms by which it was chosen, each 0..1 (saliency, cut, blank, overlap, marks), and their sum as `score`
+    terms: dict[str, float] = Field({}, exclude_if=lambda terms: not terms)
+
+    @property
+    def pixels(self) -> tuple[int, int]:
+        """Width and height of its file."""
+        if self.source_scale >= 1:
+            return self.width, self.height
+        return self.right - self.left, self.bottom - self.top
 
 
 class TrainingImage(Record):
