@@ -137,8 +137,8 @@ class Flag(BaseModel):
 class Decision(BaseModel):
     """A row of decisions.csv: what a person decided about a scan, who, when and why.
 
-    `box` is of the scan turned upright: the new picture area, a crop, or what a mask covers. `clear` takes away what was
-    found of any mask whose middle lies in it.
+    `box` is of the scan turned upright: the new picture area, a crop, or what a mask covers. `clear` takes away every
+    mask that was found and whose middle lies in it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
