@@ -165,7 +165,7 @@ class CuratedScan(Record):
     flags: tuple[Flag, ...] = ()
     duplicate_of: str = ""  # the sha256 of the better scan of the same artwork, which is cropped in its place
     decisions: tuple[Decision, ...] = ()
-    crops: tuple[str, ...] = ()  # their ids
+    crops: tuple[str, ...] = ()  # their ids, the one that shows most of the work first
 
 
 class Crop(Record):
@@ -219,6 +219,7 @@ class TrainingImage(Record):
     unread: float = Field(0.0, exclude_if=lambda share: not share)  # of the archive's words, by the base; 0..1
     split: Split
     enlarged_by: str = ""  # the super-resolution network, empty where the scan had the detail itself
+    rank: int = Field(0, exclude_if=lambda rank: not rank)  # among the crops of its scan: 0 shows most of the work
     group: str = ""  # the sha256 of the artwork's first scan, shared by its near-duplicates; empty in old manifests
 
     @property

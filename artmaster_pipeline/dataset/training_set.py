@@ -24,8 +24,10 @@ from artmaster_pipeline.files import clear_partials, inside, sha256_of, writing
 from artmaster_pipeline.locks import one_at_a_time
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import (
+    CURATED,
     MANIFEST,
     Crop,
+    CuratedScan,
     Outcome,
     Record,
     Scan,
@@ -96,6 +98,7 @@ def build_training_set(
     parts = _parts(home, painter, profile, scans, crops, old, progress)
     pictures = _make_pictures(home, painter, profile, crops, old, progress)
     works = [parts.places[crop.scan_sha256].work for crop in crops]
+    ranks = _ranks(home, painter)
     told = _archive_captions(home, painter, profile, scans, crops)
     said = _captions(home, painter, profile, scans, crops, pictures, told, progress)
     captions, left_out = only_what_varies(said, works, load_painter(home, painter).trigger)
@@ -114,6 +117,7 @@ def build_training_set(
             caption_source=caption.source,
             split=parts.places[crop.scan_sha256].part,
             enlarged_by=picture.enlarged_by,
+            rank=ranks.get(crop.id, 0),
             group=parts.places[crop.scan_sha256].work,
             unread=of.unread,
         )
@@ -148,6 +152,12 @@ def _inputs(home: Home, painter: str) -> tuple[dict[str, Scan], tuple[Crop, ...]
             "run the stage curated_crops again."
         )
     return scans, crops
+
+
+def _ranks(home: Home, painter: str) -> dict[str, int]:
+    """Crop id -> its place among the crops of its scan."""
+    curated = read_manifest(home.crops(painter) / CURATED, CuratedScan)
+    return {crop: rank for scan in curated for rank, crop in enumerate(scan.crops)}
 
 
 def _parts(

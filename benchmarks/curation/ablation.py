@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--steps", type=int, help="optimizer steps (default: the profile's)")
     parser.add_argument(
-        "--unmasked", action="append", default=[], metavar="NAME", help="homes whose masks are not used"
+        "--unmasked", action="append", default=[], metavar="NAME", help="home without such masks"
     )
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
