@@ -35,9 +35,7 @@ def main() -> None:
     parser.add_argument("--home", action="append", required=True, metavar="NAME=DIR")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--steps", type=int, help="optimizer steps (default: the profile's)")
-    parser.add_argument(
-        "--unmasked", action="append", default=[], metavar="NAME", help="home without such masks"
-    )
+    parser.add_argument("--unmasked", action="append", default=[], metavar="NAME", help="home without such masks")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     homes = {name: Home(Path(folder).resolve()) for name, folder in (pair.split("=", 1) for pair in options.home)}
