@@ -397,6 +397,8 @@ class Profile(_Settings):
     size_divisor: int = Field(1, gt=0)  # 512 and 768 stand for 512/divisor and 768/divisor pixels of this model
     max_sequence_length: int = Field(512, gt=0)  # T5 tokens
     super_resolution: str = "realesrgan-x4plus"  # a network of the wheel, or a path to .pth/.safetensors
+    super_resolution_engine: Literal["torch"] = "torch"  # what computes it
+    super_resolution_dtype: Literal["float32", "bfloat16"] = "float32"  # of its convolutions
     # "embedded-reader" (the miniature's words), a hub repository, or none: captions then say what the archive knows
     captioner: str | None = None
     max_unread: float = Field(0.34, ge=0, le=1)  # of a caption's words: beyond it what the base cannot read is left out

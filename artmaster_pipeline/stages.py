@@ -24,6 +24,8 @@ _BETWEEN = "--"
 
 # What every stage that loads the base model depends on.
 _BASE = ("base_model", "revision", "device", "dtype", "quantization", "size_divisor", "max_sequence_length")
+# What every stage that enlarges pictures depends on.
+_ENLARGING = ("super_resolution", "super_resolution_engine", "super_resolution_dtype")
 # Settings of the final evaluation alone, which the panel that chooses among an adapter's states never reads.
 FINAL_EVALUATION = ("rows", "samples", "far_prompts", "far_samples", "strengths", "drawing")
 # Those that decide nothing but what the evaluations draw and ask.
@@ -91,7 +93,7 @@ TABLE: tuple[Stage, ...] = (
         after=("raw_scans", "curated_crops"),
         painter=("trigger", "name"),
         profile=(
-            *("super_resolution", "captioner", "captioner_revision", "max_unread", "base_model", "revision"),
+            *(*_ENLARGING, "captioner", "captioner_revision", "max_unread", "base_model", "revision"),
             *("held_out_share", "validate_share", "device", "dtype"),
         ),
         group="training",
@@ -135,7 +137,7 @@ TABLE: tuple[Stage, ...] = (
         makes="artmaster_pipeline.publishing:publish_gallery",
         after=("raw_scans", "style_adapter", "evaluation_grid"),
         painter=("name", "rights", "show_works"),
-        profile=("super_resolution", "device"),
+        profile=(*_ENLARGING, "device"),
         group="gallery",
         tools=("pytorch", "html"),
         pool="gpu",
@@ -188,7 +190,7 @@ TABLE: tuple[Stage, ...] = (
         makes="artmaster_pipeline.experts.publishing:publish_mixes",
         after=("raw_scans", "style_adapter", "evaluation_grid", "sample_gallery", "mixed_samples"),
         painter=("name", "rights", "show_works"),
-        profile=("super_resolution", "device", "evaluation.style_features"),
+        profile=(*_ENLARGING, "device", "evaluation.style_features"),
         kind="painters",
         group="experts",
         tools=("pytorch", "html"),

@@ -23,6 +23,7 @@ from artmaster_pipeline.cli import (
     retraining,
     running,
     serving,
+    upscaling,
     withdrawing,
 )
 from artmaster_pipeline.cli.options import HomeOption, given
@@ -70,6 +71,7 @@ for _command in (
     mixing.mix,
     mixing.mixes,
     drawing.export,
+    upscaling.upscale,
     publishing.publish,
     publishing.verify,
     withdrawing.withdraw,

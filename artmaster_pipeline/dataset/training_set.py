@@ -189,9 +189,9 @@ def _make_pictures(
     known = {row.id: row.sha256 for row in journal.read()} | {row.id: row.sha256 for row in old.values()}
     enlarger = None
     if any(crop.source_scale < 1 for crop in crops):
-        from artmaster_pipeline.superres import load_network
+        from artmaster_pipeline.superres import network_of
 
-        enlarger = load_network(profile.super_resolution, profile.device)
+        enlarger = network_of(profile)
     pictures = []
     with journal, told.task("Training pictures", len(crops)) as advance:
         for crop in crops:

@@ -32,9 +32,9 @@ def enlarge_samples(
 
     A new picture lies in the data home's cache until it is published, so a kill loses at most the one in work.
     """
-    from artmaster_pipeline.superres import load_network
+    from artmaster_pipeline.superres import network_of
 
-    network = load_network(profile.super_resolution, profile.device)
+    network = network_of(profile)
     published = {row.id: row for row in read_manifest(home.gallery(painter) / MANIFEST, Sample)}
     wanted = [(sample, enlarged_id(sample, network.identity)) for sample in samples]
     found = {new_id: file for _, new_id in wanted if (file := _find(home, painter, new_id, published))}

@@ -96,6 +96,6 @@ def facts_of(
 
 def network_of(profile: Profile) -> Any:
     """The network by which pictures are enlarged."""
-    from artmaster_pipeline.superres import load_network
+    from artmaster_pipeline import superres
 
-    return load_network(profile.super_resolution, profile.device)
+    return superres.network_of(profile)

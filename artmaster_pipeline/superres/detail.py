@@ -26,12 +26,13 @@ def restore_detail(picture: np.ndarray, size: tuple[int, int], enlarger: Enlarge
     if across == down == 1:
         return picture
     restored = picture
-    for _ in range(_passes(max(across, down), enlarger.scale)):
+    for _ in range(passes(max(across, down), enlarger.scale)):
         restored = enlarger.enlarge(restored)
     return _resize(restored, height, width)
 
 
-def _passes(factor: float, scale: int) -> int:
+def passes(factor: float, scale: int) -> int:
+    """How often a network of that scale is asked to make a picture so many times wider and higher."""
     return max(1, math.ceil(math.log(factor / _LAST_RESIZE, scale)))
 
 

@@ -1,95 +1,167 @@
 """One network enlarging one picture, tile by tile, so that memory is bounded and no seam shows."""
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from artmaster_pipeline.errors import ArtMasterError, BadInput
-from artmaster_pipeline.progress import Advance
-from artmaster_pipeline.superres.tone import with_tone_of
+from artmaster_pipeline.progress import Advance, terminal_progress
+from artmaster_pipeline.records import identity
+from artmaster_pipeline.sessions import free_memory
+from artmaster_pipeline.superres import tone
+from artmaster_pipeline.superres.engines import Engine, OutOfMemory
+from artmaster_pipeline.superres.tiling import Canvas, Tiling, lay_tiles
 
-if TYPE_CHECKING:
-    import torch
+_METHOD = 2  # part of the identity: raise it when tiling or tone make other pixels
+# An RRDB network sees some 350 pixels, but from here on cuts change no pixel by two levels (docs/upscaling.md).
+_SEEN_CLEARLY = 48
+_TILE_BYTES = 1_000_000_000  # of memory that a tile may take: a fixed number, so that every machine cuts alike
+_LARGEST_TILE = 1024
+_SHARE_OF_FREE = 0.5  # of the free memory, where that is less
 
-TILE = 384  # pixels before enlarging; an RRDB network then takes about 1.2 GB in float32
-OVERLAP = 64  # pixels that neighbouring tiles share
-_DISCARDED = 16  # of the shared pixels, those next to a tile's edge, where the zeros beyond it are felt most
-_ALIGNMENT = 8  # tiles begin at multiples of it, since some networks fold 2x2 pixels or 8x8 windows into one
+
+@dataclass
+class _Room:
+    """The largest tile that there has been memory for."""
+
+    side: int
 
 
 @dataclass(frozen=True)
 class Enlarger:
-    """A loaded super-resolution network; `load_network` makes it."""
+    """A network in an engine, and how pictures are cut for it; `load_network` makes it."""
 
-    descriptor: Any  # spandrel's ImageModelDescriptor: it knows the network's scale, sizes and tiling
-    name: str
-    identity: str  # made from the name, the scale, the number type, every weight and how pictures are tiled and toned
-    tile: int = TILE  # at least twice OVERLAP
+    engine: Engine
+    tile: int  # the side of the largest tile, in pixels before enlarging
+    _room: _Room = field(default_factory=lambda: _Room(_LARGEST_TILE), compare=False)
+
+    @property
+    def name(self) -> str:
+        """The network's name."""
+        return self.engine.network
+
+    @property
+    def identity(self) -> str:
+        """Made from the engine, the network, its weights, the number type, and how pictures are tiled and toned."""
+        return identity(self.engine.identity, _METHOD)
 
     @property
     def scale(self) -> int:
         """How many times wider and higher a picture becomes."""
-        return int(self.descriptor.scale)
+        return self.engine.scale
+
+    @property
+    def tiling(self) -> Tiling:
+        """How a picture is cut: whole, where the network gives nothing sensible for a part."""
+        margin = min(self.engine.sees, _SEEN_CLEARLY) + tone.REACH
+        return Tiling(self.tile if self.engine.may_be_tiled else 2**31, margin)
 
     def tiles(self, height: int, width: int) -> int:
         """How many tiles a picture of this size is worked on in: the steps that `enlarge` tells of."""
-        return len(self._spans(height)) * len(self._spans(width))
+        return self.tiling.count(height, width)
 
     def enlarge(self, picture: np.ndarray, advance: Advance | None = None, *, keep_tone: bool = True) -> np.ndarray:
         """The picture, H x W x 3 in 8-bit sRGB, as (H * scale) x (W * scale) x 3; `advance` is called for every tile.
 
         The colours of areas stay the picture's (`with_tone_of`) unless `keep_tone` is False: then the pixels are the
-        network's own. Neighbouring tiles are cross-faded where they overlap. For the compact networks the result is
-        the same as in one piece (their receptive field, 18 pixels, is smaller than the overlap). RRDB networks see
-        some 350 pixels far, mostly faintly: there tiles change fine texture a little, and no seam shows.
+        network's own. Neighbouring tiles share more than the network sees and fade into each other: the result is the
+        same as in one piece, within a level. Where there is no memory for a tile it is made in smaller ones, which is
+        said on the terminal.
 
-        Raises BadInput for anything but an RGB picture.
+        Raises BadInput for anything but an RGB picture, ArtMasterError where there is no memory for any tile.
         """
         check_picture(picture)
-        enlarged = self._enlarge_tiles(picture, advance or _silent)
-        return with_tone_of(picture, enlarged) if keep_tone else enlarged
-
-    def _enlarge_tiles(self, picture: np.ndarray, advance: Advance) -> np.ndarray:
         height, width = picture.shape[:2]
-        enlarged = np.empty((height * self.scale, width * self.scale, 3), np.uint8)
-        for rows in self._spans(height):  # tiles into a band, bands into the picture
-            band = np.empty(((rows.stop - rows.start) * self.scale, width * self.scale, 3), np.uint8)
-            for columns in self._spans(width):
-                tile = self._run(picture[rows, columns])
-                _lay(tile.swapaxes(0, 1), band.swapaxes(0, 1), columns.start, self.scale)
-                advance()
-            _lay(band, enlarged, rows.start, self.scale)
-        return enlarged
+        canvas = _InMemory(np.empty((height * self.scale, width * self.scale, 3), np.uint8), self._shared_rows)
+        self.enlarge_onto(picture, canvas, advance, keep_tone=keep_tone)
+        return canvas.pixels
 
-    def _spans(self, length: int) -> list[slice]:
-        """Equal tiles along one side, each sharing OVERLAP pixels with the next."""
-        from spandrel import ModelTiling
+    def enlarge_onto(
+        self,
+        source: Any,
+        canvas: Canvas,
+        advance: Advance | None = None,
+        *,
+        keep_tone: bool = True,
+        first_band: int = 0,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        """Enlarge `source`, H x W x 3 of uint8 or uint16 that may lie on the disk, onto a canvas; see `enlarge`.
 
-        if length <= self.tile or self.descriptor.tiling != ModelTiling.SUPPORTED:
-            return [slice(0, length)]
-        count = math.ceil((length - OVERLAP) / (self.tile - OVERLAP))
-        step = math.ceil((length - OVERLAP) / count / _ALIGNMENT) * _ALIGNMENT
-        return [slice(start, min(start + step + OVERLAP, length)) for start in range(0, length - OVERLAP, step)]
+        `first_band`: how many bands of tiles are there already. `say` is told where tiles had to become smaller.
+        """
+        told, tell = advance or _silent, say or terminal_progress().say
+        work = lambda tile: self._run(tile, keep_tone, tell)  # noqa: E731
+        lay_tiles(source, self.scale, self.tiling, work, canvas, told, first_band)
 
-    def _run(self, tile: np.ndarray) -> np.ndarray:
-        import torch
+    @property
+    def _shared_rows(self) -> int:
+        return self.tiling.overlap * self.scale
 
-        pixels = torch.tensor(tile, device=self.descriptor.device).permute(2, 0, 1)[None]
-        pixels = pixels.to(self.descriptor.dtype, memory_format=torch.channels_last) / 255
-        with torch.inference_mode():
-            enlarged = self.descriptor(pixels)[0].permute(1, 2, 0).float()
-            self._check(enlarged)
-            values = (enlarged * 255).round().to(torch.uint8)
-        return np.asarray(values.cpu().numpy())
+    def _run(self, tile: np.ndarray, keep_tone: bool, say: Callable[[str], None]) -> np.ndarray:
+        if max(tile.shape[:2]) > self._room.side and self.engine.may_be_tiled:
+            return self._in_parts(tile, keep_tone, say)
+        try:
+            enlarged = self.engine.enlarge(tile)
+        except OutOfMemory as error:
+            self._make_smaller(max(tile.shape[:2]), say, error)
+            return self._run(tile, keep_tone, say)
+        return tone.with_tone_of(tile, enlarged) if keep_tone else enlarged
 
-    def _check(self, enlarged: "torch.Tensor") -> None:
-        if enlarged.isnan().any():
+    def _in_parts(self, tile: np.ndarray, keep_tone: bool, say: Callable[[str], None]) -> np.ndarray:
+        height, width = tile.shape[:2]
+        canvas = _InMemory(np.empty((height * self.scale, width * self.scale, 3), np.float32), self._shared_rows)
+        tiling = Tiling(self._room.side, self.tiling.margin)
+        lay_tiles(tile, self.scale, tiling, lambda part: self._run(part, keep_tone, say), canvas, _silent)
+        return canvas.pixels
+
+    def _make_smaller(self, side: int, say: Callable[[str], None], error: OutOfMemory) -> None:
+        free_memory()
+        half = side // 2
+        if not self.engine.may_be_tiled or half < self.tiling.smallest:
             raise ArtMasterError(
-                f"The network {self.name} gave values that are no numbers ({self.descriptor.dtype}): "
-                "choose float32, or another network."
-            )
+                f"There is not enough memory for a tile of {side} pixels, and smaller ones do not go with the network "
+                f"{self.name}. Close other programs, or choose another network."
+            ) from error
+        self._room.side = half
+        say(f"No memory for a tile of {side} pixels: going on with tiles of {half}.")
+
+
+def enlarger_by(engine: Engine) -> Enlarger:
+    """The Enlarger of an engine, with tiles for which this machine has memory."""
+    return Enlarger(engine, _tile_side(engine))
+
+
+def _tile_side(engine: Engine) -> int:
+    """The side of the largest tile that takes no more than `_TILE_BYTES`, or a part of what is free, in steps of 64."""
+    least = Tiling(0, min(engine.sees, _SEEN_CLEARLY) + tone.REACH).smallest
+    most = min(_TILE_BYTES, int(_SHARE_OF_FREE * engine.free_bytes()))
+    fitting = math.isqrt(most * 64 * 64 // max(1, engine.tile_bytes(64, 64))) // 64 * 64
+    return max(least, min(fitting, _LARGEST_TILE))
+
+
+@dataclass
+class _InMemory:
+    """A canvas in memory, of type uint8 or float32."""
+
+    pixels: np.ndarray
+    shared_rows: int
+    _shared: dict[int, np.ndarray] = field(default_factory=dict)
+
+    def write(self, top: int, left: int, values: np.ndarray) -> None:
+        place = self.pixels[top : top + values.shape[0], left : left + values.shape[1]]
+        place[:] = values if self.pixels.dtype == np.float32 else np.rint(values * 255)
+
+    def shared(self, band: int) -> np.ndarray:
+        if band not in self._shared:
+            self._shared[band] = np.empty((self.shared_rows, *self.pixels.shape[1:]), np.float32)
+        return self._shared[band]
+
+    def finished(self, band: int) -> None:
+        self._shared.pop(band - 1, None)
 
 
 def _silent(steps: int = 1, note: str = "") -> None:
@@ -104,16 +176,3 @@ def check_picture(picture: np.ndarray) -> None:
             f"An array of shape {shape} and type {kind} is not an RGB picture",
             "Give height x width x 3 of type uint8 (Pillow: numpy.asarray(picture.convert('RGB'))).",
         )
-
-
-def _lay(piece: np.ndarray, canvas: np.ndarray, start: int, scale: int) -> None:
-    """Put `piece` on `canvas` from row `start` (before enlarging) on, faded in over the rows shared with the last one.
-
-    Of the shared rows those next to either piece's edge come from the other piece alone.
-    """
-    shared = OVERLAP * scale if start else 0
-    below = canvas[start * scale :][:shared]
-    rows = (np.arange(shared, dtype=np.float32) + 0.5) / scale
-    shown = np.clip((rows - _DISCARDED) / (OVERLAP - 2 * _DISCARDED), 0, 1)[:, None, None]
-    below[:] = np.rint(below + shown * (piece[:shared].astype(np.float32) - below))
-    canvas[start * scale :][shared : len(piece)] = piece[shared:]

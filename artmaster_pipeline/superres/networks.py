@@ -6,17 +6,18 @@ recognises it by its tensors; nothing is decided by a name.
 
 import hashlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from artmaster_pipeline.base_models.precision import settle_precision
-from artmaster_pipeline.errors import BadInput, MissingRequirement, WrongUse
-from artmaster_pipeline.records import identity
+from artmaster_pipeline.errors import BadInput, WrongUse
 from artmaster_pipeline.sessions import kept
-from artmaster_pipeline.superres.enlarge import Enlarger
+from artmaster_pipeline.settings import Profile
+from artmaster_pipeline.superres.engines import Dtype, Network, load_engine
+from artmaster_pipeline.superres.enlarge import Enlarger, enlarger_by
 from artmaster_pipeline.superres.ncnn_weights import read_shipped, shipped_folder
 
 _OWN_FILES = (".pth", ".safetensors")
-_METHOD = 1  # part of a network's identity: raise it when tiling or tone make other pixels
+DEFAULT_ENGINE = "torch"
+DEFAULT_NETWORK = "realesrgan-x4plus"
 
 
 def network_names() -> tuple[str, ...]:
@@ -25,19 +26,17 @@ def network_names() -> tuple[str, ...]:
 
 
 @kept
-def load_network(name_or_path: str, device: str = "cpu", dtype: Literal["float32", "bfloat16"] = "float32") -> Enlarger:
+def load_network(
+    name_or_path: str, device: str = "cpu", dtype: Dtype = "float32", engine: str = DEFAULT_ENGINE
+) -> Enlarger:
     """The network of that name, or of that .pth or .safetensors file, ready on `device`.
 
     In a session it is loaded once. A .pth is read as tensors only: one that holds anything else is refused and nothing
     in it is run.
 
-    Raises WrongUse for an unknown name, a missing file, an unknown device; BadInput for a file that is not an RGB
-    super-resolution network; MissingRequirement where CUDA is asked for and absent.
+    Raises WrongUse for an unknown name, a missing file, an unknown device or engine; BadInput for a file that is not an
+    RGB super-resolution network; MissingRequirement where CUDA is asked for and absent.
     """
-    import torch
-
-    place = _device(device)
-    settle_precision()
     if Path(name_or_path).suffix.lower() in _OWN_FILES:
         name, descriptor = Path(name_or_path).stem, _load_own(Path(name_or_path))
     elif name_or_path in network_names():
@@ -47,23 +46,15 @@ def load_network(name_or_path: str, device: str = "cpu", dtype: Literal["float32
             f"There is no super-resolution network {name_or_path!r}. Choose one of {', '.join(network_names())}, "
             "or give the path of a .pth or .safetensors file."
         )
-    known_as = identity(name, descriptor.scale, dtype, _METHOD, _weights_hash(descriptor.model.state_dict()))
-    descriptor.eval().to(place, getattr(torch, dtype)).model.to(memory_format=torch.channels_last)
-    return Enlarger(descriptor, name, known_as)
+    network = Network(name, descriptor, _weights_hash(descriptor.model.state_dict()))
+    return enlarger_by(load_engine(engine, network, device, dtype))
 
 
-def _device(device: str) -> Any:
-    import torch
-
-    try:
-        place = torch.device(device)
-    except RuntimeError as error:
-        raise WrongUse(f"{device!r} is not a device: choose cpu or cuda.") from error
-    if place.type not in ("cpu", "cuda"):
-        raise WrongUse(f"Pictures are enlarged on cpu or cuda, not on {device!r}.")
-    if place.type == "cuda" and not torch.cuda.is_available():
-        raise MissingRequirement("Enlarging on CUDA was asked for and there is no CUDA GPU here: choose device cpu.")
-    return place
+def network_of(profile: Profile) -> Enlarger:
+    """The network by which a profile's pictures are enlarged."""
+    return load_network(
+        profile.super_resolution, profile.device, profile.super_resolution_dtype, profile.super_resolution_engine
+    )
 
 
 def _load_shipped(name: str) -> Any:

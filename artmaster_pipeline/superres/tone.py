@@ -3,10 +3,11 @@
 import numpy as np
 
 _RADIUS = 4.0  # the standard deviation of the low-pass, in pixels of the original: wider than grain and JPEG's ringing
+REACH = 8  # pixels beyond which the low-pass changes no level: two standard deviations, of a difference of few levels
 
 
 def with_tone_of(original: np.ndarray, enlarged: np.ndarray) -> np.ndarray:
-    """`enlarged`, (H * n) x (W * n) x 3, with the low frequencies of `original`, H x W x 3; both of type uint8.
+    """`enlarged`, (H * n) x (W * n) x 3, with the low frequencies of `original`, H x W x 3; both in 0..1, float32.
 
     Real-ESRGAN's networks draw strokes well and shift colours by a few levels. This is one step of back-projection
     (Irani and Peleg, "Improving resolution by image registration", 1991): the enlarged picture is reduced again, and
@@ -22,5 +23,5 @@ def with_tone_of(original: np.ndarray, enlarged: np.ndarray) -> np.ndarray:
     toned = np.empty_like(enlarged)
     for channel in range(3):
         wide = Image.fromarray(lacking[..., channel]).resize((width * scale, height * scale), Image.Resampling.BILINEAR)
-        toned[..., channel] = np.clip(np.rint(enlarged[..., channel] + np.asarray(wide)), 0, 255)
+        np.clip(enlarged[..., channel] + np.asarray(wide), 0, 1, out=toned[..., channel])
     return toned

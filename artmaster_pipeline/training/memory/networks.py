@@ -2,12 +2,10 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.settings import EMBEDDED_READER, Profile
+from artmaster_pipeline.superres.engines import Dtype
 from artmaster_pipeline.training.memory.base import BYTES
-from artmaster_pipeline.training.memory.counting import meter
 
 # Parameters of the networks that the hub gives, by name; they are read in fp32, the captioner in the profile's dtype.
 # Counted on models of their published configurations.
@@ -58,24 +56,16 @@ def captioning(profile: Profile) -> dict[str, float]:
 
 def enlarging(profile: Profile) -> dict[str, float]:
     """Parts of the super-resolution network and of a tile that goes through it. Raises as `load_network` does."""
-    weights, passing = _enlarger(profile.super_resolution)
+    weights, passing = _enlarger(
+        profile.super_resolution, profile.super_resolution_dtype, profile.super_resolution_engine
+    )
     return {"super-resolution network": float(weights), "a tile being enlarged": float(passing)}
 
 
 @cache
-def _enlarger(name: str) -> tuple[int, int]:
-    """Bytes of a network and of its largest tile, counted on `meta`."""
-    import torch
-
+def _enlarger(name: str, dtype: Dtype, engine: str) -> tuple[int, int]:
+    """Bytes of a network and of its largest tile."""
     from artmaster_pipeline.superres import load_network
-    from artmaster_pipeline.superres.enlarge import TILE
 
-    model: Any = load_network(name).descriptor.model
-    held = sum(p.numel() * p.element_size() for p in model.parameters())
-    counted, on_meta = meter()(), model.to("meta")
-    try:
-        with torch.device("meta"), torch.inference_mode(), counted:
-            on_meta(torch.empty(1, 3, TILE, TILE))
-    except (RuntimeError, NotImplementedError) as error:
-        raise ArtMasterError(f"What the network {name} takes for a tile cannot be counted: {error}") from error
-    return held, counted.peak
+    enlarger = load_network(name, "cpu", dtype, engine)
+    return enlarger.engine.weight_bytes, enlarger.engine.tile_bytes(enlarger.tile, enlarger.tile)

@@ -1,0 +1,90 @@
+"""`artmaster upscale`: picture files enlarged as they are, outside any painter."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from artmaster_pipeline.cli.options import JsonOption
+from artmaster_pipeline.cli.printing import print_json, print_table, short
+from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.progress import terminal_progress
+from artmaster_pipeline.superres.networks import DEFAULT_ENGINE, DEFAULT_NETWORK
+from artmaster_pipeline.terminal import err, out
+
+
+def upscale(
+    inputs: Annotated[list[Path], typer.Argument(metavar="IN...", help="Pictures, and folders of pictures.")],
+    destination: Annotated[Path, typer.Option("--out", help="The folder for the enlarged pictures.")],
+    scale: Annotated[
+        float | None, typer.Option(help="How many times wider and higher (default: the network's scale).")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="WxH: as large as fits into it, in the picture's own proportions.")
+    ] = None,
+    network: Annotated[str, typer.Option(help="A shipped network, or a .pth or .safetensors file.")] = DEFAULT_NETWORK,
+    file_format: Annotated[Literal["png", "tiff", "jpeg"], typer.Option("--format")] = "png",
+    bits: Annotated[
+        int | None, typer.Option(help="8 or 16 a channel (default: as the picture has; 8 in a JPEG).")
+    ] = None,
+    quality: Annotated[int, typer.Option(help="Of a JPEG, up to 100.")] = 95,
+    dtype: Annotated[
+        Literal["float32", "bfloat16"], typer.Option(help="bfloat16 is faster and differs by a level here and there.")
+    ] = "float32",
+    engine: Annotated[Literal["torch"], typer.Option(help="What computes the network.")] = DEFAULT_ENGINE,
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where it is computed.")] = "cpu",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other files under a picture's name.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Enlarge pictures of any size; profile, resolution and metadata are kept.
+
+    What is there already is not made again, a killed run is taken up where it was, and pictures that cannot be enlarged
+    are told of at the end (exit code 1).
+    """
+    from artmaster_pipeline.superres import upscale as enlarge
+
+    done = enlarge(
+        inputs,
+        destination,
+        scale=scale,
+        size=_width_and_height(size) if size else None,
+        network=network,
+        engine=engine,
+        dtype=dtype,
+        device=device,
+        file_format=file_format,
+        bits=bits,
+        quality=quality,
+        overwrite=overwrite,
+        progress=terminal_progress(),
+    )
+    if json:
+        print_json(
+            {
+                "pictures": [picture.model_dump(mode="json") for picture in done.pictures],
+                "made": done.made,
+                "left": [{"source": str(source), "reason": reason} for source, reason in done.left],
+                "failed": [{"source": str(f.source), "reason": f.reason, "remedy": f.remedy} for f in done.failed],
+            }
+        )
+    else:
+        for picture in done.pictures:
+            out.say(f"{short(destination / picture.path)} ({picture.width}x{picture.height})")
+            for note in picture.notes:
+                out.say(f"  {note}.", style="dim")
+        for source, reason in done.left:
+            out.say(f"{short(source)} was left as it is: {reason}.")
+        out.say(f"{done.made} enlarged, {len(done.pictures) - done.made} there already, {len(done.failed)} failed.")
+        rows = [{"picture": short(f.source), "reason": f.reason, "way out": f.remedy} for f in done.failed]
+        print_table("Not enlarged", rows)
+    if done.failed:
+        err.say(f"artmaster: {len(done.failed)} of the pictures could not be enlarged.")
+        raise typer.Exit(1)
+
+
+def _width_and_height(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d{1,6})[xX×](\d{1,6})", text)
+    if not found:
+        raise WrongUse(f"--size {text}: say it as width x height in pixels, for example 4096x4096.")
+    return int(found[1]), int(found[2])

@@ -1,0 +1,123 @@
+"""A picture file as it is opened to be enlarged: its colours as three channels, in the file's own colour space.
+
+The values of RGB files go through the network as they are, whatever their profile: it was trained on gamma-encoded
+values and moves them by little, so nothing is clipped to another gamut and nothing is converted twice. Grey is given to
+it three times and averaged afterwards. CMYK, of which there are more values than colours, is brought to Display P3 by
+the file's profile (ISO 15076-1, relative colorimetric, black point compensation) and back by the same one.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from artmaster_pipeline.errors import BadInput
+
+if TYPE_CHECKING:
+    import pyvips
+
+Space = Literal["RGB", "grey", "CMYK"]
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
+MAX_PIXELS = 1_000_000_000
+CMYK_BETWEEN = "p3"  # libvips' own Display P3
+_RESAVE = "Save it again as an 8-bit or 16-bit RGB TIFF, PNG or JPEG"
+_MAGIC = {
+    "jpegload": (b"\xff\xd8\xff",),
+    "pngload": (b"\x89PNG\r\n\x1a\n",),
+    "tiffload": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    "webpload": (b"RIFF",),
+}
+_COLOURS: dict[str, tuple[Space, int]] = {
+    "srgb": ("RGB", 3),
+    "rgb": ("RGB", 3),
+    "rgb16": ("RGB", 3),
+    "b-w": ("grey", 1),
+    "grey16": ("grey", 1),
+    "cmyk": ("CMYK", 4),
+}
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A picture upright, lazily read: `image` has the bands of its colour space, and behind them alpha, if any."""
+
+    image: "pyvips.Image"
+    space: Space
+    has_alpha: bool
+    bits: int
+    notes: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        return int(self.image.width)
+
+    @property
+    def height(self) -> int:
+        return int(self.image.height)
+
+    def colours(self) -> "pyvips.Image":
+        """Three channels of 8 or 16 bits for the network."""
+        bands = {"RGB": 3, "grey": 1, "CMYK": 4}[self.space]
+        image = self.image.extract_band(0, n=bands) if self.has_alpha else self.image
+        if self.space == "grey":
+            return image.bandjoin([image, image])
+        if self.space == "CMYK":
+            return image.icc_transform(
+                CMYK_BETWEEN,
+                embedded=True,
+                input_profile="cmyk",
+                intent="relative",
+                black_point_compensation=True,
+                depth=16,
+            )
+        return image
+
+    def alpha(self) -> "pyvips.Image | None":
+        """The alpha channel, if there is one."""
+        return self.image.extract_band(self.image.bands - 1) if self.has_alpha else None
+
+    def profile(self) -> bytes | None:
+        """The file's ICC profile."""
+        return bytes(self.image.get("icc-profile-data")) if self.image.get_typeof("icc-profile-data") else None
+
+
+def open_picture(path: Path) -> Opened:
+    """The picture in `path`, a JPEG, PNG, TIFF or WebP told by its bytes. Nothing but its header is read yet.
+
+    Raises BadInput where it cannot be enlarged; pyvips.Error, then or when its pixels are read, where it is not whole.
+    """
+    image, notes = _load(path), []
+    if image.width * image.height > MAX_PIXELS:
+        raise BadInput(
+            f"It is {image.width:,} x {image.height:,} pixels, more than {MAX_PIXELS:,}", "Cut it into parts first"
+        )
+    if (pages := image.get("n-pages") if image.get_typeof("n-pages") else 1) > 1:
+        if image.get("vips-loader") != "tiffload":
+            raise BadInput(f"It is an animation of {pages} frames", "Save the frame that shows the artwork")
+        notes.append(f"Only the first of its {pages} pages was enlarged")
+    if image.interpretation not in _COLOURS or image.format not in ("uchar", "ushort"):
+        raise BadInput(f"Its pixels are {image.interpretation} values of type {image.format}", _RESAVE)
+    space, bands = _COLOURS[image.interpretation]
+    beyond = image.bands - bands
+    if beyond not in (0, 1):
+        raise BadInput(f"It has {image.bands} channels where {bands} and an alpha channel can be meant", _RESAVE)
+    if space == "CMYK" and not image.get_typeof("icc-profile-data"):
+        notes.append("CMYK without a profile: taken as libvips' own press profile means it")
+    return Opened(_upright(image), space, beyond == 1, 16 if image.format == "ushort" else 8, tuple(notes))
+
+
+def _load(path: Path) -> "pyvips.Image":
+    import pyvips
+
+    with path.open("rb") as file:
+        head = file.read(16)
+    for loader, beginnings in _MAGIC.items():
+        if head.startswith(beginnings) and (loader != "webpload" or head[8:12] == b"WEBP"):
+            # not sequential: what is turned, or has alpha, is read more than once
+            options: dict[str, Any] = {"access": "random", "fail_on": "error", "revalidate": True}
+            return getattr(pyvips.Image, loader)(str(path), **options)
+    raise BadInput("It is no JPEG, PNG, TIFF or WebP picture", "Save it again as one of them")
+
+
+def _upright(image: "pyvips.Image") -> "pyvips.Image":
+    turned = image.get_typeof("orientation") and image.get("orientation") in range(2, 9)
+    return image.autorot() if turned else image

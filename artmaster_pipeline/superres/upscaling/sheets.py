@@ -1,0 +1,112 @@
+"""Pixels on the disk while a picture is enlarged: what is read from, and what finished tiles are laid on.
+
+Files of plain numbers, of which only the part in work is in memory, so memory does not grow with the picture. A sheet
+remembers how many bands of tiles it holds: after a kill the next run goes on behind them.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from artmaster_pipeline.files import to_disk, write_text
+
+if TYPE_CHECKING:
+    import pyvips
+
+_CACHED = 64_000_000  # bytes of rows that are resized at once
+
+
+@dataclass(frozen=True)
+class RawPixels:
+    """A file of interleaved pixels without a header; slices are read from the disk."""
+
+    file: Path
+    shape: tuple[int, int, int]
+    dtype: Any
+
+    def __getitem__(self, part: Any) -> np.ndarray:
+        return np.array(np.memmap(self.file, self.dtype, "r", shape=self.shape)[part])
+
+    def image(self, interpretation: str) -> "pyvips.Image":
+        """The same for libvips."""
+        import pyvips
+
+        height, width, bands = self.shape
+        kind = "uchar" if self.dtype == np.uint8 else "ushort"
+        return pyvips.Image.rawload(str(self.file), width, height, bands, format=kind, interpretation=interpretation)
+
+
+def write_raw(image: "pyvips.Image", file: Path) -> RawPixels:
+    """Decode a picture of 8 or 16 bits into a file."""
+    image.rawsave(str(file), keep="none")
+    return RawPixels(file, (image.height, image.width, image.bands), np.uint8 if image.format == "uchar" else np.uint16)
+
+
+def enlarged_by_lanczos(source: RawPixels, width: int, height: int, file: Path) -> RawPixels:
+    """One channel at another size, with 16 bits, some rows at a time (Pillow's Lanczos, three lobes)."""
+    from PIL import Image
+
+    inner_height, inner_width, _ = source.shape
+    whole = float(np.iinfo(source.dtype).max)
+    rows = max(1, _CACHED // (8 * width))
+    factor = inner_height / height
+    with file.open("wb") as target:
+        for top in range(0, height, rows):
+            bottom = min(height, top + rows)
+            first = max(0, int(top * factor) - 8)
+            last = min(inner_height, int(bottom * factor) + 9)
+            values = source[first:last, :, 0].astype(np.float32) / whole
+            box = (0, top * factor - first, inner_width, bottom * factor - first)
+            size = (width, bottom - top)
+            resized = Image.fromarray(values).resize(size, Image.Resampling.LANCZOS, box=box)
+            target.write(np.rint(np.clip(np.asarray(resized), 0, 1) * 65535).astype(np.uint16).tobytes())
+    return RawPixels(file, (height, width, 1), np.uint16)
+
+
+class Sheet:
+    """A canvas of 16-bit pixels in a folder, which outlives the process."""
+
+    def __init__(self, folder: Path, name: str, height: int, width: int, shared_rows: int, cut: str) -> None:
+        """`cut` says how the picture is cut into tiles: bands of another cut are of no use."""
+        self.pixels = RawPixels(folder / f"{name}.raw", (height, width, 3), np.uint16)
+        self._state = folder / f"{name}.json"
+        self._shared_rows = shared_rows
+        self._cut = cut
+        self.bands = self._bands_there()
+
+    def write(self, top: int, left: int, values: np.ndarray) -> None:
+        """Put finished pixels in their place."""
+        sheet = np.memmap(self.pixels.file, np.uint16, "r+", shape=self.pixels.shape)
+        sheet[top : top + values.shape[0], left : left + values.shape[1]] = np.rint(values * 65535)
+
+    def shared(self, band: int) -> Any:
+        """The rows that a band shares with the next. Two files take turns, so that a band can be made again."""
+        file = self._shared_file(band)
+        shape = (self._shared_rows, *self.pixels.shape[1:])
+        return np.memmap(file, np.float32, "r+" if file.exists() else "w+", shape=shape)
+
+    def _shared_file(self, band: int) -> Path:
+        return self.pixels.file.with_suffix(f".shared{band % 2}")
+
+    def finished(self, band: int) -> None:
+        """Remember that a band is there; its pixels are on the disk before that is."""
+        for file in (self.pixels.file, self._shared_file(band)):
+            if file.exists():
+                to_disk(file)
+        self.bands = band + 1
+        write_text(self._state, json.dumps({"bands": self.bands, "cut": self._cut}))
+
+    def _bands_there(self) -> int:
+        try:
+            state = json.loads(self._state.read_text(encoding="utf-8"))
+            if state["cut"] == self._cut and self.pixels.file.is_file():
+                return int(state["bands"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        height, width, bands = self.pixels.shape
+        with self.pixels.file.open("wb") as file:
+            file.truncate(height * width * bands * 2)
+        return 0
