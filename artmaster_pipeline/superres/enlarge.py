@@ -13,7 +13,7 @@ from artmaster_pipeline.records import identity
 from artmaster_pipeline.sessions import free_memory
 from artmaster_pipeline.superres import tone
 from artmaster_pipeline.superres.engines import Engine, OutOfMemory
-from artmaster_pipeline.superres.tiling import Canvas, Tiling, lay_tiles
+from artmaster_pipeline.superres.tiling import ALIGNMENT, Canvas, Tiling, lay_tiles
 
 _METHOD = 2  # part of the identity: raise it when tiling or tone make other pixels
 # An RRDB network sees some 350 pixels, but from here on cuts change no pixel by two levels (docs/upscaling.md).
@@ -57,7 +57,8 @@ class Enlarger:
     def tiling(self) -> Tiling:
         """How a picture is cut: whole, where the network gives nothing sensible for a part."""
         margin = min(self.engine.sees, _SEEN_CLEARLY) + tone.REACH
-        return Tiling(self.tile if self.engine.may_be_tiled else 2**31, margin)
+        least = Tiling(0, margin).smallest
+        return Tiling(max(self.tile, least) if self.engine.may_be_tiled else 2**31, margin)
 
     def tiles(self, height: int, width: int) -> int:
         """How many tiles a picture of this size is worked on in: the steps that `enlarge` tells of."""
@@ -75,7 +76,7 @@ class Enlarger:
         """
         check_picture(picture)
         height, width = picture.shape[:2]
-        canvas = _InMemory(np.empty((height * self.scale, width * self.scale, 3), np.uint8), self._shared_rows)
+        canvas = InMemory(np.empty((height * self.scale, width * self.scale, 3), np.uint8), self._shared_rows)
         self.enlarge_onto(picture, canvas, advance, keep_tone=keep_tone)
         return canvas.pixels
 
@@ -113,15 +114,15 @@ class Enlarger:
 
     def _in_parts(self, tile: np.ndarray, keep_tone: bool, say: Callable[[str], None]) -> np.ndarray:
         height, width = tile.shape[:2]
-        canvas = _InMemory(np.empty((height * self.scale, width * self.scale, 3), np.float32), self._shared_rows)
+        canvas = InMemory(np.empty((height * self.scale, width * self.scale, 3), np.float32), self._shared_rows)
         tiling = Tiling(self._room.side, self.tiling.margin)
         lay_tiles(tile, self.scale, tiling, lambda part: self._run(part, keep_tone, say), canvas, _silent)
         return canvas.pixels
 
     def _make_smaller(self, side: int, say: Callable[[str], None], error: OutOfMemory) -> None:
         free_memory()
-        half = side // 2
-        if not self.engine.may_be_tiled or half < self.tiling.smallest:
+        half = max(side // 2 // ALIGNMENT * ALIGNMENT, self.tiling.smallest)
+        if not self.engine.may_be_tiled or half >= side:
             raise ArtMasterError(
                 f"There is not enough memory for a tile of {side} pixels, and smaller ones do not go with the network "
                 f"{self.name}. Close other programs, or choose another network."
@@ -137,14 +138,13 @@ def enlarger_by(engine: Engine) -> Enlarger:
 
 def _tile_side(engine: Engine) -> int:
     """The side of the largest tile that takes no more than `_TILE_BYTES`, or a part of what is free, in steps of 64."""
-    least = Tiling(0, min(engine.sees, _SEEN_CLEARLY) + tone.REACH).smallest
     most = min(_TILE_BYTES, int(_SHARE_OF_FREE * engine.free_bytes()))
     fitting = math.isqrt(most * 64 * 64 // max(1, engine.tile_bytes(64, 64))) // 64 * 64
-    return max(least, min(fitting, _LARGEST_TILE))
+    return min(fitting, _LARGEST_TILE)
 
 
 @dataclass
-class _InMemory:
+class InMemory:
     """A canvas in memory, of type uint8 or float32."""
 
     pixels: np.ndarray

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 _FADE = 16  # pixels before enlarging in which one tile fades into the next
-_ALIGNMENT = 8  # tiles begin at multiples of it, since some networks fold 2x2 pixels or 8x8 windows into one
+ALIGNMENT = 8  # tiles begin at multiples of it, since some networks fold 2x2 pixels or 8x8 windows into one
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Tiling:
     @property
     def overlap(self) -> int:
         """What neighbouring tiles share."""
-        return math.ceil((2 * self.margin + _FADE) / _ALIGNMENT) * _ALIGNMENT
+        return math.ceil((2 * self.margin + _FADE) / ALIGNMENT) * ALIGNMENT
 
     @property
     def smallest(self) -> int:
         """The side of the smallest tile of which anything is left after its margins."""
-        return self.overlap + 2 * _ALIGNMENT
+        return self.overlap + 2 * ALIGNMENT
 
     def spans(self, length: int) -> list[slice]:
         """Equal tiles along one side, each sharing `overlap` pixels with the next."""
@@ -40,7 +40,7 @@ class Tiling:
             return [slice(0, length)]
         alone = length - self.overlap
         count = math.ceil(alone / (self.side - self.overlap))
-        step = math.ceil(alone / count / _ALIGNMENT) * _ALIGNMENT
+        step = math.ceil(alone / count / ALIGNMENT) * ALIGNMENT
         return [slice(start, min(start + step + self.overlap, length)) for start in range(0, alone, step)]
 
     def count(self, height: int, width: int) -> int:
