@@ -20,6 +20,7 @@ _METHOD = 2  # part of the identity: raise it when tiling or tone make other pix
 _SEEN_CLEARLY = 48
 _TILE_BYTES = 1_000_000_000  # of memory that a tile may take: a fixed number, so that every machine cuts alike
 _LARGEST_TILE = 1024
+_ANY = 2**31  # pixels: no picture is wider or higher
 _SHARE_OF_FREE = 0.5  # of the free memory, where that is less
 
 
@@ -36,7 +37,7 @@ class Enlarger:
 
     engine: Engine
     tile: int  # the side of the largest tile, in pixels before enlarging
-    _room: _Room = field(default_factory=lambda: _Room(_LARGEST_TILE), compare=False)
+    _room: _Room = field(default_factory=lambda: _Room(_ANY), compare=False)
 
     @property
     def name(self) -> str:
@@ -58,7 +59,7 @@ class Enlarger:
         """How a picture is cut: whole, where the network gives nothing sensible for a part."""
         margin = min(self.engine.sees, _SEEN_CLEARLY) + tone.REACH
         least = Tiling(0, margin).smallest
-        return Tiling(max(self.tile, least) if self.engine.may_be_tiled else 2**31, margin)
+        return Tiling(max(self.tile, least) if self.engine.may_be_tiled else _ANY, margin)
 
     def tiles(self, height: int, width: int) -> int:
         """How many tiles a picture of this size is worked on in: the steps that `enlarge` tells of."""

@@ -200,7 +200,7 @@ class _Run:
             alpha = enlarged_by_lanczos(raw, width, height, work / "alpha.raw").image("grey16")
         image = saving.finished(opened, colours, alpha, bits, work)
         with writing(target) as temporary:
-            saving.save(image, temporary, self._wish.file_format, self._wish.quality)
+            saving.save(image, temporary, self._wish.file_format, self._wish.quality, opened.words)
         shutil.rmtree(work)
         return Enlarged(
             id=known_as,
@@ -270,11 +270,17 @@ class _Run:
                     f"There was no room left on the disk while {job.source} was enlarged. Free some, then run the "
                     "same command again; finished work is kept."
                 ) from error
-            detail = next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason given")
-            reason = f"It cannot be read to its end ({detail[:120]})"
+            reason = f"It cannot be read to its end ({_decoders_words(error)})"
             self._failed.append(Failed(job.source, reason, "Scan it again, or take a whole copy"))
         except (PermissionError, FileNotFoundError, IsADirectoryError) as error:
             self._failed.append(Failed(job.source, f"It cannot be opened ({error.strerror})", "Check the file"))
+
+
+def _decoders_words(error: Exception) -> str:
+    """What the decoder says, without places on this machine."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    words = [line for line in lines if "/" not in line and not line.startswith("unable to call")]
+    return words[0][:120] if words else "the decoder gave no reason"
 
 
 class _Speed:

@@ -6,11 +6,14 @@ it three times and averaged afterwards. CMYK, of which there are more values tha
 the file's profile (ISO 15076-1, relative colorimetric, black point compensation) and back by the same one.
 """
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from artmaster_pipeline.errors import BadInput
+from artmaster_pipeline.superres.upscaling.iptc import PNG_TEXT, captions_in, captions_in_text
+from artmaster_pipeline.superres.upscaling.words import Words, words_in, words_of
 
 if TYPE_CHECKING:
     import pyvips
@@ -20,6 +23,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
 MAX_PIXELS = 1_000_000_000
 CMYK_BETWEEN = "p3"  # libvips' own Display P3
 _RESAVE = "Save it again as an 8-bit or 16-bit RGB TIFF, PNG or JPEG"
+_TEXT = re.compile(r"png-comment-\d+-(.+)", re.DOTALL)
 _MAGIC = {
     "jpegload": (b"\xff\xd8\xff",),
     "pngload": (b"\x89PNG\r\n\x1a\n",),
@@ -45,6 +49,7 @@ class Opened:
     has_alpha: bool
     bits: int
     notes: tuple[str, ...]
+    words: Words  # what the file says in EXIF
 
     @property
     def width(self) -> int:
@@ -102,7 +107,19 @@ def open_picture(path: Path) -> Opened:
         raise BadInput(f"It has {image.bands} channels where {bands} and an alpha channel can be meant", _RESAVE)
     if space == "CMYK" and not image.get_typeof("icc-profile-data"):
         notes.append("CMYK without a profile: taken as libvips' own press profile means it")
-    return Opened(_upright(image), space, beyond == 1, 16 if image.format == "ushort" else 8, tuple(notes))
+    bits = 16 if image.format == "ushort" else 8
+    return Opened(_upright(image), space, beyond == 1, bits, tuple(notes), _words(image, path))
+
+
+def _words(image: "pyvips.Image", path: Path) -> Words:
+    if image.get("vips-loader") == "tiffload":
+        return words_of(path)
+    words = words_in(bytes(image.get("exif-data"))) if image.get_typeof("exif-data") else Words()
+    texts = {match[1]: image.get(match[0]) for name in image.get_fields() if (match := _TEXT.fullmatch(name))}
+    captions = captions_in_text(texts.pop(PNG_TEXT, ""))
+    if image.get_typeof("iptc-data"):
+        captions = captions_in(bytes(image.get("iptc-data")))
+    return replace(words, iptc=captions, texts=tuple(texts.items()))
 
 
 def _load(path: Path) -> "pyvips.Image":

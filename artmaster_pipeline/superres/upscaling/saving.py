@@ -1,11 +1,16 @@
 """An enlarged picture as a file: PNG, tiled TIFF or JPEG, with what the source's file said of itself."""
 
+import os
 import re
+import struct
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from artmaster_pipeline.errors import BadInput
+from artmaster_pipeline.superres.upscaling.iptc import PNG_TEXT, segment_of, text_of
 from artmaster_pipeline.superres.upscaling.opening import CMYK_BETWEEN, Opened
+from artmaster_pipeline.superres.upscaling.words import Words, block_of, put_into_tiff
 
 if TYPE_CHECKING:
     import pyvips
@@ -14,7 +19,7 @@ Format = Literal["png", "tiff", "jpeg"]
 ENDINGS: dict[Format, str] = {"png": ".png", "tiff": ".tif", "jpeg": ".jpg"}
 _JPEG_SIDE = 65_500  # pixels; libjpeg's limit
 _BIG = 3_500_000_000  # bytes of pixels, from which on a TIFF needs 64-bit offsets
-_CARRIED = re.compile(r"exif-.*|xmp-data|iptc-data|icc-profile-data|image-description|png-comment-.*|resolution-unit")
+_CARRIED = re.compile(r"exif-.*|xmp-data|icc-profile-data|image-description|resolution-unit")
 _TURNED = re.compile(rb'(tiff:Orientation(?:="|>))[2-8]')
 _KINDS = {("RGB", 8): "srgb", ("RGB", 16): "rgb16", ("grey", 8): "b-w", ("grey", 16): "grey16"}
 
@@ -45,15 +50,37 @@ def finished(
     # libvips knows a resolution of one pixel per millimetre where the file says none
     factor = colours.width / opened.width if opened.image.xres != 1 else 1
     image = image.copy(interpretation=kind, xres=opened.image.xres * factor, yres=opened.image.yres * factor)
-    _carry(opened.image, image)
+    _carry(opened, image)
     return image
 
 
-def save(image: "pyvips.Image", file: Path, file_format: Format, quality: int) -> None:
-    """Write the picture row by row; `quality` is a JPEG's."""
+def _put_into_png(file: Path, texts: dict[str, str]) -> None:
+    """Add texts in front of a finished PNG's end (W3C PNG, 11.3.3). libvips takes no keyword with a space in it."""
+    with file.open("r+b") as png:
+        end = png.seek(-12, os.SEEK_END)
+        last = png.read()
+        png.seek(end)
+        for keyword, text in texts.items():
+            try:
+                kind, content = b"tEXt", keyword.encode("latin-1") + b"\0" + text.encode("latin-1")
+            except UnicodeEncodeError:
+                kind, content = b"iTXt", keyword.encode("latin-1", "replace") + b"\0" * 5 + text.encode()
+            chunk = kind + content
+            png.write(struct.pack(">I", len(content)) + chunk + struct.pack(">I", zlib.crc32(chunk)))
+        png.write(last)
+
+
+def save(image: "pyvips.Image", file: Path, file_format: Format, quality: int, words: Words) -> None:
+    """Write the picture row by row; `quality` is a JPEG's, `words` what the file is to say beside its pixels."""
+    import pyvips
+
     if file_format == "png":
         image.pngsave(str(file), compression=6)
+        _put_into_png(file, dict(words.texts) | ({PNG_TEXT: text_of(words.iptc)} if words.iptc else {}))
     elif file_format == "jpeg":
+        if words.iptc:
+            image = image.copy()
+            image.set_type(pyvips.GValue.blob_type, "iptc-data", segment_of(words.iptc))
         image.jpegsave(str(file), Q=quality, subsample_mode="off")
     else:
         size = image.width * image.height * image.bands * (2 if image.format == "ushort" else 1)
@@ -66,6 +93,7 @@ def save(image: "pyvips.Image", file: Path, file_format: Format, quality: int) -
             predictor="horizontal",
             bigtiff=size > _BIG,
         )
+        put_into_tiff(file, words)
 
 
 def _in_own_space(opened: Opened, colours: "pyvips.Image", bits: int, folder: Path) -> "pyvips.Image":
@@ -84,8 +112,13 @@ def _reduced(image: "pyvips.Image", bits: int) -> "pyvips.Image":
     return image if bits == 16 else (image / 257).rint().cast("uchar")
 
 
-def _carry(source: "pyvips.Image", target: "pyvips.Image") -> None:
+def _carry(opened: Opened, target: "pyvips.Image") -> None:
     """Give the target what is in the source's header, but how it was to be turned and the thumbnail of before."""
+    import pyvips
+
+    source = opened.image
+    if opened.words != Words() and not source.get_typeof("exif-data"):
+        target.set_type(pyvips.GValue.blob_type, "exif-data", block_of(opened.words))
     for name in source.get_fields():
         if not _CARRIED.fullmatch(name) or name.endswith("-Orientation"):
             continue
@@ -93,10 +126,4 @@ def _carry(source: "pyvips.Image", target: "pyvips.Image") -> None:
         if name == "xmp-data":
             value = _TURNED.sub(rb"\g<1>1", bytes(value))
         target.set_type(source.get_typeof(name), name, value)
-    target.set_type(_gtype_int(), "orientation", 1)
-
-
-def _gtype_int() -> Any:
-    import pyvips
-
-    return pyvips.GValue.gint_type
+    target.set_type(pyvips.GValue.gint_type, "orientation", 1)
