@@ -1,15 +1,13 @@
 """An enlarged picture as a file: PNG, tiled TIFF or JPEG, with what the source's file said of itself."""
 
-import os
 import re
-import struct
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from artmaster_pipeline.errors import BadInput
 from artmaster_pipeline.superres.upscaling.iptc import PNG_TEXT, segment_of, text_of
 from artmaster_pipeline.superres.upscaling.opening import CMYK_BETWEEN, Opened
+from artmaster_pipeline.superres.upscaling.png_texts import put_into_png
 from artmaster_pipeline.superres.upscaling.words import Words, block_of, put_into_tiff
 
 if TYPE_CHECKING:
@@ -54,32 +52,16 @@ def finished(
     return image
 
 
-def _put_into_png(file: Path, texts: dict[str, str]) -> None:
-    """Add texts in front of a finished PNG's end (W3C PNG, 11.3.3). libvips takes no keyword with a space in it."""
-    with file.open("r+b") as png:
-        end = png.seek(-12, os.SEEK_END)
-        last = png.read()
-        png.seek(end)
-        for keyword, text in texts.items():
-            try:
-                kind, content = b"tEXt", keyword.encode("latin-1") + b"\0" + text.encode("latin-1")
-            except UnicodeEncodeError:
-                kind, content = b"iTXt", keyword.encode("latin-1", "replace") + b"\0" * 5 + text.encode()
-            chunk = kind + content
-            png.write(struct.pack(">I", len(content)) + chunk + struct.pack(">I", zlib.crc32(chunk)))
-        png.write(last)
-
-
 def save(image: "pyvips.Image", file: Path, file_format: Format, quality: int, words: Words) -> None:
     """Write the picture row by row; `quality` is a JPEG's, `words` what the file is to say beside its pixels."""
     import pyvips
 
+    image = image.copy()
     if file_format == "png":
         image.pngsave(str(file), compression=6)
-        _put_into_png(file, dict(words.texts) | ({PNG_TEXT: text_of(words.iptc)} if words.iptc else {}))
+        put_into_png(file, dict(words.texts) | ({PNG_TEXT: text_of(words.iptc)} if words.iptc else {}))
     elif file_format == "jpeg":
         if words.iptc:
-            image = image.copy()
             image.set_type(pyvips.GValue.blob_type, "iptc-data", segment_of(words.iptc))
         image.jpegsave(str(file), Q=quality, subsample_mode="off")
     else:

@@ -1,21 +1,26 @@
 """Pixels on the disk while a picture is enlarged: what is read from, and what finished tiles are laid on.
 
-Files of plain numbers, of which only the part in work is in memory, so memory does not grow with the picture. A sheet
-remembers how many bands of tiles it holds: after a kill the next run goes on behind them.
+Files of plain numbers, of which only the part in work is in memory, so memory does not grow with the picture. To
+libvips they are TIFFs without compression, since it reads those row by row, where it maps other files into memory as a
+whole. A sheet remembers how many bands of tiles it holds: after a kill the next run goes on behind them.
 """
 
 import json
+import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from artmaster_pipeline.files import to_disk, write_text
+from artmaster_pipeline.superres.upscaling.tiff import BIG, Entry, list_of
 
 if TYPE_CHECKING:
     import pyvips
 
+_HEAD = 16  # bytes of a BigTIFF's head, in front of the pixels
+_STRIP = 16  # rows
 _CACHED = 64_000_000  # bytes of rows that are resized at once
 
 
@@ -26,23 +31,61 @@ class RawPixels:
     file: Path
     shape: tuple[int, int, int]
     dtype: Any
+    head: int = _HEAD  # bytes in front of the pixels
+
+    @property
+    def size(self) -> int:
+        """Bytes of the pixels."""
+        height, width, bands = self.shape
+        return height * width * bands * np.dtype(self.dtype).itemsize
 
     def __getitem__(self, part: Any) -> np.ndarray:
-        return np.array(np.memmap(self.file, self.dtype, "r", shape=self.shape)[part])
+        return np.array(self.mapped("r")[part])
+
+    def mapped(self, mode: Literal["r", "r+"]) -> np.ndarray:
+        """The pixels as an array on the disk."""
+        return np.memmap(self.file, self.dtype, mode, self.head, self.shape)
 
     def image(self, interpretation: str) -> "pyvips.Image":
         """The same for libvips."""
         import pyvips
 
+        with self.file.open("r+b") as file:
+            file.write(struct.pack("<2sHHHQ", b"II", 43, 8, 0, self.head + self.size))
+            file.truncate(self.head + self.size)
+            file.seek(self.head + self.size)
+            file.write(self._directory())
+        return pyvips.Image.tiffload(str(self.file), revalidate=True).copy(interpretation=interpretation)
+
+    def _directory(self) -> bytes:
+        """What a TIFF says of its pixels: one strip after the other, and where each lies."""
         height, width, bands = self.shape
-        kind = "uchar" if self.dtype == np.uint8 else "ushort"
-        return pyvips.Image.rawload(str(self.file), width, height, bands, format=kind, interpretation=interpretation)
+        row = self.size // height
+        tops = range(0, height, _STRIP)
+        entries = [
+            _entry(256, "I", width),
+            _entry(257, "I", height),
+            _entry(258, "H", *[8 * np.dtype(self.dtype).itemsize] * bands),
+            _entry(259, "H", 1),  # no compression
+            _entry(262, "H", 2 if bands == 3 else 1),  # RGB or grey
+            _entry(273, "Q", *(self.head + top * row for top in tops)),
+            _entry(277, "H", bands),
+            _entry(278, "I", _STRIP),
+            _entry(279, "Q", *((min(height, top + _STRIP) - top) * row for top in tops)),
+        ]
+        return list_of(entries, (), BIG, self.head + self.size)
+
+
+def _entry(tag: int, kind: str, *numbers: int) -> Entry:
+    """A tag with numbers of 2 ("H"), 4 ("I") or 8 bytes ("Q")."""
+    return Entry(tag, {"H": 3, "I": 4, "Q": 16}[kind], len(numbers), struct.pack(f"<{len(numbers)}{kind}", *numbers))
 
 
 def write_raw(image: "pyvips.Image", file: Path) -> RawPixels:
     """Decode a picture of 8 or 16 bits into a file."""
     image.rawsave(str(file), keep="none")
-    return RawPixels(file, (image.height, image.width, image.bands), np.uint8 if image.format == "uchar" else np.uint16)
+    kind = np.uint8 if image.format == "uchar" else np.uint16
+    return RawPixels(file, (image.height, image.width, image.bands), kind, head=0)
 
 
 def enlarged_by_lanczos(source: RawPixels, width: int, height: int, file: Path) -> RawPixels:
@@ -54,6 +97,7 @@ def enlarged_by_lanczos(source: RawPixels, width: int, height: int, file: Path) 
     rows = max(1, _CACHED // (8 * width))
     factor = inner_height / height
     with file.open("wb") as target:
+        target.write(bytes(_HEAD))
         for top in range(0, height, rows):
             bottom = min(height, top + rows)
             first = max(0, int(top * factor) - 8)
@@ -79,7 +123,7 @@ class Sheet:
 
     def write(self, top: int, left: int, values: np.ndarray) -> None:
         """Put finished pixels in their place."""
-        sheet = np.memmap(self.pixels.file, np.uint16, "r+", shape=self.pixels.shape)
+        sheet = self.pixels.mapped("r+")
         sheet[top : top + values.shape[0], left : left + values.shape[1]] = np.rint(values * 65535)
 
     def shared(self, band: int) -> Any:
@@ -106,7 +150,6 @@ class Sheet:
                 return int(state["bands"])
         except (OSError, ValueError, KeyError, TypeError):
             pass
-        height, width, bands = self.pixels.shape
         with self.pixels.file.open("wb") as file:
-            file.truncate(height * width * bands * 2)
+            file.truncate(_HEAD + self.pixels.size)
         return 0
