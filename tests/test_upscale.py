@@ -81,7 +81,7 @@ def test_every_value_of_a_picture_goes_through_tiles_and_files(
 ):
     pixels = grain(150, 170, bits)
     source = save(tmp_path / "in.tif", pixels)
-    done = upscale([source], tmp_path / "out", network=repeater, file_format=file_format)
+    done = upscale([source], tmp_path / "out", network=repeater, format=file_format)
     (record,) = done.pictures
     assert (record.width, record.height, done.made, done.failed) == (340, 300, 1, ())
     made = load(tmp_path / "out" / record.path)
@@ -106,7 +106,7 @@ def test_sixteen_bits_are_more_than_eight(tmp_path: Path):
     rows = np.linspace(30_000, 30_514, 60).astype(np.uint16)  # two levels of eight bits
     pixels = np.broadcast_to(rows[:, None, None], (60, 40, 3)).copy()
     source = save(tmp_path / "in.tif", pixels)
-    upscale([source], tmp_path / "out", network="realesr-animevideov3-x2", file_format="tiff")
+    upscale([source], tmp_path / "out", network="realesr-animevideov3-x2", format="tiff")
     middle = load(tmp_path / "out" / "in.tif")[20:100, 40].mean(axis=1)
     assert len(np.unique(middle)) > 40
 
@@ -145,7 +145,7 @@ def test_profile_resolution_and_metadata_are_kept_and_the_picture_is_upright(
     tmp_path: Path, repeater: str, file_format: str
 ):
     source = pyvips.Image.new_from_file(str(photograph(tmp_path / "in.jpg")))
-    (record,) = upscale([tmp_path / "in.jpg"], tmp_path / "out", network=repeater, file_format=file_format).pictures
+    (record,) = upscale([tmp_path / "in.jpg"], tmp_path / "out", network=repeater, format=file_format).pictures
     with Image.open(tmp_path / "out" / record.path) as image:
         assert image.size == (80, 120) and image.info["dpi"] == pytest.approx((600, 600), rel=1e-3)
         assert image.info["icc_profile"] == ICC
@@ -165,7 +165,7 @@ def test_words_of_a_tiff_reach_every_format(tmp_path: Path, repeater: str):
     exif[0x013B] = "Huang Binhong"
     put_into_tiff(source, words_in(exif.tobytes()))
     for file_format in ("png", "tiff", "jpeg"):
-        (record,) = upscale([source], tmp_path / "out", network=repeater, file_format=file_format).pictures
+        (record,) = upscale([source], tmp_path / "out", network=repeater, format=file_format).pictures
         with Image.open(tmp_path / "out" / record.path) as image:
             assert image.getexif()[0x013B] == "Huang Binhong"
 
@@ -174,12 +174,12 @@ def test_captions_pass_from_every_format_to_every_other(tmp_path: Path, repeater
     from PIL import IptcImagePlugin
 
     plain = save(tmp_path / "plain.tif", painting(0, 20, 20))
-    upscale([plain], tmp_path / "first", network=repeater, file_format="tiff")
+    upscale([plain], tmp_path / "first", network=repeater, format="tiff")
     source = tmp_path / "first" / "plain.tif"
     put_into_tiff(source, Words(iptc=IPTC))
     for number, file_format in enumerate(("jpeg", "png", "jpeg", "tiff", "png", "tiff")):
         out = tmp_path / str(number)
-        (record,) = upscale([source], out, network=repeater, scale=1.1, file_format=file_format).pictures
+        (record,) = upscale([source], out, network=repeater, scale=1.1, format=file_format).pictures
         source = out / record.path
         assert open_picture(source).words.iptc == IPTC
         if file_format != "png":  # Pillow knows no place for it there
@@ -228,12 +228,12 @@ def test_transparency_is_enlarged_beside_the_colours(tmp_path: Path, repeater: s
     picture.putalpha(alpha)
     picture.save(tmp_path / "in.png")
     for file_format in ("png", "tiff"):
-        (record,) = upscale([tmp_path / "in.png"], tmp_path / "out", network=repeater, file_format=file_format).pictures
+        (record,) = upscale([tmp_path / "in.png"], tmp_path / "out", network=repeater, format=file_format).pictures
         made = load(tmp_path / "out" / record.path)
         assert (made[..., :3] == repeated(painting(3, 40, 60))).all()
         lanczos = np.asarray(alpha.resize((80, 120), Image.Resampling.LANCZOS))
         assert np.abs(made[..., 3].astype(int) - lanczos).max() <= 1
-    refused = upscale([tmp_path / "in.png"], tmp_path / "out", network=repeater, file_format="jpeg")
+    refused = upscale([tmp_path / "in.png"], tmp_path / "out", network=repeater, format="jpeg")
     assert "alpha" in reasons(refused)["in.png"]
 
 
@@ -255,7 +255,7 @@ def test_grey_stays_grey_and_cmyk_stays_cmyk(tmp_path: Path, repeater: str):
     Image.fromarray(grey).save(tmp_path / "grey.png")
     Image.fromarray(painting(4, 40, 30)).convert("CMYK").save(tmp_path / "ink.jpg", quality=98)
     sources = [tmp_path / "grey.png", tmp_path / "ink.jpg"]
-    done = upscale(sources, tmp_path / "out", network=repeater, file_format="tiff")
+    done = upscale(sources, tmp_path / "out", network=repeater, format="tiff")
     assert (load(tmp_path / "out" / "grey.tif").squeeze() == repeated(grey)).all()
     press = "cmyk"  # libvips' own, as it has none
     images = [pyvips.Image.new_from_file(str(f)) for f in (tmp_path / "ink.jpg", tmp_path / "out" / "ink.tif")]
@@ -418,9 +418,9 @@ def test_one_process_at_a_time_enlarges_into_a_folder(tmp_path: Path, repeater: 
         ({"scale": 1}, "between 1 and 64"),
         ({"scale": float("nan")}, "between 1 and 64"),
         ({"size": (0, 9)}, "no pixels"),
-        ({"bits": 16, "file_format": "jpeg"}, "holds 8 bits"),
+        ({"bits": 16, "format": "jpeg"}, "holds 8 bits"),
         ({"bits": 12}, "neither 8 nor 16"),
-        ({"file_format": "gif"}, "none of png, tiff, jpeg"),
+        ({"format": "gif"}, "none of png, tiff, jpeg"),
         ({"quality": 0}, "between 1 and 100"),
         ({"network": "no-such-network"}, "Choose one of"),
         ({"engine": "abacus"}, "no engine"),

@@ -10,7 +10,7 @@ from artmaster_pipeline.cli.options import JsonOption
 from artmaster_pipeline.cli.printing import print_json, print_table, short
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.progress import terminal_progress
-from artmaster_pipeline.superres.networks import DEFAULT_ENGINE, DEFAULT_NETWORK
+from artmaster_pipeline.superres.networks import DEFAULT_NETWORK
 from artmaster_pipeline.terminal import err, out
 
 
@@ -32,7 +32,7 @@ def upscale(
     dtype: Annotated[
         Literal["float32", "bfloat16"], typer.Option(help="bfloat16 is faster and differs by a level here and there.")
     ] = "float32",
-    engine: Annotated[Literal["torch"], typer.Option(help="What computes the network.")] = DEFAULT_ENGINE,
+    engine: Annotated[Literal["torch"], typer.Option(help="What computes the network.")] = "torch",
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where it is computed.")] = "cpu",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other files under a picture's name.")] = False,
     json: JsonOption = False,
@@ -53,7 +53,7 @@ def upscale(
         engine=engine,
         dtype=dtype,
         device=device,
-        file_format=file_format,
+        format=file_format,
         bits=bits,
         quality=quality,
         overwrite=overwrite,

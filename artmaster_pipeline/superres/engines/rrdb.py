@@ -49,7 +49,7 @@ class _InStrips(nn.Module):
         super().__init__()
         self.layers, self.scale = layers, scale
         for layer in layers.modules():
-            layer.bounded = True  # type: ignore[assignment] # a mark for `probe`
+            layer.bounded = True  # a mark for `probe`
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         height, width = values.shape[-2:]

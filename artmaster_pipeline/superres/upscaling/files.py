@@ -92,7 +92,7 @@ def upscale(
     engine: str = DEFAULT_ENGINE,
     dtype: Dtype = "float32",
     device: str = "cpu",
-    file_format: Format = "png",
+    format: Format = "png",
     bits: int | None = None,
     quality: int = _QUALITY,
     overwrite: bool = False,
@@ -109,10 +109,10 @@ def upscale(
     ArtMasterError where another process enlarges into that folder or the disk is full.
     """
     place, sources = Path(out), [Path(each) for each in inputs]
-    _check(scale, size, file_format, bits, quality)
-    jobs = jobs_for(sources, place, ENDINGS[file_format])
+    _check(scale, size, format, bits, quality)
+    jobs = jobs_for(sources, place, ENDINGS[format])
     enlarger = load_network(network, device, dtype, engine)
-    wish = _Wish(scale or enlarger.scale, size, file_format, bits, quality, overwrite)
+    wish = _Wish(scale or enlarger.scale, size, format, bits, quality, overwrite)
     check_folder(place)
     with _alone(place):
         return _Run(place, enlarger, wish, progress).do(jobs)

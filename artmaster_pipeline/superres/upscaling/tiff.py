@@ -20,7 +20,7 @@ class Entry(NamedTuple):
 
     tag: int
     kind: int
-    count: int
+    values: int  # how many
     data: bytes
 
 
@@ -105,6 +105,6 @@ def list_of(entries: Sequence[Entry], records: Sequence[bytes], form: Form, plac
             values += b"\0" * (len(values) % 2)
             at = struct.pack(form.place, beyond + len(values))
             values, data = values + data, at
-        made.append(struct.pack(form.order + form.entry, entry.tag, entry.kind, entry.count, data))
+        made.append(struct.pack(form.order + form.entry, entry.tag, entry.kind, entry.values, data))
     made.sort(key=lambda record: struct.unpack_from(form.order + "H", record)[0])
     return head + b"".join(made) + (after or b"\0" * form.inline) + values + b"\0" * (len(values) % 2)
