@@ -18,7 +18,7 @@ from artmaster_pipeline.superres.tiling import ALIGNMENT, Canvas, Tiling, lay_ti
 _METHOD = 2  # part of the identity: raise it when tiling or tone make other pixels
 # An RRDB network sees some 350 pixels, but from here on cuts change no pixel by two levels (docs/upscaling.md).
 _SEEN_CLEARLY = 48
-_TILE_BYTES = 1_000_000_000  # of memory that a tile may take: a fixed number, so that every machine cuts alike
+_TILE_BYTES = 800_000_000  # of memory that a tile may take: a fixed number, so that every machine cuts alike
 _LARGEST_TILE = 1024
 _ANY = 2**31  # pixels: no picture is wider or higher
 _SHARE_OF_FREE = 0.5  # of the free memory, where that is less

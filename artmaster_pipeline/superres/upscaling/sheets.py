@@ -47,7 +47,7 @@ class RawPixels:
         return np.memmap(self.file, self.dtype, mode, self.head, self.shape)
 
     def image(self, interpretation: str) -> "pyvips.Image":
-        """The same for libvips."""
+        """The same for libvips, to be read once from top to bottom."""
         import pyvips
 
         with self.file.open("r+b") as file:
@@ -55,7 +55,8 @@ class RawPixels:
             file.truncate(self.head + self.size)
             file.seek(self.head + self.size)
             file.write(self._directory())
-        return pyvips.Image.tiffload(str(self.file), revalidate=True).copy(interpretation=interpretation)
+        image = pyvips.Image.tiffload(str(self.file), access="sequential", revalidate=True)
+        return image.copy(interpretation=interpretation)
 
     def _directory(self) -> bytes:
         """What a TIFF says of its pixels: one strip after the other, and where each lies."""
