@@ -4,6 +4,7 @@ What is in work lies in the hidden folder `.upscale/work` and is taken up again 
 that cannot be enlarged is told of at the end; the others are done.
 """
 
+import errno
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -264,6 +265,8 @@ class _Run:
             self._failed.append(Failed(job.source, error.reason, error.remedy))
         except WrongUse as error:  # of a name that leads out of the folder
             self._failed.append(Failed(job.source, str(error), "Rename it, or choose another --out"))
+        except ArtMasterError as error:  # the message names the way out
+            self._failed.append(Failed(job.source, str(error), ""))
         except pyvips.Error as error:
             if "no space left" in str(error).lower():
                 raise ArtMasterError(
@@ -272,8 +275,12 @@ class _Run:
                 ) from error
             reason = f"It cannot be read to its end ({_decoders_words(error)})"
             self._failed.append(Failed(job.source, reason, "Scan it again, or take a whole copy"))
-        except (PermissionError, FileNotFoundError, IsADirectoryError) as error:
-            self._failed.append(Failed(job.source, f"It cannot be opened ({error.strerror})", "Check the file"))
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            self._failed.append(
+                Failed(job.source, f"It cannot be read or written ({error.strerror})", "Check the disk")
+            )
 
 
 def _decoders_words(error: Exception) -> str:

@@ -9,7 +9,7 @@ the file's profile (ISO 15076-1, relative colorimetric, black point compensation
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from artmaster_pipeline.errors import BadInput
 from artmaster_pipeline.superres.upscaling.iptc import PNG_TEXT, captions_in, captions_in_text
@@ -42,8 +42,9 @@ _COLOURS: dict[str, tuple[Space, int]] = {
 
 @dataclass(frozen=True)
 class Opened:
-    """A picture upright, lazily read: `image` has the bands of its colour space, and behind them alpha, if any."""
+    """A picture upright. `image` is its header; its pixels are read from the file each time that they are asked for."""
 
+    path: Path
     image: "pyvips.Image"
     space: Space
     has_alpha: bool
@@ -53,16 +54,27 @@ class Opened:
 
     @property
     def width(self) -> int:
-        return int(self.image.width)
+        return int(self.image.height if self._on_its_side else self.image.width)
 
     @property
     def height(self) -> int:
-        return int(self.image.height)
+        return int(self.image.width if self._on_its_side else self.image.height)
+
+    @property
+    def resolution(self) -> tuple[float, float]:
+        """Pixels per millimetre across and down."""
+        across, down = self.image.xres, self.image.yres
+        return (down, across) if self._on_its_side else (across, down)
+
+    @property
+    def _on_its_side(self) -> bool:
+        return bool(self.image.get_typeof("orientation")) and self.image.get("orientation") in range(5, 9)
 
     def colours(self) -> "pyvips.Image":
         """Three channels of 8 or 16 bits for the network."""
-        bands = {"RGB": 3, "grey": 1, "CMYK": 4}[self.space]
-        image = self.image.extract_band(0, n=bands) if self.has_alpha else self.image
+        image = self._pixels()
+        if self.has_alpha:
+            image = image.extract_band(0, n=image.bands - 1)
         if self.space == "grey":
             return image.bandjoin([image, image])
         if self.space == "CMYK":
@@ -78,7 +90,12 @@ class Opened:
 
     def alpha(self) -> "pyvips.Image | None":
         """The alpha channel, if there is one."""
-        return self.image.extract_band(self.image.bands - 1) if self.has_alpha else None
+        return self._pixels().extract_band(self.image.bands - 1) if self.has_alpha else None
+
+    def _pixels(self) -> "pyvips.Image":
+        """All bands, from top to bottom; what is to be turned cannot be read in that order and waits on the disk."""
+        image = _load(self.path, in_order=not _is_turned(self.image))
+        return image.autorot() if _is_turned(image) else image
 
     def profile(self) -> bytes | None:
         """The file's ICC profile."""
@@ -90,7 +107,7 @@ def open_picture(path: Path) -> Opened:
 
     Raises BadInput where it cannot be enlarged; pyvips.Error, then or when its pixels are read, where it is not whole.
     """
-    image, notes = _load(path), []
+    image, notes = _load(path, in_order=True), []
     if image.width * image.height > MAX_PIXELS:
         raise BadInput(
             f"It is {image.width:,} x {image.height:,} pixels, more than {MAX_PIXELS:,}", "Cut it into parts first"
@@ -108,7 +125,7 @@ def open_picture(path: Path) -> Opened:
     if space == "CMYK" and not image.get_typeof("icc-profile-data"):
         notes.append("CMYK without a profile: taken as libvips' own press profile means it")
     bits = 16 if image.format == "ushort" else 8
-    return Opened(_upright(image), space, beyond == 1, bits, tuple(notes), _words(image, path))
+    return Opened(path, image, space, beyond == 1, bits, tuple(notes), _words(image, path))
 
 
 def _words(image: "pyvips.Image", path: Path) -> Words:
@@ -122,19 +139,17 @@ def _words(image: "pyvips.Image", path: Path) -> Words:
     return replace(words, iptc=captions, texts=tuple(texts.items()))
 
 
-def _load(path: Path) -> "pyvips.Image":
+def _load(path: Path, *, in_order: bool) -> "pyvips.Image":
     import pyvips
 
     with path.open("rb") as file:
         head = file.read(16)
     for loader, beginnings in _MAGIC.items():
         if head.startswith(beginnings) and (loader != "webpload" or head[8:12] == b"WEBP"):
-            # not sequential: what is turned, or has alpha, is read more than once
-            options: dict[str, Any] = {"access": "random", "fail_on": "error", "revalidate": True}
-            return getattr(pyvips.Image, loader)(str(path), **options)
+            access = "sequential" if in_order else "random"
+            return getattr(pyvips.Image, loader)(str(path), access=access, fail_on="error", revalidate=True)
     raise BadInput("It is no JPEG, PNG, TIFF or WebP picture", "Save it again as one of them")
 
 
-def _upright(image: "pyvips.Image") -> "pyvips.Image":
-    turned = image.get_typeof("orientation") and image.get("orientation") in range(2, 9)
-    return image.autorot() if turned else image
+def _is_turned(image: "pyvips.Image") -> bool:
+    return bool(image.get_typeof("orientation")) and image.get("orientation") in range(2, 9)

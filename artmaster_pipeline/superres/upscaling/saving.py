@@ -46,8 +46,9 @@ def finished(
         image = image.bandjoin(_reduced(alpha, bits))
     kind = _KINDS.get((opened.space, bits), "cmyk")
     # libvips knows a resolution of one pixel per millimetre where the file says none
-    factor = colours.width / opened.width if opened.image.xres != 1 else 1
-    image = image.copy(interpretation=kind, xres=opened.image.xres * factor, yres=opened.image.yres * factor)
+    across, down = opened.resolution
+    factor = colours.width / opened.width if across != 1 else 1
+    image = image.copy(interpretation=kind, xres=across * factor, yres=down * factor)
     _carry(opened, image)
     return image
 
