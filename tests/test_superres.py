@@ -210,6 +210,28 @@ def test_without_memory_for_a_tile_it_goes_on_with_halves_and_says_so(compact: E
     assert difference(canvas, compact.enlarge(picture)) <= 1
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: can't allocate memory: you tried to ..."
+        ),
+        RuntimeError("CUDA error: out of memory"),
+    ],
+)
+def test_pytorchs_words_for_a_lack_of_memory_are_understood(compact: Enlarger, error: Exception):
+    class Descriptor:
+        device, dtype = compact.engine.descriptor.device, compact.engine.descriptor.dtype
+
+        def __call__(self, pixels):
+            raise error
+
+    engine = dataclasses.replace(compact.engine, descriptor=Descriptor())
+    with pytest.raises(OutOfMemory):
+        engine.enlarge(np.zeros((8, 8, 3), np.float32))
+
+
 def test_where_no_tile_goes_it_is_an_error(compact: Enlarger):
     with pytest.raises(ArtMasterError, match="not enough memory for a tile of"):
         Enlarger(Narrow(compact.engine, 8), 256).enlarge(strokes(60, 200))

@@ -108,8 +108,10 @@ class Enlarger:
             return self._in_parts(tile, keep_tone, say)
         try:
             enlarged = self.engine.enlarge(tile)
-        except OutOfMemory as error:
-            self._make_smaller(max(tile.shape[:2]), say, error)
+        except OutOfMemory:
+            enlarged = None  # not here: the error holds what the tile has taken
+        if enlarged is None:
+            self._make_smaller(max(tile.shape[:2]), say)
             return self._run(tile, keep_tone, say)
         return tone.with_tone_of(tile, enlarged) if keep_tone else enlarged
 
@@ -120,14 +122,14 @@ class Enlarger:
         lay_tiles(tile, self.scale, tiling, lambda part: self._run(part, keep_tone, say), canvas, _silent)
         return canvas.pixels
 
-    def _make_smaller(self, side: int, say: Callable[[str], None], error: OutOfMemory) -> None:
+    def _make_smaller(self, side: int, say: Callable[[str], None]) -> None:
         free_memory()
         half = max(side // 2 // ALIGNMENT * ALIGNMENT, self.tiling.smallest)
         if not self.engine.may_be_tiled or half >= side:
             raise ArtMasterError(
                 f"There is not enough memory for a tile of {side} pixels, and smaller ones do not go with the network "
                 f"{self.name}. Close other programs, or choose another network."
-            ) from error
+            )
         self._room.side = half
         say(f"No memory for a tile of {side} pixels: going on with tiles of {half}.")
 

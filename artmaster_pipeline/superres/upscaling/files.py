@@ -6,8 +6,7 @@ that cannot be enlarged is told of at the end; the others are done.
 
 import errno
 import shutil
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +14,18 @@ from typing import Any
 
 from artmaster_pipeline.errors import ArtMasterError, BadInput, WrongUse
 from artmaster_pipeline.files import check_folder, inside, make_folder, sha256_of, writing
-from artmaster_pipeline.progress import SILENT, Advance, Progress
+from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import identity
 from artmaster_pipeline.sessions import session
-from artmaster_pipeline.superres.detail import passes
 from artmaster_pipeline.superres.engines import Dtype
 from artmaster_pipeline.superres.enlarge import Enlarger
 from artmaster_pipeline.superres.networks import DEFAULT_ENGINE, DEFAULT_NETWORK, load_network
 from artmaster_pipeline.superres.upscaling import saving
 from artmaster_pipeline.superres.upscaling.naming import Job, jobs_for
 from artmaster_pipeline.superres.upscaling.opening import Opened, open_picture
+from artmaster_pipeline.superres.upscaling.passing import Speed, check_disk, enlarged, tiles_of
 from artmaster_pipeline.superres.upscaling.records import FOLDER, Enlarged, remember, remembered
 from artmaster_pipeline.superres.upscaling.saving import ENDINGS, Format
-from artmaster_pipeline.superres.upscaling.sheets import RawPixels, Sheet, enlarged_by_lanczos, write_raw
 
 _VERSION = 1  # part of an enlarged picture's id: raise it when reading or writing give other pixels
 _MOST = 64.0  # times wider and higher: beyond it nothing of the picture is left that was in it
@@ -133,7 +131,7 @@ class _Run:
         planned = [plan for job in jobs if (plan := self._plan(job))]
         sources = {job.source for job in jobs}
         with self._progress.task("Enlarging", sum(plan.tiles for plan in planned)) as advance:
-            told = _Speed(advance)
+            told = Speed(advance)
             for plan in planned:
                 with self._failing(plan.job):
                     self._do(plan, told, sources)
@@ -149,17 +147,10 @@ class _Run:
             if max(width / opened.width, height / opened.height) > _MOST:
                 raise BadInput(f"{width}x{height} would be more than {_MOST:.0f} times its size", "Ask for less")
             saving.check_format(opened, self._wish.file_format, width, height)
-            return _Planned(job, (width, height), self._steps(opened, width))
+            return _Planned(job, (width, height), tiles_of(opened, width, self._enlarger))
         return None
 
-    def _steps(self, opened: Opened, width: int) -> int:
-        grown = [self._enlarger.scale**done for done in range(self._passes(opened, width))]
-        return sum(self._enlarger.tiles(opened.height * n, opened.width * n) for n in grown)
-
-    def _passes(self, opened: Opened, width: int) -> int:
-        return passes(width / opened.width, self._enlarger.scale)
-
-    def _do(self, plan: _Planned, told: "_Speed", sources: set[Path]) -> None:
+    def _do(self, plan: _Planned, told: Speed, sources: set[Path]) -> None:
         job, wish = plan.job, self._wish
         source_sha256 = sha256_of(job.source)
         known_as = identity(
@@ -169,7 +160,7 @@ class _Run:
         target, there = inside(self._out, job.path), remembered(self._out, job.path)
         if there and there.id == known_as:
             self._pictures.append(there)
-            told.skip(plan.tiles, job.path)
+            told.skip(plan.tiles)
             return
         if target.resolve() in sources:
             raise BadInput("The enlarged picture would take its own or another source's place", "Choose another --out")
@@ -183,24 +174,14 @@ class _Run:
         self._pictures.append(record)
         self._made += 1
 
-    def _make(self, plan: _Planned, source_sha256: str, known_as: str, target: Path, told: "_Speed") -> Enlarged:
-        work = self._out / FOLDER / "work" / known_as
+    def _make(self, plan: _Planned, source_sha256: str, known_as: str, target: Path, told: Speed) -> Enlarged:
+        work, net = self._out / FOLDER / "work" / known_as, self._enlarger
         self._clear_work(known_as)
         make_folder(work)
         opened = open_picture(plan.job.source)
-        bits = self._wish.bits_for(opened)
-        self._check_disk(opened, plan)
-        enlarged = self._enlarged(write_raw(opened.colours(), work / "source.raw"), opened, plan, work, told)
-        colours = enlarged.image("rgb16")
-        width, height = plan.size
-        if (colours.width, colours.height) != (width, height):
-            colours = colours.resize(width / colours.width, vscale=height / colours.height, kernel="lanczos3")
-        alpha = None
-        if (transparency := opened.alpha()) is not None:
-            raw = write_raw(transparency, work / "alpha-source.raw")
-            alpha = enlarged_by_lanczos(raw, width, height, work / "alpha.raw").image("grey16")
-        image = saving.finished(opened, colours, alpha, bits, work)
+        check_disk(self._out, opened, plan.size, net)
         with writing(target) as temporary:
+            image = enlarged(opened, plan.size, self._wish.bits_for(opened), net, work, told, self._progress.say)
             saving.save(image, temporary, self._wish.file_format, self._wish.quality, opened.words)
         shutil.rmtree(work)
         return Enlarged(
@@ -209,44 +190,13 @@ class _Run:
             source_sha256=source_sha256,
             path=plan.job.path,
             sha256=sha256_of(target),
-            width=width,
-            height=height,
-            network=self._enlarger.name,
-            engine=self._enlarger.engine.name,
-            dtype=self._enlarger.engine.dtype,
+            width=plan.size[0],
+            height=plan.size[1],
+            network=net.name,
+            engine=net.engine.name,
+            dtype=net.engine.dtype,
             notes=opened.notes,
         )
-
-    def _enlarged(self, source: RawPixels, opened: Opened, plan: _Planned, work: Path, told: "_Speed") -> RawPixels:
-        """The source after as many passes of the network as it takes."""
-        net = self._enlarger
-        for number in range(self._passes(opened, plan.size[0])):
-            height, width, _ = source.shape
-            tiling = net.tiling
-            cut = f"{tiling.side} {tiling.overlap}"
-            sheet = Sheet(
-                work, f"pass-{number}", height * net.scale, width * net.scale, tiling.overlap * net.scale, cut
-            )
-            across, down = len(tiling.spans(width)), len(tiling.spans(height))
-            each = height * width * net.scale**2 / (across * down)
-            told.skip(sheet.bands * across, plan.job.path)
-            net.enlarge_onto(
-                source, sheet, told.over(each, plan.job.path), first_band=sheet.bands, say=self._progress.say
-            )
-            source = sheet.pixels
-        return source
-
-    def _check_disk(self, opened: Opened, plan: _Planned) -> None:
-        last = self._enlarger.scale ** self._passes(opened, plan.size[0])
-        pixels = opened.width * opened.height * last**2
-        needed = pixels * 6 + plan.size[0] * plan.size[1] * 6
-        free = shutil.disk_usage(self._out).free
-        if needed > free:
-            raise BadInput(
-                f"Enlarging it takes up to {needed / 1e9:.1f} GB of the disk while it lasts, and {free / 1e9:.1f} GB "
-                "are free",
-                "Make room, or choose another --out",
-            )
 
     def _clear_work(self, but: str) -> None:
         folder = self._out / FOLDER / "work"
@@ -288,30 +238,6 @@ def _decoders_words(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     words = [line for line in lines if "/" not in line and not line.startswith("unable to call")]
     return words[0][:120] if words else "the decoder gave no reason"
-
-
-class _Speed:
-    """Tells how fast it goes, in megapixels of the enlarged pictures a second."""
-
-    def __init__(self, advance: Advance) -> None:
-        self._advance = advance
-        self._began = time.monotonic()
-        self._pixels = 0.0
-
-    def skip(self, tiles: int, name: str) -> None:
-        """Tiles that are there already."""
-        if tiles:
-            self._advance(tiles, name)
-
-    def over(self, pixels: float, name: str) -> Callable[..., None]:
-        """An `Advance` for tiles of about so many enlarged pixels."""
-
-        def advance(steps: int = 1, note: str = "") -> None:
-            self._pixels += steps * pixels
-            speed = self._pixels / 1e6 / max(time.monotonic() - self._began, 1e-3)
-            self._advance(steps, f"{speed:.3g} megapixels/s, {name}")
-
-        return advance
 
 
 def _check(scale: float | None, size: tuple[int, int] | None, file_format: Format, bits: Any, quality: int) -> None:

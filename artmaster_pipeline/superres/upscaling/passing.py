@@ -1,0 +1,97 @@
+"""One picture on its way: decoded onto the disk, through the network as often as it takes, and finished."""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from artmaster_pipeline.errors import BadInput
+from artmaster_pipeline.progress import Advance
+from artmaster_pipeline.superres.detail import passes
+from artmaster_pipeline.superres.enlarge import Enlarger
+from artmaster_pipeline.superres.upscaling.opening import Opened
+from artmaster_pipeline.superres.upscaling.saving import finished
+from artmaster_pipeline.superres.upscaling.sheets import RawPixels, Sheet, enlarged_by_lanczos, write_raw
+
+if TYPE_CHECKING:
+    import pyvips
+
+_PIXEL = 6  # bytes of three channels
+
+
+class Speed:
+    """Tells how fast it goes, in megapixels of the enlarged pictures a second."""
+
+    def __init__(self, advance: Advance) -> None:
+        self._advance = advance
+        self._began = time.monotonic()
+        self._pixels = 0.0
+
+    def skip(self, tiles: int) -> None:
+        """Tiles that are there already."""
+        if tiles:
+            self._advance(tiles)
+
+    def over(self, pixels: float, name: str) -> Callable[..., None]:
+        """An `Advance` for tiles of about so many enlarged pixels."""
+
+        def advance(steps: int = 1, note: str = "") -> None:
+            self._pixels += steps * pixels
+            speed = self._pixels / 1e6 / max(time.monotonic() - self._began, 1e-3)
+            self._advance(steps, f"{speed:.3g} megapixels/s, {name}")
+
+        return advance
+
+
+def tiles_of(opened: Opened, width: int, net: Enlarger) -> int:
+    """How many tiles a picture is worked on in, over all passes, until it has that width."""
+    grown = [net.scale**done for done in range(passes(width / opened.width, net.scale))]
+    return sum(net.tiles(opened.height * n, opened.width * n) for n in grown)
+
+
+def check_disk(out: Path, opened: Opened, size: tuple[int, int], net: Enlarger) -> None:
+    """Raise BadInput where the disk of `out` has no room for the picture and the pixels in work."""
+    times = net.scale ** passes(size[0] / opened.width, net.scale)
+    needed = (opened.width * opened.height * times**2 + size[0] * size[1]) * _PIXEL
+    if needed > (free := shutil.disk_usage(out).free):
+        raise BadInput(
+            f"It takes up to {needed / 1e9:.1f} GB of the disk while it lasts, and {free / 1e9:.1f} GB are free",
+            "Make room, or choose another --out",
+        )
+
+
+def enlarged(
+    opened: Opened, size: tuple[int, int], bits: int, net: Enlarger, work: Path, told: Speed, say: Callable[[str], None]
+) -> "pyvips.Image":
+    """The picture at `size`, in its own colour space, to be read once; what is needed for it lies in the folder `work`.
+
+    What a run before has left there is gone on with.
+    """
+    width, height = size
+    source = write_raw(opened.colours(), work / "source.raw")
+    for number in range(passes(width / opened.width, net.scale)):
+        source = _pass(source, net, work, number, told, opened.path.name, say)
+    colours = source.image("rgb16")
+    if (colours.width, colours.height) != size:
+        colours = colours.resize(width / colours.width, vscale=height / colours.height, kernel="lanczos3")
+    alpha = None
+    if (transparency := opened.alpha()) is not None:
+        raw = write_raw(transparency, work / "alpha-source.raw")
+        alpha = enlarged_by_lanczos(raw, width, height, work / "alpha.raw").image("grey16")
+    return finished(opened, colours, alpha, bits, work)
+
+
+def _pass(
+    source: RawPixels, net: Enlarger, work: Path, number: int, told: Speed, name: str, say: Callable[[str], None]
+) -> RawPixels:
+    """The network once over all of the source."""
+    height, width, _ = source.shape
+    tiling = net.tiling
+    cut, shared = f"{tiling.side} {tiling.overlap}", tiling.overlap * net.scale
+    sheet = Sheet(work, f"pass-{number}", height * net.scale, width * net.scale, shared, cut)
+    across, tiles = len(tiling.spans(width)), tiling.count(height, width)
+    told.skip(sheet.bands * across)
+    advance = told.over(height * width * net.scale**2 / tiles, name)
+    net.enlarge_onto(source, sheet, advance, first_band=sheet.bands, say=say)
+    return sheet.pixels
