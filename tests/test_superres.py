@@ -180,6 +180,13 @@ def test_tone_is_the_same_in_tiles_and_whole_and_as_over_the_finished_picture(co
     assert difference(dataclasses.replace(compact, tile=104).enlarge(picture), toned) <= 1
 
 
+def test_corrections_are_part_of_the_identity_and_widen_the_overlap(compact: Enlarger):
+    raw = dataclasses.replace(compact, corrections=())
+    assert raw.identity != compact.identity and raw.tiling.overlap < compact.tiling.overlap
+    picture = strokes(20, 30)
+    assert (raw.enlarge(picture) == compact.enlarge(picture, keep_tone=False)).all()
+
+
 class Narrow:
     """An engine that has no memory for tiles of more than `most` pixels a side."""
 

@@ -11,9 +11,10 @@ from artmaster_pipeline.errors import ArtMasterError, BadInput
 from artmaster_pipeline.progress import Advance, terminal_progress
 from artmaster_pipeline.records import identity
 from artmaster_pipeline.sessions import free_memory
-from artmaster_pipeline.superres import tone
+from artmaster_pipeline.superres.corrections import Correction
 from artmaster_pipeline.superres.engines import Engine, OutOfMemory
 from artmaster_pipeline.superres.tiling import ALIGNMENT, Canvas, Tiling, lay_tiles
+from artmaster_pipeline.superres.tone import Tone
 
 _METHOD = 2  # part of the identity: raise it when tiling or tone make other pixels
 # An RRDB network sees some 350 pixels, but from here on cuts change no pixel by two levels (docs/upscaling.md).
@@ -37,6 +38,7 @@ class Enlarger:
 
     engine: Engine
     tile: int  # the side of the largest tile, in pixels before enlarging
+    corrections: tuple[Correction, ...] = (Tone(),)
     _room: _Room = field(default_factory=lambda: _Room(_ANY), compare=False)
 
     @property
@@ -46,8 +48,8 @@ class Enlarger:
 
     @property
     def identity(self) -> str:
-        """Made from the engine, the network, its weights, the number type, and how pictures are tiled and toned."""
-        return identity(self.engine.identity, _METHOD)
+        """Made from the engine, the network, its weights, the number type, and how pictures are tiled and corrected."""
+        return identity(self.engine.identity, _METHOD, [correction.name for correction in self.corrections])
 
     @property
     def scale(self) -> int:
@@ -57,7 +59,7 @@ class Enlarger:
     @property
     def tiling(self) -> Tiling:
         """How a picture is cut: whole, where the network gives nothing sensible for a part."""
-        margin = min(self.engine.sees, _SEEN_CLEARLY) + tone.REACH
+        margin = min(self.engine.sees, _SEEN_CLEARLY) + sum(each.reach for each in self.corrections)
         least = Tiling(0, margin).smallest
         return Tiling(max(self.tile, least) if self.engine.may_be_tiled else _ANY, margin)
 
@@ -68,10 +70,10 @@ class Enlarger:
     def enlarge(self, picture: np.ndarray, advance: Advance | None = None, *, keep_tone: bool = True) -> np.ndarray:
         """The picture, H x W x 3 in 8-bit sRGB, as (H * scale) x (W * scale) x 3; `advance` is called for every tile.
 
-        The colours of areas stay the picture's (`with_tone_of`) unless `keep_tone` is False: then the pixels are the
-        network's own. Neighbouring tiles share more than the network sees and fade into each other: the result is the
-        same as in one piece, within a level. Where there is no memory for a tile it is made in smaller ones, which is
-        said on the terminal.
+        The colours of areas stay the picture's (`Tone`) unless `keep_tone` is False: then there are no corrections, and
+        the pixels are the network's own. Neighbouring tiles share more than the network sees clearly and fade into each
+        other, so the result is that of one piece (docs/upscaling.md says how nearly). Where there is no memory for a
+        tile it is made in smaller ones, which is said on the terminal.
 
         Raises BadInput for anything but an RGB picture, ArtMasterError where there is no memory for any tile.
         """
@@ -113,7 +115,9 @@ class Enlarger:
         if enlarged is None:
             self._make_smaller(max(tile.shape[:2]), say)
             return self._run(tile, keep_tone, say)
-        return tone.with_tone_of(tile, enlarged) if keep_tone else enlarged
+        for correct in self.corrections if keep_tone else ():
+            enlarged = correct(tile, enlarged)
+        return enlarged
 
     def _in_parts(self, tile: np.ndarray, keep_tone: bool, say: Callable[[str], None]) -> np.ndarray:
         height, width = tile.shape[:2]

@@ -1,9 +1,22 @@
 """Tone: the colours of areas, which an enlarged picture must share with the one it was made from."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 _RADIUS = 4.0  # the standard deviation of the low-pass, in pixels of the original: wider than grain and JPEG's ringing
-REACH = 8  # pixels beyond which the low-pass changes no level: two standard deviations, of a difference of few levels
+_REACH = 8  # two standard deviations, of a difference of few levels
+
+
+@dataclass(frozen=True)
+class Tone:
+    """The correction that keeps the colours of areas, see `with_tone_of`."""
+
+    name: str = "tone"
+    reach: int = _REACH
+
+    def __call__(self, original: np.ndarray, enlarged: np.ndarray) -> np.ndarray:
+        return with_tone_of(original, enlarged)
 
 
 def with_tone_of(original: np.ndarray, enlarged: np.ndarray) -> np.ndarray:
