@@ -8,6 +8,7 @@ domain", 1999). This is what texture and grain are held to.
 """
 
 import math
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -18,6 +19,8 @@ DIRECTIONS = 3  # strokes that lie across, that stand upright, and those that ar
 WINDOW = 3.0  # the standard deviation of the window in which strength is looked at, in pixels of the original
 REACH = 12  # four of them: a strength is a mean of squares, in which an edge far away counts
 _LUMINANCE = (0.299, 0.587, 0.114)
+_NEAR, _NEAR_SIDE = 1.5, 7  # the standard deviation of a window and a side, in pixels of the original
+_OF_MINIMUM = 2.7
 _SPLINE = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 
 
@@ -46,6 +49,20 @@ def strength(band: np.ndarray, scale: int = 1) -> np.ndarray:
     from scipy.ndimage import gaussian_filter
 
     return np.asarray(gaussian_filter(reduced(band * band, scale), WINDOW, mode="reflect"))
+
+
+def grain_variance(finest: Sequence[np.ndarray]) -> np.ndarray:
+    """The variance of white noise that the finest octave shows between strokes, around each pixel.
+
+    Grain is everywhere and in all directions alike, strokes are not: so it is what the quietest direction has at the
+    quietest place near by. A minimum lies below the mean, by a factor that white noise tells.
+    """
+    from scipy.ndimage import gaussian_filter, minimum_filter
+
+    near = [gaussian_filter(band * band, _NEAR, mode="reflect") for band in finest]
+    least = np.min([one / variance for one, variance in zip(near, noise_variances(0), strict=True)], axis=0)
+    quiet = minimum_filter(least, _NEAR_SIDE, mode="reflect") * np.float32(_OF_MINIMUM)
+    return np.asarray(gaussian_filter(quiet, WINDOW, mode="reflect"))
 
 
 @cache

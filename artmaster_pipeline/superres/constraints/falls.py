@@ -32,6 +32,7 @@ class Detail:
 
     octave: int
     direction: int
+    fall: float  # dB
     band: np.ndarray  # H * scale x W * scale
     has: np.ndarray  # its mean square around each pixel of the original, H x W
     wanted: np.ndarray  # what that should be
@@ -70,4 +71,4 @@ def details_of(original: np.ndarray, luminance: np.ndarray, falls: Falls) -> Ite
         rest, parts = bands.split(rest, octave)
         for direction, band in enumerate(parts):
             wanted = strengths[direction] * np.float32(10 ** (fall[direction] / 10))
-            yield Detail(octave, direction, band, bands.strength(band, scale), wanted)
+            yield Detail(octave, direction, fall[direction], band, bands.strength(band, scale), wanted)

@@ -1,6 +1,7 @@
 """Grain: what paper, silk and the scan have between the strokes, and every network smooths away."""
 
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
@@ -12,9 +13,9 @@ from artmaster_pipeline.superres.constraints.scales import widened
 
 @dataclass(frozen=True)
 class Grain:
-    """Bands of luminance that are weaker than foretold are filled up with noise of that band.
+    """Octaves that are weaker than the grain between the strokes foretells are filled up with noise of that octave.
 
-    Grain is a stationary texture: noise with its energies in oriented bands looks like it (Heeger and Bergen,
+    Grain is a stationary texture: noise with its energy in each octave looks like it (Heeger and Bergen,
     "Pyramid-based texture analysis/synthesis", 1995). The noise is made from the picture's own pixels (`noise_of`), so
     the same picture has the same grain.
     """
@@ -28,12 +29,15 @@ class Grain:
 
     def __call__(self, original: np.ndarray, enlarged: np.ndarray) -> np.ndarray:
         scale = enlarged.shape[0] // original.shape[0]
-        luminance, rest, octave = bands.luminance(enlarged), noise_of(original, scale), -1
+        variance = bands.grain_variance(bands.split(bands.luminance(original), 0)[1])
+        luminance, noise = bands.luminance(enlarged), noise_of(original, scale)
         added = np.zeros_like(luminance)
-        for detail in details_of(original, luminance, self.falls or common_falls(scale)):
-            if detail.octave != octave:
-                octave = detail.octave
-                rest, noises = bands.split(rest, octave)
-            lacking = np.maximum(0, detail.wanted - detail.has) / bands.noise_variances(octave)[detail.direction]
-            added += widened(np.sqrt(lacking), scale) * noises[detail.direction]
+        details = details_of(original, luminance, self.falls or common_falls(scale))
+        for octave, directions in groupby(details, key=lambda detail: detail.octave):
+            noise, noises = bands.split(noise, octave)
+            lacking = np.zeros_like(variance)
+            for detail, seen in zip(directions, bands.noise_variances(0), strict=True):
+                lacking += variance * np.float32(seen * 10 ** (detail.fall / 10)) - detail.has
+            strength = np.sqrt(np.maximum(0, lacking) / sum(bands.noise_variances(octave)))
+            added += widened(strength, scale) * np.sum(noises, axis=0)
         return np.clip(enlarged + added[..., None], 0, 1)
