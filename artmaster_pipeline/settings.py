@@ -21,6 +21,8 @@ from artmaster_pipeline.yaml_text import read_yaml
 DEFAULT_HOME = Path("assets_data")
 DEFAULT_PROFILE = "miniature"
 EMBEDDED_READER = "embedded-reader"  # the captioner that ships with the product
+Constraint = Literal["tone", "colour", "texture", "grain", "back-projection"]  # module superres.constraints
+CONSTRAINTS: tuple[Constraint, ...] = ("colour", "texture", "grain", "back-projection")  # unless others are named
 CROP_SIZES = ((512, 512), (512, 768))  # width, height: the two shapes that every profile's pictures stand for
 
 
@@ -399,6 +401,7 @@ class Profile(_Settings):
     super_resolution: str = "realesrgan-x4plus"  # a network of the wheel, or a path to .pth/.safetensors
     super_resolution_engine: Literal["torch"] = "torch"  # what computes it
     super_resolution_dtype: Literal["float32", "bfloat16"] = "float32"  # of its convolutions
+    super_resolution_constraints: tuple[Constraint, ...] = CONSTRAINTS  # what holds its pixels to the picture's
     # "embedded-reader" (the miniature's words), a hub repository, or none: captions then say what the archive knows
     captioner: str | None = None
     max_unread: float = Field(0.34, ge=0, le=1)  # of a caption's words: beyond it what the base cannot read is left out

@@ -1,7 +1,7 @@
 """Super-resolution in closed loop: real scans reduced, enlarged again, and compared with what they were.
 
     python benchmarks/superres_fidelity.py PAINTINGS [--works 3] [--scales 4 2] [--networks NAME ...] [--json FILE]
-        [--pictures FOLDER]
+        [--pictures FOLDER] [--constraints NAME ...]
 
 `PAINTINGS` holds folders of scans, one per painter or collection. Of each the middles of `--works` files, evenly spread
 over the sorted names, are reduced by the area mean to 96 x 96 pixels of 8 bits and enlarged again: by Lanczos, by each
@@ -14,12 +14,13 @@ The measures, fixed before anything was looked at:
   Aim: at least 45 for every picture.
 - `colour`: mean CIEDE2000 between these two after a Gaussian of 4 pixels of the reduced scan. Aim: at most 0.5.
 - `LPIPS`: with VGG16 (Zhang et al. 2018), against the scan. Aim: lower than every peer's.
-- `bands`: the deviation of the enlarged picture's band energies from the scan's, in dB, mean over the four finest octaves
-  of a Laplacian pyramid of luminance (Burt and Adelson 1983). Aim: at most half of the network's alone.
-- `strokes`: the distance of the histograms of stroke directions, half the sum of differences, 0 to 1: structure tensor of
-  luminance (derivatives of Gaussians of 1 pixel, summed under one of 2), 18 directions, each pixel counting by its
+- `bands`: the deviation of the enlarged picture's band energies from the scan's, in dB, mean over the four finest
+  octaves of a Laplacian pyramid of luminance (Burt and Adelson 1983). Aim: at most half of the network's alone.
+- `strokes`: the distance of the histograms of stroke directions, half the sum of differences, 0 to 1: structure tensor
+  of luminance (derivatives of Gaussians of 1 pixel, summed under one of 2), 18 directions, each pixel counting by its
   tensor's trace times its coherence (Bigun and Granlund 1987). Aim: at most half of the network's alone.
-- `twice`: mean CIEDE2000 of areas, as `colour`, between a picture enlarged twice and one enlarged once.
+- `twice`: mean CIEDE2000 of areas, as `colour`, between a picture enlarged twice and one enlarged once: the middle 24
+  pixels of one picture of each folder.
 
 Prints a Markdown table of means over the pictures (`input`: the worst); `--pictures` keeps sheets to look at.
 """
@@ -27,12 +28,21 @@ Prints a Markdown table of means over the pictures (`input`: the worst); `--pict
 import argparse
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from artmaster_pipeline.sessions import session
+from artmaster_pipeline.settings import CONSTRAINTS
+from artmaster_pipeline.superres import Enlarger, constrained, load_network
+
 SIDE = 96  # pixels of the reduced scan
 NETWORKS = ("realesr-animevideov3-x4", "realesrgan-x4plus-anime", "realesrgan-x4plus")
+OTHERS = 8  # files of a folder on which its texture is measured
+MEASURES = ("input", "colour", "LPIPS", "bands", "strokes", "twice")
+RAW: dict[tuple[str, bytes], np.ndarray] = {}  # what networks gave
 
 
 def reduced(picture: np.ndarray, scale: int) -> np.ndarray:
@@ -90,3 +100,138 @@ def compared(enlarged: np.ndarray, low: np.ndarray, scan: np.ndarray) -> dict[st
         "bands": float(np.abs(band_energies(enlarged) - band_energies(scan)).mean()),
         "strokes": float(np.abs(directions(enlarged) - directions(scan)).sum() / 2),
     }
+
+
+class Loop:
+    """The closed loop over one folder of scans."""
+
+    def __init__(self, folder: Path, works: int, constraints: list[str]) -> None:
+        files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png"))
+        self.judged = [files[int((number + 0.5) * len(files) / works)] for number in range(works)]
+        others = [file for file in files if file not in self.judged]
+        self.like = [middle(file, 4 * SIDE) for file in others[:: max(1, len(others) // OTHERS)][:OTHERS]]
+        self.constraints = constraints
+
+    def ways(self, networks: list[Enlarger]) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+        """How a picture is enlarged, each to its network's scale, uint8."""
+        found: dict[str, Callable[[np.ndarray], np.ndarray]] = {"Lanczos": lanczos}
+        for network in networks:
+            own = constrained(network, self.constraints, self.like)
+            found[network.name] = partial(answer, constrained(network, ()))
+            found[f"{network.name}, constrained"] = partial(answer, own)
+        return found
+
+
+def answer(network: Enlarger, low: np.ndarray) -> np.ndarray:
+    """The network's picture with what corrects it; its own pixels are computed once."""
+    key = (network.engine.identity, low.tobytes())
+    if key not in RAW:
+        RAW[key] = network.engine.enlarge(low.astype(np.float32) / 255)
+    enlarged = RAW[key]
+    for correct in network.corrections:
+        enlarged = correct(low.astype(np.float32) / 255, enlarged)
+    return np.rint(enlarged.clip(0, 1) * 255).astype(np.uint8)
+
+
+def lanczos(low: np.ndarray) -> np.ndarray:
+    """Four times as large."""
+    from PIL import Image
+
+    size = (low.shape[1] * 4, low.shape[0] * 4)
+    return np.asarray(Image.fromarray(low).resize(size, Image.Resampling.LANCZOS))
+
+
+def middle(file: Path, side: int) -> np.ndarray:
+    """The square in the middle of a scan."""
+    from PIL import Image
+
+    with Image.open(file) as image:
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        return np.asarray(image.convert("RGB").crop((left, top, left + side, top + side)))
+
+
+def twice(way: Callable[[np.ndarray], np.ndarray], low: np.ndarray) -> float:
+    """See the module, `twice`."""
+    cut = slice((SIDE - 24) // 2, (SIDE + 24) // 2)
+    once = way(low[cut, cut])
+    return colour_difference(way(once), once)
+
+
+def sheet(pictures: list[np.ndarray], file: Path) -> None:
+    """Middles of pictures side by side, three times as large."""
+    from PIL import Image
+
+    quarter = [
+        picture[len(picture) // 4 : -len(picture) // 4, len(picture) // 4 : -len(picture) // 4] for picture in pictures
+    ]
+    row = Image.fromarray(np.concatenate(quarter, axis=1))
+    row.resize((row.width * 3, row.height * 3), Image.Resampling.NEAREST).save(file)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("paintings", type=Path)
+    parser.add_argument("--folders", nargs="*", default=("huang-binhong/scans", "hiroshige", "artic-cc0"))
+    parser.add_argument("--works", type=int, default=3)
+    parser.add_argument("--scales", type=int, nargs="*", default=(4, 2), choices=(2, 4))
+    parser.add_argument("--networks", nargs="*", default=NETWORKS, help="of scale 4")
+    parser.add_argument("--constraints", nargs="*", default=list(CONSTRAINTS))
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--pictures", type=Path)
+    options = parser.parse_args()
+    networks = [load_network(name) for name in options.networks]
+    rows: list[dict[str, Any]] = []
+    with session():
+        for folder in options.folders:
+            loop = Loop(options.paintings / folder, options.works, options.constraints)
+            for scale in options.scales:
+                rows += measured(loop, folder, scale, loop.ways(networks), options.pictures)
+                RAW.clear()
+                print(
+                    table([row for row in rows if row["folder"] == folder and row["scale"] == scale], folder),
+                    flush=True,
+                )
+                if options.json:
+                    options.json.write_text(json.dumps(rows, indent=1))
+    for scale in options.scales:
+        print(table([row for row in rows if row["scale"] == scale], "all folders"))
+
+
+def measured(
+    loop: Loop, folder: str, scale: int, ways: dict[str, Callable[[np.ndarray], np.ndarray]], pictures: Path | None
+) -> list[dict[str, Any]]:
+    """A row for each picture and way."""
+    rows = []
+    for number, file in enumerate(loop.judged):
+        scan = middle(file, SIDE * scale)
+        low = np.rint(reduced(scan, scale)).astype(np.uint8)
+        made = {way: enlarge(low) for way, enlarge in ways.items()}
+        if scale == 2:
+            made = {way: np.rint(reduced(picture, 2)).astype(np.uint8) for way, picture in made.items()}
+        for way, picture in made.items():
+            row = {"folder": folder, "file": file.name, "scale": scale, "way": way, **compared(picture, low, scan)}
+            if number == 0 and scale == 4:
+                row["twice"] = twice(ways[way], low)
+            rows.append(row)
+        if pictures:
+            pictures.mkdir(parents=True, exist_ok=True)
+            sheet([scan, *made.values()], pictures / f"{folder.replace('/', '-')}-{number}-{scale}x.png")
+    return rows
+
+
+def table(rows: list[dict[str, Any]], folder: str) -> str:
+    """Means over the rows of each way; of `input` the worst."""
+    said = [f"\n{folder}, reduced {rows[0]['scale']}x, {len({row['file'] for row in rows})} pictures\n"]
+    said += [f"| | {' | '.join(MEASURES)} |", "|---" * (len(MEASURES) + 1) + "|"]
+    for way in dict.fromkeys(row["way"] for row in rows):
+        own = [row for row in rows if row["way"] == way]
+        values = {name: [row[name] for row in own if name in row] for name in MEASURES}
+        cells = [f"{min(values['input']):.1f}"]
+        cells += [f"{np.mean(values[name]):.3f}" if values[name] else "" for name in MEASURES[1:]]
+        said.append(f"| {way} | {' | '.join(cells)} |")
+    return "\n".join(said)
+
+
+if __name__ == "__main__":
+    main()

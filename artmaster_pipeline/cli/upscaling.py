@@ -10,6 +10,7 @@ from artmaster_pipeline.cli.options import JsonOption
 from artmaster_pipeline.cli.printing import print_json, print_table, short
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.progress import terminal_progress
+from artmaster_pipeline.settings import CONSTRAINTS
 from artmaster_pipeline.superres.networks import DEFAULT_NETWORK
 from artmaster_pipeline.terminal import err, out
 
@@ -34,6 +35,9 @@ def upscale(
     ] = "float32",
     engine: Annotated[Literal["torch"], typer.Option(help="What computes the network.")] = "torch",
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where it is computed.")] = "cpu",
+    constraints: Annotated[
+        str, typer.Option(help="What holds the network's pixels to the picture's, with commas between; or none.")
+    ] = ",".join(CONSTRAINTS),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other files under a picture's name.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -56,6 +60,7 @@ def upscale(
         format=file_format,
         bits=bits,
         quality=quality,
+        constraints=[] if constraints == "none" else [name.strip() for name in constraints.split(",")],
         overwrite=overwrite,
         progress=terminal_progress(),
     )

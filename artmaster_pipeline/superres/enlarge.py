@@ -11,12 +11,13 @@ from artmaster_pipeline.errors import ArtMasterError, BadInput
 from artmaster_pipeline.progress import Advance, terminal_progress
 from artmaster_pipeline.records import identity
 from artmaster_pipeline.sessions import free_memory
+from artmaster_pipeline.settings import CONSTRAINTS
+from artmaster_pipeline.superres.constraints import corrections_of
 from artmaster_pipeline.superres.corrections import Correction
 from artmaster_pipeline.superres.engines import Engine, OutOfMemory
 from artmaster_pipeline.superres.tiling import ALIGNMENT, Canvas, Tiling, lay_tiles
-from artmaster_pipeline.superres.tone import Tone
 
-_METHOD = 2  # part of the identity: raise it when tiling or tone make other pixels
+_METHOD = 2  # part of the identity: raise it when tiling makes other pixels
 # An RRDB network sees some 350 pixels, but from here on cuts change no pixel by two levels (docs/upscaling.md).
 _SEEN_CLEARLY = 48
 _TILE_BYTES = 800_000_000  # of memory that a tile may take: a fixed number, so that every machine cuts alike
@@ -38,7 +39,7 @@ class Enlarger:
 
     engine: Engine
     tile: int  # the side of the largest tile, in pixels before enlarging
-    corrections: tuple[Correction, ...] = (Tone(),)
+    corrections: tuple[Correction, ...] = corrections_of(CONSTRAINTS)
     _room: _Room = field(default_factory=lambda: _Room(_ANY), compare=False)
 
     @property
@@ -70,8 +71,8 @@ class Enlarger:
     def enlarge(self, picture: np.ndarray, advance: Advance | None = None, *, keep_tone: bool = True) -> np.ndarray:
         """The picture, H x W x 3 in 8-bit sRGB, as (H * scale) x (W * scale) x 3; `advance` is called for every tile.
 
-        The colours of areas stay the picture's (`Tone`) unless `keep_tone` is False: then there are no corrections, and
-        the pixels are the network's own. Neighbouring tiles share more than the network sees clearly and fade into each
+        The network's pixels are corrected towards the picture's (`constraints`) unless `keep_tone` is False.
+        Neighbouring tiles share more than the network sees clearly and fade into each
         other, so the result is that of one piece (docs/upscaling.md says how nearly). Where there is no memory for a
         tile it is made in smaller ones, which is said on the terminal.
 

@@ -5,15 +5,21 @@ recognises it by its tensors; nothing is decided by a name.
 """
 
 import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from artmaster_pipeline.errors import BadInput, WrongUse
 from artmaster_pipeline.sessions import kept
 from artmaster_pipeline.settings import Profile
+from artmaster_pipeline.superres.constraints import corrections_of, falls_in
 from artmaster_pipeline.superres.engines import Dtype, Network, load_engine
 from artmaster_pipeline.superres.enlarge import Enlarger, enlarger_by
 from artmaster_pipeline.superres.ncnn_weights import read_shipped, shipped_folder
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _OWN_FILES = (".pth", ".safetensors")
 DEFAULT_ENGINE = "torch"
@@ -51,10 +57,21 @@ def load_network(
 
 
 def network_of(profile: Profile) -> Enlarger:
-    """The network by which a profile's pictures are enlarged."""
-    return load_network(
+    """The network by which a profile's pictures are enlarged, under the profile's constraints."""
+    network = load_network(
         profile.super_resolution, profile.device, profile.super_resolution_dtype, profile.super_resolution_engine
     )
+    return constrained(network, profile.super_resolution_constraints)
+
+
+def constrained(network: Enlarger, constraints: Sequence[str], like: Iterable["np.ndarray"] = ()) -> Enlarger:
+    """The network under these constraints; texture and grain as in the large pictures `like`, where any are given.
+
+    `like`: H x W x 3 of type uint8, not enlarged themselves. Raises WrongUse for a constraint that is none.
+    """
+    pictures = tuple(like)
+    falls = falls_in(pictures, network.scale) if pictures else None
+    return replace(network, corrections=corrections_of(constraints, falls))
 
 
 def _load_shipped(name: str) -> Any:

@@ -17,9 +17,10 @@ from artmaster_pipeline.files import check_folder, inside, make_folder, sha256_o
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import identity
 from artmaster_pipeline.sessions import session
+from artmaster_pipeline.settings import CONSTRAINTS
 from artmaster_pipeline.superres.engines import Dtype
 from artmaster_pipeline.superres.enlarge import Enlarger
-from artmaster_pipeline.superres.networks import DEFAULT_ENGINE, DEFAULT_NETWORK, load_network
+from artmaster_pipeline.superres.networks import DEFAULT_ENGINE, DEFAULT_NETWORK, constrained, load_network
 from artmaster_pipeline.superres.upscaling import saving
 from artmaster_pipeline.superres.upscaling.naming import Job, jobs_for
 from artmaster_pipeline.superres.upscaling.opening import Opened, open_picture
@@ -91,6 +92,7 @@ def upscale(
     engine: str = DEFAULT_ENGINE,
     dtype: Dtype = "float32",
     device: str = "cpu",
+    constraints: Sequence[str] = CONSTRAINTS,
     format: Format = "png",
     bits: int | None = None,
     quality: int = _QUALITY,
@@ -101,7 +103,8 @@ def upscale(
 
     `scale`: how many times wider and higher (default: the network's scale); or `size`: as large as fits into that width
     and height, in the picture's own proportions. `bits`: 8 or 16 a channel (default: as the picture has, 8 in a JPEG).
-    Profile, resolution and metadata are kept, transparency too. What is there already is not made again; another file
+    `constraints`: what holds the network's pixels to the picture's, some of "tone", "colour", "texture", "grain" and
+    "back-projection", or none. Profile, resolution and metadata are kept, transparency too. What is there already is not made again; another file
     under a picture's name is left alone unless `overwrite` says otherwise.
 
     Raises WrongUse for wishes that contradict each other or cannot be met, MissingRequirement for what is not here, and
@@ -110,7 +113,7 @@ def upscale(
     place, sources = Path(out), [Path(each) for each in inputs]
     _check(scale, size, format, bits, quality)
     jobs = jobs_for(sources, place, ENDINGS[format])
-    enlarger = load_network(network, device, dtype, engine)
+    enlarger = constrained(load_network(network, device, dtype, engine), constraints)
     wish = _Wish(scale or enlarger.scale, size, format, bits, quality, overwrite)
     check_folder(place)
     with _alone(place):
