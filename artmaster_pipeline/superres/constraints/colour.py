@@ -17,8 +17,8 @@ class Colour:
     """Around each place and in each channel the enlarged picture becomes a linear function of itself.
 
     The one by which, reduced, it comes nearest to the original: the guided filter (He, Sun and Tang, "Guided image
-    filtering", 2013) with the network's picture as the guide, so that a wrong colour is changed up to a stroke's edge and
-    not across it.
+    filtering", 2013) with the network's picture as the guide, so that a wrong colour is changed up to a stroke's edge
+    and not across it.
     """
 
     name: str = "colour"

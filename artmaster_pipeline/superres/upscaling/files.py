@@ -104,8 +104,8 @@ def upscale(
     `scale`: how many times wider and higher (default: the network's scale); or `size`: as large as fits into that width
     and height, in the picture's own proportions. `bits`: 8 or 16 a channel (default: as the picture has, 8 in a JPEG).
     `constraints`: what holds the network's pixels to the picture's, some of "tone", "colour", "texture", "grain" and
-    "back-projection", or none. Profile, resolution and metadata are kept, transparency too. What is there already is not made again; another file
-    under a picture's name is left alone unless `overwrite` says otherwise.
+    "back-projection", or none. Profile, resolution and metadata are kept, transparency too. What is there already is
+    not made again; another file under a picture's name is left alone unless `overwrite` says otherwise.
 
     Raises WrongUse for wishes that contradict each other or cannot be met, MissingRequirement for what is not here, and
     ArtMasterError where another process enlarges into that folder or the disk is full.
