@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from artmaster_pipeline.errors import ArtMasterError, BadInput, MissingRequirement, WrongUse
-from artmaster_pipeline.superres import Enlarger, load_network, network_names, restore_detail
+from artmaster_pipeline.superres import Enlarger, constrained, load_network, network_names, restore_detail
 from artmaster_pipeline.superres.engines import Engine, OutOfMemory
 from artmaster_pipeline.superres.enlarge import InMemory, enlarger_by
 from artmaster_pipeline.superres.ncnn_weights import read_shipped, shipped_folder
@@ -169,7 +169,7 @@ def test_tone_is_the_same_in_tiles_and_whole_and_as_over_the_finished_picture(co
     from PIL import Image
     from scipy.ndimage import gaussian_filter
 
-    picture = strokes(150, 170)
+    picture, compact = strokes(150, 170), constrained(compact, ["tone"])
     raw = compact.enlarge(picture, keep_tone=False)
     reduced = raw.reshape(150, 4, 170, 4, 3).mean(axis=(1, 3), dtype=np.float32)
     lacking = gaussian_filter(picture - reduced, (4, 4, 0), mode="reflect")
