@@ -26,7 +26,10 @@ _BETWEEN = "--"
 _BASE = ("base_model", "revision", "device", "dtype", "quantization", "size_divisor", "max_sequence_length")
 # What every stage that enlarges pictures depends on.
 _ENLARGING = (
-    *("super_resolution", "super_resolution_engine", "super_resolution_dtype", "super_resolution_constraints"),
+    "super_resolution",
+    "super_resolution_engine",
+    "super_resolution_dtype",
+    "super_resolution_constraints",
 )
 # Settings of the final evaluation alone, which the panel that chooses among an adapter's states never reads.
 FINAL_EVALUATION = ("rows", "samples", "far_prompts", "far_samples", "strengths", "drawing")

@@ -39,4 +39,6 @@ def passes(factor: float, scale: int) -> int:
 def _resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     from PIL import Image
 
-    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS))
+    whole = picture.shape[0] % height == picture.shape[1] % width == 0
+    by = Image.Resampling.BOX if whole else Image.Resampling.LANCZOS  # area means stay what back-projection made them
+    return np.asarray(Image.fromarray(picture).resize((width, height), by))

@@ -74,12 +74,19 @@ def enlarged(
         source = _pass(source, net, work, number, told, opened.path.name, say)
     colours = source.image("rgb16")
     if (colours.width, colours.height) != size:
-        colours = colours.resize(width / colours.width, vscale=height / colours.height, kernel="lanczos3")
+        colours = _reduced(colours, width, height)
     alpha = None
     if (transparency := opened.alpha()) is not None:
         raw = write_raw(transparency, work / "alpha-source.raw")
         alpha = enlarged_by_lanczos(raw, width, height, work / "alpha.raw").image("grey16")
     return finished(opened, colours, alpha, bits, work)
+
+
+def _reduced(colours: "pyvips.Image", width: int, height: int) -> "pyvips.Image":
+    """By the area mean where that is of whole pixels, since those means are the original's; else by Lanczos."""
+    if colours.width % width == colours.height % height == 0:
+        return colours.shrink(colours.width // width, colours.height // height)
+    return colours.resize(width / colours.width, vscale=height / colours.height, kernel="lanczos3")
 
 
 def _pass(
