@@ -2,8 +2,8 @@
 
 The bands are those of the stationary ("a trous") wavelet transform with the cubic B-spline (Starck, Murtagh and Fadili,
 "Sparse image and signal processing", 2010, chapter 3), separable, so that their sum with the rest is the picture. How
-strong a band is at a place foretells how strong the next finer one is there: over paintings the logarithms correlate by
-0.8 to 0.99 (Buccigrossi and Simoncelli, "Image compression via joint statistical characterization in the wavelet
+strong a band is at a place foretells how strong the next finer one is there: over most scans the logarithms correlate
+by 0.8 to 0.99 (Buccigrossi and Simoncelli, "Image compression via joint statistical characterization in the wavelet
 domain", 1999). This is what texture and grain are held to.
 """
 
