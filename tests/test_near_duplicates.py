@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance
 
-from artmaster_pipeline.dataset import near_duplicates as room
-from artmaster_pipeline.dataset.near_duplicates import near_duplicates
+from artmaster_pipeline.curation import near_duplicates as room
+from artmaster_pipeline.curation.near_duplicates import near_duplicates
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.records import Scan, identity
 from artmaster_pipeline.sample_painters import write_scans

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from artmaster_pipeline.base_models.legibility import Legibility, legibility_of
+from artmaster_pipeline.curation.near_duplicates import near_duplicates
 from artmaster_pipeline.dataset.captioners.interface import Facts
 from artmaster_pipeline.dataset.captioners.loading import captioner_identity, captioner_source, load_captioner
 from artmaster_pipeline.dataset.captioners.reader import subject_in
@@ -17,7 +18,6 @@ from artmaster_pipeline.dataset.captions import (
     readable,
     without_trigger,
 )
-from artmaster_pipeline.dataset.near_duplicates import near_duplicates
 from artmaster_pipeline.dataset.split import Assignment, SplitTable, split_works, what_the_parts_mean
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import clear_partials, inside, sha256_of, writing
