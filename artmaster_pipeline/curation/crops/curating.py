@@ -1,0 +1,327 @@
+"""One scan: what is on it, what persons decided about it, and the crops that follow from both."""
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from artmaster_pipeline.curation.area import PaintedArea, find_area, upright
+from artmaster_pipeline.curation.boxes import Box
+from artmaster_pipeline.curation.crops.choosing import Chosen, Sheet, choose
+from artmaster_pipeline.curation.crops.source import Source
+from artmaster_pipeline.curation.look import Look
+from artmaster_pipeline.curation.masks.saliency import saliency
+from artmaster_pipeline.curation.review.flags import features
+from artmaster_pipeline.errors import BadInput
+from artmaster_pipeline.files import sha256_of, writing
+from artmaster_pipeline.records import (
+    Corners,
+    Crop,
+    CuratedScan,
+    Decision,
+    Mask,
+    MaskKind,
+    Quarantined,
+    Record,
+    Scan,
+    identity,
+)
+from artmaster_pipeline.scans import scan_path
+from artmaster_pipeline.scans.decoding import reading
+from artmaster_pipeline.settings import CROP_SIZES, Home
+
+CURATION = "2"  # changes when the same scan would be curated in another way, so that nothing is reused
+SMALLEST = 64  # pixels of the scan that the shorter side of a window needs
+RESCAN = "Scan the artwork at a higher resolution"
+_PLACES = ("area", "crop", "seal", "inscription", "blank", "damage", "clear")  # decisions that have a box
+_DRAWN = ("seal", "inscription", "blank", "damage")
+_NOT_LEARNED = ("seal", "inscription", "damage")
+_AVOIDED = ("seal", "inscription", "damage")
+
+
+class Curated(Record):
+    """All that the stage knows of one scan. `id` is made from the scan's content and what was asked about it."""
+
+    work: CuratedScan | None = None  # none: the scan could not be read
+    crops: tuple[Crop, ...] = ()
+    left_out: tuple[Quarantined, ...] = ()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is known about a scan from outside of its pixels."""
+
+    decisions: tuple[Decision, ...] = ()
+    duplicate_of: str = ""  # the sha256 of the scan that is cropped in its place
+
+    @property
+    def left_out(self) -> Decision | None:
+        """The decision that the scan shall not be used, if the last word about that is so."""
+        last = [each for each in self.decisions if each.what in ("leave out", "keep")][-1:]
+        return last[0] if last and last[0].what == "leave out" else None
+
+
+def key_of(scan_sha256: str, asked: Asked) -> str:
+    """What a scan's record and its crops are made from; a crop's id is made from this and from its rectangle."""
+    places = [[each.what, each.box, each.who] for each in asked.decisions if each.what in _PLACES]
+    return identity(CURATION, scan_sha256, places, bool(asked.left_out), asked.duplicate_of)
+
+
+def curate(home: Home, scan: Scan, asked: Asked) -> Curated:
+    """Look at a scan, and write its crops and their masks; where there are none, the reason is in `left_out`."""
+    key, path = key_of(scan.sha256, asked), scan_path(home, scan)
+    try:
+        if _sha256_now(path) != scan.sha256:
+            raise BadInput("Its file has changed or gone since it was registered", "Run the stage raw_scans again")
+        with reading(path), ExitStack() as stack:
+            source = Source(path, scan, home.cache / "decoded", stack)
+            sheet, work = _seen(source, scan, asked)
+            if asked.left_out or asked.duplicate_of:
+                return Curated(id=key, work=work)
+            chosen = choose(sheet, _drawn(asked))
+            cuts = [_Cut(one, _scan_box(one, scan, sheet)) for one in chosen]
+            cuts = [cut for cut in cuts if min(cut.box.width, cut.box.height) >= SMALLEST]
+            pictures = [_png(source, cut, work.skew) for cut in cuts]
+    except BadInput as bad:
+        return Curated(id=key, left_out=(left_out(scan, bad),))
+    if not cuts:
+        bad = BadInput(_too_small(work.area), RESCAN)
+        return Curated(id=key, work=work, left_out=(left_out(scan, bad),))
+    crops = tuple(
+        _write(home.crops(scan.painter), scan, key, work, cut, png, _mask(cut, sheet, scan, work.masks))
+        for cut, png in zip(cuts, pictures, strict=True)
+    )
+    return Curated(id=key, work=work.model_copy(update={"crops": tuple(crop.id for crop in crops)}), crops=crops)
+
+
+def left_out(scan: Scan, bad: BadInput) -> Quarantined:
+    """The row that says why a scan has no crops."""
+    return Quarantined(
+        id=identity(CURATION, scan.path, scan.sha256, bad.reason),
+        painter=scan.painter,
+        path=scan.path,
+        sha256=scan.sha256,
+        reason=bad.reason,
+        remedy=bad.remedy,
+    )
+
+
+def crop_id(key: str, box: Corners, size: tuple[int, int]) -> str:
+    """The id of a crop of a scan with that key."""
+    return identity(key, list(box), list(size))
+
+
+def _sha256_now(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except OSError:
+        return ""
+
+
+def _too_small(area: Corners) -> str:
+    width, height = area[2] - area[0], area[3] - area[1]
+    sizes = " or ".join(f"{across} x {down}" for across, down in CROP_SIZES)
+    return f"Its painted area of {width} x {height} pixels holds no {sizes} crop; each side needs {SMALLEST}"
+
+
+def _seen(source: Source, scan: Scan, asked: Asked) -> tuple[Sheet, CuratedScan]:
+    """What is on the scan, at the look's size and as a record."""
+    look = source.look()
+    across, down = look.rgb.shape[1] / scan.width, look.rgb.shape[0] / scan.height
+    area = find_area(look)
+    if area.skew:
+        look = Look(upright(look.rgb, area.skew), upright(look.lab, area.skew), look.scale)
+    area = _as_decided(area, asked.decisions, across, down)
+    masks = _masks(look, area, asked.decisions, across, down)
+    at_look = {kind: _rasterised(masks, (kind,), look.rgb.shape[:2], across, down) for kind in get_args(MaskKind)}
+    marks = np.logical_or.reduce([at_look[kind] for kind in _AVOIDED])
+    salient = np.zeros(look.rgb.shape[:2], np.float32)
+    box = area.box
+    salient[box.top : box.bottom, box.left : box.right] = saliency(look.lab[box.top : box.bottom, box.left : box.right])
+    salient *= area.mask & ~marks
+    work = CuratedScan(
+        id=scan.id,
+        painter=scan.painter,
+        scan_sha256=scan.sha256,
+        made_from=key_of(scan.sha256, asked),
+        skew=area.skew,
+        area=_corners(box, across, down, scan),
+        masks=masks,
+        measures=features(look, area, masks),
+        duplicate_of=asked.duplicate_of,
+        decisions=asked.decisions,
+    )
+    return Sheet(look.lab[..., 0], salient, area.mask, marks, at_look["blank"], box, across, down), work
+
+
+def _as_decided(area: PaintedArea, decisions: Sequence[Decision], across: float, down: float) -> PaintedArea:
+    """The area with a person's last word about its box; a fan's outline stays, where it lies in that box."""
+    boxes = [each.box for each in decisions if each.what == "area" and each.box]
+    if not boxes:
+        return area
+    height, width = area.mask.shape
+    left, top, right, bottom = boxes[-1]
+    box = Box(
+        min(max(0, round(left * across)), width - 1),
+        min(max(0, round(top * down)), height - 1),
+        min(max(1, round(right * across)), width),
+        min(max(1, round(bottom * down)), height),
+    )
+    within = np.zeros(area.mask.shape, bool)
+    within[box.top : box.bottom, box.left : box.right] = True
+    shaped = area.outline is not None and (area.mask & within).sum() >= 0.9 * area.mask.sum()
+    return replace(
+        area, box=box, mask=area.mask & within if shaped else within, outline=area.outline if shaped else None
+    )
+
+
+def _masks(
+    look: Look, area: PaintedArea, decisions: Sequence[Decision], across: float, down: float
+) -> tuple[Mask, ...]:
+    """What was found, without what a person cleared, and what persons drew; in the scan's pixels."""
+    found: list[Mask] = []
+    if area.outline is not None:
+        found.append(Mask(kind="painting", outline=_points(area.outline, across, down)))
+    cleared = [each.box for each in decisions if each.what == "clear" and each.box]
+    kept = [mask for mask in found if not any(_middle_in(mask.box, box) for box in cleared)]
+    drawn = [
+        Mask(kind=each.what, outline=_around(each.box), source="person")
+        for each in decisions
+        if each.box and each.what in _DRAWN
+    ]
+    return (*kept, *drawn)
+
+
+def _points(outline: Sequence[tuple[float, float]], across: float, down: float) -> tuple[tuple[int, int], ...]:
+    return tuple((round(x / across), round(y / down)) for x, y in outline)
+
+
+def _around(box: Corners) -> tuple[tuple[int, int], ...]:
+    left, top, right, bottom = box
+    return (left, top), (right, top), (right, bottom), (left, bottom)
+
+
+def _middle_in(box: Corners, other: Corners) -> bool:
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return other[0] <= x < other[2] and other[1] <= y < other[3]
+
+
+def _rasterised(
+    masks: Sequence[Mask], kinds: Sequence[str], shape: tuple[int, ...], across: float, down: float
+) -> np.ndarray:
+    """Where masks of these kinds lie: bool (height, width) of a sheet with so many pixels per pixel of the scan."""
+    from skimage.draw import polygon
+
+    found = np.zeros(shape[:2], bool)
+    for mask in masks:
+        if mask.kind in kinds:
+            x, y = np.array(mask.outline, float).T
+            rows, columns = polygon(y * down - 0.5, x * across - 0.5, found.shape)
+            found[rows, columns] = True
+    return found
+
+
+def _corners(box: Box, across: float, down: float, scan: Scan) -> Corners:
+    return (
+        round(box.left / across),
+        round(box.top / down),
+        min(scan.width, round(box.right / across)),
+        min(scan.height, round(box.bottom / down)),
+    )
+
+
+def _drawn(asked: Asked) -> list[tuple[Corners, str]]:
+    """The crops that persons drew, and who did."""
+    return [(each.box, each.who or "a person") for each in asked.decisions if each.what == "crop" and each.box]
+
+
+@dataclass(frozen=True)
+class _Cut:
+    chosen: Chosen
+    box: Box  # in the scan's pixels
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the shape it stands for."""
+        return CROP_SIZES[self.chosen.shape]
+
+    @property
+    def pixels(self) -> tuple[int, int]:
+        """Width and height of its file, which is never enlarged."""
+        return self.size if self.box.width >= self.size[0] else (self.box.width, self.box.height)
+
+
+def _scan_box(chosen: Chosen, scan: Scan, sheet: Sheet) -> Box:
+    """The window in whole pixels of the scan, its aspect right to the pixel."""
+    size = CROP_SIZES[chosen.shape]
+    width = int(min(chosen.width / sheet.across, chosen.height / sheet.down * size[0] / size[1]) + 1e-6)
+    height = round(width * size[1] / size[0])
+    left = min(max(0, round(chosen.left / sheet.across)), scan.width - width)
+    top = min(max(0, round(chosen.top / sheet.down)), scan.height - height)
+    return Box(left, top, left + width, top + height)
+
+
+def _png(source: Source, cut: _Cut, skew: float) -> bytes:
+    """The crop as PNG without any metadata, so that the same pixels are the same bytes."""
+    return bytes(source.cut(cut.box, *cut.pixels, skew).pngsave_buffer(compression=6, keep="none"))
+
+
+def _mask(cut: _Cut, sheet: Sheet, scan: Scan, masks: Sequence[Mask]) -> bytes:
+    """Saliency as 1..255, and 0 for what is not to be learned, at the crop's size."""
+    import pyvips
+
+    width, height = cut.pixels
+    box = cut.box
+    rows, columns = sheet.salient.shape
+    top, left = min(int(box.top * sheet.down), rows - 1), min(int(box.left * sheet.across), columns - 1)
+    part = (
+        slice(top, max(top + 1, round(box.bottom * sheet.down))),
+        slice(left, max(left + 1, round(box.right * sheet.across))),
+    )
+
+    def scaled(values: np.ndarray) -> np.ndarray:
+        grey = pyvips.Image.new_from_array(np.ascontiguousarray(values[part])).copy(interpretation="b-w")
+        return grey.thumbnail_image(width, height=height, size="force").numpy()
+
+    levels = np.maximum(scaled((sheet.salient * 255).round().astype(np.uint8)), 1)
+    levels[scaled(np.where(sheet.painted, 255, 0).astype(np.uint8)) < 255] = 0
+    moved = [
+        mask.model_copy(update={"outline": tuple((x - box.left, y - box.top) for x, y in mask.outline)})
+        for mask in masks
+    ]
+    levels[_rasterised(moved, _NOT_LEARNED, levels.shape, width / box.width, height / box.height)] = 0
+    grey = pyvips.Image.new_from_array(levels).copy(interpretation="b-w")
+    return bytes(grey.pngsave_buffer(compression=6, keep="none"))
+
+
+def _write(folder: Path, scan: Scan, key: str, work: CuratedScan, cut: _Cut, png: bytes, mask: bytes) -> Crop:
+    box, (width, height) = cut.box, cut.size
+    made = crop_id(key, (box.left, box.top, box.right, box.bottom), cut.size)
+    for place, content in (("images", png), ("masks", mask)):
+        with writing(folder / place / f"{made}.png") as temporary:
+            temporary.write_bytes(content)
+    return Crop(
+        id=made,
+        painter=scan.painter,
+        scan_id=scan.id,
+        scan_sha256=scan.sha256,
+        path=f"images/{made}.png",
+        sha256=hashlib.sha256(png).hexdigest(),
+        mask_path=f"masks/{made}.png",
+        width=width,
+        height=height,
+        left=box.left,
+        top=box.top,
+        right=box.right,
+        bottom=box.bottom,
+        source_scale=round(box.width / width, 4),
+        subject_share=round(cut.chosen.terms["saliency"], 4),
+        skew=work.skew,
+        effective_scale=work.effective_scale,
+        by=cut.chosen.by,
+        terms={name: round(value, 4) for name, value in cut.chosen.terms.items()},
+    )
