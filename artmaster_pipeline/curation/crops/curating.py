@@ -11,8 +11,9 @@ import numpy as np
 
 from artmaster_pipeline.curation.area import PaintedArea, find_area, upright
 from artmaster_pipeline.curation.boxes import Box
-from artmaster_pipeline.curation.crops.choosing import Chosen, Sheet, choose
+from artmaster_pipeline.curation.crops.choosing import Chosen, choose
 from artmaster_pipeline.curation.crops.source import Source
+from artmaster_pipeline.curation.crops.windows import Sheet
 from artmaster_pipeline.curation.look import Look
 from artmaster_pipeline.curation.masks.saliency import saliency
 from artmaster_pipeline.curation.review.flags import features
@@ -89,8 +90,8 @@ def curate(home: Home, scan: Scan, asked: Asked) -> Curated:
     except BadInput as bad:
         return Curated(id=key, left_out=(left_out(scan, bad),))
     if not cuts:
-        bad = BadInput(_too_small(work.area), RESCAN)
-        return Curated(id=key, work=work, left_out=(left_out(scan, bad),))
+        small = BadInput(_too_small(work.area), RESCAN)
+        return Curated(id=key, work=work, left_out=(left_out(scan, small),))
     crops = tuple(
         _write(home.crops(scan.painter), scan, key, work, cut, png, _mask(cut, sheet, scan, work.masks))
         for cut, png in zip(cuts, pictures, strict=True)
