@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from artmaster_pipeline.curation.boxes import Box
 from artmaster_pipeline.curation.crops.windows import (
     Measured,
     Sheet,
@@ -33,17 +34,24 @@ from artmaster_pipeline.curation.crops.windows import (
     integral,
     within,
 )
-from artmaster_pipeline.records import Corners
-from artmaster_pipeline.settings import CROP_SIZES
 
 LEAST, MOST, MOST_OF_SCROLL = 2, 6, 8  # crops a work
 _SCROLL = 2.5  # width by height from which a painting is a handscroll
 _CLOSE, _WHOLE, _ANOTHER = 1.2, 0.3, 0.03
-_CUT, _MARKED, _MARKS, _GROUND, _LACKING = 0.4, 0.3, 0.6, 2.0, 0.3
+_CUT, _MARKED, _MARKS, _GROUND, _LACKING = 0.4, 0.6, 0.6, 2.0, 0.3
 _UNMARKED = 0.0005  # share of a window: a few pixels of a mark's rim are none
 _OVERLAP, _BLANK = 0.06, 0.2
 _ROUNDS = 3
 _CELLS = 72  # of the short side, in which covering is counted
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A crop that a person drew, in the scan's pixels."""
+
+    box: Box
+    shape: int  # which of `CROP_SIZES`
+    by: str
 
 
 @dataclass(frozen=True)
@@ -57,18 +65,21 @@ class Chosen:
     shape: int  # which of `CROP_SIZES`
     terms: dict[str, float]
     by: str = ""  # the person who drew it
+    drawn: Box | None = None  # as it was drawn
 
 
-def choose(sheet: Sheet, drawn: Sequence[tuple[Corners, str]] = ()) -> list[Chosen]:
+def choose(sheet: Sheet, drawn: Sequence[Drawn] = ()) -> list[Chosen]:
     """The crops of a work: those that persons drew, then those chosen beside them, the most telling first.
 
-    There are 2 to 6 (of a handscroll to 8), both shapes among them where the painting holds both.
+    There are 2 to 6 (of a handscroll to 8), both shapes among them where the painting holds both. None is chosen of a
+    shape of which a person drew some.
     """
     measured = Measured(sheet)
-    fixed = [_drawn(measured, box) for box, _ in drawn]
-    choice = _Choice(measured, candidates(measured), fixed)
+    fixed = [_measured(measured, one) for one in drawn]
+    windows = candidates(measured)
+    free = ~np.isin(windows.shape, [one.shape for one in drawn])
+    choice = _Choice(measured, windows[np.flatnonzero(free)], fixed)
     found = choice.made()
-    names = [who for _, who in drawn] + [""] * (len(found) - len(drawn))
     return [
         Chosen(
             left=float(one.left[0]),
@@ -77,24 +88,17 @@ def choose(sheet: Sheet, drawn: Sequence[tuple[Corners, str]] = ()) -> list[Chos
             height=float(one.height[0]),
             shape=int(one.shape[0]),
             terms=choice.terms(found, place),
-            by=names[place],
+            by=drawn[place].by if place < len(drawn) else "",
+            drawn=drawn[place].box if place < len(drawn) else None,
         )
         for place, one in enumerate(found)
     ]
 
 
-def _drawn(measured: Measured, box: Corners) -> Windows:
-    """A rectangle of the scan that a person drew, at the nearer of the two shapes, within the scan."""
-    sheet = measured.sheet
-    rows, columns = sheet.salient.shape
-    left, right = (min(max(0.0, x * sheet.across), columns) for x in (box[0], box[2]))
-    top, bottom = (min(max(0.0, y * sheet.down), rows) for y in (box[1], box[3]))
-    aspect = max(right - left, 1) / max(bottom - top, 1)
-    shape = int(np.argmin([abs(np.log(aspect / sheet.aspect(shape))) for shape in range(len(CROP_SIZES))]))
-    width = max(1.0, min(right - left, (bottom - top) * sheet.aspect(shape)))
-    height = width / sheet.aspect(shape)
-    x, y = (left + right - width) / 2, (top + bottom - height) / 2
-    return measured.windows(shape, np.array([x]), np.array([y]), np.array([width]))
+def _measured(measured: Measured, drawn: Drawn) -> Windows:
+    box, sheet = drawn.box, measured.sheet
+    places = (np.array([side]) for side in (box.left * sheet.across, box.top * sheet.down, box.width * sheet.across))
+    return measured.windows(drawn.shape, *places)
 
 
 class _Choice:

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from artmaster_pipeline.curation.crops.curating import RESCAN, Asked, Curated, curate, key_of, left_out
+from artmaster_pipeline.curation.crops.curating import RESCAN, Asked, Curated, curate, key_of, quarantined
 from artmaster_pipeline.curation.near_duplicates import better_scans
-from artmaster_pipeline.curation.review.decisions import decisions_of
+from artmaster_pipeline.curation.review.decisions import Decisions, decisions_of, is_kept, left_out, read_decisions
 from artmaster_pipeline.curation.review.flags import flags_of
 from artmaster_pipeline.errors import ArtMasterError, BadInput
 from artmaster_pipeline.files import clear_partials, sha256_of
@@ -47,7 +47,10 @@ def crop_scans(home: Home, painter: str, progress: Progress = SILENT) -> Outcome
         raise ArtMasterError(f"{painter} has no registered scans: run the stage raw_scans first.")
     clear_partials(folder)
     clear_partials(home.cache / "decoded")
-    asked = _asked(home, painter, scans, progress)
+    decided = read_decisions(home, painter)
+    for fault in decided.faults:
+        progress.say(f"{fault.relative}: {fault.reason}. {fault.remedy}.")
+    asked = _asked(home, painter, scans, decided, progress)
     journal = Journal(home.cache / "crops" / f"{painter}.jsonl", Curated)
     known = _finished(folder, journal, scans, asked)
     missing = [scan for scan in scans if scan.id not in known]
@@ -64,7 +67,8 @@ def crop_scans(home: Home, painter: str, progress: Progress = SILENT) -> Outcome
             journal.add(curated[scan.id])
             advance(note=scan.path)
     reused = sum(len(each.crops) for each in known.values())
-    return _finish(home, painter, journal, [(scan, asked[scan.id], curated[scan.id]) for scan in scans], reused)
+    faults = decided.quarantined(painter)
+    return _finish(home, painter, journal, [(scan, asked[scan.id], curated[scan.id]) for scan in scans], faults, reused)
 
 
 def decisions_asked(home: Home, painter: str) -> dict[str, Any]:
@@ -76,26 +80,29 @@ def decisions_asked(home: Home, painter: str) -> dict[str, Any]:
     }
 
 
-def _asked(home: Home, painter: str, scans: tuple[Scan, ...], progress: Progress) -> dict[str, Asked]:
+def _asked(
+    home: Home, painter: str, scans: tuple[Scan, ...], decided: Decisions, progress: Progress
+) -> dict[str, Asked]:
     """What is known of every scan from outside of its pixels, by its id; one that is left out stands for no other."""
-    decisions = decisions_of(home, painter)
-    alone = {scan.id: Asked(decisions.get(scan.path, ())) for scan in scans}
-    used = [scan for scan in scans if not alone[scan.id].left_out]
-    better = better_scans(home, painter, used, progress)
-    kept = {scan.sha256 for scan in used if any(each.what == "keep" for each in alone[scan.id].decisions)}
-    return {
-        scan.id: Asked(alone[scan.id].decisions, "" if scan.sha256 in kept else better.get(scan.sha256, ""))
-        for scan in scans
-    }
+    decisions = decided.by_scan()
+    said = {scan.sha256: decisions.get(scan.path, ()) for scan in scans}
+    better = better_scans(home, painter, [scan for scan in scans if left_out(said[scan.sha256]) is None], progress)
+    stands = {lesser: kept for lesser, kept in better.items() if not is_kept(said[lesser])}
+    return {scan.id: Asked(said[scan.sha256], stands.get(scan.sha256, "")) for scan in scans}
 
 
 def _finish(
-    home: Home, painter: str, journal: Journal[Curated], curated: list[tuple[Scan, Asked, Curated]], reused: int
+    home: Home,
+    painter: str,
+    journal: Journal[Curated],
+    curated: list[tuple[Scan, Asked, Curated]],
+    faults: tuple[Quarantined, ...],
+    reused: int,
 ) -> Outcome[Crop]:
     folder = home.crops(painter)
     crops = [crop for _, _, each in curated for crop in each.crops]
     paths = {scan.sha256: scan.path for scan, _, _ in curated}
-    quarantined = [row for scan, asked, each in curated for row in _reasons(scan, asked, each, paths)]
+    without = [row for scan, asked, each in curated for row in _reasons(scan, asked, each, paths)]
     _remove_stale(folder, crops)
     works = [
         each.work.model_copy(update={"decisions": asked.decisions, "flags": ()})
@@ -105,11 +112,11 @@ def _finish(
     flags = flags_of(home, painter, works)
     works = [work.model_copy(update={"flags": flags.get(work.scan_sha256, ())}) for work in works]
     write_manifest(folder / CURATED, works)
-    write_manifest(folder / QUARANTINE, quarantined)
+    write_manifest(folder / QUARANTINE, [*without, *faults])
     write_manifest(folder / MANIFEST, crops)
     journal.clear()
     if not crops:
-        reasons = "; ".join(f"{entry.path!r}: {entry.reason}" for entry in quarantined[:5])
+        reasons = "; ".join(f"{entry.path!r}: {entry.reason}" for entry in without[:5])
         raise ArtMasterError(f"No scan gave a crop. {reasons}. Add larger scans, then run the stage again.")
     return Outcome(
         records=read_manifest(folder / MANIFEST, Crop),
@@ -125,14 +132,14 @@ def _reasons(scan: Scan, asked: Asked, curated: Curated, paths: Mapping[str, str
     """Why a scan has no crops; nothing where it has some."""
     if curated.work is None:
         return curated.left_out
-    if (decision := asked.left_out) is not None:
+    if (decision := left_out(asked.decisions)) is not None:
         who = f" by {decision.who}" if decision.who else ""
         why = f": {decision.why.rstrip('.')}" if decision.why else ""
-        remedy = "Remove the line from decisions.csv, or keep the work in the review, and it is used again"
-        return (left_out(scan, BadInput(f"It was left out{who}{why}", remedy)),)
+        remedy = "To use it again, keep it in the review or take its line out of decisions.csv"
+        return (quarantined(scan, BadInput(f"It was left out{who}{why}", remedy)),)
     if asked.duplicate_of:
         reason = f"A better scan of the same artwork is used: {paths.get(asked.duplicate_of, asked.duplicate_of)}"
-        row = left_out(scan, BadInput(reason, "Nothing to do; `keep` in decisions.csv has this one cropped, too"))
+        row = quarantined(scan, BadInput(reason, "Nothing to do; `keep` in decisions.csv has this one cropped, too"))
         return (row.model_copy(update={"duplicate_of": asked.duplicate_of[:16]}),)
     return curated.left_out
 
@@ -184,8 +191,8 @@ def _is_settled(curated: Curated, scan: Scan, asked: Asked, folder: Path) -> boo
     """Whether nothing is left to do: a scan has all of its crops, or the reason for having none, which still holds."""
     if curated.work is None or len(curated.crops) < len(curated.work.crops):
         return False
-    without = asked.left_out or asked.duplicate_of or [row.path for row in curated.left_out] == [scan.path]
-    return all(_is_whole(crop, folder) for crop in curated.crops) if curated.crops else bool(without)
+    without = not asked.is_used or [row.path for row in curated.left_out] == [scan.path]
+    return all(_is_whole(crop, folder) for crop in curated.crops) if curated.crops else without
 
 
 def _is_whole(crop: Crop, folder: Path) -> bool:

@@ -1,21 +1,21 @@
 """One scan: what is on it, what persons decided about it, and the crops that follow from both."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 
 from artmaster_pipeline.curation.area import PaintedArea, find_area, upright
 from artmaster_pipeline.curation.boxes import Box
-from artmaster_pipeline.curation.crops.choosing import Chosen, choose
+from artmaster_pipeline.curation.crops.choosing import Chosen, Drawn, choose
 from artmaster_pipeline.curation.crops.source import Source
 from artmaster_pipeline.curation.crops.windows import Sheet
 from artmaster_pipeline.curation.look import Look
-from artmaster_pipeline.curation.masks.saliency import saliency
+from artmaster_pipeline.curation.masks import find_masks, rasterised, saliency
+from artmaster_pipeline.curation.review.decisions import PLACED, drawn_crops, effective_area, left_out, masks_after
 from artmaster_pipeline.curation.review.flags import features
 from artmaster_pipeline.errors import BadInput
 from artmaster_pipeline.files import sha256_of, writing
@@ -25,7 +25,6 @@ from artmaster_pipeline.records import (
     CuratedScan,
     Decision,
     Mask,
-    MaskKind,
     Quarantined,
     Record,
     Scan,
@@ -38,10 +37,8 @@ from artmaster_pipeline.settings import CROP_SIZES, Home
 CURATION = "2"  # changes when the same scan would be curated in another way, so that nothing is reused
 SMALLEST = 64  # pixels of the scan that the shorter side of a window needs
 RESCAN = "Scan the artwork at a higher resolution"
-_PLACES = ("area", "crop", "seal", "inscription", "blank", "damage", "clear")  # decisions that have a box
-_DRAWN = ("seal", "inscription", "blank", "damage")
-_NOT_LEARNED = ("seal", "inscription", "damage")
-_AVOIDED = ("seal", "inscription", "damage")
+NOT_LEARNED = ("seal", "inscription", "damage")
+_KEPT_OUTLINE = 0.9  # of a fan that must lie in the area a person drew for its outline to be kept
 
 
 class Curated(Record):
@@ -60,16 +57,15 @@ class Asked:
     duplicate_of: str = ""  # the sha256 of the scan that is cropped in its place
 
     @property
-    def left_out(self) -> Decision | None:
-        """The decision that the scan shall not be used, if the last word about that is so."""
-        last = [each for each in self.decisions if each.what in ("leave out", "keep")][-1:]
-        return last[0] if last and last[0].what == "leave out" else None
+    def is_used(self) -> bool:
+        """Whether the scan is to have crops."""
+        return not self.duplicate_of and left_out(self.decisions) is None
 
 
 def key_of(scan_sha256: str, asked: Asked) -> str:
     """What a scan's record and its crops are made from; a crop's id is made from this and from its rectangle."""
-    places = [[each.what, each.box, each.who] for each in asked.decisions if each.what in _PLACES]
-    return identity(CURATION, scan_sha256, places, bool(asked.left_out), asked.duplicate_of)
+    places = [[each.what, each.box, each.who] for each in asked.decisions if each.what in PLACED]
+    return identity(CURATION, scan_sha256, places, asked.is_used, asked.duplicate_of)
 
 
 def curate(home: Home, scan: Scan, asked: Asked) -> Curated:
@@ -81,17 +77,16 @@ def curate(home: Home, scan: Scan, asked: Asked) -> Curated:
         with reading(path), ExitStack() as stack:
             source = Source(path, scan, home.cache / "decoded", stack)
             sheet, work = _seen(source, scan, asked)
-            if asked.left_out or asked.duplicate_of:
+            if not asked.is_used:
                 return Curated(id=key, work=work)
-            chosen = choose(sheet, _drawn(asked))
-            cuts = [_Cut(one, _scan_box(one, scan, sheet)) for one in chosen]
+            cuts = [_Cut(one, one.drawn or _scan_box(one, scan, sheet)) for one in choose(sheet, _drawn(asked))]
             cuts = [cut for cut in cuts if min(cut.box.width, cut.box.height) >= SMALLEST]
             pictures = [_png(source, cut, work.skew) for cut in cuts]
     except BadInput as bad:
-        return Curated(id=key, left_out=(left_out(scan, bad),))
+        return Curated(id=key, left_out=(quarantined(scan, bad),))
     if not cuts:
         small = BadInput(_too_small(work.area), RESCAN)
-        return Curated(id=key, work=work, left_out=(left_out(scan, small),))
+        return Curated(id=key, work=work, left_out=(quarantined(scan, small),))
     crops = tuple(
         _write(home.crops(scan.painter), scan, key, work, cut, png, _mask(cut, sheet, scan, work.masks))
         for cut, png in zip(cuts, pictures, strict=True)
@@ -99,7 +94,7 @@ def curate(home: Home, scan: Scan, asked: Asked) -> Curated:
     return Curated(id=key, work=work.model_copy(update={"crops": tuple(crop.id for crop in crops)}), crops=crops)
 
 
-def left_out(scan: Scan, bad: BadInput) -> Quarantined:
+def quarantined(scan: Scan, bad: BadInput) -> Quarantined:
     """The row that says why a scan has no crops."""
     return Quarantined(
         id=identity(CURATION, scan.path, scan.sha256, bad.reason),
@@ -136,10 +131,9 @@ def _seen(source: Source, scan: Scan, asked: Asked) -> tuple[Sheet, CuratedScan]
     area = find_area(look)
     if area.skew:
         look = Look(upright(look.rgb, area.skew), upright(look.lab, area.skew), look.scale)
-    area = _as_decided(area, asked.decisions, across, down)
-    masks = _masks(look, area, asked.decisions, across, down)
-    at_look = {kind: _rasterised(masks, (kind,), look.rgb.shape[:2], across, down) for kind in get_args(MaskKind)}
-    marks = np.logical_or.reduce([at_look[kind] for kind in _AVOIDED])
+    area = _as_decided(area, effective_area(asked.decisions), across, down)
+    masks = masks_after(_found(look, area, across, down), asked.decisions)
+    marks, blank = (at_size(masks, kinds, look.rgb.shape, across, down) for kinds in (NOT_LEARNED, ("blank",)))
     salient = np.zeros(look.rgb.shape[:2], np.float32)
     box = area.box
     salient[box.top : box.bottom, box.left : box.right] = saliency(look.lab[box.top : box.bottom, box.left : box.right])
@@ -156,74 +150,52 @@ def _seen(source: Source, scan: Scan, asked: Asked) -> tuple[Sheet, CuratedScan]
         duplicate_of=asked.duplicate_of,
         decisions=asked.decisions,
     )
-    return Sheet(look.lab[..., 0], salient, area.mask, marks, at_look["blank"], box, across, down), work
+    return Sheet(look.lab[..., 0], salient, area.mask, marks, blank, box, across, down), work
 
 
-def _as_decided(area: PaintedArea, decisions: Sequence[Decision], across: float, down: float) -> PaintedArea:
-    """The area with a person's last word about its box; a fan's outline stays, where it lies in that box."""
-    boxes = [each.box for each in decisions if each.what == "area" and each.box]
-    if not boxes:
+def _as_decided(area: PaintedArea, drawn: Corners | None, across: float, down: float) -> PaintedArea:
+    """The area with the box that a person drew, if any; a fan's outline stays where it lies in that box."""
+    if drawn is None:
         return area
     height, width = area.mask.shape
-    left, top, right, bottom = boxes[-1]
     box = Box(
-        min(max(0, round(left * across)), width - 1),
-        min(max(0, round(top * down)), height - 1),
-        min(max(1, round(right * across)), width),
-        min(max(1, round(bottom * down)), height),
+        min(max(0, round(drawn[0] * across)), width - 1),
+        min(max(0, round(drawn[1] * down)), height - 1),
+        min(max(1, round(drawn[2] * across)), width),
+        min(max(1, round(drawn[3] * down)), height),
     )
     within = np.zeros(area.mask.shape, bool)
     within[box.top : box.bottom, box.left : box.right] = True
-    shaped = area.outline is not None and (area.mask & within).sum() >= 0.9 * area.mask.sum()
-    return replace(
-        area, box=box, mask=area.mask & within if shaped else within, outline=area.outline if shaped else None
-    )
+    if area.outline is not None and (area.mask & within).sum() >= _KEPT_OUTLINE * area.mask.sum():
+        return replace(area, box=box, mask=area.mask & within)
+    return replace(area, box=box, mask=within, outline=None)
 
 
-def _masks(
-    look: Look, area: PaintedArea, decisions: Sequence[Decision], across: float, down: float
-) -> tuple[Mask, ...]:
-    """What was found, without what a person cleared, and what persons drew; in the scan's pixels."""
-    found: list[Mask] = []
-    if area.outline is not None:
-        found.append(Mask(kind="painting", outline=_points(area.outline, across, down)))
-    cleared = [each.box for each in decisions if each.what == "clear" and each.box]
-    kept = [mask for mask in found if not any(_middle_in(mask.box, box) for box in cleared)]
-    drawn = [
-        Mask(kind=each.what, outline=_around(each.box), source="person")
-        for each in decisions
-        if each.box and each.what in _DRAWN
+def _found(look: Look, area: PaintedArea, across: float, down: float) -> list[Mask]:
+    """What is seen on the painting, in the scan's pixels; its own outline, where it is no rectangle, first."""
+    found = [] if area.outline is None else [Mask(kind="painting", outline=_points(area.outline, across, down))]
+    return found + [
+        Mask(kind=region.kind, outline=_points(region.outline, across, down), score=round(region.score, 3))
+        for region in find_masks(look, area)
     ]
-    return (*kept, *drawn)
 
 
 def _points(outline: Sequence[tuple[float, float]], across: float, down: float) -> tuple[tuple[int, int], ...]:
     return tuple((round(x / across), round(y / down)) for x, y in outline)
 
 
-def _around(box: Corners) -> tuple[tuple[int, int], ...]:
-    left, top, right, bottom = box
-    return (left, top), (right, top), (right, bottom), (left, bottom)
-
-
-def _middle_in(box: Corners, other: Corners) -> bool:
-    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-    return other[0] <= x < other[2] and other[1] <= y < other[3]
-
-
-def _rasterised(
-    masks: Sequence[Mask], kinds: Sequence[str], shape: tuple[int, ...], across: float, down: float
+def at_size(
+    masks: Sequence[Mask],
+    kinds: Collection[str],
+    shape: tuple[int, ...],
+    across: float,
+    down: float,
+    corner: tuple[int, int] = (0, 0),
 ) -> np.ndarray:
     """Where masks of these kinds lie: bool (height, width) of a sheet with so many pixels per pixel of the scan."""
-    from skimage.draw import polygon
-
-    found = np.zeros(shape[:2], bool)
-    for mask in masks:
-        if mask.kind in kinds:
-            x, y = np.array(mask.outline, float).T
-            rows, columns = polygon(y * down - 0.5, x * across - 0.5, found.shape)
-            found[rows, columns] = True
-    return found
+    left, top = corner
+    outlines = [mask.outline for mask in masks if mask.kind in kinds]
+    return rasterised([[((x - left) * across, (y - top) * down) for x, y in each] for each in outlines], shape)
 
 
 def _corners(box: Box, across: float, down: float, scan: Scan) -> Corners:
@@ -235,9 +207,13 @@ def _corners(box: Box, across: float, down: float, scan: Scan) -> Corners:
     )
 
 
-def _drawn(asked: Asked) -> list[tuple[Corners, str]]:
-    """The crops that persons drew, and who did."""
-    return [(each.box, each.who or "a person") for each in asked.decisions if each.what == "crop" and each.box]
+def _drawn(asked: Asked) -> list[Drawn]:
+    """The crops that persons drew."""
+    return [
+        Drawn(Box(*box), CROP_SIZES.index(size), decision.who or "a person")
+        for size, crops in drawn_crops(asked.decisions).items()
+        for box, decision in crops
+    ]
 
 
 @dataclass(frozen=True)
@@ -290,11 +266,8 @@ def _mask(cut: _Cut, sheet: Sheet, scan: Scan, masks: Sequence[Mask]) -> bytes:
 
     levels = np.maximum(scaled((sheet.salient * 255).round().astype(np.uint8)), 1)
     levels[scaled(np.where(sheet.painted, 255, 0).astype(np.uint8)) < 255] = 0
-    moved = [
-        mask.model_copy(update={"outline": tuple((x - box.left, y - box.top) for x, y in mask.outline)})
-        for mask in masks
-    ]
-    levels[_rasterised(moved, _NOT_LEARNED, levels.shape, width / box.width, height / box.height)] = 0
+    scales = width / box.width, height / box.height
+    levels[at_size(masks, NOT_LEARNED, levels.shape, *scales, corner=(box.left, box.top))] = 0
     grey = pyvips.Image.new_from_array(levels).copy(interpretation="b-w")
     return bytes(grey.pngsave_buffer(compression=6, keep="none"))
 
