@@ -194,7 +194,8 @@ class Crop(Record):
     skew: float = Field(0.0, exclude_if=lambda degrees: not degrees)  # as in `CuratedScan`
     effective_scale: float = Field(1.0, exclude_if=lambda scale: scale == 1.0)  # as there
     by: str = Field("", exclude_if=lambda who: not who)  # the person who drew it; empty where it was chosen
-    # the terms by which it was chosen, each 0..1 (saliency, cut, blank, overlap, marks), and their sum as `score`
+    place: int = Field(0, exclude_if=lambda place: not place)  # in the order in which a scan's crops were chosen
+    # the terms by which it was chosen, each 0..1, and as `score` what the set would be worth less without it
     terms: dict[str, float] = Field({}, exclude_if=lambda terms: not terms)
 
     @property
@@ -221,6 +222,7 @@ class TrainingImage(Record):
     unread: float = Field(0.0, exclude_if=lambda share: not share)  # of the archive's words, by the base; 0..1
     split: Split
     enlarged_by: str = ""  # the super-resolution network, empty where the scan had the detail itself
+    place: int = Field(0, exclude_if=lambda place: not place)  # as in `Crop`
     group: str = ""  # the sha256 of the artwork's first scan, shared by its near-duplicates; empty in old manifests
 
     @property

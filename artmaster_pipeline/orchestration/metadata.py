@@ -19,16 +19,20 @@ from artmaster_pipeline.adapters.finding import read_snapshot
 from artmaster_pipeline.experts.records import ExpertGate
 from artmaster_pipeline.records import (
     ADAPTER_RECORD,
+    CURATED,
+    MANIFEST,
     PANEL,
     PROVENANCE,
     QUARANTINE,
     SNAPSHOT,
     VERDICTS,
     Adapter,
+    CuratedScan,
     Outcome,
     Quarantined,
     Record,
     Scan,
+    read_manifest,
 )
 from artmaster_pipeline.settings import Home
 
@@ -165,8 +169,18 @@ def _scans(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, Any]:
 
 
 def _crops(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, Any]:
+    works = read_manifest(home.crops(painter) / CURATED, CuratedScan)
+    paths = {scan.id: scan.path for scan in read_manifest(home.register(painter) / MANIFEST, Scan)}
+    flags = [(flag, work) for work in works for flag in work.flags]
+    flags.sort(key=lambda each: (-each[0].score, each[1].id))
+    rows = [
+        {"scan": paths.get(work.id, work.id), "flag": flag.kind, "score": f"{flag.score:.2f}", "why": flag.reason}
+        for flag, work in flags
+    ]
     return {
         "crops": contact_sheet([home.crops(painter) / crop.path for crop in outcome.records]),
+        **({"to be looked at": table(rows, most=20)} if rows else {}),
+        "crops drawn by persons": sum(bool(crop.by) for crop in outcome.records),
         "crops that need enlarging": sum(crop.source_scale < 1 for crop in outcome.records),
     }
 

@@ -38,6 +38,7 @@ CURATION = "2"  # changes when the same scan would be curated in another way, so
 SMALLEST = 64  # pixels of the scan that the shorter side of a window needs
 RESCAN = "Scan the artwork at a higher resolution"
 NOT_LEARNED = ("seal", "inscription", "damage")
+_FINE = 400_000  # pixels of a look
 _KEPT_OUTLINE = 0.9  # of a fan that must lie in the area a person drew for its outline to be kept
 
 
@@ -88,8 +89,8 @@ def curate(home: Home, scan: Scan, asked: Asked) -> Curated:
         small = BadInput(_too_small(work.area), RESCAN)
         return Curated(id=key, work=work, left_out=(quarantined(scan, small),))
     crops = tuple(
-        _write(home.crops(scan.painter), scan, key, work, cut, png, _mask(cut, sheet, scan, work.masks))
-        for cut, png in zip(cuts, pictures, strict=True)
+        _write(home.crops(scan.painter), scan, work, cut, place, png, _mask(cut, sheet, scan, work.masks))
+        for place, (cut, png) in enumerate(zip(cuts, pictures, strict=True))
     )
     return Curated(id=key, work=work.model_copy(update={"crops": tuple(crop.id for crop in crops)}), crops=crops)
 
@@ -134,23 +135,31 @@ def _seen(source: Source, scan: Scan, asked: Asked) -> tuple[Sheet, CuratedScan]
     area = _as_decided(area, effective_area(asked.decisions), across, down)
     masks = masks_after(_found(look, area, across, down), asked.decisions)
     marks, blank = (at_size(masks, kinds, look.rgb.shape, across, down) for kinds in (NOT_LEARNED, ("blank",)))
-    salient = np.zeros(look.rgb.shape[:2], np.float32)
-    box = area.box
-    salient[box.top : box.bottom, box.left : box.right] = saliency(look.lab[box.top : box.bottom, box.left : box.right])
-    salient *= area.mask & ~marks
+    salient = _saliency(look.lab, area.box) * (area.mask & ~marks)
     work = CuratedScan(
         id=scan.id,
         painter=scan.painter,
         scan_sha256=scan.sha256,
         made_from=key_of(scan.sha256, asked),
         skew=area.skew,
-        area=_corners(box, across, down, scan),
+        area=_corners(area.box, across, down, scan),
         masks=masks,
         measures=features(look, area, masks),
         duplicate_of=asked.duplicate_of,
         decisions=asked.decisions,
     )
-    return Sheet(look.lab[..., 0], salient, area.mask, marks, blank, box, across, down), work
+    return Sheet(look.lab[..., 0], salient, area.mask, marks, blank, area.box, across, down), work
+
+
+def _saliency(lab: np.ndarray, box: Box) -> np.ndarray:
+    """Saliency within the box and 0 outside of it; so smooth a measure needs no more than every second pixel."""
+    found = np.zeros(lab.shape[:2], np.float32)
+    height, width = box.height, box.width
+    step = 2 if height * width > _FINE else 1
+    half = saliency(np.ascontiguousarray(lab[box.top : box.bottom : step, box.left : box.right : step]))
+    whole = half.repeat(step, axis=0).repeat(step, axis=1)
+    found[box.top : box.bottom, box.left : box.right] = whole[:height, :width]
+    return found
 
 
 def _as_decided(area: PaintedArea, drawn: Corners | None, across: float, down: float) -> PaintedArea:
@@ -272,11 +281,11 @@ def _mask(cut: _Cut, sheet: Sheet, scan: Scan, masks: Sequence[Mask]) -> bytes:
     return bytes(grey.pngsave_buffer(compression=6, keep="none"))
 
 
-def _write(folder: Path, scan: Scan, key: str, work: CuratedScan, cut: _Cut, png: bytes, mask: bytes) -> Crop:
+def _write(folder: Path, scan: Scan, work: CuratedScan, cut: _Cut, place: int, png: bytes, mask: bytes) -> Crop:
     box, (width, height) = cut.box, cut.size
-    made = crop_id(key, (box.left, box.top, box.right, box.bottom), cut.size)
-    for place, content in (("images", png), ("masks", mask)):
-        with writing(folder / place / f"{made}.png") as temporary:
+    made = crop_id(work.made_from, (box.left, box.top, box.right, box.bottom), cut.size)
+    for kind, content in (("images", png), ("masks", mask)):
+        with writing(folder / kind / f"{made}.png") as temporary:
             temporary.write_bytes(content)
     return Crop(
         id=made,
@@ -297,5 +306,6 @@ def _write(folder: Path, scan: Scan, key: str, work: CuratedScan, cut: _Cut, png
         skew=work.skew,
         effective_scale=work.effective_scale,
         by=cut.chosen.by,
+        place=place,
         terms={name: round(value, 4) for name, value in cut.chosen.terms.items()},
     )
