@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from artmaster_pipeline.curation.area.edges import Profile, candidates, profile
+from artmaster_pipeline.curation.area.edges import Profile, edges_along, profile
 from artmaster_pipeline.curation.boxes import Box
 
 SIDES = ("top", "bottom", "left", "right")
@@ -22,7 +22,8 @@ _LEAST = 0.35  # share of a side along which a border's edge must run, where the
 _EDGE = 0.6  # share of the painting's side along which it must run
 _SURE = 0.8  # the same, where less speaks for the border
 _SEAM = 0.85  # the same, where nothing else does
-_SLIVER = 0.012  # of the side: a rim that is always taken off
+_REACHING = 0.6  # of the box's shorter side, for one border; what is deeper is a colophon or the like
+_SLIVER = 0.02  # of the side: a rim that is always taken off
 _THIN = 0.06  # of the side: so narrow a strip at the scan's own rim needs no second one like it
 _DEEP = 0.2  # of the side: such strips must be ended by edges that are sure
 _SAME = 6.0  # CIELAB: of one material
@@ -92,24 +93,27 @@ def _strips(lab: np.ndarray, peeled: Peeled, scan: Box) -> dict[str, list[Strip]
         return {side: [] for side in SIDES}
     return {
         side: _strips_of(
-            profile(lines_of(lab, box, side)), peeled.colours, getattr(box, side) == getattr(scan, side)
+            profile(lines_of(lab, box, side)), peeled.colours, abs(getattr(box, side) - getattr(scan, side)), min(box.width, box.height)
         )
         for side in SIDES
     }
 
 
-def _strips_of(side: Profile, known: list[np.ndarray], outermost: bool) -> list[Strip]:
+def _strips_of(side: Profile, known: list[np.ndarray], gone: int, short: int) -> list[Strip]:
+    """The strips at a side that has lost `gone` lines already, of a box whose shorter side is `short`."""
     found = []
-    places = candidates(side, _LEAST, int(_DEEPEST * side.depth))
-    for depth in sorted(places, key=lambda place: -side.support[place])[:_TRIED]:
-        colour, uniform, spread = _looks(side.colours[:depth])
-        sliver = bool(outermost and depth <= max(4, _SLIVER * side.depth) and side.support[depth] >= _SEAM)
-        last = side.colours[max(0, depth - 5) : max(1, depth - 1)].mean(axis=0)
+    rim = max(4, _SLIVER * side.depth)
+    outermost = gone <= rim
+    edges = edges_along(side, _LEAST, int(min(_DEEPEST * side.depth, _REACHING * short)))
+    for edge in sorted(edges, key=lambda edge: -edge.support)[:_TRIED]:
+        colour, uniform, spread = _looks(side.colours[: edge.start])
+        sliver = bool(gone + edge.end <= rim and edge.support >= _SEAM)
+        last = side.colours[max(0, edge.start - 5) : max(1, edge.start - 1)].mean(axis=0)
         if not (sliver or uniform >= _UNIFORM or _is_of(last, known)):
             continue
-        near = np.concatenate([[0], np.cumsum(side.near[depth])])
+        near = np.concatenate([[0], np.cumsum(edge.hits)])
         flat = bool(spread < 1.5 and (colour[0] > 96 or colour[0] < 8))
-        found.append(Strip(depth, depth / side.depth, colour, near, uniform, flat, outermost, sliver))
+        found.append(Strip(edge.end, edge.end / side.depth, colour, near, uniform, flat, outermost, sliver))
     return found
 
 
@@ -136,6 +140,9 @@ def _looks(colours: np.ndarray) -> tuple[np.ndarray, float, float]:
 
 def _believed(tried: dict[str, list[Strip]], peeled: Peeled) -> dict[str, Strip]:
     """The strips, at most one a side, that together are best borne out by their edges."""
+    slivers = {side: next((strip for strip in strips if strip.sliver), None) for side, strips in tried.items()}
+    if any(slivers.values()):
+        return {side: strip for side, strip in slivers.items() if strip}
     best: dict[str, Strip] = {}
     most = 0.0
     for chosen in itertools.product(*([None, *tried[side]] for side in SIDES)):
@@ -169,15 +176,17 @@ def _is_believed(side: str, strips: dict[str, Strip], known: list[np.ndarray]) -
     strip = strips[side]
     if strip.support < _EDGE:
         return False
-    if strip.flat or strip.sliver:
+    if strip.flat:
         return True
     together = [other.support for other in strips.values()]
     if len(strips) == len(SIDES) and np.mean(together) >= 0.75:
         return True
     if strip.share > _DEEP and strip.support < _SEAM or strip.support < _SURE:
         return False
-    if len(strips) == 3 or any(np.linalg.norm(colour - strip.colour) <= _SAME for colour in known):
+    if len(strips) == 3:
         return True
+    if strip.uniform >= 0.9 and any(np.linalg.norm(colour - strip.colour) <= _SAME for colour in known):
+        return strip.support >= _SEAM
     opposite = strips.get(_OPPOSITE[side])
     if opposite and np.linalg.norm(opposite.colour - strip.colour) <= _ALIKE:
         return True

@@ -26,8 +26,8 @@ def skew_of(lab: np.ndarray) -> float:
         (lab.transpose(1, 0, 2), 1),
         (lab.transpose(1, 0, 2)[::-1], -1),
     )
-    sides = [(profile(lines), lines.shape[1], sign) for lines, sign in views]
-    best = np.array([[_along(side, width, sign * slope)[0] for slope in slopes] for side, width, sign in sides])
+    sides = [(profile(lines), sign) for lines, sign in views]
+    best = np.array([[_along(side, sign * slope)[0] for slope in slopes] for side, sign in sides])
     counted = np.where(best >= _SURE, best, 0)
     straight = len(slopes) // 2
     agreeing = np.sort(counted, axis=0)[-2:]
@@ -36,27 +36,22 @@ def skew_of(lab: np.ndarray) -> float:
     if total[winner] == 0 or total[straight] >= 0.97 * total[winner]:
         return 0.0
     fits = [
-        sign * _fitted(side, width, sign * slopes[winner])
-        for (side, width, sign), share in zip(sides, counted[:, winner], strict=True)
+        sign * _fitted(side, sign * slopes[winner])
+        for (side, sign), share in zip(sides, counted[:, winner], strict=True)
         if share
     ]
     degrees = float(np.degrees(np.arctan(np.median(fits))))
     return degrees if abs(degrees) >= _LEAST else 0.0
 
 
-def _along(side: Profile, width: int, slope: float) -> tuple[float, int]:
+def _along(side: Profile, slope: float) -> tuple[float, int]:
     """The largest share of stretches whose edges lie on one line of that slope, and where that line begins."""
     reach = int(_DEEPEST * side.depth)
-    shifts = _shifts(side, width, slope)
     if not reach:
         return 0.0, 0
-    hits = np.zeros((len(shifts) + 1, reach), np.float32)
-    for stretch, shift in enumerate(shifts):
-        start, end = max(0, -shift), min(reach, side.depth - shift)
-        if end > start:
-            hits[stretch + 1, start:end] = side.near[start + shift : end + shift, stretch]
-    window = round(_WINDOW * len(shifts))
-    sums = np.cumsum(hits, axis=0)
+    hits = side.sloping(slope, reach).T.astype(np.float32)
+    window = round(_WINDOW * len(hits))
+    sums = np.concatenate([np.zeros((1, reach), np.float32), np.cumsum(hits, axis=0)])
     shares = (sums[window:] - sums[:-window]) / window
     share = shares.max(axis=0)
     place = int(share.argmax())
@@ -66,19 +61,13 @@ def _along(side: Profile, width: int, slope: float) -> tuple[float, int]:
     return (float(share[place]) if stands_out else 0.0), place
 
 
-def _shifts(side: Profile, width: int, slope: float) -> np.ndarray:
-    number = side.near.shape[1]
-    middles = (np.arange(number) + 0.5) / number - 0.5
-    return np.round(middles * width * slope).astype(int)
-
-
-def _fitted(side: Profile, width: int, slope: float) -> float:
+def _fitted(side: Profile, slope: float) -> float:
     """The slope of the line through the edges near to that of `slope`."""
-    _, place = _along(side, width, slope)
+    _, place = _along(side, slope)
     number = side.near.shape[1]
-    x = ((np.arange(number) + 0.5) / number - 0.5) * width
+    x = ((np.arange(number) + 0.5) / number - 0.5) * side.along
     found = []
-    for stretch, shift in enumerate(_shifts(side, width, slope)):
+    for stretch, shift in enumerate(side.shifts(slope)):
         lines = np.arange(max(0, place + shift - 4), min(side.depth, place + shift + 5))
         hits = lines[side.near[lines, stretch]]
         if len(hits):
