@@ -1,1 +1,5 @@
 """Where in a scan the painting is."""
+
+from artmaster_pipeline.curation.area.finding import PaintedArea, find_area, upright
+
+__all__ = ["PaintedArea", "find_area", "upright"]
