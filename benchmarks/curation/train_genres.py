@@ -2,10 +2,10 @@
 
     python benchmarks/curation/train_genres.py PAINTINGS
 
-`genres.csv` beside this file names works below the folder PAINTINGS with their genre as a person saw it, and passages of
-writing in them as fractions of the scan; photographs come with scikit-image. Each is looked at as the stage does, and
-again mirrored, without colour, and cropped and yellowed; writing also white on black, as a rubbing. No work of
-`huang-binhong` is among them, so that `quality.py` measures on works the readout never saw. A multinomial logistic
+`genres.csv` beside this file names works below the folder PAINTINGS with their genre as it was labelled by eye, and
+passages of writing in them as fractions of the scan; photographs come with scikit-image. Each is looked at as the stage
+does, and again mirrored, without colour, and cropped and yellowed; writing also white on black, as a rubbing. No work
+of `huang-binhong` is among them, so that `quality.py` measures on works the readout never saw. A multinomial logistic
 regression is fitted, genres weighed equally; printed is how often five-fold cross-validation by work is right.
 """
 
@@ -52,7 +52,7 @@ def examples(paintings: Path, keep: Path | None) -> tuple[np.ndarray, ...]:
     with LABELS.open(encoding="utf-8") as table:
         for row in csv.DictReader(table):
             for number, picture in enumerate(_variants(_labelled(paintings, row), row["genre"] == "writing")):
-                seen = _seen(_picture(*_whole(picture)))
+                seen = _seen(*_picture(*_whole(picture)))
                 rows.append((row["file"], GENRES.index(row["genre"]), number == 0, seen))
     columns = tuple(np.array(column) for column in zip(*rows, strict=True))
     if keep:
@@ -92,7 +92,7 @@ def fitted(seen: np.ndarray, genres: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 def _labelled(paintings: Path, row: dict[str, str]) -> Image.Image:
     """The painting of a row's scan without its mounting, or the passage that the row names."""
-    from artmaster_pipeline.curation.area.painted_area import painted_area
+    from artmaster_pipeline.curation.area import find_area
     from artmaster_pipeline.curation.look import look_at
     from artmaster_pipeline.scans.decoding import open_scan
 
@@ -111,7 +111,7 @@ def _labelled(paintings: Path, row: dict[str, str]) -> Image.Image:
                 int(bottom * picture.height),
             )
         )
-    box = painted_area(look.lab).box
+    box = find_area(look).box
     return picture.crop((box.left, box.top, box.right, box.bottom))
 
 
@@ -138,13 +138,13 @@ def _variants(picture: Image.Image, is_writing: bool) -> Iterator[Image.Image]:
 
 def _whole(picture: Image.Image):  # type: ignore[no-untyped-def]
     """A look of it, and the area that holds all of it."""
-    from artmaster_pipeline.curation.area.painted_area import PaintedArea
+    from artmaster_pipeline.curation.area import PaintedArea
     from artmaster_pipeline.curation.boxes import Box
     from artmaster_pipeline.curation.look import Look
 
     pixels = np.asarray(picture)
     everywhere = np.ones(pixels.shape[:2], bool)
-    return Look(pixels, np.zeros((1, 1, 3), np.float32), 1.0), PaintedArea(Box(0, 0, *picture.size), everywhere)
+    return Look(pixels, np.zeros((1, 1, 3), np.float32), 1.0), PaintedArea(0.0, Box(0, 0, *picture.size), everywhere)
 
 
 if __name__ == "__main__":

@@ -45,51 +45,58 @@ class Marked(Protocol):
 def features(look_upright: Look, area: Area, masks: Sequence[Marked]) -> Features:
     """The numbers by which a work is compared with its collection; takes a twentieth of a second a look.
 
-    `seen` is what AlexNet's last convolution sees in the whole painting, 256 numbers; the others are means over the
-    painting in CIELAB, and shares of it. Ground outside of a fan is filled with the painting's own.
+    `seen` is what AlexNet's last convolution sees in the painting, 256 numbers; the others are means over the painting
+    in CIELAB, and shares of it. `least_a` to `most_b` are the ends of what its lighter half has of a and b; `white_a`
+    and `white_b` are of its whitest part.
     """
     from scipy.ndimage import gaussian_filter
     from skimage.color import rgb2lab
 
-    picture = _picture(look_upright, area)
+    picture, inside = _picture(look_upright, area)
     lab = rgb2lab(picture).astype(np.float32)
     light = lab[..., 0]
-    low, high = np.percentile(light, (30, 70))
-    ground = np.median(lab[light >= high], axis=0)
-    middle = np.median(lab[(light >= low) & (light <= high)], axis=0)
-    hue = np.hypot(*(lab[..., 1:] - ground[1:]).transpose(2, 0, 1))
     detail = np.abs(light - gaussian_filter(light, 2.0))
     variance = gaussian_filter(light**2, 3.0) - gaussian_filter(light, 3.0) ** 2
+    tones = np.percentile(light[inside], (2, 50, 70, 95, 98))
+    white = np.median(lab[inside & (light >= tones[3])], axis=0)
+    ground = np.median(lab[inside & (light >= tones[2])], axis=0)
+    hue = np.hypot(lab[..., 1] - ground[1], lab[..., 2] - ground[2])
+    (least_a, least_b), (most_a, most_b) = np.percentile(lab[inside & (light >= tones[1])][:, 1:], (10, 90), axis=0)
     found: Features = {
-        "light": ground[0],
-        "light_a": ground[1],
-        "light_b": ground[2],
-        "middle_a": middle[1],
-        "middle_b": middle[2],
-        "darkest": np.percentile(light, 2),
-        "lightest": np.percentile(light, 98),
-        "ink": (light < ground[0] - _DARKER).mean(),
-        "blank": (variance < _FLAT**2).mean(),
-        "colour": (hue > _COLOURED).mean(),
-        "strokes": detail.mean(),
-        "written": _written(detail, area.box, masks),
+        "ground": ground[0],
+        "darkest": tones[0],
+        "lightest": tones[4],
+        "white_a": white[1],
+        "white_b": white[2],
+        "chroma": np.percentile(np.hypot(lab[..., 1], lab[..., 2])[inside], 99),
+        "least_a": least_a,
+        "most_a": most_a,
+        "least_b": least_b,
+        "most_b": most_b,
+        "ink": (light < ground[0] - _DARKER)[inside].mean(),
+        "blank": (variance < _FLAT**2)[inside].mean(),
+        "colour": (hue > _COLOURED)[inside].mean(),
+        "strokes": detail[inside].mean(),
+        "written": _written(detail * inside, area.box, masks),
     }
-    return {name: round(float(value), 4) for name, value in found.items()} | {"seen": _seen(picture)}
+    return {name: round(float(value), 4) for name, value in found.items()} | {"seen": _seen(picture, inside)}
 
 
-def _picture(look: Look, area: Area) -> np.ndarray:
-    """The painting alone, reduced to one size whatever its shape."""
+def _picture(look: Look, area: Area) -> tuple[np.ndarray, np.ndarray]:
+    """The painting alone, reduced to one size whatever its shape, and where in it there is painting."""
     from PIL import Image
 
     box = area.box
     painting = look.rgb[box.top : box.bottom, box.left : box.right]
     inside = area.mask[box.top : box.bottom, box.left : box.right]
-    if not inside.all() and inside.any():
+    if not inside.any():
+        inside = np.ones_like(inside)
+    if not inside.all():
         painting = np.where(inside[..., None], painting, np.median(painting[inside], axis=0).astype(np.uint8))
     factor = _SIDE / (box.width * box.height) ** 0.5
-    size = [max(_LEAST, round(side * factor)) for side in (box.width, box.height)]
-    # box first: the look is up to four times as large
-    return np.asarray(Image.fromarray(painting).resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0))
+    size = (max(_LEAST, round(box.width * factor)), max(_LEAST, round(box.height * factor)))
+    small = Image.fromarray(painting).resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return np.asarray(small), np.asarray(Image.fromarray(inside).resize(size))
 
 
 def _written(detail: np.ndarray, box: Box, masks: Sequence[Marked]) -> float:
@@ -105,9 +112,13 @@ def _written(detail: np.ndarray, box: Box, masks: Sequence[Marked]) -> float:
     return float(detail[np.asarray(sheet) > 0].sum() / max(1e-6, detail.sum()))
 
 
-def _seen(picture: np.ndarray) -> list[float]:
+def _seen(picture: np.ndarray, inside: np.ndarray) -> list[float]:
     """Of length one, roots of means: so that a few strong responses do not hide the others."""
+    from PIL import Image
+
     from artmaster_pipeline.base_models.alexnet import deepest
 
-    means = np.sqrt(deepest(picture).mean(axis=(0, 1)))
+    found = deepest(picture)
+    there = np.asarray(Image.fromarray(inside).resize(found.shape[1::-1]))
+    means = np.sqrt(found[there if there.any() else ...].reshape(-1, found.shape[2]).mean(axis=0))
     return [round(float(value), 4) for value in means / max(1e-6, float(np.linalg.norm(means)))]

@@ -1,7 +1,7 @@
 """Flags: which works of a collection a person should look at, how strongly, and why. A flag drops nothing.
 
 Some are said of a work by itself (writing alone, a photograph, blur, a doubtful border), the others by comparing it with
-the rest: its genre with that of most works, what it shows with its nearest neighbours, its colours with the usual ones.
+the rest: its genre with that of most works, what it shows with the nearest works, its colours with the usual ones.
 Spreads are robust (median and MAD), so that the works to be found do not widen them; where a collection has no genre
 of its own, or many hands, what is unusual is rare by the same measure. Other scans of an artwork weigh nothing.
 """
@@ -14,15 +14,20 @@ import numpy as np
 
 from artmaster_pipeline.curation.review.features import Features
 from artmaster_pipeline.curation.review.genres import GENRES, genres_of
-from artmaster_pipeline.records import CuratedScan, Flag
+from artmaster_pipeline.records import CuratedScan, Flag, FlagKind
 
 _FEWEST = 8  # works below which nothing is usual
 _NEIGHBOURS = 0.15  # of the works, and at least five: a handful of strangers must not vouch for each other
 _UNUSUAL = 3.0  # robust deviations from the median
+_LEAST_FARTHER = 0.1  # of the usual distance: what a deviation is at least, however alike the works are
 _DOMINANT = 0.6  # mean probability from which a genre is the collection's
 _MOST = 0.25  # of the works: what more of them are is no exception
+_ONE = ("a landscape", "figures", "flowers, birds or animals", "writing", "a photograph")
+_MANY = ("landscapes", "of figures", "of flowers, birds or animals", "writing", "photographs")
 _WRITING, _PHOTOGRAPH = GENRES.index("writing"), GENRES.index("photograph")
+_SURE, _SURE_OF_PHOTOGRAPH = 0.5, 0.4  # of unseen paintings one in 60 passes for writing, none for a photograph
 _SOFT, _ENLARGED = 0.75, 0.6  # effective scale below which a scan is said to be blurred, or enlarged
+_COLOURLESS = 3.0  # CIELAB chroma that next to no pixel of a black-and-white scan exceeds
 _CAST = 6.0  # CIELAB: a shift of all tones that a person sees at once
 
 
@@ -37,17 +42,19 @@ def flags_of(
     if not scans:
         return {}
     works = _Works.of(scans, features)
-    found: dict[str, list[Flag]] = {scan.id: [] for scan in scans}
-    for rule in (_writing, _soft):
-        for scan_id, flag in rule(works):
-            found[scan_id].append(flag)
-    for scan_id in found:
-        if doubt := (unsure or {}).get(scan_id):
-            found[scan_id].append(Flag(kind="border", score=0.3, reason=doubt))
+    doubts = unsure or {}
+    flags = _by_itself(works)
+    flags += [
+        (scan.id, Flag(kind="border", score=0.3, reason=doubts[scan.id])) for scan in scans if doubts.get(scan.id)
+    ]
     if works.usual.sum() >= _FEWEST:
-        for scan_id, flag in (*_strange(works), *_cast(works)):
-            found[scan_id].append(flag)
-    return {scan_id: tuple(sorted(flags, key=lambda flag: (-flag.score, flag.kind))) for scan_id, flags in found.items()}
+        flags += [*_strange(works), *_cast(works)]
+    found: dict[str, list[Flag]] = {scan.id: [] for scan in scans}
+    for scan_id, flag in flags:
+        found[scan_id].append(flag)
+    return {
+        scan_id: tuple(sorted(flags, key=lambda flag: (-flag.score, flag.kind))) for scan_id, flags in found.items()
+    }
 
 
 def review_order(curated: Sequence[CuratedScan]) -> list[CuratedScan]:
@@ -86,64 +93,50 @@ class _Works:
         return (values - middle) / max(least, 1.4826 * float(np.median(np.abs(usual - middle))))
 
 
-def _writing(works: _Works) -> list[tuple[str, Flag]]:
-    """Sheets of writing without a picture, in whatever company."""
-    written = works.column("written")
-    sure = np.maximum(works.genres[:, _WRITING], np.clip((written - 0.6) / 0.3, 0, 1))
-    return [
-        (
-            scan.id,
-            Flag(
-                kind="calligraphy",
-                score=_score(sure[row]),
-                reason=f"Calligraphy without a picture: it looks like a sheet of writing ({works.genres[row, _WRITING]:.0%} "
-                f"sure), and {written[row]:.0%} of its marks stand in inscriptions.",
-            ),
-        )
-        for row, scan in enumerate(works.scans)
-        if sure[row] >= 0.5
-    ]
-
-
-def _soft(works: _Works) -> list[tuple[str, Flag]]:
-    """Scans with fewer details than pixels."""
-    return [
-        (
-            scan.id,
-            Flag(
-                kind="enlarged" if scan.effective_scale < _ENLARGED else "blurred",
-                score=_score(min(0.6, 0.6 * (1 - scan.effective_scale) / (1 - _ENLARGED))),
-                reason=f"All its detail fits into {scan.effective_scale:.0%} of its width: it was enlarged or is out of focus.",
-            ),
-        )
-        for scan in works.scans
-        if scan.effective_scale < _SOFT
-    ]
+def _by_itself(works: _Works) -> list[tuple[str, Flag]]:
+    """Sheets of writing without a picture, photographs, and scans with fewer details than pixels."""
+    looks, written = works.genres[:, _WRITING], works.column("written")
+    sure = np.maximum(looks, np.clip((written - 0.6) / 0.3, 0, 1))
+    many = int((sure >= _SURE).sum())
+    whole = f"; so do {many} of the {len(sure)} scans here" if many > max(1, len(sure) / 2) else ""
+    found = []
+    for row, scan in enumerate(works.scans):
+        if sure[row] >= _SURE:
+            why = f"{looks[row]:.0%} sure; {written[row]:.0%} of its marks stand in inscriptions"
+            reason = f"It looks like writing without a picture ({why}){whole}."
+            found.append((scan.id, Flag(kind="calligraphy", score=_score(0.5 + sure[row] / 2), reason=reason)))
+        if (photograph := works.genres[row, _PHOTOGRAPH]) >= _SURE_OF_PHOTOGRAPH:
+            reason = f"It looks like a photograph ({photograph:.0%} sure)."
+            found.append((scan.id, Flag(kind="photograph", score=_score(0.3 + photograph), reason=reason)))
+        if (scale := scan.effective_scale) < _SOFT:
+            reason = f"All its detail would fit in {scale:.0%} of its width: it was enlarged, or is out of focus."
+            kind: FlagKind = "enlarged" if scale < _ENLARGED else "blurred"
+            found.append((scan.id, Flag(kind=kind, score=_score(min(0.5, 1 - scale)), reason=reason)))
+    return found
 
 
 def _strange(works: _Works) -> list[tuple[str, Flag]]:
     """Works of another genre than most, and works unlike all others."""
     distance = _to_neighbours(works)
-    far = works.deviations(distance, 0.04 * float(np.median(distance)))
+    usual = float(np.median(distance[works.usual]))
+    far = works.deviations(distance, _LEAST_FARTHER * usual)
     other, main = _of_another_genre(works)
     found = []
     for row, scan in enumerate(works.scans):
-        genre = int(works.genres[row].argmax())
-        is_far = far[row] >= _UNUSUAL
-        if genre == _WRITING and other[row]:
-            continue  # said already
-        how_far = f"{distance[row] / np.median(distance):.1f} times as far from its nearest works as is usual"
-        if other[row]:
-            score = 1 - works.genres[row, main] + (0.1 if is_far else 0)
-            kind = "photograph" if genre == _PHOTOGRAPH else "another genre"
-            reason = (
-                f"It looks like {GENRES[genre]} ({works.genres[row, genre]:.0%}), where the collection is mostly "
-                f"{GENRES[main]}; {how_far}."
+        genre, is_far = int(works.genres[row].argmax()), far[row] >= _UNUSUAL
+        how_far = f"it is {distance[row] / usual:.1f} times as far from the works nearest to it as is usual here"
+        if other[row] and genre != _WRITING:  # writing is said already
+            sure = works.genres[row, genre]
+            kind: FlagKind = "photograph" if genre == _PHOTOGRAPH else "another genre"
+            reason = f"It looks like {_ONE[genre]} ({sure:.0%} sure), where most works are {_MANY[main]}"
+            flag = Flag(
+                kind=kind, score=_score(sure + 0.2 * is_far), reason=f"{reason}{'; ' + how_far if is_far else ''}."
             )
-            found.append((scan.id, Flag(kind=kind, score=_score(score), reason=reason)))
+            found.append((scan.id, flag))
         elif is_far:
-            score = far[row] / (far[row] + _UNUSUAL)
-            found.append((scan.id, Flag(kind="another hand", score=_score(score), reason=f"It is {how_far}{_by(works, row)}.")))
+            score = _score(far[row] / (far[row] + _UNUSUAL))
+            reason = f"{how_far.capitalize()}{_by(works, row)}."
+            found.append((scan.id, Flag(kind="another hand", score=score, reason=reason)))
     return found
 
 
@@ -167,22 +160,46 @@ def _of_another_genre(works: _Works) -> tuple[np.ndarray, int]:
 
 
 def _cast(works: _Works) -> list[tuple[str, Flag]]:
-    """Scans of which light and middle tones are shifted the same way against the rest, or whose tones are pressed."""
-    shifts = {}
-    for tone in ("light", "middle"):
-        sides = [works.column(f"{tone}_{axis}") for axis in "ab"]
-        shifts[tone] = np.stack([side - np.median(side[works.usual]) for side in sides], axis=1)
-    mean = (shifts["light"] + shifts["middle"]) / 2
-    size = np.maximum(np.linalg.norm(mean, axis=1), 1e-6)
-    along = np.minimum(*((shift * mean).sum(axis=1) / size for shift in shifts.values()))
-    spread = max(_CAST / _UNUSUAL, 1.4826 * float(np.median(np.abs(along[works.usual]))))
+    """Scans of which no light tone has the collection's colour, or that lack its dark tones or its light ones.
+
+    A cast moves all of them one way; a blue sky or a yellow robe leaves others where they are.
+    """
+    shift = np.stack([_common_shift(works, axis) for axis in "ab"], axis=1)
+    size = np.linalg.norm(shift, axis=1)
+    spread = max(_CAST / _UNUSUAL, 1.4826 * float(np.median(size[works.usual])))
+    span = works.column("lightest") - works.column("darkest")
+    pressed = -works.deviations(span, 6.0)
+    chroma = works.column("chroma")
+    coloured = float(np.median(chroma[works.usual])) >= 3 * _COLOURLESS
     found = []
     for row, scan in enumerate(works.scans):
-        if along[row] / spread >= _UNUSUAL:
-            score = min(0.7, along[row] / (along[row] + _UNUSUAL * spread))
-            reason = f"All its tones are {_hue(mean[row])} than the collection's, by {along[row]:.0f} in CIELAB ({spread:.0f} is usual)."
-            found.append((scan.id, Flag(kind="colour cast", score=_score(score), reason=reason)))
+        if coloured and chroma[row] < _COLOURLESS:
+            reason = "It is in black and white, where the collection has colour."
+            found.append((scan.id, Flag(kind="colour cast", score=0.5, reason=reason)))
+        elif size[row] >= _UNUSUAL * spread:
+            reason = (
+                f"All its light tones are {_hue(shift[row])} than the collection's, by {size[row]:.0f} in CIELAB "
+                f"(up to {2 * spread:.0f} is usual)."
+            )
+            found.append((scan.id, Flag(kind="colour cast", score=_cast_score(size[row] / spread), reason=reason)))
+        elif pressed[row] >= _UNUSUAL:
+            usual = float(np.median(span[works.usual]))
+            reason = f"It is pale: its lightness spans {span[row]:.0f} of 100, the collection's works {usual:.0f}."
+            found.append((scan.id, Flag(kind="colour cast", score=_cast_score(pressed[row]), reason=reason)))
     return found
+
+
+def _common_shift(works: _Works, axis: str) -> np.ndarray:
+    """How far all light tones of a scan are shifted along a CIELAB axis; zero where not all the same way."""
+    tones = np.stack([works.column(f"{tone}_{axis}") for tone in ("least", "most", "white")])
+    shifts = tones - np.median(tones[:, works.usual], axis=1)[:, None]
+    one_way = np.abs(np.sign(shifts).sum(axis=0)) == len(shifts)
+    return np.where(one_way, np.sign(shifts[0]) * np.abs(shifts).min(axis=0), 0.0)
+
+
+def _cast_score(deviations: float) -> float:
+    """Up to a half: a cast is mended more easily than a work that does not belong."""
+    return _score(0.5 * deviations / (deviations + 1.0))
 
 
 def _hue(shift: np.ndarray) -> str:
@@ -197,7 +214,7 @@ _SAID = {  # measures that a curator understands, and the least deviation that i
     "blank": ("blank space on {:.0%}", 0.06),
     "colour": ("colour on {:.0%}", 0.05),
     "strokes": ("strokes of contrast {:.1f}", 0.5),
-    "light": ("a ground of lightness {:.0f}", 4.0),
+    "ground": ("a ground of lightness {:.0f}", 4.0),
 }
 
 
