@@ -68,17 +68,14 @@ def test_another_file_in_the_place_of_vgg_is_not_opened(tmp_path: Path) -> None:
     forged = tmp_path / "vgg16.ckpt"
     forged.write_bytes(pickle.dumps({"VGG16_0": np.zeros(3)}))
     with pytest.raises(MissingRequirement, match="sha256"):
-        vgg._arrays(forged)
+        vgg.arrays_of(forged, vgg._SHA256)
 
 
-def test_a_pickle_of_anything_but_arrays_is_refused_even_with_the_right_hash(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pickle_of_anything_but_arrays_is_refused_even_with_the_right_hash(tmp_path: Path) -> None:
     forged = tmp_path / "vgg16.ckpt"
     forged.write_bytes(pickle.dumps(Path.home))
-    monkeypatch.setattr(vgg, "_SHA256", hashlib.sha256(forged.read_bytes()).hexdigest())
     with pytest.raises(pickle.UnpicklingError, match="no numpy array"):
-        vgg._arrays(forged)
+        vgg.arrays_of(forged, hashlib.sha256(forged.read_bytes()).hexdigest())
 
 
 @pytest.mark.parametrize("component", style.COMPONENTS, ids=lambda component: component.name)

@@ -1,5 +1,7 @@
 """Near-duplicates: which scans show one and the same artwork in another crop, size, colour cast or photograph.
 
+The best of them is kept in the others' place.
+
 Pairs are compared as in `likeness`, by the register's thumbnails, which show the whole scan.
 """
 
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from artmaster_pipeline.errors import ArtMasterError
+from artmaster_pipeline.errors import ArtMasterError, BadInput
 from artmaster_pipeline.files import inside, write_text
 from artmaster_pipeline.likeness import ALIKE, WINDOWS, likeness, near_pairs, strokes_of, window_hashes
 from artmaster_pipeline.progress import SILENT, Progress
@@ -21,9 +23,15 @@ from artmaster_pipeline.settings import Home
 from artmaster_pipeline.threads import usable_cpus
 
 if TYPE_CHECKING:
+    import pyvips
     from PIL import Image
 
 _METHOD = "1"  # of what is remembered: raise it when the same thumbnails would give other hashes or likenesses
+_WORTH = "1"  # likewise, of how good scans are
+_BAND = 512  # pixels of height that the detail of a scan is judged by
+_SCALES = (0.84, 0.71, 0.59, 0.5, 0.42, 0.35, 0.3, 0.25)
+_NOTHING = 0.25  # of what the next halving takes: below it a reduction took no detail
+_COLOURLESS = 6.0  # CIELAB chroma that no pixel of a scan without colour exceeds
 _THREADS = min(4, len(usable_cpus()))
 
 T = TypeVar("T")
@@ -46,7 +54,7 @@ def near_duplicates(
     hashes |= zip(
         new, _all("Hashes of scans", lambda work: window_hashes(_grey(thumbnails[work])), new, progress), strict=True
     )
-    _remember(file, works, hashes, likenesses)
+    _remember(file, hashes, likenesses)
     pairs = near_pairs(np.array([hashes[work] for work in works], np.uint64).reshape(-1, WINDOWS))
     near = [(works[a], works[b]) for a, b in pairs]
     unknown = [pair for pair in near if pair not in likenesses]
@@ -57,8 +65,109 @@ def near_duplicates(
 
     found = _all("Scans that look alike", lambda pair: likeness(strokes(pair[0]), strokes(pair[1])), unknown, progress)
     likenesses |= zip(unknown, found, strict=True)
-    _remember(file, works, hashes, likenesses)
+    _remember(file, hashes, likenesses)
     return tuple(pair for pair in near if likenesses[pair] >= ALIKE)
+
+
+def better_scans(home: Home, painter: str, scans: Sequence[Scan], progress: Progress = SILENT) -> dict[str, str]:
+    """By the sha256 of every lesser scan of an artwork, the sha256 of its best one, which is kept in its place.
+
+    The worth of a scan depends on nothing but itself, so another scan changes the choice only by being better than all
+    of its artwork. Raises ArtMasterError as `near_duplicates` does, and where a scan of such an artwork cannot be read.
+    """
+    groups = _joined(near_duplicates(home, painter, scans, progress))
+    by_hash = {scan.sha256: scan for scan in scans}
+    file = home.cache / "near_duplicates" / f"{painter}.worths.json"
+    known = _known_worths(file)
+    members = [sha256 for group in groups for sha256 in group]
+    new = [sha256 for sha256 in members if sha256 not in known]
+    known |= zip(
+        new, _all("Scans of one artwork", lambda one: _worth(home, painter, by_hash[one]), new, progress), strict=True
+    )
+    if new:
+        write_text(file, json.dumps({"method": _WORTH, "worths": {one: known[one] for one in sorted(members)}}))
+    better = {}
+    for group in groups:
+        best = max(sorted(group), key=lambda one: known[one])
+        better |= {one: best for one in group if one != best}
+    return better
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> list[set[str]]:
+    """Scans that are linked by pairs, directly or over others: of one artwork each."""
+    groups: list[set[str]] = []
+    for pair in pairs:
+        touched = [group for group in groups if group.intersection(pair)]
+        groups = [group for group in groups if group not in touched] + [set(pair).union(*touched)]
+    return groups
+
+
+def _worth(home: Home, painter: str, scan: Scan) -> float:
+    """How good a scan of its artwork it is: the octaves of detail in the painting, less for a cast and for pale tones.
+
+    Ten CIELAB units of cast, or half of the tonal range, weigh as much as half of the pixels; a scan without any colour
+    is worth less than one with.
+    """
+    from PIL import Image
+    from skimage.color import rgb2lab
+
+    from artmaster_pipeline.curation.area import find_area
+    from artmaster_pipeline.curation.look import Look
+    from artmaster_pipeline.scans.decoding import open_scan, reading
+
+    path = inside(home.scans(painter), scan.path)
+    try:
+        with reading(path):
+            detail = _detail(open_scan(path))
+    except (OSError, BadInput) as error:
+        raise ArtMasterError(f"{path} is missing or damaged: run the stage raw_scans again.") from error
+    with Image.open(inside(home.register(painter), f"thumbnails/{scan.id}.jpg")) as thumbnail:
+        rgb = np.asarray(thumbnail.convert("RGB"))
+    lab = rgb2lab(rgb).astype(np.float32)
+    area = find_area(Look(rgb, lab, rgb.shape[1] / scan.width))
+    painting = lab[area.box.top : area.box.bottom, area.box.left : area.box.right].reshape(-1, 3)
+    pixels = scan.width * scan.height * detail**2 * len(painting) / (rgb.shape[0] * rgb.shape[1])
+    colours = painting[:, 1:]
+    low, high = np.percentile(painting[:, 0], (2, 98))
+    colourless = float(np.linalg.norm(colours, axis=1).max()) < _COLOURLESS
+    cast = float(np.linalg.norm(np.median(colours, axis=0)))
+    return round(float(np.log2(max(1.0, pixels)) - cast / 10 + (high - low) / 50 - 2 * colourless), 4)
+
+
+def _detail(image: "pyvips.Image") -> float:
+    """The least scale, of some, at which a band across the middle of a scan keeps all its detail.
+
+    What reducing takes away falls off suddenly where there never was any detail: with natural pictures each halving
+    takes about 1.7 times as much as the one before, with enlarged or blurred ones many times as much.
+    """
+    height = min(_BAND, image.height)
+    band = image.crop(0, (image.height - height) // 2, image.width, height).colourspace("b-w")
+    band = band.crop(
+        (band.width - min(8 * _BAND, band.width)) // 2, 0, min(8 * _BAND, band.width), height
+    ).copy_memory()
+    scale = 1.0
+    for smaller in _SCALES:
+        if _lost(band, smaller) > _NOTHING * _lost(band, smaller / 2):
+            break
+        scale = smaller
+    return scale
+
+
+def _lost(band: "pyvips.Image", scale: float) -> float:
+    """What a picture loses that is reduced by `scale` and enlarged again: the deviation, in grey levels."""
+    across, down = max(1, round(band.width * scale)), max(1, round(band.height * scale))
+    again = band.thumbnail_image(across, height=down, size="force").thumbnail_image(
+        band.width, height=band.height, size="force"
+    )
+    return float((band - again).deviate())
+
+
+def _known_worths(file: Path) -> dict[str, float]:
+    try:
+        known = json.loads(file.read_text(encoding="utf-8"))
+        return dict(known["worths"]) if known["method"] == _WORTH else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _grey(thumbnail: Path) -> "Image.Image":
@@ -94,14 +203,12 @@ def _remembered(file: Path) -> tuple[dict[str, list[int]], dict[tuple[str, str],
         return {}, {}
 
 
-def _remember(
-    file: Path, works: Iterable[str], hashes: dict[str, list[int]], likenesses: dict[tuple[str, str], float]
-) -> None:
-    here = set(works)
+def _remember(file: Path, hashes: dict[str, list[int]], likenesses: dict[tuple[str, str], float]) -> None:
+    """Of all scans ever seen, since the stages ask about different parts of them; a withdrawal takes the file away."""
     known = {
         "method": _METHOD,
-        "hashes": {work: hashes[work] for work in sorted(here)},
-        "likenesses": [[*pair, likenesses[pair]] for pair in sorted(likenesses) if here.issuperset(pair)],
+        "hashes": dict(sorted(hashes.items())),
+        "likenesses": [[*pair, likenesses[pair]] for pair in sorted(likenesses)],
     }
     text = json.dumps(known)
     if not file.exists() or file.read_text(encoding="utf-8") != text:

@@ -162,7 +162,8 @@ def empty_caches(home: Home, painters: Iterable[str]) -> None:
         shutil.rmtree(home.cache / name, ignore_errors=True)
     clear_partials(home.cache / "decoded")
     for painter in painters:
-        (home.cache / "near_duplicates" / f"{painter}.json").unlink(missing_ok=True)
+        for name in (f"{painter}.json", f"{painter}.worths.json"):
+            (home.cache / "near_duplicates" / name).unlink(missing_ok=True)
         unfinished = home.cache / "tensorboard" / painter
         for begun in unfinished.iterdir() if unfinished.is_dir() else ():
             shutil.rmtree(home.cache / "training" / begun.name, ignore_errors=True)
