@@ -158,14 +158,16 @@ class CuratedScan(Record):
 
     painter: str
     scan_sha256: str
+    made_from: str = ""  # what else decided it: the method, what persons decided, the scan that stands for it
     skew: float = 0.0  # degrees, counter-clockwise, by which the painting stands askew; it is turned back by that
     area: Corners  # the painting without mounting, frame and margin
     masks: tuple[Mask, ...] = ()
     effective_scale: float = 1.0  # pixels a side that its detail needs, per pixel it has; below 1: blurred or enlarged
     flags: tuple[Flag, ...] = ()
+    measures: dict[str, float] = Field({}, exclude_if=lambda found: not found)  # by which it is told from the others
     duplicate_of: str = ""  # the sha256 of the better scan of the same artwork, which is cropped in its place
     decisions: tuple[Decision, ...] = ()
-    crops: tuple[str, ...] = ()  # their ids
+    crops: tuple[str, ...] = ()  # their ids, in the order in which they were chosen
 
 
 class Crop(Record):
