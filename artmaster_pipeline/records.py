@@ -137,8 +137,8 @@ class Flag(BaseModel):
 class Decision(BaseModel):
     """A row of decisions.csv: what a person decided about a scan, who, when and why.
 
-    `box` is of the scan turned upright: the new picture area, a crop, or what a mask covers. `clear` takes away what was
-    found of any mask whose middle lies in it.
+    `box` is of the scan turned upright: the new picture area, a crop, or what a mask covers. `clear` takes away what
+    was found of any mask whose middle lies in it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -314,6 +314,8 @@ class AdapterSnapshot(BaseModel):
     training_images: tuple[TrainingImage, ...]
     # none: the adapter is of a version that did not write it down
     training: TrainingFacts | None = Field(None, exclude_if=lambda facts: facts is None)
+    # its scans as curation saw them, and those about which persons decided; none in files of earlier versions
+    curated: tuple[CuratedScan, ...] = Field((), exclude_if=lambda works: not works)
 
     @property
     def ancestors(self) -> tuple[Ancestor, ...]:

@@ -1,6 +1,7 @@
 """`artmaster review`: what curation made of each work, on a page where a person decides, or as a list."""
 
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -68,8 +69,8 @@ def _serve(home: Home, painter: str, port: int, who: str, *, browser: bool) -> N
             if browser:
                 webbrowser.open(address)
 
-    Server(
-        uvicorn.Config(
-            page.app(), host=LOCALHOST, port=port, log_level="warning", access_log=False, server_header=False
-        )
-    ).run()
+    config = uvicorn.Config(
+        page.app(), host=LOCALHOST, port=port, log_level="warning", access_log=False, server_header=False
+    )
+    with suppress(KeyboardInterrupt):  # every decision is on the disk already
+        Server(config).run()
