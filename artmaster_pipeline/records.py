@@ -137,8 +137,8 @@ class Flag(BaseModel):
 class Decision(BaseModel):
     """A row of decisions.csv: what a person decided about a scan, who, when and why.
 
-    `box` is of the scan turned upright: the new picture area, a crop, or what a mask covers. `clear` takes away what was
-    found of any mask whose middle lies in it.
+    `box` is of the scan turned upright: the new picture area, a crop, or what a mask covers. `clear` takes away what
+    was found of any mask whose middle lies in it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -164,7 +164,9 @@ class CuratedScan(Record):
     masks: tuple[Mask, ...] = ()
     effective_scale: float = 1.0  # pixels a side that its detail needs, per pixel it has; below 1: blurred or enlarged
     flags: tuple[Flag, ...] = ()
-    measures: dict[str, float] = Field({}, exclude_if=lambda found: not found)  # by which it is told from the others
+    unsure: str = Field("", exclude_if=lambda sentence: not sentence)  # where the border is doubtful
+    # by which it is compared with the others, and what they are numbers of (`review.features`)
+    measures: dict[str, float | list[float]] = Field({}, exclude_if=lambda found: not found)
     duplicate_of: str = ""  # the sha256 of the better scan of the same artwork, which is cropped in its place
     decisions: tuple[Decision, ...] = ()
     crops: tuple[str, ...] = ()  # their ids, in the order in which they were chosen
@@ -316,6 +318,8 @@ class AdapterSnapshot(BaseModel):
     training_images: tuple[TrainingImage, ...]
     # none: the adapter is of a version that did not write it down
     training: TrainingFacts | None = Field(None, exclude_if=lambda facts: facts is None)
+    # its scans as curation saw them, and those about which persons decided; none in files of earlier versions
+    curated: tuple[CuratedScan, ...] = Field((), exclude_if=lambda works: not works)
 
     @property
     def ancestors(self) -> tuple[Ancestor, ...]:

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import made_scans
 import pytest
+from small_archive import PAINTER, small_archive
 from typer.testing import CliRunner
 
+from artmaster_pipeline.adapters.ancestry import Ancestry
+from artmaster_pipeline.adapters.recording import training_facts, write_texts
 from artmaster_pipeline.cli import app
 from artmaster_pipeline.curation.review import decisions_of, read_decisions, save_decisions
 from artmaster_pipeline.curation.review.decisions import (
     COLUMNS,
+    Decisions,
     drawn_crops,
     effective_area,
     fitted,
@@ -20,10 +24,22 @@ from artmaster_pipeline.curation.review.decisions import (
     masks_after,
 )
 from artmaster_pipeline.errors import ArtMasterError, BadInput
+from artmaster_pipeline.lineage import adapter_lineage, artwork_lineage, words
 from artmaster_pipeline.locks import working_on
-from artmaster_pipeline.records import Decision, Mask
+from artmaster_pipeline.records import (
+    CURATED,
+    MANIFEST,
+    CuratedScan,
+    Decision,
+    Mask,
+    Scan,
+    TrainingImage,
+    read_manifest,
+    write_manifest,
+)
 from artmaster_pipeline.scans import register_scans
 from artmaster_pipeline.settings import Home
+from artmaster_pipeline.withdrawal import withdraw_artwork
 
 HEAD = ",".join(COLUMNS) + "\n"
 
@@ -176,3 +192,55 @@ def test_nobody_saves_while_the_painter_is_worked_on(home: Home) -> None:
         other.join()
     assert "being worked on" in refused[0]
     assert not (home.scans("x") / "decisions.csv").exists()
+
+
+def test_what_persons_decided_stands_in_the_lineage_of_adapters_and_works(home: Home, tmp_path: Path) -> None:
+    del home
+    archive = Home(tmp_path / "archive")
+    adapter = small_archive(archive, works=4)
+    used, *_, other = read_manifest(archive.register(PAINTER) / MANIFEST, Scan)
+    images = read_manifest(archive.training_set(PAINTER) / MANIFEST, TrainingImage)
+    area = Decision(what="area", box=(1, 2, 300, 400), why="a frame", who="Ada", when="2026-11-27")
+    out = Decision(what="leave out", why="a copy", who="Li")
+    works = [
+        CuratedScan(id=scan.id, painter=PAINTER, scan_sha256=scan.sha256, area=(0, 0, 9, 9), decisions=(decision,))
+        for scan, decision in ((used, area), (other, out))
+    ]
+    write_manifest(archive.crops(PAINTER) / CURATED, works)
+    folder = archive.root / adapter.path
+    rows = tuple(image for image in images if image.scan_id != other.id)
+    facts = training_facts(archive, PAINTER, {}, Ancestry())
+    write_texts(folder, archive, adapter, rows, facts)
+    assert "scans left out 1, places drawn or corrected 1" in (folder / "README.md").read_text()
+
+    answer = adapter_lineage(archive, adapter.id)
+    assert [(each.scan_sha256, each.decision) for each in answer.curation] == [
+        (work.scan_sha256, work.decisions[0]) for work in sorted(works, key=lambda work: work.id)
+    ]
+    table = dict(words.adapter_tables(answer))["Curation by persons"]
+    assert {(row["decided"], row["by"], row["why"]) for row in table} == {
+        ("area", "Ada", "a frame"),
+        ("leave out", "Li", "a copy"),
+    }
+    assert next(row for row in table if row["decided"] == "area")["in the scan's pixels"] == "1,2 to 300,400"
+
+    write_manifest(archive.crops(PAINTER) / CURATED, [])  # what persons decide later did not make the adapter
+    write_texts(folder, archive, adapter, rows)
+    assert adapter_lineage(archive, adapter.id).curation == answer.curation
+    assert [each.decision for each in artwork_lineage(archive, other.sha256).curation] == [out]
+
+
+def test_a_withdrawn_work_is_struck_from_what_curation_saw(home: Home, tmp_path: Path) -> None:
+    del home
+    archive = Home(tmp_path / "archive")
+    small_archive(archive, works=4)
+    scans = read_manifest(archive.register(PAINTER) / MANIFEST, Scan)
+    works = [CuratedScan(id=s.id, painter=PAINTER, scan_sha256=s.sha256, area=(0, 0, 9, 9)) for s in scans]
+    write_manifest(archive.crops(PAINTER) / CURATED, works)
+    text = HEAD + f"{scans[0].path},keep,,,,,,Ada,\n"
+    (archive.scans(PAINTER) / "decisions.csv").write_text(text)
+    withdraw_artwork(archive, scans[0].sha256, "the heirs asked")
+    left = {work.id for work in read_manifest(archive.crops(PAINTER) / CURATED, CuratedScan)}
+    assert left == {scan.id for scan in scans[1:]}
+    assert (archive.scans(PAINTER) / "decisions.csv").read_text() == text  # a person's own table; nothing is read of it
+    assert read_decisions(archive, PAINTER) == Decisions()

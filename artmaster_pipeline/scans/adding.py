@@ -110,7 +110,7 @@ def add_scans(
     notes, dropped = list(described.notes), list[Refusal]()
     sidecars = [
         *_copy_captions(listing, target, refusals),
-        *_take_tables(listing.tables, target, refusals, dropped, lambda *of: _merge(*of, notes)),
+        *_take_tables(listing.tables, target, refusals, dropped, lambda place, new: _merge(place, new, notes)),
         *_take_tables(listing.decisions, target, refusals, dropped, _add_rows, once=False),
     ]
     faults = [each for each in (*described.unread, *described.partial) if each.relative not in _paths(refusals)]

@@ -36,7 +36,7 @@ from artmaster_pipeline.withdrawal.finding import Archive, Work
 
 # Caches of pictures and captions under names made from several things: which of their files are the work's cannot be
 # told, so they are emptied whole. Everything in them is made again when it is next needed.
-_EMPTIED = ("latents", "text", "looks", "autoencoded")
+_EMPTIED = ("latents", "text", "looks", "autoencoded", "review")
 _ID = re.compile(r"[0-9a-f]{16}")
 
 

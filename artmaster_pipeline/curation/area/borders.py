@@ -181,7 +181,7 @@ def _is_believed(side: str, strips: dict[str, Strip], known: list[np.ndarray]) -
     together = [other.support for other in strips.values()]
     if len(strips) == len(SIDES) and np.mean(together) >= 0.75:
         return True
-    if strip.share > _DEEP and strip.support < _SEAM or strip.support < _SURE:
+    if (strip.share > _DEEP and strip.support < _SEAM) or strip.support < _SURE:
         return False
     if len(strips) == 3:
         return True

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from artmaster_pipeline.curation.area.borders import peel
-from artmaster_pipeline.curation.area.painted_area import _main_panel, _shape_mask
 from artmaster_pipeline.curation.area.turning import skew_of, upright
 from artmaster_pipeline.curation.boxes import Box
 from artmaster_pipeline.curation.look import Look

@@ -109,8 +109,8 @@ def _finish(
         for _, asked, each in curated
         if each.work
     ]
-    flags = flags_of(home, painter, works)
-    works = [work.model_copy(update={"flags": flags.get(work.scan_sha256, ())}) for work in works]
+    flags = flags_of(works, {work.id: work.measures for work in works}, {work.id: work.unsure for work in works})
+    works = [work.model_copy(update={"flags": flags.get(work.id, ())}) for work in works]
     write_manifest(folder / CURATED, works)
     write_manifest(folder / QUARANTINE, [*without, *faults])
     write_manifest(folder / MANIFEST, crops)

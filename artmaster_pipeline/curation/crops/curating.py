@@ -14,9 +14,9 @@ from artmaster_pipeline.curation.crops.choosing import Chosen, Drawn, choose
 from artmaster_pipeline.curation.crops.source import Source
 from artmaster_pipeline.curation.crops.windows import Sheet
 from artmaster_pipeline.curation.look import Look
-from artmaster_pipeline.curation.masks import find_masks, rasterised, saliency
+from artmaster_pipeline.curation.masks import Region, find_masks, rasterised, saliency
 from artmaster_pipeline.curation.review.decisions import PLACED, drawn_crops, effective_area, left_out, masks_after
-from artmaster_pipeline.curation.review.flags import features
+from artmaster_pipeline.curation.review.features import FEATURES, features
 from artmaster_pipeline.errors import BadInput
 from artmaster_pipeline.files import sha256_of, writing
 from artmaster_pipeline.records import (
@@ -66,7 +66,7 @@ class Asked:
 def key_of(scan_sha256: str, asked: Asked) -> str:
     """What a scan's record and its crops are made from; a crop's id is made from this and from its rectangle."""
     places = [[each.what, each.box, each.who] for each in asked.decisions if each.what in PLACED]
-    return identity(CURATION, scan_sha256, places, asked.is_used, asked.duplicate_of)
+    return identity(CURATION, FEATURES, scan_sha256, places, asked.is_used, asked.duplicate_of)
 
 
 def curate(home: Home, scan: Scan, asked: Asked) -> Curated:
@@ -144,7 +144,8 @@ def _seen(source: Source, scan: Scan, asked: Asked) -> tuple[Sheet, CuratedScan]
         skew=area.skew,
         area=_corners(area.box, across, down, scan),
         masks=masks,
-        measures=features(look, area, masks),
+        unsure=area.unsure if effective_area(asked.decisions) is None else "",
+        measures=features(look, area, _at_look(masks, across, down)),
         duplicate_of=asked.duplicate_of,
         decisions=asked.decisions,
     )
@@ -187,6 +188,10 @@ def _found(look: Look, area: PaintedArea, across: float, down: float) -> list[Ma
         Mask(kind=region.kind, outline=_points(region.outline, across, down), score=round(region.score, 3))
         for region in find_masks(look, area)
     ]
+
+
+def _at_look(masks: Sequence[Mask], across: float, down: float) -> list[Region]:
+    return [Region(each.kind, tuple((x * across, y * down) for x, y in each.outline), each.score) for each in masks]
 
 
 def _points(outline: Sequence[tuple[float, float]], across: float, down: float) -> tuple[tuple[int, int], ...]:
