@@ -56,9 +56,12 @@ class Peeled:
     doubtful: list[str] = field(default_factory=list)
 
 
-def peel(lab: np.ndarray, box: Box, scan: Box) -> Peeled:
-    """Take border after border off `box`; a strip is outermost where it touches the rim of `scan`."""
-    peeled = Peeled(box)
+def peel(lab: np.ndarray, box: Box, scan: Box, colours: Iterable[np.ndarray] = ()) -> Peeled:
+    """Take border after border off `box`; a strip is outermost where it touches the rim of `scan`.
+
+    `colours` are of borders that were taken off before.
+    """
+    peeled = Peeled(box, list(colours))
     for _ in range(_ROUNDS):
         tried = _strips(lab, peeled, scan)
         kept = _believed(tried, peeled)
