@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from artmaster_pipeline.curation.area.borders import peel
+from artmaster_pipeline.curation.area.painted_area import _main_panel, _shape_mask
+from artmaster_pipeline.curation.area.panels import painted_panels
 from artmaster_pipeline.curation.area.turning import skew_of, upright
 from artmaster_pipeline.curation.boxes import Box
 from artmaster_pipeline.curation.look import Look
@@ -29,11 +31,16 @@ def find_area(look: Look) -> PaintedArea:
     small, factor = _reduced(look.lab)
     scan = Box(0, 0, small.shape[1], small.shape[0])
     skew = skew_of(small)
-    peeled = peel(upright(small, skew), scan, scan)
+    small = upright(small, skew)
+    peeled = peel(small, scan, scan)
+    split = painted_panels(small, peeled.box, peeled.colours)
     box = peeled.box
+    if split.box != box:
+        peeled = peel(small, split.box, scan, peeled.colours)
+        box = peeled.box
     full = Box(box.left*factor, box.top*factor, box.right*factor, box.bottom*factor)
     mask=np.zeros(look.lab.shape[:2],bool); mask[full.top:full.bottom, full.left:full.right]=True
-    return PaintedArea(round(skew,2), full, mask, None, ' '.join(peeled.doubtful))
+    return PaintedArea(round(skew,2), full, mask, None, ' '.join(peeled.doubtful)+(' panels' if split.doubtful else ''))
 
 
 def _reduced(lab: np.ndarray) -> tuple[np.ndarray, int]:

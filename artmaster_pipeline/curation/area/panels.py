@@ -1,25 +1,182 @@
 """The pieces that a mounted work is made of: frontispiece, painting, colophons, and the silk between them."""
 
+from dataclasses import dataclass
 
 import numpy as np
 
-from artmaster_pipeline.curation.area.edges import REACH, profile
+from artmaster_pipeline.curation.area.borders import lines_of
+from artmaster_pipeline.curation.area.edges import REACH, Profile, profile, running_means
+from artmaster_pipeline.curation.boxes import Box
 
 _SEAM = 0.85  # share of a line at which two pieces of paper or silk meet
 _STEP = 3.0  # CIELAB, from one piece to the next
+_SAME = 5.0  # CIELAB: pieces with grounds as near as that are one
+_MOUNTING = 8.0  # CIELAB: of one material with what was taken off as a border
+_SCROLL = 1.8  # length by breadth: so long a work is one of several pieces
+_WRITTEN = 0.4  # how regular the columns of writing are at least
+_SURELY_WRITTEN = 0.65  # the same, where colours are many
+_LEAST = 0.35  # of a work that is no scroll: so much of it is the painting, or it is not known which part
+_RIVAL = 0.75  # of the best panel's figure: a panel that may be painting too
 
 
-def seams(lines: np.ndarray) -> list[int]:
-    """Where two pieces meet along a whole line of `lines` (depth, along, 3): one step of colour throughout.
+@dataclass(frozen=True)
+class Panel:
+    """A piece of a work, from one seam to the next."""
+
+    start: int
+    end: int
+    ground: np.ndarray  # CIELAB of its lighter half
+    variety: float  # 0..1, of colours over its places
+    writing: float  # how regular its columns are, -1..1
+
+    @property
+    def written(self) -> bool:
+        """Whether it is writing: trunks and lances can stand as regularly, but not on one ground."""
+        return self.writing >= (_WRITTEN if self.variety < 0.65 else _SURELY_WRITTEN)
+
+
+@dataclass(frozen=True)
+class Split:
+    """The part of a box that is the painting, and whether a piece that was kept or left out is doubtful."""
+
+    box: Box
+    doubtful: bool = False
+
+
+def painted_panels(lab: np.ndarray, box: Box, mounting: list[np.ndarray]) -> Split:
+    """Leave out what lies above, below or beside the painting: colophons, frontispieces, silk between them.
+
+    A piece is left out only where it is written, of the mounting's colour, or belongs to a long scroll.
+    """
+    doubtful = False
+    for side in ("left", "top") if box.width > box.height else ("top", "left"):
+        kept = _along(lab, box, side, mounting)
+        box, doubtful = kept.box, doubtful or kept.doubtful
+    return Split(box, doubtful)
+
+
+def _along(lab: np.ndarray, box: Box, side: str, mounting: list[np.ndarray]) -> Split:
+    lines = lines_of(lab, box, side)
+    panels = _panels(lines, across=side == "top")
+    if len(panels) < 2:
+        return Split(box)
+    worth = _worth(panels)
+    sizes = np.array([panel.end - panel.start for panel in panels]) / len(lines)
+    best = int((worth * np.sqrt(sizes)).argmax())
+    scroll = len(lines) >= _SCROLL * lines.shape[1]
+    rivals = [place for place in range(len(panels)) if _is_rival(panels, worth, place, best)]
+    may_go = [
+        place not in rivals and (scroll or panel.written or _is_mounting(panel, mounting))
+        for place, panel in enumerate(panels)
+    ]
+    first, last = best, best
+    while first > 0 and not all(may_go[:first]):
+        first -= 1
+    while last < len(panels) - 1 and not all(may_go[last + 1 :]):
+        last += 1
+    gap = 2 + len(lines) // 400
+    start = panels[first].start + (gap if first else 0)
+    end = panels[last].end - (gap if last < len(panels) - 1 else 0)
+    doubtful = any(not go for place, go in enumerate(may_go) if place != best)
+    if not scroll and end - start < _LEAST * len(lines):
+        return Split(box, doubtful=True)
+    if side == "left":
+        return Split(Box(box.left + start, box.top, box.left + end, box.bottom), doubtful)
+    return Split(Box(box.left, box.top + start, box.right, box.top + end), doubtful)
+
+
+def _panels(lines: np.ndarray, across: bool) -> list[Panel]:
+    """The pieces that seams divide `lines` into, neighbours on the same ground as one."""
+    places = [0, *_seams(profile(lines)), len(lines)]
+    least = max(4 * REACH, 0.15 * lines.shape[1])
+    found: list[Panel] = []
+    for start, end in zip(places, places[1:], strict=False):
+        if end - start < 2 * REACH:
+            continue
+        panel = _panel(lines, start, end, across)
+        before = found[-1] if found else None
+        alike = before is not None and np.linalg.norm(panel.ground - before.ground) <= _SAME
+        if before is not None and alike and before.written == panel.written:
+            found[-1] = _panel(lines, before.start, end, across)
+        else:
+            found.append(panel)
+    return [panel for panel in found if panel.end - panel.start >= least]
+
+
+def _panel(lines: np.ndarray, start: int, end: int, across: bool) -> Panel:
+    inner = lines[start + REACH : end - REACH] if end - start > 3 * REACH else lines[start:end]
+    points = inner[:: max(1, len(inner) // 200), :: max(1, inner.shape[1] // 100)].reshape(-1, 3)
+    ground = np.median(points[points[:, 0] >= np.median(points[:, 0])], axis=0)
+    return Panel(start, end, ground, _variety(inner), _writing(inner.transpose(1, 0, 2) if across else inner))
+
+
+def _variety(inner: np.ndarray) -> float:
+    """How much colours differ from place to place, once strokes and texture are evened out.
+
+    The mean of each place counts half, its ground the other half: large characters stand on one ground, a painting's
+    ground is washed.
+    """
+    cell = max(4, inner.shape[1] // 10)
+    rows, columns = inner.shape[0] // cell, inner.shape[1] // cell
+    if not rows or not columns:
+        return 0.0
+    cells = inner[: rows * cell, : columns * cell].reshape(rows, cell, columns, cell, 3).swapaxes(1, 2)
+    cells = cells.reshape(rows * columns, cell * cell, 3)
+    ground = np.percentile(cells[:, ::2], 75, axis=1)
+    return (_spread(cells.mean(axis=1)) + _spread(ground)) / 2
+
+
+def _spread(colours: np.ndarray) -> float:
+    distance = np.linalg.norm(colours - np.median(colours, axis=0), axis=1)
+    return float(min(1.0, np.percentile(distance, 85) / 12))
+
+
+def _writing(lines: np.ndarray) -> float:
+    """How regular upright columns of writing are, from -1 to 1: the autocorrelation of the ink on each line."""
+    from scipy.ndimage import uniform_filter, uniform_filter1d
+
+    lightness = lines[..., 0]
+    depth, along = lightness.shape
+    if depth < 12:
+        return 0.0
+    ink = np.clip(uniform_filter(lightness, along // 3 + 1) - lightness, 0, 15).mean(axis=1)
+    ink -= uniform_filter1d(ink, max(5, along // 3))
+    ink /= ink.std() + 1e-6
+    lags = min(depth // 2, max(6, along // 3))
+    alike = np.array([(ink[: depth - lag] * ink[lag:]).mean() for lag in range(lags)])
+    below = np.flatnonzero(alike < 0)
+    return float(alike[below[0] :].max()) if len(below) else 0.0
+
+
+def _worth(panels: list[Panel]) -> np.ndarray:
+    """How much each panel is like a painting: of many colours, on a darker ground than the rest, not written."""
+    lightest = max(panel.ground[0] for panel in panels)
+    return np.array(
+        [
+            (panel.variety + min(1.0, (lightest - panel.ground[0]) / 25) + 0.3)
+            * (0.2 if panel.written else 1)
+            for panel in panels
+        ]
+    )
+
+
+def _is_rival(panels: list[Panel], worth: np.ndarray, place: int, best: int) -> bool:
+    near = np.linalg.norm(panels[place].ground - panels[best].ground) <= 2 * _SAME
+    return bool(not panels[place].written and worth[place] >= _RIVAL * worth[best] and near)
+
+
+def _is_mounting(panel: Panel, mounting: list[np.ndarray]) -> bool:
+    return panel.variety < 0.5 and any(np.linalg.norm(panel.ground - colour) <= _MOUNTING for colour in mounting)
+
+
+def _seams(side: Profile) -> list[int]:
+    """Where two pieces meet along a whole line: one step of colour throughout.
 
     A shore or a roof is interrupted, or changes its colours along the way.
     """
-    side = profile(lines)
-    colours = side.colours
     if side.depth < 8 * REACH:
         return []
-    sums = np.concatenate([np.zeros((1, *colours.shape[1:]), colours.dtype), np.cumsum(colours, axis=0)])
-    means = (sums[REACH:] - sums[:-REACH]) / REACH
+    means = running_means(side.colours)
     steps = means[REACH + 1 :] - means[: -REACH - 1]  # one line left out between
     typical = np.median(steps, axis=1, keepdims=True)
     size = np.linalg.norm(typical, axis=2)
