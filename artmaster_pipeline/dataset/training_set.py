@@ -114,6 +114,7 @@ def build_training_set(
             caption_source=caption.source,
             split=parts.places[crop.scan_sha256].part,
             enlarged_by=picture.enlarged_by,
+            place=crop.place,
             group=parts.places[crop.scan_sha256].work,
             unread=of.unread,
         )

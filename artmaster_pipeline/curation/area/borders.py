@@ -1,29 +1,35 @@
 """Borders around a painting: margins of a scan, mounting silk, brocade and frames, taken off one after another.
 
 A border is a strip along a side, much the same from end to end, that ends at a straight edge. Blank paper has no such
-edge, and a sky above a straight shore has no like on another side.
+edge, and a sky above a straight shore has no like on another side. So the strips of all four sides are judged together.
 """
 
+import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from artmaster_pipeline.curation.area.edges import REACH, Profile, candidates, profile
+from artmaster_pipeline.curation.area.edges import Profile, edges_along, profile
 from artmaster_pipeline.curation.boxes import Box
 
 SIDES = ("top", "bottom", "left", "right")
 _OPPOSITE = {"top": "bottom", "bottom": "top", "left": "right", "right": "left"}
 _ROUNDS = 6  # nested borders: scanner's lid, photograph's edge, mounting, brocade, frame
 _DEEPEST = 0.45  # of the box's side, for one border
-_LEAST = 0.4  # share of a side along which a border's edge must run
-_EDGE = 0.75  # the same, of what the border leaves of that side
-_SEAM = 0.85  # the same, where nothing else speaks for the border
-_THIN = 0.06  # of the scan's side: so narrow a strip at the scan's own rim needs no second one like it
-_SLIVER = 0.012  # of the side
+_TRIED = 4  # edges a side
+_LEAST = 0.35  # share of a side along which a border's edge must run, where the painting is narrower than the mounting
+_EDGE = 0.6  # share of the painting's side along which it must run
+_SURE = 0.8  # the same, where less speaks for the border
+_SEAM = 0.85  # the same, where nothing else does
+_REACHING = 0.6  # of the box's shorter side, for one border; what is deeper is a colophon or the like
+_SLIVER = 0.02  # of the side: a rim that is always taken off
+_THIN = 0.06  # of the side: so narrow a strip at the scan's own rim needs no second one like it
+_DEEP = 0.2  # of the side: such strips must be ended by edges that are sure
 _SAME = 6.0  # CIELAB: of one material
 _ALIKE = 10.0  # CIELAB: of one material in another light
-_UNIFORM = 0.8  # share of a strip's cells of one colour; labels, seals and wear are the rest
+_UNIFORM = 0.8  # share of a strip that is alike from end to end; labels, seals and wear are the rest
+_SMALLEST = 0.06  # of a box: what is left of it at least
 
 
 @dataclass(frozen=True)
@@ -33,15 +39,17 @@ class Strip:
     depth: int
     share: float  # the depth, of the box's side
     colour: np.ndarray
-    support: float
+    near: np.ndarray  # sums of the stretches that have an edge there, from the first one on
+    uniform: float
     flat: bool  # of one colour to the last level, as only a scanner's lid or a computer makes it
     outermost: bool  # it reaches to the scan's own rim
     sliver: bool  # it is a rim a few pixels wide
+    support: float = 0.0  # share of the painting's side along which the edge runs
 
 
 @dataclass
 class Peeled:
-    """The box that is left, the colours of what was taken off, and what could have been a border too."""
+    """The box that is left, the colours of what was taken off, and sides where something could have been one too."""
 
     box: Box
     colours: list[np.ndarray] = field(default_factory=list)
@@ -49,13 +57,13 @@ class Peeled:
 
 
 def peel(lab: np.ndarray, box: Box, scan: Box) -> Peeled:
-    """Take border after border off `box`; a strip counts as the scan's rim where it touches `scan`."""
+    """Take border after border off `box`; a strip is outermost where it touches the rim of `scan`."""
     peeled = Peeled(box)
     for _ in range(_ROUNDS):
-        strips = _strips(lab, peeled, scan)
-        kept = {side: strip for side, strip in strips.items() if _is_believed(side, strip, strips, peeled.colours)}
-        peeled.doubtful = [side for side, strip in strips.items() if side not in kept and strip.support >= _SEAM]
+        tried = _strips(lab, peeled, scan)
+        kept = _believed(tried, peeled)
         if not kept:
+            peeled.doubtful = [side for side in SIDES if any(_edge_along(strip) >= _SEAM for strip in tried[side])]
             break
         peeled.box = _without(peeled.box, {side: strip.depth for side, strip in kept.items()})
         peeled.colours += [strip.colour for strip in kept.values() if not strip.sliver]
@@ -78,44 +86,35 @@ def _without(box: Box, depths: dict[str, int]) -> Box:
     )
 
 
-def _strips(lab: np.ndarray, peeled: Peeled, scan: Box) -> dict[str, Strip]:
+def _strips(lab: np.ndarray, peeled: Peeled, scan: Box) -> dict[str, list[Strip]]:
+    """For each side the strips that are borders by their looks."""
     box = peeled.box
     if min(box.width, box.height) < 32:
-        return {}
-    found = {}
-    for side in SIDES:
-        strip = _strip(profile(lines_of(lab, box, side)), peeled.colours, getattr(box, side) == getattr(scan, side))
-        if strip is not None:
-            found[side] = strip
-    return found
+        return {side: [] for side in SIDES}
+    return {
+        side: _strips_of(
+            profile(lines_of(lab, box, side)), peeled.colours, abs(getattr(box, side) - getattr(scan, side)), min(box.width, box.height)
+        )
+        for side in SIDES
+    }
 
 
-def _strip(side: Profile, known: list[np.ndarray], outermost: bool) -> Strip | None:
-    """The outermost strip that is a border by its looks."""
-    for depth in candidates(side, _LEAST, int(_DEEPEST * side.depth)):
-        colour, uniform, spread = _looks(side.colours[:depth])
-        support = _support(side, depth, colour)
-        sliver = outermost and depth <= max(4, _SLIVER * side.depth) and support >= _SEAM
-        last = side.colours[max(0, depth - 5) : max(1, depth - 1)].mean(axis=0)
-        if support < _EDGE or not (sliver or uniform >= _UNIFORM or _is_of(last, known)):
+def _strips_of(side: Profile, known: list[np.ndarray], gone: int, short: int) -> list[Strip]:
+    """The strips at a side that has lost `gone` lines already, of a box whose shorter side is `short`."""
+    found = []
+    rim = max(4, _SLIVER * side.depth)
+    outermost = gone <= rim
+    edges = edges_along(side, _LEAST, int(min(_DEEPEST * side.depth, _REACHING * short)))
+    for edge in sorted(edges, key=lambda edge: -edge.support)[:_TRIED]:
+        colour, uniform, spread = _looks(side.colours[: edge.start])
+        sliver = bool(gone + edge.end <= rim and edge.support >= _SEAM)
+        last = side.colours[max(0, edge.start - 5) : max(1, edge.start - 1)].mean(axis=0)
+        if not (sliver or uniform >= _UNIFORM or _is_of(last, known)):
             continue
+        near = np.concatenate([[0], np.cumsum(edge.hits)])
         flat = bool(spread < 1.5 and (colour[0] > 96 or colour[0] < 8))
-        return Strip(depth, depth / side.depth, colour, support, flat, outermost, sliver)
-    return None
-
-
-def _support(side: Profile, depth: int, colour: np.ndarray) -> float:
-    """Share of the stretches with an edge at that line, those left out at both ends where the border goes on inwards.
-
-    So the edge of a painting is whole although the mounting is wider than the painting.
-    """
-    near = side.near[depth]
-    inside = side.colours[depth + 1 : depth + 1 + 2 * REACH].mean(axis=0)
-    border = ~near & (np.linalg.norm(inside - colour, axis=1) <= _SAME)
-    others = np.flatnonzero(~border)
-    if not len(others) or near.mean() < _LEAST:
-        return 0.0
-    return float(near[others[0] : others[-1] + 1].mean())
+        found.append(Strip(edge.end, edge.end / side.depth, colour, near, uniform, flat, outermost, sliver))
+    return found
 
 
 def _is_of(stretches: np.ndarray, known: Iterable[np.ndarray]) -> bool:
@@ -139,14 +138,58 @@ def _looks(colours: np.ndarray) -> tuple[np.ndarray, float, float]:
     return colour, float((distance <= _SAME).mean()), float(spread)
 
 
-def _is_believed(side: str, strip: Strip, strips: dict[str, Strip], known: list[np.ndarray]) -> bool:
-    if strip.flat or strip.sliver or len(strips) >= 3:
+def _believed(tried: dict[str, list[Strip]], peeled: Peeled) -> dict[str, Strip]:
+    """The strips, at most one a side, that together are best borne out by their edges."""
+    slivers = {side: next((strip for strip in strips if strip.sliver), None) for side, strips in tried.items()}
+    if any(slivers.values()):
+        return {side: strip for side, strip in slivers.items() if strip}
+    best: dict[str, Strip] = {}
+    most = 0.0
+    for chosen in itertools.product(*([None, *tried[side]] for side in SIDES)):
+        strips = _in_rectangle({side: strip for side, strip in zip(SIDES, chosen, strict=True) if strip})
+        worth = sum(strip.support - _EDGE + 0.05 for strip in strips.values())
+        if worth > most and all(_is_believed(side, strips, peeled.colours) for side in strips):
+            best, most = strips, worth
+    return best
+
+
+def _in_rectangle(strips: dict[str, Strip]) -> dict[str, Strip]:
+    """The strips with the support their edges have along the rectangle that they leave; none where too little is left."""
+    shares = {side: strips[side].share if side in strips else 0.0 for side in SIDES}
+    across, down = 1 - shares["left"] - shares["right"], 1 - shares["top"] - shares["bottom"]
+    if across <= 0 or down <= 0 or across * down < _SMALLEST:
+        return {}
+    found = {}
+    for side, strip in strips.items():
+        ends = ("left", "right") if side in ("top", "bottom") else ("top", "bottom")
+        number = len(strip.near) - 1
+        start, end = round(shares[ends[0]] * number), max(1, round((1 - shares[ends[1]]) * number))
+        found[side] = replace(strip, support=float(strip.near[end] - strip.near[start]) / max(1, end - start))
+    return found
+
+
+def _edge_along(strip: Strip) -> float:
+    return float(strip.near[-1]) / (len(strip.near) - 1)
+
+
+def _is_believed(side: str, strips: dict[str, Strip], known: list[np.ndarray]) -> bool:
+    strip = strips[side]
+    if strip.support < _EDGE:
+        return False
+    if strip.flat:
         return True
-    if any(np.linalg.norm(colour - strip.colour) <= _SAME for colour in known):
+    together = [other.support for other in strips.values()]
+    if len(strips) == len(SIDES) and np.mean(together) >= 0.75:
         return True
-    if any(np.linalg.norm(other.colour - strip.colour) <= _SAME for name, other in strips.items() if name != side):
+    if (strip.share > _DEEP and strip.support < _SEAM) or strip.support < _SURE:
+        return False
+    if len(strips) == 3:
         return True
+    if strip.uniform >= 0.9 and any(np.linalg.norm(colour - strip.colour) <= _SAME for colour in known):
+        return strip.support >= _SEAM
     opposite = strips.get(_OPPOSITE[side])
     if opposite and np.linalg.norm(opposite.colour - strip.colour) <= _ALIKE:
         return True
+    if any(np.linalg.norm(other.colour - strip.colour) <= _SAME for name, other in strips.items() if name != side):
+        return strip.outermost
     return strip.outermost and strip.share <= _THIN and strip.support >= _SEAM

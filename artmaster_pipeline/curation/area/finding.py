@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from artmaster_pipeline.curation.area.borders import peel
-from artmaster_pipeline.curation.area.painted_area import _main_panel, _shape_mask
+from artmaster_pipeline.curation.area.turning import skew_of, upright
 from artmaster_pipeline.curation.boxes import Box
 from artmaster_pipeline.curation.look import Look
 
@@ -28,11 +28,12 @@ def find_area(look: Look) -> PaintedArea:
     """Find the painting in a look; where it is doubtful, the larger area."""
     small, factor = _reduced(look.lab)
     scan = Box(0, 0, small.shape[1], small.shape[0])
-    peeled = peel(small, scan, scan)
+    skew = skew_of(small)
+    peeled = peel(upright(small, skew), scan, scan)
     box = peeled.box
     full = Box(box.left*factor, box.top*factor, box.right*factor, box.bottom*factor)
     mask=np.zeros(look.lab.shape[:2],bool); mask[full.top:full.bottom, full.left:full.right]=True
-    return PaintedArea(0.0, full, mask, None, ' '.join(peeled.doubtful))
+    return PaintedArea(round(skew,2), full, mask, None, ' '.join(peeled.doubtful))
 
 
 def _reduced(lab: np.ndarray) -> tuple[np.ndarray, int]:
@@ -44,8 +45,3 @@ def _reduced(lab: np.ndarray) -> tuple[np.ndarray, int]:
         return lab, 1
     blocks = sum(lab[i:rows:factor, j:columns:factor] for i in range(factor) for j in range(factor))
     return blocks / np.float32(factor**2), factor
-
-
-def upright(pixels: np.ndarray, skew: float) -> np.ndarray:
-    """A look's pixels turned back by `skew` about their middle, on a sheet of the same size."""
-    return pixels

@@ -1,12 +1,9 @@
 """The pieces that a mounted work is made of: frontispiece, painting, colophons, and the silk between them."""
 
-from dataclasses import dataclass
 
 import numpy as np
 
-from artmaster_pipeline.curation.area.borders import lines_of
 from artmaster_pipeline.curation.area.edges import REACH, profile
-from artmaster_pipeline.curation.boxes import Box
 
 _SEAM = 0.85  # share of a line at which two pieces of paper or silk meet
 _STEP = 3.0  # CIELAB, from one piece to the next

@@ -1,0 +1,93 @@
+"""A scan's pixels for its look and its crops: decoded once for each size, turned upright as they are read."""
+
+import math
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from artmaster_pipeline.curation.boxes import Box
+from artmaster_pipeline.curation.look import Look, look_at, scale_of
+from artmaster_pipeline.records import Scan
+from artmaster_pipeline.scans.decoding import decode, eight_bits, held
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyvips
+
+_SHRINKS = (8, 4, 2)  # what a JPEG can be reduced by while it is decoded
+_TO_SPARE = 1.5  # how much larger than needed a reduced picture has to be, so that no detail is lost
+
+
+class Source:
+    """The pictures of one scan; use it within `stack`, which frees them."""
+
+    def __init__(self, path: Path, scan: Scan, workplace: Path, stack: ExitStack) -> None:
+        self._path, self._scan, self._workplace, self._stack = path, scan, workplace, stack
+        self._held: dict[int, pyvips.Image] = {}
+
+    def look(self) -> Look:
+        """The whole scan as it is judged, not yet turned."""
+        scan = self._scan
+        return look_at(eight_bits(self._reduced(1 / scale_of(scan.width, scan.height))), scan.width, scan.height)
+
+    def cut(self, box: Box, width: int, height: int, skew: float) -> "pyvips.Image":
+        """A rectangle of the scan turned upright, 8-bit sRGB, reduced to that size; never meant to enlarge.
+
+        Values of 16 bits are reduced to 8 as the last step.
+        """
+        image = self._reduced(box.width / width)
+        across, down = image.width / self._scan.width, image.height / self._scan.height
+        left, top = min(int(box.left * across), image.width - 1), min(int(box.top * down), image.height - 1)
+        part = _upright(image, skew).crop(
+            left,
+            top,
+            min(max(1, round(box.width * across)), image.width - left),
+            min(max(1, round(box.height * down)), image.height - top),
+        )
+        return eight_bits(_resized(part, width, height))
+
+    def patches(self, boxes: list[Box], skew: float) -> list["np.ndarray"]:
+        """Rectangles of the scan turned upright at its own resolution: lightness, uint8 (height, width)."""
+        image = _upright(self._reduced(1.0), skew)
+        parts = (image.crop(box.left, box.top, box.width, box.height) for box in boxes)
+        return [eight_bits(part).colourspace("b-w").numpy() for part in parts]
+
+    def _reduced(self, scan_pixels: float) -> "pyvips.Image":
+        """The picture for a reduction by `scan_pixels`: a JPEG at 1/2, 1/4 or 1/8 where that leaves detail to spare."""
+        shrink = next((factor for factor in _SHRINKS if scan_pixels >= _TO_SPARE * factor), 1)
+        shrink = shrink if self._scan.format == "JPEG" else 1
+        if shrink not in self._held:
+            image = decode(self._path, shrink, deep=True).image
+            self._held[shrink] = self._stack.enter_context(held(image, self._workplace))
+        return self._held[shrink]
+
+
+def _upright(image: "pyvips.Image", skew: float) -> "pyvips.Image":
+    """The picture turned back by `skew` degrees about its middle, on a sheet of the same size; pixels as asked for."""
+    if not skew:
+        return image
+    import pyvips
+
+    turn = math.radians(skew)
+    cos, sin = math.cos(turn), math.sin(turn)
+    middle = (image.width - 1) / 2, (image.height - 1) / 2
+    turned = image.affine(
+        [cos, -sin, sin, cos],
+        interpolate=pyvips.Interpolate.new("bicubic"),
+        oarea=[0, 0, image.width, image.height],
+        idx=-middle[0],
+        idy=-middle[1],
+        odx=middle[0],
+        ody=middle[1],
+        extend="copy",
+    )
+    return turned.copy(interpretation=image.interpretation)
+
+
+def _resized(part: "pyvips.Image", width: int, height: int) -> "pyvips.Image":
+    if (part.width, part.height) == (width, height):
+        return part
+    if part.format == "uchar":
+        return part.thumbnail_image(width, height=height, size="force")
+    # a thumbnail would be of 8 bits before it is reduced
+    return part.resize(width / part.width, vscale=height / part.height).copy(interpretation=part.interpretation)
