@@ -213,8 +213,3 @@ def _remember(file: Path, hashes: dict[str, list[int]], likenesses: dict[tuple[s
     text = json.dumps(known)
     if not file.exists() or file.read_text(encoding="utf-8") != text:
         write_text(file, text)
-
-
-def better_scans(home: Home, painter: str, scans: Sequence[Scan], progress: Progress = SILENT) -> dict[str, str]:
-    """Stand-in."""
-    return {}
