@@ -35,6 +35,7 @@ import csv
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,14 +46,13 @@ from scipy.ndimage import gaussian_filter
 
 from artmaster_pipeline.curation import crop_scans
 from artmaster_pipeline.curation.area import upright
-from artmaster_pipeline.curation.look import look_at
+from artmaster_pipeline.curation.crops.source import Source
 from artmaster_pipeline.curation.masks import saliency
 from artmaster_pipeline.curation.near_duplicates import near_duplicates
 from artmaster_pipeline.curation.review.flags import review_order
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import CURATED, MANIFEST, Crop, CuratedScan, Scan, read_manifest
 from artmaster_pipeline.scans import add_scans, register_scans
-from artmaster_pipeline.scans.decoding import open_scan
 from artmaster_pipeline.settings import Home
 
 INSCRIBED, BORDERED, HALF = 0.002, 0.005, 0.5
@@ -127,7 +127,8 @@ def pictures(home: Home, painter: str, other: Home | None) -> Iterable[Picture]:
 
 
 def _picture(home: Home, scan: Scan, work: CuratedScan, crops: list[tuple[Crop, Path]]) -> Picture:
-    look = look_at(open_scan(home.scans(scan.painter) / scan.path), scan.width, scan.height)
+    with ExitStack() as stack:
+        look = Source(home.scans(scan.painter) / scan.path, scan, home.cache / "decoded", stack).look()
     lab = upright(look.lab, work.skew) if work.skew else look.lab
     height, width = lab.shape[:2]
     per_pixel = width / scan.width, height / scan.height
@@ -289,9 +290,9 @@ def _agreement(found: Sequence[np.ndarray], drawn: Sequence[np.ndarray], shape: 
     all_found, all_drawn = _union(found, shape), _union(drawn, shape)
     return {
         "drawn": len(drawn),
-        "recalled": sum(all_found[box].mean() >= HALF for box in drawn if box.any()),
+        "recalled": sum(bool(all_found[box].mean() >= HALF) for box in drawn if box.any()),
         "found": len(found),
-        "right": sum(all_drawn[mask].mean() >= HALF for mask in found if mask.any()),
+        "right": sum(bool(all_drawn[mask].mean() >= HALF) for mask in found if mask.any()),
         "pixels drawn": int(all_drawn.sum()),
         "pixels found": int(all_found.sum()),
         "pixels both": int((all_found & all_drawn).sum()),
