@@ -24,7 +24,7 @@ def deepest(picture: "np.ndarray") -> "np.ndarray":
     """
     import numpy as np
 
-    seen = (picture.astype(np.float32) / 127.5 - 1 - np.float32(_SHIFT)) / np.float32(_SCALE)
+    seen = (picture.astype(np.float32) / 127.5 - 1 - np.array(_SHIFT, np.float32)) / np.array(_SCALE, np.float32)
     for number, (kernel, bias) in enumerate(_layers()):
         if number in _POOLED_BEFORE:
             seen = np.lib.stride_tricks.sliding_window_view(seen, (3, 3), (0, 1))[::2, ::2].max((3, 4))

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 _METHOD = "1"  # of what is remembered: raise it when the same thumbnails would give other hashes or likenesses
 _WORTH = "1"  # likewise, of how good scans are
-_BAND = 512  # pixels of height that the detail of a scan is judged by
-_SCALES = (0.84, 0.71, 0.59, 0.5, 0.42, 0.35, 0.3, 0.25)
-_NOTHING = 0.25  # of what the next halving takes: below it a reduction took no detail
+_TILE, _WIDEST = 256, 4096  # pixels: of a spectrum, and of the band that the detail of a scan is judged by
+_SCALES = (0.95, 0.84, 0.71, 0.59, 0.5, 0.42, 0.35, 0.3, 0.25)
+_FALLS = 0.025  # mean power above a frequency to that of the octave below
 _COLOURLESS = 6.0  # CIELAB chroma that no pixel of a scan without colour exceeds
 _THREADS = min(4, len(usable_cpus()))
 
@@ -86,7 +86,7 @@ def better_scans(home: Home, painter: str, scans: Sequence[Scan], progress: Prog
     )
     if new:
         write_text(file, json.dumps({"method": _WORTH, "worths": {one: known[one] for one in sorted(members)}}))
-    better = {}
+    better: dict[str, str] = {}
     for group in groups:
         best = max(sorted(group), key=lambda one: known[one])
         better |= {one: best for one in group if one != best}
@@ -103,10 +103,10 @@ def _joined(pairs: Iterable[tuple[str, str]]) -> list[set[str]]:
 
 
 def _worth(home: Home, painter: str, scan: Scan) -> float:
-    """How good a scan of its artwork it is: the octaves of detail in the painting, less for a cast and for pale tones.
+    """How good a scan of its artwork it is: octaves of detail in the painting, less for cast, pallor and compression.
 
-    Ten CIELAB units of cast, or half of the tonal range, weigh as much as half of the pixels; a scan without any colour
-    is worth less than one with.
+    Ten CIELAB units of cast, half of the tonal range, or seven octaves of bytes a pixel weigh as much as half of the
+    pixels; a scan without any colour is worth less than one with.
     """
     from PIL import Image
     from skimage.color import rgb2lab
@@ -131,35 +131,35 @@ def _worth(home: Home, painter: str, scan: Scan) -> float:
     low, high = np.percentile(painting[:, 0], (2, 98))
     colourless = float(np.linalg.norm(colours, axis=1).max()) < _COLOURLESS
     cast = float(np.linalg.norm(np.median(colours, axis=0)))
-    return round(float(np.log2(max(1.0, pixels)) - cast / 10 + (high - low) / 50 - 2 * colourless), 4)
+    stored = float(np.clip(np.log2(scan.bytes / (scan.width * scan.height)), -6, 1)) if scan.bytes else -6.0
+    worth = float(np.log2(max(1.0, pixels))) - cast / 10 + (high - low) / 50 + stored / 7 - 2 * colourless
+    return round(float(worth), 4)
 
 
 def _detail(image: "pyvips.Image") -> float:
-    """The least scale, of some, at which a band across the middle of a scan keeps all its detail.
+    """The scale, of some, at which a band across the middle of a scan would keep all its detail; 1 where at none.
 
-    What reducing takes away falls off suddenly where there never was any detail: with natural pictures each halving
-    takes about 1.7 times as much as the one before, with enlarged or blurred ones many times as much.
+    Power falls with frequency, in pictures by three to twenty-five times an octave. Where a scan was enlarged or is out
+    of focus it falls by more than forty at the frequency where its detail ends.
     """
-    height = min(_BAND, image.height)
-    band = image.crop(0, (image.height - height) // 2, image.width, height).colourspace("b-w")
-    band = band.crop(
-        (band.width - min(8 * _BAND, band.width)) // 2, 0, min(8 * _BAND, band.width), height
-    ).copy_memory()
-    scale = 1.0
-    for smaller in _SCALES:
-        if _lost(band, smaller) > _NOTHING * _lost(band, smaller / 2):
-            break
-        scale = smaller
-    return scale
-
-
-def _lost(band: "pyvips.Image", scale: float) -> float:
-    """What a picture loses that is reduced by `scale` and enlarged again: the deviation, in grey levels."""
-    across, down = max(1, round(band.width * scale)), max(1, round(band.height * scale))
-    again = band.thumbnail_image(across, height=down, size="force").thumbnail_image(
-        band.width, height=band.height, size="force"
-    )
-    return float((band - again).deviate())
+    height = min(2 * _TILE, image.height)
+    width = min(_WIDEST, image.width)
+    band = image.crop((image.width - width) // 2, (image.height - height) // 2, width, height).colourspace("b-w")
+    light = band.extract_band(0).numpy().astype(np.float32)
+    side = min(_TILE, width, height)
+    window = np.outer(np.hanning(side), np.hanning(side))
+    power = np.zeros((side, side))
+    for top in range(0, height - side + 1, side):
+        for left in range(0, width - side + 1, side):
+            tile = light[top : top + side, left : left + side]
+            power += np.abs(np.fft.fft2((tile - tile.mean()) * window)) ** 2
+    radius = np.hypot(*np.meshgrid(*[2 * np.fft.fftfreq(side)] * 2))
+    falls = {}
+    for scale in _SCALES:
+        above, below = (radius > scale) & (radius <= 1), (radius > scale / 2) & (radius <= scale)
+        falls[scale] = power[above].mean() / max(1e-9, power[below].mean())
+    ends = min(falls, key=lambda scale: falls[scale])
+    return ends if falls[ends] < _FALLS else 1.0
 
 
 def _known_worths(file: Path) -> dict[str, float]:

@@ -62,7 +62,7 @@ def features(look_upright: Look, area: Area, masks: Sequence[Marked]) -> Feature
     ground = np.median(lab[inside & (light >= tones[2])], axis=0)
     hue = np.hypot(lab[..., 1] - ground[1], lab[..., 2] - ground[2])
     (least_a, least_b), (most_a, most_b) = np.percentile(lab[inside & (light >= tones[1])][:, 1:], (10, 90), axis=0)
-    found: Features = {
+    found = {
         "ground": ground[0],
         "darkest": tones[0],
         "lightest": tones[4],
@@ -79,7 +79,8 @@ def features(look_upright: Look, area: Area, masks: Sequence[Marked]) -> Feature
         "strokes": detail[inside].mean(),
         "written": _written(detail * inside, area.box, masks),
     }
-    return {name: round(float(value), 4) for name, value in found.items()} | {"seen": _seen(picture, inside)}
+    rounded: Features = {name: round(float(value), 4) for name, value in found.items()}
+    return rounded | {"seen": _seen(picture, inside)}
 
 
 def _picture(look: Look, area: Area) -> tuple[np.ndarray, np.ndarray]:

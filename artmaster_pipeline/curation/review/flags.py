@@ -1,7 +1,7 @@
 """Flags: which works of a collection a person should look at, how strongly, and why. A flag drops nothing.
 
-Some are said of a work by itself (writing alone, a photograph, blur, a doubtful border), the others by comparing it with
-the rest: its genre with that of most works, what it shows with the nearest works, its colours with the usual ones.
+Some are said of a work by itself (writing alone, a photograph, blur, a doubtful border), the others by comparing it
+with the rest: its genre with that of most works, what it shows with the nearest works, its colours with the usual ones.
 Spreads are robust (median and MAD), so that the works to be found do not widen them; where a collection has no genre
 of its own, or many hands, what is unusual is rare by the same measure. Other scans of an artwork weigh nothing.
 """

@@ -5,7 +5,6 @@ A linear readout of what AlexNet sees (`features.seen`), fitted to some hundred 
 is enough to find the few that differ from the many.
 """
 
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -15,10 +14,10 @@ WEIGHTS = Path(__file__).parent / "genres.safetensors"
 GENRES = ("landscape", "figures", "flowers, birds and animals", "writing", "photograph")
 
 
-def genres_of(seen: Sequence[Sequence[float]]) -> np.ndarray:
-    """The probabilities of GENRES, float64 (works, 5), by `features.seen` of each work."""
+def genres_of(seen: np.ndarray) -> np.ndarray:
+    """The probabilities of GENRES, float64 (works, 5), by `features.seen` (works, 256)."""
     mean, weight, bias = _readout()
-    return probabilities(np.asarray(seen, np.float64).reshape(-1, len(mean)), mean, weight, bias)
+    return probabilities(seen, mean, weight, bias)
 
 
 def probabilities(seen: np.ndarray, mean: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
@@ -37,4 +36,5 @@ def _readout() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if not WEIGHTS.is_file():
         raise MissingRequirement(f"{WEIGHTS} is not there: this installation lacks the package's data.")
     arrays = load_file(WEIGHTS)
-    return tuple(arrays[name].astype(np.float64) for name in ("mean", "weight", "bias"))  # type: ignore[return-value]
+    mean, weight, bias = (arrays[name].astype(np.float64) for name in ("mean", "weight", "bias"))
+    return mean, weight, bias
