@@ -217,8 +217,8 @@ def test_a_curator_corrects_a_border_leaves_a_work_out_and_marks_a_seal(home: Ho
         page.get_by_role("button", name="Seal", exact=True).click()
         curator.drag((100, 700), (160, 760))
         curator.says("Saved: Seal")
-        page.get_by_role("button", name="Remove: Seal (found)").click()
-        curator.says("Taken back: Seal (found)")
+        page.get_by_role("button", name="Remove: Seal 1 (found)").click()
+        curator.says("Removed: Seal 1 (found)")
         page.get_by_role("button", name="Square crop").click()
         curator.drag((100, 300), (300, 480))
         curator.says("Saved: Crop 512×512")
@@ -256,7 +256,7 @@ def test_all_of_it_can_be_done_by_keyboard_and_taken_back(home: Home, browser: A
         page.keyboard.press("Enter")
         curator.says("Saved: Seal")
         page.keyboard.press("Delete")
-        curator.says("Taken back: Seal (drawn)")
+        curator.says("Removed: Seal 2 (drawn)")
         page.get_by_role("button", name="Keep", exact=True).focus()
         page.keyboard.press("Enter")
         curator.says("Saved: Keep")
@@ -288,6 +288,24 @@ def test_the_page_can_be_used_by_all(home: Home, browser: Any, address: str) -> 
         assert page.locator("html").get_attribute("lang") == "zh-Hans"
         assert page.get_by_role("button", name="印章", exact=True).is_visible()
         assert not visited.wrong
+
+
+@pytest.mark.browser
+def test_a_finger_draws_and_does_not_scroll(home: Home, browser: Any, address: str) -> None:
+    with visit(browser, address, has_touch=True) as visited:
+        curator, hand = Curator(visited.page), visited.context.new_cdp_session(visited.page)
+
+        def touch(kind: str, *at: float) -> None:
+            points = [{"x": at[0], "y": at[1]}] if at else []
+            hand.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        touch("touchStart", *curator.at(580, 455))
+        for across in range(575, 535, -5):
+            touch("touchMove", *curator.at(across, 455))
+        touch("touchEnd")
+        curator.says("Saved: Painting area")
+    (row,) = saved(home)
+    assert near(row, (20, 30, 540, 880))
 
 
 @pytest.mark.browser

@@ -66,8 +66,14 @@ function objects(of) {
     }
   });
   for (const row of of.decisions) if (MASKS.includes(row.what)) found.push({ key: row.id, what: row.what, box: row.box, row });
+  for (const each of found) { // where there are several of a kind, they have numbers
+    const alike = found.filter((other) => kindOf(other) === kindOf(each));
+    if (alike.length > 1) each.number = alike.indexOf(each) + 1;
+  }
   return found;
 }
+
+function kindOf(object) { return `${object.what} ${object.size || ""}`; }
 
 function same(a, b) { return Boolean(a && b) && a[0] === b[0] && a[1] === b[1]; }
 
@@ -84,7 +90,7 @@ function holdsMiddle(box, of) {
 function called(object) {
   const shape = object.size ? ` ${object.size.join("×")}` : "";
   const how = object.row ? "drawn" : object.found ? "found" : object.what === "crop" ? "chosen" : "";
-  return word(object.what) + shape + (how ? ` (${word(how)})` : "");
+  return word(object.what) + (object.number ? ` ${object.number}` : "") + shape + (how ? ` (${word(how)})` : "");
 }
 
 function stateOf(of) {
@@ -142,6 +148,7 @@ function showList() {
   at("position").textContent = place < 0 ? "" : word("position", { n: place + 1, all: there.length });
   at("previous").disabled = place <= 0;
   at("next").disabled = !there.length || place === there.length - 1;
+  at("list").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
 }
 
 function step(by) {
@@ -164,8 +171,6 @@ function open(of, closeList = false) {
   if (closeList && matchMedia("(max-width: 60rem)").matches) at("works").open = false;
   if (at("why")) at("why").value = "";
   show();
-  const current = at("list").querySelector("[aria-current]");
-  if (current) current.scrollIntoView({ block: "nearest" });
 }
 
 function show() {
@@ -243,6 +248,7 @@ function draw() {
   const hidden = new Set([...document.querySelectorAll("[data-layer]:not(:checked)")].map((box) => box.dataset.layer));
   const there = objects(work).map((each) => (draft && draft.key === each.key ? { ...each, box: draft.box, outline: null } : each));
   if (draft && draft.key === "new") there.push(draft);
+  stage.classList.toggle("out", stateOf(work) === "state_out");
   const order = there.filter((each) => !hidden.has(each.what === "painting" ? "area" : each.what) || each === draft);
   order.sort((a, b) => (a.key === focusKey()) - (b.key === focusKey())); // what is selected lies above the rest
   marks.replaceChildren(...order.flatMap((each) => shapes(each, 1 / fit)));
@@ -268,11 +274,13 @@ function shapes(object, pixel) {
     svg("polygon", { points, class: `mark ${object.what} ${on ? "on" : ""} ${waits ? "waits" : ""}`, "data-key": object.key }),
   ];
   if (!on || !isMovable(object)) return made;
-  const edges = object.what === "crop" ? ["nw", "ne", "se", "sw"] : ["nw", "n", "ne", "e", "se", "s", "sw", "w"];
+  const isSmall = Math.min(right - left, bottom - top) < 60 * pixel; // its handles stand around it
+  const edges = object.what === "crop" || isSmall ? ["nw", "ne", "se", "sw"] : ["nw", "n", "ne", "e", "se", "s", "sw", "w"];
+  const away = isSmall ? 9 * pixel : 0;
   for (const edge of edges) {
-    const across = edge.includes("w") ? left : edge.includes("e") ? right : (left + right) / 2;
-    const down = edge.includes("n") ? top : edge.includes("s") ? bottom : (top + bottom) / 2;
-    for (const [name, size] of [["grip", 28], ["handle", 12]]) {
+    const across = edge.includes("w") ? left - away : edge.includes("e") ? right + away : (left + right) / 2;
+    const down = edge.includes("n") ? top - away : edge.includes("s") ? bottom + away : (top + bottom) / 2;
+    for (const [name, size] of [["grip", isSmall ? 18 : 28], ["handle", isSmall ? 10 : 12]]) {
       made.push(svg("rect", {
         x: across - (size / 2) * pixel, y: down - (size / 2) * pixel, width: size * pixel, height: size * pixel,
         class: `${name} ${edge}`, "data-edge": edge,
@@ -351,6 +359,9 @@ marks.addEventListener("pointerdown", (event) => {
   stage.focus({ preventScroll: true });
   marks.setPointerCapture(event.pointerId);
 });
+
+// a finger that draws or drags does not scroll the page: `touch-action` is not heeded by shapes within the drawing
+marks.addEventListener("touchstart", (event) => { if (drag) event.preventDefault(); }, { passive: false });
 
 marks.addEventListener("pointermove", (event) => {
   if (!drag) return;
@@ -461,11 +472,11 @@ function othersAsRows(object) {
 function remove(object) {
   settle();
   const what = called(object);
-  if (object.row) return send([], [object.row], "taken_back", what);
-  if (object.found) return send([{ what: "clear", box: clearing(object) }], [], "taken_back", what);
+  if (object.row) return send([], [object.row], "removed", what);
+  if (object.found) return send([{ what: "clear", box: clearing(object) }], [], "removed", what);
   if (object.what !== "crop") return undefined;
   const others = othersAsRows(object);
-  return others.length ? send(others, [], "taken_back", what) : say("last_crop");
+  return others.length ? send(others, [], "removed", what) : say("last_crop");
 }
 
 /** The place that clears one mask alone: its own box, or its middle where another's middle lies in that. */
@@ -555,9 +566,15 @@ at("language").addEventListener("click", () => {
   translate();
   show();
 });
+/** Make the picture larger or smaller about what is selected, else about the middle of what is seen. */
 function zoomed(by) {
+  const object = selected === "area" ? null : objects(work).find((each) => each.key === selected);
+  const [across, down] = object
+    ? [(object.box[0] + object.box[2]) / 2 / work.width, (object.box[1] + object.box[3]) / 2 / work.height]
+    : [(stage.scrollLeft + stage.clientWidth / 2) / stage.scrollWidth, (stage.scrollTop + stage.clientHeight / 2) / stage.scrollHeight];
   zoom = clamp(by ? zoom * by : 1, 1, 16);
   draw();
+  stage.scrollTo(across * sheet.offsetWidth - stage.clientWidth / 2, down * sheet.offsetHeight - stage.clientHeight / 2);
 }
 at("zoom-in").addEventListener("click", () => zoomed(1.6));
 at("zoom-out").addEventListener("click", () => zoomed(1 / 1.6));
