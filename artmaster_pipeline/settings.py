@@ -223,6 +223,8 @@ class TrainingSettings(_Settings):
     timestep_sampling: Literal["uniform", "logit_normal", "shifted"] = "shifted"  # shifted: as FLUX draws at this size
     guidance_scale: float = Field(1.0, ge=0)  # what guidance-embedded models are told while training
     caption_dropout: float = Field(0.0, ge=0, lt=1)  # share of the pictures of which the trigger alone is said
+    # seals, inscriptions and damage do not count in the loss: what is no brushwork of a picture is not learned as such
+    leave_out_marks: bool = Field(True, exclude_if=lambda on: on)
     masked_loss: bool = False  # style is in the background too, so the whole picture counts
     unmasked_weight: float = Field(0.1, ge=0, le=1)  # of the background, where masked_loss is on
     style_constraint: StyleConstraintSettings = StyleConstraintSettings()

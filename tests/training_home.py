@@ -24,12 +24,21 @@ def fill_home(home: Home, works: int = 5, small: int = 0) -> Home:
         scans.append(scan)
         for width, height in CROP_SIZES:
             file = home.crops(PAINTER) / "images" / f"{n}-{height}.png"
-            _paint(file, n, width, height)
-            crops.append(_crop(scan, file, width, height, 0.6 if n < small else 1.5))
+            scale = 0.625 if n < small else 1.5
+            crop = _crop(scan, _paint(file, n, *(round(side * min(scale, 1)) for side in (width, height))), scale)
+            crops.append(crop)
+            write_mask(home, crop, np.full(crop.pixels[::-1], 255, np.uint8))
         write_thumbnail(home, scan, file)
     write_manifest(home.register(PAINTER) / MANIFEST, scans)
     write_manifest(home.crops(PAINTER) / MANIFEST, crops)
     return home
+
+
+def write_mask(home: Home, crop: Crop, levels: np.ndarray) -> None:
+    """Let curation say of a crop what `levels` do, uint8 (height, width)."""
+    file = home.crops(PAINTER) / crop.mask_path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(levels).save(file, compress_level=1)
 
 
 def write_thumbnail(home: Home, scan: Scan, picture: Path) -> None:
@@ -69,17 +78,21 @@ def _scan(n: int) -> Scan:
     )  # fmt: skip
 
 
-def _crop(scan: Scan, file: Path, width: int, height: int, source_scale: float) -> Crop:
+def _crop(scan: Scan, file: Path, scale: float) -> Crop:
+    """The record of a crop whose rectangle has `scale` times the pixels of the shape that it stands for."""
     sha256 = sha256_of(file)
+    with Image.open(file) as picture:
+        width, height = (round(side / min(scale, 1)) for side in picture.size)
     return Crop(
         id=identity(sha256, scan.id), painter=PAINTER, scan_id=scan.id, scan_sha256=scan.sha256,
         path=f"images/{file.name}", sha256=sha256, mask_path=f"masks/{file.name}", width=width, height=height, left=0,
-        top=0, right=width, bottom=height, source_scale=source_scale, subject_share=1.0,
+        top=0, right=round(width * scale), bottom=round(height * scale), source_scale=scale, subject_share=1.0,
     )  # fmt: skip
 
 
-def _paint(file: Path, seed: int, width: int, height: int) -> None:
+def _paint(file: Path, seed: int, width: int, height: int) -> Path:
     chance = np.random.default_rng([seed, height])
     patches = Image.fromarray(chance.integers(40, 230, (height // 64, width // 64, 3), dtype=np.uint8))
     file.parent.mkdir(parents=True, exist_ok=True)
     patches.resize((width, height), Image.Resampling.BILINEAR).save(file, compress_level=1)
+    return file

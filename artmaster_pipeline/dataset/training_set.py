@@ -209,20 +209,16 @@ def _make_picture(home: Home, painter: str, crop: Crop, enlarger: Any, known: di
         if enlarger is None:
             shutil.copyfile(source, temporary)
         else:
-            _restore(source, crop.source_scale, enlarger, temporary)
+            _restore(source, (crop.width, crop.height), enlarger, temporary)
     return _Picture(known_as, path, sha256_of(target), name, made=True)
 
 
-def _restore(source: Any, source_scale: float, enlarger: Any, target: Any) -> None:
+def _restore(source: Any, size: tuple[int, int], enlarger: Any, target: Any) -> None:
     from PIL import Image
 
     from artmaster_pipeline.superres import restore_detail
 
-    picture = _pixels(source)
-    restored = restore_detail(picture, source_scale, enlarger)
-    if restored.shape != picture.shape:
-        raise ArtMasterError(f"{source}: {enlarger.name} gave {restored.shape} pixels for {picture.shape}.")
-    Image.fromarray(restored).save(target, "PNG")
+    Image.fromarray(restore_detail(_pixels(source), size, enlarger)).save(target, "PNG")
 
 
 def _pixels(path: Any) -> "np.ndarray":

@@ -10,29 +10,29 @@ from artmaster_pipeline.superres.enlarge import Enlarger, check_picture
 _LAST_RESIZE = 1.1  # at most this much is left to Lanczos rather than to another pass of the network
 
 
-def restore_detail(picture: np.ndarray, source_scale: float, enlarger: Enlarger) -> np.ndarray:
-    """The crop as the network draws it, H x W x 3 of type uint8, same size and tone as `picture`.
+def restore_detail(picture: np.ndarray, size: tuple[int, int], enlarger: Enlarger) -> np.ndarray:
+    """The crop at `size` (width, height) as the network draws it, height x width x 3 of type uint8, in its own tone.
 
-    `source_scale` is how many pixels the scan had per pixel of the crop. Below 1 the crop was enlarged from fewer
-    pixels: it is brought back to them, enlarged by the network as often as it takes, and reduced to its own size.
-    From 1 on the scan had the detail itself, and `picture` is returned as it is.
+    It is enlarged by the network as often as it takes, and reduced to the size. A picture that has the size is returned
+    as it is.
 
-    Raises BadInput for anything but an RGB picture, WrongUse unless `source_scale` is positive.
+    Raises BadInput for anything but an RGB picture, WrongUse where `size` is smaller than the picture.
     """
     check_picture(picture)
-    if not source_scale > 0:
-        raise WrongUse(f"source_scale is {source_scale}; it says scan pixels per crop pixel and is above 0.")
-    if source_scale >= 1:
+    width, height = size
+    across, down = width / picture.shape[1], height / picture.shape[0]
+    if min(across, down) < 1:
+        raise WrongUse(f"{picture.shape[1]}x{picture.shape[0]} pixels are not enlarged to {width}x{height}.")
+    if across == down == 1:
         return picture
-    height, width = picture.shape[:2]
-    restored = _resize(picture, max(1, round(height * source_scale)), max(1, round(width * source_scale)))
-    for _ in range(_passes(source_scale, enlarger.scale)):
+    restored = picture
+    for _ in range(_passes(max(across, down), enlarger.scale)):
         restored = enlarger.enlarge(restored)
     return _resize(restored, height, width)
 
 
-def _passes(source_scale: float, scale: int) -> int:
-    return max(1, math.ceil(math.log(1 / (source_scale * _LAST_RESIZE), scale)))
+def _passes(factor: float, scale: int) -> int:
+    return max(1, math.ceil(math.log(factor / _LAST_RESIZE, scale)))
 
 
 def _resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
