@@ -115,7 +115,8 @@ def _strips_of(side: Profile, known: list[np.ndarray], gone: int, short: int) ->
         colour, uniform, spread = _looks(side.colours[: edge.start])
         sliver = bool(gone + edge.end <= rim and edge.support >= _SEAM)
         last = side.colours[max(0, edge.start - 5) : max(1, edge.start - 1)].mean(axis=0)
-        enough = _UNIFORM if edge.support < _CERTAIN else _LARGELY
+        largely = edge.support >= _CERTAIN and edge.end <= _DEEP * side.depth
+        enough = _LARGELY if largely else _UNIFORM
         if not (sliver or uniform >= enough or _is_of(last, known)):
             continue
         near = np.concatenate([[0], np.cumsum(edge.hits)])
@@ -186,11 +187,12 @@ def _is_believed(side: str, strips: dict[str, Strip], known: list[np.ndarray]) -
     if strip.flat:
         return True
     together = [other.support for other in strips.values()]
-    if len(strips) == len(SIDES) and np.mean(together) >= 0.75:
+    deep = strip.share > _DEEP
+    if len(strips) == len(SIDES) and np.mean(together) >= 0.75 and (not deep or strip.support >= 0.75):
         return True
     if _is_pair(strip, strips.get(_OPPOSITE[side])):
         return True
-    if (strip.share > _DEEP and strip.support < _SEAM) or strip.support < _SURE:
+    if (deep and strip.support < _SEAM) or strip.support < _SURE:
         return False
     if len(strips) == 3:
         return True

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from artmaster_pipeline.curation.area.borders import peel
-from artmaster_pipeline.curation.area.painted_area import _main_panel, _shape_mask
+from artmaster_pipeline.curation.area.borders import Peeled, peel
+from artmaster_pipeline.curation.area.leaves import leaf_in
 from artmaster_pipeline.curation.area.panels import painted_panels
 from artmaster_pipeline.curation.area.turning import skew_of, upright
 from artmaster_pipeline.curation.boxes import Box
@@ -32,15 +32,36 @@ def find_area(look: Look) -> PaintedArea:
     scan = Box(0, 0, small.shape[1], small.shape[0])
     skew = skew_of(small)
     small = upright(small, skew)
+    peeled, unsure = _peeled(small, scan)
+    leaf = leaf_in(small, peeled.box)
+    mask = np.zeros(look.lab.shape[:2], bool)
+    box = _enlarged(peeled.box, factor)
+    if leaf is None:
+        mask[box.top : box.bottom, box.left : box.right] = True
+        return PaintedArea(round(skew, 2), box, mask, None, " ".join(unsure))
+    outline = [(box.left + x * factor, box.top + y * factor) for x, y in leaf.outline]
+    mask[box.top : box.bottom, box.left : box.right] = leaf.mask.repeat(factor, axis=0).repeat(factor, axis=1)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    box = Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    return PaintedArea(round(skew, 2), box, mask, outline, " ".join(unsure))
+
+
+def _peeled(small: np.ndarray, scan: Box) -> tuple[Peeled, list[str]]:
+    """What is left when borders and other panels are taken off, and what is doubtful about it."""
     peeled = peel(small, scan, scan)
     split = painted_panels(small, peeled.box, peeled.colours)
-    box = peeled.box
-    if split.box != box:
+    if split.box != peeled.box:
         peeled = peel(small, split.box, scan, peeled.colours)
-        box = peeled.box
-    full = Box(box.left*factor, box.top*factor, box.right*factor, box.bottom*factor)
-    mask=np.zeros(look.lab.shape[:2],bool); mask[full.top:full.bottom, full.left:full.right]=True
-    return PaintedArea(round(skew,2), full, mask, None, ' '.join(peeled.doubtful)+(' panels' if split.doubtful else ''))
+    unsure = []
+    if peeled.doubtful:
+        unsure.append(f"There may be a border left at the {' and the '.join(peeled.doubtful)}.")
+    if split.doubtful:
+        unsure.append("The work seems to be of several pieces, and which of them is the painting is doubtful.")
+    return peeled, unsure
+
+
+def _enlarged(box: Box, factor: int) -> Box:
+    return Box(box.left * factor, box.top * factor, box.right * factor, box.bottom * factor)
 
 
 def _reduced(lab: np.ndarray) -> tuple[np.ndarray, int]:

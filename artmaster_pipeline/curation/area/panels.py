@@ -9,9 +9,12 @@ from artmaster_pipeline.curation.area.edges import REACH, Profile, profile, runn
 from artmaster_pipeline.curation.boxes import Box
 
 _SEAM = 0.85  # share of a line at which two pieces of paper or silk meet
+_SURE_SEAM = 0.95  # the same, in a work that is not of several pieces by its shape
 _STEP = 3.0  # CIELAB, from one piece to the next
 _SAME = 5.0  # CIELAB: pieces with grounds as near as that are one
-_MOUNTING = 8.0  # CIELAB: of one material with what was taken off as a border
+_NEAR = 12.0  # CIELAB: grounds of one picture
+_PLAIN = 0.3  # variety of silk and paper with nothing on it, at most
+_MOUNTING = 6.0  # CIELAB: of one material with what was taken off as a border
 _SCROLL = 1.8  # length by breadth: so long a work is one of several pieces
 _WRITTEN = 0.4  # how regular the columns of writing are at least
 _SURELY_WRITTEN = 0.65  # the same, where colours are many
@@ -32,7 +35,7 @@ class Panel:
     @property
     def written(self) -> bool:
         """Whether it is writing: trunks and lances can stand as regularly, but not on one ground."""
-        return self.writing >= (_WRITTEN if self.variety < 0.65 else _SURELY_WRITTEN)
+        return self.writing >= (_WRITTEN if self.variety < 0.5 else _SURELY_WRITTEN)
 
 
 @dataclass(frozen=True)
@@ -63,21 +66,19 @@ def _along(lab: np.ndarray, box: Box, side: str, mounting: list[np.ndarray]) -> 
     worth = _worth(panels)
     sizes = np.array([panel.end - panel.start for panel in panels]) / len(lines)
     best = int((worth * np.sqrt(sizes)).argmax())
-    scroll = len(lines) >= _SCROLL * lines.shape[1]
-    rivals = [place for place in range(len(panels)) if _is_rival(panels, worth, place, best)]
+    scroll = side == "left" and len(lines) >= _SCROLL * lines.shape[1]
+    rivals = [_is_rival(panels, worth, place, best) for place in range(len(panels))]
     may_go = [
-        place not in rivals and (scroll or panel.written or _is_mounting(panel, mounting))
-        for place, panel in enumerate(panels)
+        not rival and (scroll or panel.written or _is_mounting(panel, mounting))
+        for panel, rival in zip(panels, rivals, strict=True)
     ]
-    first, last = best, best
-    while first > 0 and not all(may_go[:first]):
-        first -= 1
-    while last < len(panels) - 1 and not all(may_go[last + 1 :]):
-        last += 1
+    short = lines.shape[1] if scroll else 0
+    first = best - _reach(panels[:best][::-1], rivals[:best][::-1], may_go[:best][::-1], short)
+    last = best + _reach(panels[best + 1 :], rivals[best + 1 :], may_go[best + 1 :], short)
     gap = 2 + len(lines) // 400
-    start = panels[first].start + (gap if first else 0)
-    end = panels[last].end - (gap if last < len(panels) - 1 else 0)
-    doubtful = any(not go for place, go in enumerate(may_go) if place != best)
+    start = panels[first].start + gap if first or scroll and panels[0].start else 0
+    end = panels[last].end - gap if last < len(panels) - 1 or scroll and panels[-1].end < len(lines) else len(lines)
+    doubtful = last > first
     if not scroll and end - start < _LEAST * len(lines):
         return Split(box, doubtful=True)
     if side == "left":
@@ -85,9 +86,25 @@ def _along(lab: np.ndarray, box: Box, side: str, mounting: list[np.ndarray]) -> 
     return Split(Box(box.left, box.top + start, box.right, box.top + end), doubtful)
 
 
+def _reach(panels: list[Panel], rivals: list[bool], may_go: list[bool], short: int) -> int:
+    """How many of the panels that lie on from the painting are kept with it.
+
+    In a scroll those up to the last that may be painting too, with no more than a line or two of writing between, which is `short`. In another work all up to the
+    last that may not go.
+    """
+    if not short:
+        return max((place + 1 for place, go in enumerate(may_go) if not go), default=0)
+    reach = 0
+    for place, (panel, rival) in enumerate(zip(panels, rivals, strict=True)):
+        if panel.written and panel.end - panel.start > short:
+            break
+        reach = place + 1 if rival else reach
+    return reach
+
+
 def _panels(lines: np.ndarray, across: bool) -> list[Panel]:
     """The pieces that seams divide `lines` into, neighbours on the same ground as one."""
-    places = [0, *_seams(profile(lines)), len(lines)]
+    places = [0, *_seams(profile(lines), _SEAM if len(lines) >= _SCROLL * lines.shape[1] else _SURE_SEAM), len(lines)]
     least = max(4 * REACH, 0.15 * lines.shape[1])
     found: list[Panel] = []
     for start, end in zip(places, places[1:], strict=False):
@@ -161,15 +178,15 @@ def _worth(panels: list[Panel]) -> np.ndarray:
 
 
 def _is_rival(panels: list[Panel], worth: np.ndarray, place: int, best: int) -> bool:
-    near = np.linalg.norm(panels[place].ground - panels[best].ground) <= 2 * _SAME
-    return bool(not panels[place].written and worth[place] >= _RIVAL * worth[best] and near)
+    near = np.linalg.norm(panels[place].ground - panels[best].ground) <= _NEAR
+    return bool(not panels[place].written and panels[place].variety > _PLAIN and worth[place] >= _RIVAL * worth[best] and near)
 
 
 def _is_mounting(panel: Panel, mounting: list[np.ndarray]) -> bool:
-    return panel.variety < 0.5 and any(np.linalg.norm(panel.ground - colour) <= _MOUNTING for colour in mounting)
+    return panel.variety < _PLAIN and any(np.linalg.norm(panel.ground - colour) <= _MOUNTING for colour in mounting)
 
 
-def _seams(side: Profile) -> list[int]:
+def _seams(side: Profile, least: float) -> list[int]:
     """Where two pieces meet along a whole line: one step of colour throughout.
 
     A shore or a roof is interrupted, or changes its colours along the way.
@@ -183,7 +200,7 @@ def _seams(side: Profile) -> list[int]:
     alike = (steps * typical).sum(axis=2) > 0.4 * size**2
     share = np.where(size[:, 0] > _STEP, alike.mean(axis=1), 0.0)
     found = []
-    while share.max() >= _SEAM:
+    while share.max() >= least:
         best = np.flatnonzero(share == share.max())
         place = int(best[size[best, 0].argmax()])
         found.append(place + REACH)
