@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from artmaster_pipeline.curation.masks.regions import Region, outline_of
+from artmaster_pipeline.curation.masks.resampling import enlarged, reduced
 
 _LEVELS = (2.5, 4.0, 6.0, 9.0, 13.0, 19.0, 27.0)  # how much redder than around it, in CIELAB
 _SIDES = {1: (6, 30), 2: (24, 80), 4: (64, 220)}  # reduction: least and greatest side of a seal, in pixels of the look
@@ -53,9 +54,7 @@ def find_seals(lab: np.ndarray, writing: np.ndarray) -> list[Region]:
     shapes = [
         shape for reduction in _SIDES for shape in _shapes(redness, lab[..., 0], writing, reduction) if shape.score
     ]
-    return [
-        Region("seal", _outline(shape), round(shape.score, 3)) for shape in _best_of_overlapping(shapes, lab.shape)
-    ]
+    return [Region("seal", _outline(shape), round(shape.score, 3)) for shape in _best_of_overlapping(shapes, lab.shape)]
 
 
 def _redness(lab: np.ndarray) -> np.ndarray:
@@ -70,19 +69,7 @@ def _ground(values: np.ndarray) -> np.ndarray:
     from scipy import ndimage
 
     coarse = ndimage.median_filter(reduced(values, min(_GROUND, *values.shape)), 9, mode="nearest")
-    rows = np.minimum(np.arange(values.shape[0]) // _GROUND, coarse.shape[0] - 1)
-    columns = np.minimum(np.arange(values.shape[1]) // _GROUND, coarse.shape[1] - 1)
-    return ndimage.gaussian_filter(coarse, 1, mode="nearest")[rows[:, None], columns]
-
-
-def reduced(values: np.ndarray, times: int) -> np.ndarray:
-    """Means over squares of so many pixels; what is left over at the right and below is left out."""
-    rows, columns = values.shape[0] // times, values.shape[1] // times
-    if times == 1:
-        return values
-    lines = values[: rows * times, : columns * times].reshape(rows, times, columns * times).mean(1)
-    means: np.ndarray = lines.reshape(rows, columns, times).mean(2)
-    return means
+    return enlarged(coarse, values.shape)
 
 
 def _shapes(redness: np.ndarray, lightness: np.ndarray, writing: np.ndarray, reduction: int) -> Iterator[_Shape]:
