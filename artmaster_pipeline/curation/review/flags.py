@@ -3,7 +3,8 @@
 Some are said of a work by itself (writing alone, a photograph, blur, a doubtful border), the others by comparing it
 with the rest: its genre with that of most works, what it shows with the nearest works, its colours with the usual ones.
 Spreads are robust (median and MAD), so that the works to be found do not widen them; where a collection has no genre
-of its own, or many hands, what is unusual is rare by the same measure. Other scans of an artwork weigh nothing.
+of its own, or many hands, what is unusual is rare by the same measure. Other scans of an artwork, and works that a
+person left out, weigh nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from functools import reduce
 
 import numpy as np
 
+from artmaster_pipeline.curation.review.decisions import left_out
 from artmaster_pipeline.curation.review.features import Features
 from artmaster_pipeline.curation.review.genres import GENRES, genres_of
 from artmaster_pipeline.records import CuratedScan, Flag, FlagKind
@@ -20,11 +22,11 @@ _FEWEST = 8  # works below which nothing is usual
 _NEIGHBOURS = 0.15  # of the works, and at least five: a handful of strangers must not vouch for each other
 _UNUSUAL = 3.0  # robust deviations from the median
 _LEAST_FARTHER = 0.1  # of the usual distance: what a deviation is at least, however alike the works are
-_DOMINANT = 0.6  # mean probability from which a genre is the collection's
-_MOST = 0.25  # of the works: what more of them are is no exception
+_DOMINANT = 0.65  # of the works, from which on their genre is the collection's
 _ONE = ("a landscape", "figures", "flowers, birds or animals", "writing", "a photograph")
 _MANY = ("landscapes", "of figures", "of flowers, birds or animals", "writing", "photographs")
 _WRITING, _PHOTOGRAPH = GENRES.index("writing"), GENRES.index("photograph")
+_PICTURE = 0.35  # of the marks in inscriptions: as many stand in a picture's, and twice as many in no picture's
 _SURE, _SURE_OF_PHOTOGRAPH = 0.5, 0.4  # of unseen paintings one in 60 passes for writing, none for a photograph
 _SOFT, _ENLARGED = 0.75, 0.6  # effective scale below which a scan is said to be blurred, or enlarged
 _COLOURLESS = 3.0  # CIELAB chroma that next to no pixel of a black-and-white scan exceeds
@@ -81,7 +83,7 @@ class _Works:
     def of(cls, scans: list[CuratedScan], features: Mapping[str, Features]) -> "_Works":
         rows = [features[scan.id] for scan in scans]
         seen = np.array([row["seen"] for row in rows], np.float64)
-        return cls(scans, rows, seen, genres_of(seen), np.array([not scan.duplicate_of for scan in scans]))
+        return cls(scans, rows, seen, genres_of(seen), np.array([_counts(scan) for scan in scans]))
 
     def column(self, name: str) -> np.ndarray:
         return np.array([row[name] for row in self.features], np.float64)
@@ -93,10 +95,15 @@ class _Works:
         return (values - middle) / max(least, 1.4826 * float(np.median(np.abs(usual - middle))))
 
 
+def _counts(scan: CuratedScan) -> bool:
+    """Whether it is one of the works by which others are judged."""
+    return not scan.duplicate_of and left_out(scan.decisions) is None
+
+
 def _by_itself(works: _Works) -> list[tuple[str, Flag]]:
     """Sheets of writing without a picture, photographs, and scans with fewer details than pixels."""
     looks, written = works.genres[:, _WRITING], works.column("written")
-    sure = np.maximum(looks, np.clip((written - 0.6) / 0.3, 0, 1))
+    sure = np.maximum(looks, np.clip((written - _PICTURE) / _PICTURE, 0, 1))
     many = int((sure >= _SURE).sum())
     whole = f"; so do {many} of the {len(sure)} scans here" if many > max(1, len(sure) / 2) else ""
     found = []
@@ -141,22 +148,25 @@ def _strange(works: _Works) -> list[tuple[str, Flag]]:
 
 
 def _to_neighbours(works: _Works) -> np.ndarray:
-    """The mean distance of each scan to the nearest works, other scans of its own artwork left out."""
+    """The distance of each scan to the nearest works, other scans of its own artwork left out.
+
+    The mean of the farther two thirds of them, so that two or three strangers of one kind are as far as one.
+    """
     distance = np.sqrt(np.maximum(2 - 2 * works.seen @ works.seen.T, 0))
     artworks = np.array([scan.duplicate_of or scan.scan_sha256 for scan in works.scans])
     distance[(artworks[:, None] == artworks) | ~works.usual] = np.inf
-    count = max(5, round(_NEIGHBOURS * works.usual.sum()))
-    return np.sort(distance, axis=1)[:, : min(count, int(works.usual.sum()) - 1)].mean(axis=1)
+    count = min(max(5, round(_NEIGHBOURS * works.usual.sum())), int(works.usual.sum()) - 1)
+    return np.sort(distance, axis=1)[:, count // 3 : count].mean(axis=1)
 
 
 def _of_another_genre(works: _Works) -> tuple[np.ndarray, int]:
     """Which scans are of another genre than the collection's, and which that is; none where it has none."""
     main = int(works.genres[works.usual].mean(axis=0).argmax())
     share = works.genres[:, main]
+    dominant = (works.genres[works.usual].argmax(axis=1) == main).mean() >= _DOMINANT
     logit = np.log((share + 1e-6) / (1 - share + 1e-6))
     other = (share < 0.35) & (works.deviations(logit, 0.5) < -1.5)
-    mixed = works.genres[works.usual, main].mean() < _DOMINANT or other[works.usual].mean() > _MOST
-    return other & ~np.bool_(mixed), main
+    return other & np.bool_(dominant), main
 
 
 def _cast(works: _Works) -> list[tuple[str, Flag]]:
