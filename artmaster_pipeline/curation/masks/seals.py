@@ -38,6 +38,8 @@ _WEIGHTS = {
     "large": 0.66,  # log of its side in pixels
 }
 _BIAS = -12.9
+_MOST_OF_LINES = 7.0  # log odds that the lines through a shape can add
+_CINNABAR = 0.75  # its least angle of hue, in radians from a* towards b*
 
 Place = tuple[slice, slice]
 
@@ -78,7 +80,8 @@ def _shapes(redness: np.ndarray, lab: np.ndarray, writing: np.ndarray, reduction
     if min(redness.shape) < 2 * reduction:
         return
     red = ndimage.gaussian_filter(reduced(redness, reduction), 1.2)
-    grain = 1.5 * float(np.median(np.abs(red - np.median(red))))
+    some = red[::3, ::3]
+    grain = 1.5 * float(np.median(np.abs(some - np.median(some))))
     light, a, b = (reduced(lab[..., channel], reduction) for channel in range(3))
     sheet = _Sheet(redness, red, light, a, b, writing, reduction, max(grain, 0.3))
     for level in (level for level in _LEVELS if level >= 2 * grain):
@@ -120,23 +123,22 @@ class _Sheet:
         ring[_within(_around(place, 1), wide)] = False
         if not ring.any():
             return 0.0
+        left, right = place[1].start, self.red.shape[1] - place[1].stop
+        odds = _BIAS + _weighed(
+            filled=float(piece.mean()),
+            alone=float((self.red[wide][ring] <= 0.7 * level).mean()),
+            contrast=float(np.log(max(0.1, self.red[place][piece].mean() / self.grain))),
+            restless=float(np.log1p(self.light[wide][ring].std())),
+            written=float(self.writing[_times(wide, self.reduction)].max(initial=0) > 0.3),
+            central=min(0.3, min(left, right) / self.red.shape[1]),
+            oblong=float(abs(np.log(height / width))),
+            large=float(np.log(side * self.reduction)),
+        )
+        if odds < -_MOST_OF_LINES:
+            return 0.0
         changes, steps = self._lines_through(place, piece)
         hue = float(np.arctan2(self.yellowness[place][piece].mean(), self.reddishness[place][piece].mean()))
-        left, right = place[1].start, self.red.shape[1] - place[1].stop
-        evidence = {
-            "filled": float(piece.mean()),
-            "alone": float((self.red[wide][ring] <= 0.7 * level).mean()),
-            "contrast": float(np.log(max(0.1, self.red[place][piece].mean() / self.grain))),
-            "carved": float(np.log(0.3 + changes)),
-            "crisp": min(1.0, steps),
-            "purple": max(0.0, 0.75 - hue),
-            "restless": float(np.log1p(self.light[wide][ring].std())),
-            "written": float(self.writing[_times(wide, self.reduction)].max(initial=0) > 0.3),
-            "central": min(0.3, min(left, right) / self.red.shape[1]),
-            "oblong": float(abs(np.log(height / width))),
-            "large": float(np.log(side * self.reduction)),
-        }
-        odds = _BIAS + sum(weight * evidence[name] for name, weight in _WEIGHTS.items())
+        odds += _weighed(carved=float(np.log(0.3 + changes)), crisp=min(1.0, steps), purple=max(0.0, _CINNABAR - hue))
         return float(1 / (1 + np.exp(-odds)))
 
     def _lines_through(self, place: Place, piece: np.ndarray) -> tuple[float, float]:
@@ -148,6 +150,10 @@ class _Sheet:
         changes = (high[:, 1:] != high[:, :-1])[across].mean() + (high[1:] != high[:-1])[down].mean()
         steps = np.abs(np.diff(red, axis=1))[across].mean() + np.abs(np.diff(red, axis=0))[down].mean()
         return float(changes / 2 * high.size**0.5), float(steps / 2 / max(1.0, red[inside].mean()))
+
+
+def _weighed(**evidence: float) -> float:
+    return sum(_WEIGHTS[name] * value for name, value in evidence.items())
 
 
 def _times(place: Place, reduction: int) -> Place:
