@@ -8,7 +8,7 @@ and stands in one place only.
 import numpy as np
 
 from artmaster_pipeline.curation.masks.regions import Region, outline_of
-from artmaster_pipeline.curation.masks.resampling import enlarged, reduced
+from artmaster_pipeline.curation.masks.resampling import reduced
 
 _CELL = 8  # pixels of a look that are judged together
 _MOST, _POINTS = 8, 60

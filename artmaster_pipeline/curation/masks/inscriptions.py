@@ -126,22 +126,23 @@ def _signatures(lightness: np.ndarray, seals: list[Region], taken: np.ndarray) -
 
 
 def _column_above(ink: np.ndarray, middle: float, bottom: float, side: float) -> tuple[slice, slice] | None:
-    left, right = round(middle - 0.55 * side), round(middle + 0.55 * side)
-    end, aside = max(0, round(bottom)), max(2, round(0.4 * side))
-    if left < 0 or right > ink.shape[1] or end < side:
+    """The column of ink that ends above a seal and has more ink than what is beside it; None where there is none."""
+    left, right = round(middle - 0.45 * side), round(middle + 0.45 * side)
+    end, gap, aside = max(0, round(bottom)), max(3, round(0.6 * side)), max(2, round(0.3 * side))
+    if left < 2 * aside or right + 2 * aside > ink.shape[1] or end < side:
         return None
-    rows = ink[max(0, end - round(6 * side)) : end, left:right].mean(axis=1)[::-1] > 0.03
-    gaps = np.flatnonzero(np.convolve(~rows, np.ones(max(3, round(0.6 * side))), "valid") >= max(3, round(0.6 * side)))
-    length = int(gaps[0]) if len(gaps) else len(rows)
-    if length < 1.2 * side or length > 5 * side:
+    empty = ink[max(0, end - round(6 * side)) : end, left:right].mean(axis=1)[::-1] <= 0.03
+    gaps = np.flatnonzero(np.convolve(empty, np.ones(gap), "valid") >= gap)
+    length = int(gaps[0]) if len(gaps) else len(empty)
+    if not 1.2 * side <= length <= 5 * side:
         return None
-    place = slice(end - length, end), slice(left, right)
-    inside = float(ink[place].mean())
+    rows = slice(end - length, end)
+    inside = float(ink[rows, left:right].mean())
     beside = max(
-        float(ink[place[0], max(0, left - aside) : left].mean()) if left > 0 else 0.0,
-        float(ink[place[0], right : right + aside].mean()) if right < ink.shape[1] else 0.0,
+        float(ink[rows, place].mean())
+        for place in (slice(left - 2 * aside, left - aside), slice(right + aside, right + 2 * aside))
     )
-    return place if 0.07 <= inside <= 0.55 and beside <= 0.4 * inside else None
+    return (rows, slice(left, right)) if 0.07 <= inside <= 0.55 and beside <= 0.5 * inside else None
 
 
 def _closed(mask: np.ndarray, radius: int) -> np.ndarray:

@@ -29,13 +29,17 @@ _WEIGHTS = {
     "alone": 3.84,  # share of what surrounds it that is not as red
     "contrast": 1.22,  # log of its redness over the picture's grain
     "carved": 1.99,  # log of the changes between cinnabar and paper along a line through it
+    "crisp": 3.0,  # step of redness from a pixel to the next, over its mean
+    "purple": -4.0,  # radians of hue that it lies away from cinnabar, towards pink
     "restless": -2.51,  # log of the spread of lightness around it: seals stand on plain ground
     "written": 2.33,  # whether the text detector sees writing on it or beside it
     "central": -8.0,  # distance from the nearer side, as a share of the width
     "oblong": -1.4,  # log of the longer side over the shorter
     "large": 0.66,  # log of its side in pixels
 }
-_BIAS = -11.2
+_BIAS = -12.9
+_MOST_OF_LINES = 7.0  # log odds that the lines through a shape can add
+_CINNABAR = 0.75  # its least angle of hue, in radians from a* towards b*
 
 Place = tuple[slice, slice]
 
@@ -51,9 +55,7 @@ class _Shape:
 def find_seals(lab: np.ndarray, writing: np.ndarray) -> list[Region]:
     """The seals of a CIELAB picture (height, width, 3); `writing` is the likelihood of writing at each pixel."""
     redness = _redness(lab)
-    shapes = [
-        shape for reduction in _SIDES for shape in _shapes(redness, lab[..., 0], writing, reduction) if shape.score
-    ]
+    shapes = [shape for reduction in _SIDES for shape in _shapes(redness, lab, writing, reduction) if shape.score]
     return [Region("seal", _outline(shape), round(shape.score, 3)) for shape in _best_of_overlapping(shapes, lab.shape)]
 
 
@@ -72,14 +74,16 @@ def _ground(values: np.ndarray) -> np.ndarray:
     return enlarged(coarse, values.shape)
 
 
-def _shapes(redness: np.ndarray, lightness: np.ndarray, writing: np.ndarray, reduction: int) -> Iterator[_Shape]:
+def _shapes(redness: np.ndarray, lab: np.ndarray, writing: np.ndarray, reduction: int) -> Iterator[_Shape]:
     from scipy import ndimage
 
     if min(redness.shape) < 2 * reduction:
         return
     red = ndimage.gaussian_filter(reduced(redness, reduction), 1.2)
-    grain = 1.5 * float(np.median(np.abs(red - np.median(red))))
-    sheet = _Sheet(redness, red, reduced(lightness, reduction), writing, reduction, max(grain, 0.3))
+    some = red[::3, ::3]
+    grain = 1.5 * float(np.median(np.abs(some - np.median(some))))
+    light, a, b = (reduced(lab[..., channel], reduction) for channel in range(3))
+    sheet = _Sheet(redness, red, light, a, b, writing, reduction, max(grain, 0.3))
     for level in (level for level in _LEVELS if level >= 2 * grain):
         labels, _ = ndimage.label(red > level)
         for number, place in enumerate(ndimage.find_objects(labels), 1):
@@ -97,6 +101,8 @@ class _Sheet:
     full: np.ndarray  # redness, unreduced
     red: np.ndarray
     light: np.ndarray
+    reddishness: np.ndarray  # CIELAB's a*
+    yellowness: np.ndarray  # b*
     writing: np.ndarray  # unreduced
     reduction: int
     grain: float
@@ -118,28 +124,36 @@ class _Sheet:
         if not ring.any():
             return 0.0
         left, right = place[1].start, self.red.shape[1] - place[1].stop
-        evidence = {
-            "filled": float(piece.mean()),
-            "alone": float((self.red[wide][ring] <= 0.7 * level).mean()),
-            "contrast": float(np.log(max(0.1, self.red[place][piece].mean() / self.grain))),
-            "carved": float(np.log(0.3 + self._changes(place, piece))),
-            "restless": float(np.log1p(self.light[wide][ring].std())),
-            "written": float(self.writing[_times(wide, self.reduction)].max(initial=0) > 0.3),
-            "central": min(0.3, min(left, right) / self.red.shape[1]),
-            "oblong": float(abs(np.log(height / width))),
-            "large": float(np.log(side * self.reduction)),
-        }
-        odds = _BIAS + sum(weight * evidence[name] for name, weight in _WEIGHTS.items())
+        odds = _BIAS + _weighed(
+            filled=float(piece.mean()),
+            alone=float((self.red[wide][ring] <= 0.7 * level).mean()),
+            contrast=float(np.log(max(0.1, self.red[place][piece].mean() / self.grain))),
+            restless=float(np.log1p(self.light[wide][ring].std())),
+            written=float(self.writing[_times(wide, self.reduction)].max(initial=0) > 0.3),
+            central=min(0.3, min(left, right) / self.red.shape[1]),
+            oblong=float(abs(np.log(height / width))),
+            large=float(np.log(side * self.reduction)),
+        )
+        if odds < -_MOST_OF_LINES:
+            return 0.0
+        changes, steps = self._lines_through(place, piece)
+        hue = float(np.arctan2(self.yellowness[place][piece].mean(), self.reddishness[place][piece].mean()))
+        odds += _weighed(carved=float(np.log(0.3 + changes)), crisp=min(1.0, steps), purple=max(0.0, _CINNABAR - hue))
         return float(1 / (1 + np.exp(-odds)))
 
-    def _changes(self, place: Place, piece: np.ndarray) -> float:
-        """How often cinnabar and paper change along a line through the shape, at full size."""
+    def _lines_through(self, place: Place, piece: np.ndarray) -> tuple[float, float]:
+        """Along a line through the shape, at full size: how often cinnabar and paper change, and by how much a step."""
         red = self.full[_times(place, self.reduction)]
         inside = np.kron(piece, np.ones((self.reduction, self.reduction), bool))
         high = red > np.median(red[inside])
-        across = (high[:, 1:] != high[:, :-1])[inside[:, 1:]].mean()
-        down = (high[1:] != high[:-1])[inside[1:]].mean()
-        return float((across + down) / 2 * high.size**0.5)
+        across, down = inside[:, 1:], inside[1:]
+        changes = (high[:, 1:] != high[:, :-1])[across].mean() + (high[1:] != high[:-1])[down].mean()
+        steps = np.abs(np.diff(red, axis=1))[across].mean() + np.abs(np.diff(red, axis=0))[down].mean()
+        return float(changes / 2 * high.size**0.5), float(steps / 2 / max(1.0, red[inside].mean()))
+
+
+def _weighed(**evidence: float) -> float:
+    return sum(_WEIGHTS[name] * value for name, value in evidence.items())
 
 
 def _times(place: Place, reduction: int) -> Place:
