@@ -30,7 +30,8 @@ _PICTURE = 0.35  # of the marks in inscriptions: as many stand in a picture's, a
 _SURE, _SURE_OF_PHOTOGRAPH = 0.5, 0.4  # of unseen paintings one in 60 passes for writing, none for a photograph
 _SOFT, _ENLARGED = 0.75, 0.6  # effective scale below which a scan is said to be blurred, or enlarged
 _COLOURLESS = 3.0  # CIELAB chroma that next to no pixel of a black-and-white scan exceeds
-_CAST = 6.0  # CIELAB: a shift of all tones that a person sees at once
+_CAST = 7.5  # CIELAB: a shift of all tones that a person sees at once
+_QUARTILE = 1.15  # the upper one of sizes whose deviation is 1 (half-normal)
 
 
 def flags_of(
@@ -176,7 +177,7 @@ def _cast(works: _Works) -> list[tuple[str, Flag]]:
     """
     shift = np.stack([_common_shift(works, axis) for axis in "ab"], axis=1)
     size = np.linalg.norm(shift, axis=1)
-    spread = max(_CAST / _UNUSUAL, 1.4826 * float(np.median(size[works.usual])))
+    spread = max(_CAST / _UNUSUAL, float(np.quantile(size[works.usual], 0.75)) / _QUARTILE)
     span = works.column("lightest") - works.column("darkest")
     pressed = -works.deviations(span, 6.0)
     chroma = works.column("chroma")
