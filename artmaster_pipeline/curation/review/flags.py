@@ -20,6 +20,7 @@ from artmaster_pipeline.records import CuratedScan, Flag, FlagKind
 
 _FEWEST = 8  # works below which nothing is usual
 _NEIGHBOURS = 0.15  # of the works, and at least five: a handful of strangers must not vouch for each other
+_AT_ONCE = 256  # scans whose distances to all works are held
 _UNUSUAL = 3.0  # robust deviations from the median
 _LEAST_FARTHER = 0.1  # of the usual distance: what a deviation is at least, however alike the works are
 _DOMINANT = 0.65  # of the works, from which on their genre is the collection's
@@ -153,11 +154,15 @@ def _to_neighbours(works: _Works) -> np.ndarray:
 
     The mean of the farther two thirds of them, so that two or three strangers of one kind are as far as one.
     """
-    distance = np.sqrt(np.maximum(2 - 2 * works.seen @ works.seen.T, 0))
-    artworks = np.array([scan.duplicate_of or scan.scan_sha256 for scan in works.scans])
-    distance[(artworks[:, None] == artworks) | ~works.usual] = np.inf
-    count = min(max(5, round(_NEIGHBOURS * works.usual.sum())), int(works.usual.sum()) - 1)
-    return np.sort(distance, axis=1)[:, count // 3 : count].mean(axis=1)
+    _, artworks = np.unique([scan.duplicate_of or scan.scan_sha256 for scan in works.scans], return_inverse=True)
+    usual, artworks_of_usual = works.seen[works.usual], artworks[works.usual]
+    count = min(max(5, round(_NEIGHBOURS * len(usual))), len(usual) - 1)
+    found = []
+    for rows in np.array_split(np.arange(len(works.seen)), 1 + len(works.seen) // _AT_ONCE):
+        distance = np.sqrt(np.maximum(2 - 2 * works.seen[rows] @ usual.T, 0))
+        distance[artworks[rows, None] == artworks_of_usual] = np.inf
+        found.append(np.sort(np.partition(distance, count)[:, :count])[:, count // 3 :].mean(axis=1))
+    return np.concatenate(found)
 
 
 def _of_another_genre(works: _Works) -> tuple[np.ndarray, int]:
