@@ -107,12 +107,14 @@ def _by_itself(works: _Works) -> list[tuple[str, Flag]]:
     looks, written = works.genres[:, _WRITING], works.column("written")
     sure = np.maximum(looks, np.clip((written - _PICTURE) / _PICTURE, 0, 1))
     many = int((sure >= _SURE).sum())
-    whole = f"; so do {many} of the {len(sure)} scans here" if many > max(1, len(sure) / 2) else ""
+    whole = f"; so are {many} of the {len(sure)} scans here" if many > max(1, len(sure) / 2) else ""
     found = []
     for row, scan in enumerate(works.scans):
         if sure[row] >= _SURE:
-            why = f"{looks[row]:.0%} sure; {written[row]:.0%} of its marks stand in inscriptions"
-            reason = f"It looks like writing without a picture ({why}){whole}."
+            why = f"by its looks, {looks[row]:.0%} sure"
+            if written[row] >= 2 * _PICTURE:
+                why = f"{written[row]:.0%} of its marks stand in inscriptions"
+            reason = f"It is writing without a picture ({why}){whole}."
             found.append((scan.id, Flag(kind="calligraphy", score=_score(0.5 + sure[row] / 2), reason=reason)))
         if (photograph := works.genres[row, _PHOTOGRAPH]) >= _SURE_OF_PHOTOGRAPH:
             reason = f"It looks like a photograph ({photograph:.0%} sure)."
