@@ -20,6 +20,7 @@ from artmaster_pipeline.records import CuratedScan, Flag, FlagKind
 
 _FEWEST = 8  # works below which nothing is usual
 _NEIGHBOURS = 0.15  # of the works, and at least five: a handful of strangers must not vouch for each other
+_AT_ONCE = 256  # scans whose distances to all works are held
 _UNUSUAL = 3.0  # robust deviations from the median
 _LEAST_FARTHER = 0.1  # of the usual distance: what a deviation is at least, however alike the works are
 _DOMINANT = 0.65  # of the works, from which on their genre is the collection's
@@ -30,7 +31,8 @@ _PICTURE = 0.35  # of the marks in inscriptions: as many stand in a picture's, a
 _SURE, _SURE_OF_PHOTOGRAPH = 0.5, 0.4  # of unseen paintings one in 60 passes for writing, none for a photograph
 _SOFT, _ENLARGED = 0.75, 0.6  # effective scale below which a scan is said to be blurred, or enlarged
 _COLOURLESS = 3.0  # CIELAB chroma that next to no pixel of a black-and-white scan exceeds
-_CAST = 6.0  # CIELAB: a shift of all tones that a person sees at once
+_CAST = 7.5  # CIELAB: a shift of all tones that a person sees at once
+_QUARTILE = 1.15  # the upper one of sizes whose deviation is 1 (half-normal)
 
 
 def flags_of(
@@ -105,12 +107,14 @@ def _by_itself(works: _Works) -> list[tuple[str, Flag]]:
     looks, written = works.genres[:, _WRITING], works.column("written")
     sure = np.maximum(looks, np.clip((written - _PICTURE) / _PICTURE, 0, 1))
     many = int((sure >= _SURE).sum())
-    whole = f"; so do {many} of the {len(sure)} scans here" if many > max(1, len(sure) / 2) else ""
+    whole = f"; so are {many} of the {len(sure)} scans here" if many > max(1, len(sure) / 2) else ""
     found = []
     for row, scan in enumerate(works.scans):
         if sure[row] >= _SURE:
-            why = f"{looks[row]:.0%} sure; {written[row]:.0%} of its marks stand in inscriptions"
-            reason = f"It looks like writing without a picture ({why}){whole}."
+            why = f"by its looks, {looks[row]:.0%} sure"
+            if written[row] >= 2 * _PICTURE:
+                why = f"{written[row]:.0%} of its marks stand in inscriptions"
+            reason = f"It is writing without a picture ({why}){whole}."
             found.append((scan.id, Flag(kind="calligraphy", score=_score(0.5 + sure[row] / 2), reason=reason)))
         if (photograph := works.genres[row, _PHOTOGRAPH]) >= _SURE_OF_PHOTOGRAPH:
             reason = f"It looks like a photograph ({photograph:.0%} sure)."
@@ -152,11 +156,15 @@ def _to_neighbours(works: _Works) -> np.ndarray:
 
     The mean of the farther two thirds of them, so that two or three strangers of one kind are as far as one.
     """
-    distance = np.sqrt(np.maximum(2 - 2 * works.seen @ works.seen.T, 0))
-    artworks = np.array([scan.duplicate_of or scan.scan_sha256 for scan in works.scans])
-    distance[(artworks[:, None] == artworks) | ~works.usual] = np.inf
-    count = min(max(5, round(_NEIGHBOURS * works.usual.sum())), int(works.usual.sum()) - 1)
-    return np.sort(distance, axis=1)[:, count // 3 : count].mean(axis=1)
+    _, artworks = np.unique([scan.duplicate_of or scan.scan_sha256 for scan in works.scans], return_inverse=True)
+    usual, artworks_of_usual = works.seen[works.usual], artworks[works.usual]
+    count = min(max(5, round(_NEIGHBOURS * len(usual))), len(usual) - 1)
+    found = []
+    for rows in np.array_split(np.arange(len(works.seen)), 1 + len(works.seen) // _AT_ONCE):
+        distance = np.sqrt(np.maximum(2 - 2 * works.seen[rows] @ usual.T, 0))
+        distance[artworks[rows, None] == artworks_of_usual] = np.inf
+        found.append(np.sort(np.partition(distance, count)[:, :count])[:, count // 3 :].mean(axis=1))
+    return np.concatenate(found)
 
 
 def _of_another_genre(works: _Works) -> tuple[np.ndarray, int]:
@@ -176,7 +184,7 @@ def _cast(works: _Works) -> list[tuple[str, Flag]]:
     """
     shift = np.stack([_common_shift(works, axis) for axis in "ab"], axis=1)
     size = np.linalg.norm(shift, axis=1)
-    spread = max(_CAST / _UNUSUAL, 1.4826 * float(np.median(size[works.usual])))
+    spread = max(_CAST / _UNUSUAL, float(np.quantile(size[works.usual], 0.75)) / _QUARTILE)
     span = works.column("lightest") - works.column("darkest")
     pressed = -works.deviations(span, 6.0)
     chroma = works.column("chroma")
