@@ -179,13 +179,15 @@ function open(of, closeList = false) {
   marks.setAttribute("viewBox", `0 0 ${of.width} ${of.height}`);
   if (closeList && matchMedia("(max-width: 60rem)").matches) at("works").open = false;
   if (at("why")) at("why").value = "";
+  at("objects").scrollTop = 0;
   show();
 }
 
 function show() {
   markCurrent();
-  at("name").textContent = work.title || work.file;
-  const facts = [work.title ? work.file : "", work.number, word("size", { width: work.width, height: work.height })];
+  const isNamed = work.title && work.title !== work.file.replace(/\.[^.]+$/, ""); // more than the file's own name
+  at("name").textContent = isNamed ? work.title : work.file;
+  const facts = [isNamed ? work.file : "", work.number, word("size", { width: work.width, height: work.height })];
   if (work.skew) facts.push(word("turned", { skew: work.skew.toFixed(1) }));
   if (work.effective_scale < 0.95) facts.push(word("detail", { scale: Math.round(100 * work.effective_scale) }));
   at("facts").textContent = facts.filter(Boolean).join(" · ");
