@@ -111,9 +111,7 @@ def test_a_picture_is_turned_upright_once(home: Home) -> None:
     before = upright.stat().st_mtime_ns
     assert picture(home, work).stat().st_mtime_ns == before
 
-    sheet = pyvips.Image.black(200, 300).draw_rect(
-        255, 140, 40, 20, 20, fill=True
-    )  # a mark, up and right of the middle
+    sheet = pyvips.Image.black(200, 300).draw_rect(255, 140, 40, 20, 20, fill=True)  # up and right of the middle
     rows, columns = np.nonzero(turned(sheet, 5.0).numpy() > 128)
     assert (columns.mean(), rows.mean()) == pytest.approx((158.0, 54.2), abs=0.3)  # goes down and right, clockwise
 
