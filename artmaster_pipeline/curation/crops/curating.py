@@ -286,7 +286,7 @@ def _scan_box(chosen: Chosen, scan: Scan, sheet: Sheet) -> Box:
 
 def _png(source: Source, cut: _Cut, skew: float) -> bytes:
     """The crop as PNG without any metadata, so that the same pixels are the same bytes."""
-    png = bytes(source.cut(cut.box, *cut.pixels, skew).pngsave_buffer(compression=6, keep="none"))
+    png = bytes(source.cut(cut.box, *cut.pixels, skew).pngsave_buffer(compression=2, filter="up", keep="none"))
     give_back_memory()
     return png
 
@@ -313,7 +313,7 @@ def _mask(cut: _Cut, shown: _Shown, masks: Sequence[Mask]) -> bytes:
     scales = width / box.width, height / box.height
     levels[at_size(masks, NOT_LEARNED, levels.shape, *scales, corner=(box.left, box.top))] = 0
     grey = pyvips.Image.new_from_array(levels).copy(interpretation="b-w")
-    return bytes(grey.pngsave_buffer(compression=6, keep="none"))
+    return bytes(grey.pngsave_buffer(compression=2, filter="up", keep="none"))
 
 
 def _write(folder: Path, scan: Scan, work: CuratedScan, cut: _Cut, place: int, png: bytes, mask: bytes) -> Crop:
