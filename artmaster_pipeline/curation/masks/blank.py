@@ -16,7 +16,10 @@ _LARGE = 0.015  # of the painting: a smaller place is a gap between strokes
 _HOLE = 0.002  # of the painting: what stands in a blank place and is no speck
 _DARKER = 6.0  # CIELAB lightness that the lightest mist has against the ground
 _OFF_COLOUR = 5.0  # CIELAB distance in a* and b* from the ground
-_TEMPERS = (2.5, 4.5)  # spread of a*, b* over all blank places, above which the ground is painted
+# Where each sign of paint begins and where it is beyond doubt
+_TEMPER = (2.5, 4.5)  # spread of a*, b* over all blank places
+_RELIEF = (4.5, 6.5)  # spread of their lightness
+_LIGHTER = (0.12, 0.25)  # share of the painting that is lighter than its ground: ink is darker, white lead is not
 
 
 def find_blank(lab: np.ndarray, painted: np.ndarray, marked: np.ndarray) -> list[Region]:
@@ -54,7 +57,9 @@ def _blank_cells(lab: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, float]:
     off = np.hypot(means[..., 1] - ground[..., 1], means[..., 2] - ground[..., 2])
     blank = plain & (np.abs(means[..., 0] - ground[..., 0]) <= _DARKER) & (off <= _OFF_COLOUR)
     blank = ndimage.median_filter(blank.astype(np.uint8), 3).astype(bool) & free
-    return (blank, evenness) if (evenness := _evenness(means[blank], grain)) > 0 else (np.zeros_like(free), 0.0)
+    lighter = float((means[free][:, 0] > ground[free][:, 0] + _DARKER).mean())
+    evenness = _evenness(means[blank], lighter)
+    return (blank, evenness) if evenness > 0 else (np.zeros_like(free), 0.0)
 
 
 def _ground(means: np.ndarray, plain: np.ndarray) -> np.ndarray:
@@ -73,13 +78,13 @@ def _ground(means: np.ndarray, plain: np.ndarray) -> np.ndarray:
     return np.stack([np.ones(y.shape), y / height - 0.5, x / width - 0.5], axis=2) @ slope
 
 
-def _evenness(colours: np.ndarray, grain: float) -> float:
+def _evenness(colours: np.ndarray, lighter: float) -> float:
     """1 for one paper, 0 for paint."""
     if len(colours) < 10 or np.median(colours[:, 2]) < -3 or np.median(colours[:, 0]) < 25:
         return 0.0
-    low, high = _TEMPERS
     temper = float(np.hypot(colours[:, 1].std(), colours[:, 2].std()))
-    return float(np.clip((high - temper) / (high - low), 0, 1))
+    signs = (temper, _TEMPER), (float(colours[:, 0].std()), _RELIEF), (lighter, _LIGHTER)
+    return float(np.prod([np.clip((high - value) / (high - low), 0, 1) for value, (low, high) in signs]))
 
 
 def _opened_rings(piece: np.ndarray, hole: float) -> np.ndarray:

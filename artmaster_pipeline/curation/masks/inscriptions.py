@@ -20,6 +20,7 @@ _SMALLEST = 12  # pixels of a line's core
 # Changes between ink and ground within a line's thickness: characters have two, foliage and waves more
 _CHANGES, _CHANGES_OF_ONE = 3.2, 2.2
 _BROAD = 0.05  # of the short side: a single spot as thick as that must look much like a character
+_BELIEVED, _SEEN = 0.8, 30  # mean likelihood and core pixels that a block needs in one of its lines
 _SIGNED = 0.6  # score of a signature that only its place and its strokes tell
 
 
@@ -48,10 +49,12 @@ def find_inscriptions(
     thickness = float(np.median([line.thickness for line in lines])) if lines else 0.0
     labels, _ = ndimage.label(_closed(certainty > 0, max(2, round(_JOINED * thickness))))
     found = []
+    believed = {labels[_middle(line)] for line in lines if line.score >= _BELIEVED and line.core.sum() >= _SEEN}
     for number, place in enumerate(ndimage.find_objects(labels), 1):
         piece = labels[place] == number
         score = round(float(certainty[place][piece].max()), 3)
-        found.append(Region("inscription", outline_of(piece, _POINTS, place[1].start, place[0].start), score))
+        if number in believed or score == _SIGNED:
+            found.append(Region("inscription", outline_of(piece, _POINTS, place[1].start, place[0].start), score))
     return found
 
 
@@ -64,6 +67,12 @@ def _lines(writing: np.ndarray) -> Iterable[_Line]:
         if core.sum() >= _SMALLEST:
             thickness = 2 * float(ndimage.distance_transform_edt(np.pad(core, 1)).max())
             yield _Line(place, core, thickness, float(writing[place][core].mean()))
+
+
+def _middle(line: _Line) -> tuple[int, int]:
+    """A pixel of its core."""
+    row, column = np.argwhere(line.core)[line.core.sum() // 2]
+    return line.place[0].start + int(row), line.place[1].start + int(column)
 
 
 def _is_written(lightness: np.ndarray, line: _Line) -> bool:

@@ -60,7 +60,7 @@ def find_seals(lab: np.ndarray, writing: np.ndarray) -> list[Region]:
 
 
 def _redness(lab: np.ndarray) -> np.ndarray:
-    """How much redder each pixel is than the ground around it; browner alone is not redder, and so counts against it."""
+    """How much redder each pixel is than the ground around it; browner alone is not redder, and counts against it."""
     a, b = lab[..., 1], lab[..., 2]
     redder = a - np.maximum(_ground(a), 0) - 0.4 * np.maximum(0, b - _ground(b))
     is_red = (a > 0.3 * b) & (b > -0.4 * a)
@@ -174,7 +174,7 @@ def _within(place: Place, outer: Place) -> Place:
 
 
 def _best_of_overlapping(shapes: list[_Shape], shape: tuple[int, ...]) -> list[_Shape]:
-    """Of shapes that lie on each other, at several sizes and levels, the surest, and the larger where they are alike."""
+    """Of shapes that lie on each other, at several sizes and levels, the surest, and the larger of equals."""
     kept: list[_Shape] = []
     taken = np.zeros(shape[:2], bool)
     for one in sorted(shapes, key=lambda each: (-round(each.score, 1), -each.piece.size * each.reduction**2)):

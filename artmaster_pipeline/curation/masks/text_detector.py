@@ -25,7 +25,7 @@ _WHEEL, _FILE = "rapidocr", "ch_PP-OCRv4_det_mobile.onnx"
 _SHA256 = "d2a7720d45a54257208b1e13e36a8479894cb74155a5efe29462512d42f49da9"
 _TILE, _SHARED = 460_000, 96  # pixels of a tile at most; of a side, that two neighbours both see
 _STRIDE = 32  # the network's sides are multiples of it
-_READABLE, _ENLARGED = 480, 1.5  # short side that a smaller picture is enlarged to, by so much at most
+_READABLE, _ENLARGED = 640, 2.0  # short side that a picture of less than a tile is enlarged to, by so much at most
 _CELL, _PAPER = 16, 225.0  # pixels that the ground is averaged over; the grey level that it is brought to
 
 
@@ -50,7 +50,7 @@ def writing_likelihood(rgb: np.ndarray) -> np.ndarray:
     from PIL import Image
 
     size = rgb.shape[1], rgb.shape[0]
-    times = min(_ENLARGED, max(1.0, _READABLE / min(size)))
+    times = max(1.0, min(_ENLARGED, _READABLE / min(size), (_TILE / math.prod(size)) ** 0.5))
     on_paper = Image.fromarray(_on_paper(rgb))
     large = np.asarray(on_paper.resize([round(side * times) for side in size], Image.Resampling.BICUBIC))
     found = np.zeros(large.shape[:2], np.float32)
@@ -72,7 +72,7 @@ def _on_paper(rgb: np.ndarray) -> np.ndarray:
 def _tiles(height: int, width: int) -> Iterator[tuple[slice, slice]]:
     """Few large tiles, for the network looks at the whole of what it is given to tell writing from brushwork."""
     parts = [1, 1]
-    while math.prod(sides := [_side(*each) for each in zip((height, width), parts, strict=True)]) > _TILE:
+    while math.prod(sides := [_side(*each) for each in zip((height, width), parts, strict=True)]) > 1.01 * _TILE:
         parts[int(sides[1] > sides[0])] += 1
     for rows in _spans(height, parts[0]):
         for columns in _spans(width, parts[1]):
