@@ -241,7 +241,7 @@ def _raster(picture: Picture, mark: Mark) -> np.ndarray:
     drawn[round(top * height) : max(round(bottom * height), 1), round(left * width) : max(round(right * width), 1)] = (
         255
     )
-    return (upright(drawn, picture.work.skew) if picture.work.skew else drawn) > 127
+    return upright(drawn[..., None], picture.work.skew)[..., 0] > 127
 
 
 def _masks(picture: Picture, kind: str) -> list[np.ndarray]:
