@@ -7,9 +7,9 @@
 not counted (the register decodes every scan once for its own reasons). Then, in turn and several times over:
 
 - `plain`: for each scan Pillow decodes it in full and follows its profile (ImageCms), OpenCV reduces it to the look's
-  size, converts it to CIELAB and computes the product's three measures of saliency, and as many rectangles as the product
-  chose, of the same sizes, are reduced by OpenCV and written as PNG with their saliency beside them. One scan after the
-  other, as such a script does; `plain, a process a core` runs as many of them as there are cores.
+  size, converts it to CIELAB and computes the product's three measures of saliency, and the rectangles that the product
+  chose are reduced by OpenCV and written as PNG with their saliency beside them. One scan after the other, as such a
+  script does; `plain, a process a core` runs as many of them as there are cores.
 - `the same work`: the product's stage without what the plain pipeline lacks: areas, masks, measures for the review.
 - `the stage`: all of it.
 
@@ -43,7 +43,7 @@ from artmaster_pipeline.curation.boxes import Box
 from artmaster_pipeline.curation.crops import curating
 from artmaster_pipeline.curation.crops.cropping import crop_scans
 from artmaster_pipeline.curation.look import Look, scale_of
-from artmaster_pipeline.records import MANIFEST, Crop, Scan, read_manifest
+from artmaster_pipeline.records import MANIFEST, Crop, read_manifest
 from artmaster_pipeline.scans import register_scans, scan_path
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.threads import usable_cpus

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from artmaster_pipeline.curation.area import PaintedArea, find_area, upright
+from artmaster_pipeline.curation.area.resolution import PATCH, effective_scale, patch_places
 from artmaster_pipeline.curation.boxes import Box
 from artmaster_pipeline.curation.crops.choosing import Chosen, Drawn, choose
 from artmaster_pipeline.curation.crops.source import Source
@@ -163,6 +164,7 @@ def _seen(source: Source, scan: Scan, asked: Asked) -> tuple[Sheet, CuratedScan]
     masks = masks_after(_found(look, area, across, down), asked.decisions)
     give_back_memory()
     marks, blank = (at_size(masks, kinds, look.rgb.shape, across, down) for kinds in (NOT_LEARNED, ("blank",)))
+    scale = _effective_scale(source, scan, look.lab, area.mask & ~marks)
     salient = _saliency(look.lab, area.box) * (area.mask & ~marks)
     work = CuratedScan(
         id=scan.id,
@@ -172,12 +174,23 @@ def _seen(source: Source, scan: Scan, asked: Asked) -> tuple[Sheet, CuratedScan]
         skew=area.skew,
         area=_corners(area.box, across, down, scan),
         masks=masks,
+        effective_scale=scale,
         unsure=area.unsure if effective_area(asked.decisions) is None else "",
         measures=features(look, area, _at_look(masks, across, down)),
         duplicate_of=asked.duplicate_of,
         decisions=asked.decisions,
     )
-    return Sheet(look.lab[..., 0], salient, area.mask, marks, blank, area.box, across, down), work
+    return Sheet(look.lab[..., 0], salient, area.mask, marks, blank, area.box, across, down, scale), work
+
+
+def _effective_scale(source: Source, scan: Scan, lab: np.ndarray, shown: np.ndarray) -> float:
+    """How many of the scan's pixels its detail needs; taken where it was scanned, as turning it would soften it."""
+    across, down = lab.shape[1] / scan.width, lab.shape[0] / scan.height
+    places = patch_places(lab, shown, round(PATCH * min(across, down)))
+    corners = [
+        (min(round(x / across), scan.width - PATCH), min(round(y / down), scan.height - PATCH)) for x, y in places
+    ]
+    return effective_scale(source.patches([Box(x, y, x + PATCH, y + PATCH) for x, y in corners if min(x, y) >= 0]))
 
 
 def _saliency(lab: np.ndarray, box: Box) -> np.ndarray:
@@ -309,7 +322,8 @@ def _mask(cut: _Cut, shown: _Shown, masks: Sequence[Mask]) -> bytes:
         return grey.thumbnail_image(width, height=height, size="force").numpy()
 
     levels = np.maximum(scaled(shown.salient), 1)
-    levels[scaled(np.where(shown.painted, 255, 0).astype(np.uint8)) < 255] = 0
+    if not shown.painted[part].all():
+        levels[scaled(np.where(shown.painted, 255, 0).astype(np.uint8)) < 255] = 0
     scales = width / box.width, height / box.height
     levels[at_size(masks, NOT_LEARNED, levels.shape, *scales, corner=(box.left, box.top))] = 0
     grey = pyvips.Image.new_from_array(levels).copy(interpretation="b-w")
