@@ -13,7 +13,7 @@ from artmaster_pipeline.curation.look import Look
 
 _WORK = 350_000  # pixels that borders are looked for in
 _SHORT = 200  # pixels that a side keeps
-_TRACE = 2  # pixels of the reduced picture
+_TRACE, _TRACED = 2, 0.004  # pixels of the reduced picture, and at most that share of a side
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,12 @@ def _peeled(small: np.ndarray, scan: Box) -> tuple[Peeled, list[str]]:
 
 def _inset(box: Box, scan: Box) -> Box:
     """The box without the last trace of a border, which an edge blurs into it, on the sides that had one."""
+    across, down = (max(1, min(_TRACE, round(_TRACED * side))) for side in (box.width, box.height))
     return Box(
-        box.left + _TRACE * (box.left > scan.left),
-        box.top + _TRACE * (box.top > scan.top),
-        box.right - _TRACE * (box.right < scan.right),
-        box.bottom - _TRACE * (box.bottom < scan.bottom),
+        box.left + across * (box.left > scan.left),
+        box.top + down * (box.top > scan.top),
+        box.right - across * (box.right < scan.right),
+        box.bottom - down * (box.bottom < scan.bottom),
     )
 
 

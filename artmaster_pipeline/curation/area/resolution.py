@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 PATCH = 512  # pixels of a scan, a side of what is judged
-_BANDS = 64  # of the frequencies from 0 to half a cycle a pixel
+_BANDS = 96  # of the frequencies from 0 to half a cycle a pixel
 _COARSEST = 0.03  # cycles a pixel; below that is composition, not detail
 _CLIFF = 9.5  # decibels that the power falls by within half an octave; a painting's own fall is 4 to 9
 _STEP, _SUDDEN = 6.5, 4.5  # the same, where the fall before it was less steep by so much: rough silk, or noise
@@ -62,7 +62,10 @@ def effective_scale(patches: Sequence[np.ndarray]) -> float:
     whole = [_unit(patch) for patch in patches if min(patch.shape[:2]) >= _BANDS]
     if not whole:
         return 1.0
+    from scipy.ndimage import median_filter
+
     power = 10 * np.log10(np.mean([_power(patch) for patch in whole], axis=0) + _LEVEL)
+    power = median_filter(power, 7, mode="nearest")  # columns of writing and woven patterns stand out as narrow peaks
     frequencies = (np.arange(_BANDS) + 0.5) / _BANDS / 2
     low = np.geomspace(_COARSEST, frequencies[-1] / 2**0.5, 80)
     fall = np.interp(low, frequencies, power) - np.interp(low * 2**0.5, frequencies, power)
