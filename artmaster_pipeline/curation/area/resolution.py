@@ -11,9 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 
 PATCH = 512  # pixels of a scan, a side of what is judged
-_BANDS = 64  # of the frequencies from 0 to half a cycle a pixel
+_BANDS = 96  # of the frequencies from 0 to half a cycle a pixel
 _COARSEST = 0.03  # cycles a pixel; below that is composition, not detail
 _CLIFF = 9.5  # decibels that the power falls by within half an octave; a painting's own fall is 4 to 9
+_STEP, _SUDDEN = 6.5, 4.5  # the same, where the fall before it was less steep by so much: rough silk, or noise
 _LEVEL = 1e-3  # grey levels squared: far below what 8 bits hold
 _SHOULDER = 0.86  # where a cliff's middle lies, of the frequency at which enlargement cut the detail off
 
@@ -56,16 +57,21 @@ def _sums(values: np.ndarray, tops: np.ndarray, lefts: np.ndarray, side: int) ->
 def effective_scale(patches: Sequence[np.ndarray]) -> float:
     """Pixels a side that the detail needs, per pixel a side that there is, 0..1: 0.5 for a scan enlarged twice.
 
-    `patches` are grey (height, width) at the scan's own size, 8 or 16 bit or 0..255 as float. 1 where there are none.
+    `patches` are grey (height, width) at the scan's own size: 8 or 16 bit, or 0..255 as float. 1 where there are none.
     """
     whole = [_unit(patch) for patch in patches if min(patch.shape[:2]) >= _BANDS]
     if not whole:
         return 1.0
+    from scipy.ndimage import median_filter
+
     power = 10 * np.log10(np.mean([_power(patch) for patch in whole], axis=0) + _LEVEL)
+    power = median_filter(power, 7, mode="nearest")  # columns of writing and woven patterns stand out as narrow peaks
     frequencies = (np.arange(_BANDS) + 0.5) / _BANDS / 2
     low = np.geomspace(_COARSEST, frequencies[-1] / 2**0.5, 80)
     fall = np.interp(low, frequencies, power) - np.interp(low * 2**0.5, frequencies, power)
-    cliffs = np.flatnonzero(fall >= _CLIFF)
+    before = [(low >= place / 2.2) & (low <= place / 1.3) for place in low]
+    usual = np.array([np.median(fall[near]) if near.sum() > 4 else fall.max() for near in before])
+    cliffs = np.flatnonzero((fall >= _CLIFF) | ((fall >= _STEP) & (fall - usual >= _SUDDEN)))
     if not len(cliffs):
         return 1.0
     # the first cliff, to where it no longer grows steeper
