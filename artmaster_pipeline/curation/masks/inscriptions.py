@@ -1,7 +1,7 @@
 """Inscriptions: lines of writing, which a text detector proposes and their strokes confirm, joined to blocks.
 
-A signature of two or three characters is too little for the detector; it is looked for where it stands by custom, in a
-column above a seal.
+A signature of two or three small characters is too little for the detector. By custom a seal follows it, so the
+detector looks again, at a larger scale, around the seals that no writing was seen above.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from artmaster_pipeline.curation.masks.regions import Region, outline_of
-from artmaster_pipeline.curation.masks.resampling import enlarged, reduced
+from artmaster_pipeline.curation.masks.text_detector import writing_likelihood
 
 _LIKELY = 0.3  # DBNet's own threshold
 _GROWN = 0.75  # the network marks the core of a line; the line is so much of its thickness wider on each side
@@ -21,7 +21,8 @@ _SMALLEST = 12  # pixels of a line's core
 _CHANGES, _CHANGES_OF_ONE = 3.2, 2.2
 _BROAD = 0.05  # of the short side: a single spot as thick as that must look much like a character
 _BELIEVED, _SEEN = 0.8, 30  # mean likelihood and core pixels that a block needs in one of its lines
-_SIGNED = 0.6  # score of a signature that only its place and its strokes tell
+_SEAL = 56  # pixels of a seal's side where the detector looks again: characters beside it are of its size
+_AGAIN = 5  # seals at most, the surest
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,36 @@ class _Line:
     score: float
 
 
-def find_inscriptions(
-    lightness: np.ndarray, writing: np.ndarray, seals: list[Region], stamped: np.ndarray
-) -> list[Region]:
+def look_again(rgb: np.ndarray, writing: np.ndarray, seals: list[Region]) -> np.ndarray:
+    """The likelihood of writing with what a second look around seals finds, at the scale of their characters."""
+    seen = writing > _LIKELY
+    writing = writing.copy()
+    unexplained = [seal for seal in seals if not seen[_near(seal, seen.shape, (-1, 1), (-3.5, -0.6))].any()]
+    for seal in sorted(unexplained, key=lambda each: -each.score)[:_AGAIN]:
+        place = _near(seal, seen.shape, (-2.5, 2.5), (-5, 1))
+        times = min(3.0, max(1.5, _SEAL / _side(seal)))
+        writing[place] = np.maximum(writing[place], writing_likelihood(rgb[place], times))
+    return writing
+
+
+def _side(seal: Region) -> float:
+    across, down = zip(*seal.outline, strict=True)
+    return max(4.0, ((max(across) - min(across)) * (max(down) - min(down))) ** 0.5)
+
+
+def _near(
+    seal: Region, shape: tuple[int, ...], across: tuple[float, float], down: tuple[float, float]
+) -> tuple[slice, slice]:
+    """The place from and to so many of a seal's sides right of and below its middle, as far as the picture reaches."""
+    x, y = ((max(ends) + min(ends)) / 2 for ends in zip(*seal.outline, strict=True))
+    rows, columns = (
+        slice(*(min(length, max(0, round(middle + times * _side(seal)))) for times in reach))
+        for middle, reach, length in ((y, down, shape[0]), (x, across, shape[1]))
+    )
+    return rows, columns
+
+
+def find_inscriptions(lightness: np.ndarray, writing: np.ndarray, stamped: np.ndarray) -> list[Region]:
     """The blocks of writing, from CIELAB's lightness and the likelihood of writing; `stamped` is where seals are."""
     from scipy import ndimage
 
@@ -42,18 +70,16 @@ def find_inscriptions(
     certainty = np.zeros(writing.shape, np.float32)
     for line in lines:
         _grow(certainty, line)
-    for place in _signatures(lightness, seals, (certainty > 0) | stamped):
-        certainty[place] = np.maximum(certainty[place], _SIGNED)
-    if not certainty.any():
+    if not lines:
         return []
-    thickness = float(np.median([line.thickness for line in lines])) if lines else 0.0
+    thickness = float(np.median([line.thickness for line in lines]))
     labels, _ = ndimage.label(_closed(certainty > 0, max(2, round(_JOINED * thickness))))
     found = []
     believed = {labels[_middle(line)] for line in lines if line.score >= _BELIEVED and line.core.sum() >= _SEEN}
     for number, place in enumerate(ndimage.find_objects(labels), 1):
         piece = labels[place] == number
         score = round(float(certainty[place][piece].max()), 3)
-        if number in believed or score == _SIGNED:
+        if number in believed:
             found.append(Region("inscription", outline_of(piece, _POINTS, place[1].start, place[0].start), score))
     return found
 
@@ -117,41 +143,6 @@ def _with_margin(line: _Line, margin: int, shape: tuple[int, ...]) -> tuple[tupl
     top, left = rows.start - wide[0].start, columns.start - wide[1].start
     core[top : top + line.core.shape[0], left : left + line.core.shape[1]] = line.core
     return wide, core
-
-
-def _signatures(lightness: np.ndarray, seals: list[Region], taken: np.ndarray) -> Iterable[tuple[slice, slice]]:
-    """Places of columns of ink that stand by themselves right above a seal, about as wide as it."""
-    coarse = reduced(lightness, min(16, *lightness.shape))
-    from scipy import ndimage
-
-    ground = enlarged(ndimage.percentile_filter(coarse, 70, 5, mode="nearest"), lightness.shape)
-    ink = (ground - lightness > np.maximum(8, 0.25 * ground)) & ~taken
-    for seal in seals:
-        across, down = zip(*seal.outline, strict=True)
-        side = ((max(across) - min(across)) * (max(down) - min(down))) ** 0.5
-        place = _column_above(ink, (max(across) + min(across)) / 2, min(down), side)
-        if place is not None:
-            yield place
-
-
-def _column_above(ink: np.ndarray, middle: float, bottom: float, side: float) -> tuple[slice, slice] | None:
-    """The column of ink that ends above a seal and has more ink than what is beside it; None where there is none."""
-    left, right = round(middle - 0.45 * side), round(middle + 0.45 * side)
-    end, gap, aside = max(0, round(bottom)), max(3, round(0.6 * side)), max(2, round(0.3 * side))
-    if left < 2 * aside or right + 2 * aside > ink.shape[1] or end < side:
-        return None
-    empty = ink[max(0, end - round(6 * side)) : end, left:right].mean(axis=1)[::-1] <= 0.03
-    gaps = np.flatnonzero(np.convolve(empty, np.ones(gap), "valid") >= gap)
-    length = int(gaps[0]) if len(gaps) else len(empty)
-    if not 1.2 * side <= length <= 5 * side:
-        return None
-    rows = slice(end - length, end)
-    inside = float(ink[rows, left:right].mean())
-    beside = max(
-        float(ink[rows, place].mean())
-        for place in (slice(left - 2 * aside, left - aside), slice(right + aside, right + 2 * aside))
-    )
-    return (rows, slice(left, right)) if 0.07 <= inside <= 0.55 and beside <= 0.5 * inside else None
 
 
 def _closed(mask: np.ndarray, radius: int) -> np.ndarray:

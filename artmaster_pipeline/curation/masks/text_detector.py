@@ -42,15 +42,16 @@ def weights_file() -> Path:
     )
 
 
-def writing_likelihood(rgb: np.ndarray) -> np.ndarray:
+def writing_likelihood(rgb: np.ndarray, times: float | None = None) -> np.ndarray:
     """For uint8 (height, width, 3) in sRGB: float32 (height, width) in 0..1, high in the core of lines of writing.
 
-    Dark silk is brought to the lightness of paper first, and the small characters of a small picture are enlarged.
+    Dark silk is brought to the lightness of paper first. The picture is enlarged so many times, or, since the
+    characters of a small picture are small, as far as one tile holds.
     """
     from PIL import Image
 
     size = rgb.shape[1], rgb.shape[0]
-    times = max(1.0, min(_ENLARGED, _READABLE / min(size), (_TILE / math.prod(size)) ** 0.5))
+    times = times or max(1.0, min(_ENLARGED, _READABLE / min(size), (_TILE / math.prod(size)) ** 0.5))
     on_paper = Image.fromarray(_on_paper(rgb))
     large = np.asarray(on_paper.resize([round(side * times) for side in size], Image.Resampling.BICUBIC))
     found = np.zeros(large.shape[:2], np.float32)
