@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import made_scans
+import numpy as np
 import pytest
 from browsing import Visit, rules_broken
 from sharing import linked_copy
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 
 from artmaster_pipeline.cli import app
 from artmaster_pipeline.curation.review import read_decisions, save_decisions
-from artmaster_pipeline.curation.review.pictures import picture
+from artmaster_pipeline.curation.review.pictures import picture, turned
 from artmaster_pipeline.curation.review.server import LOCALHOST, Review
 from artmaster_pipeline.curation.review.works import works_of
 from artmaster_pipeline.records import (
@@ -102,14 +103,17 @@ def test_a_picture_is_turned_upright_once(home: Home) -> None:
     import pyvips
 
     work, straight, _ = works_of(home, PAINTER)
-    turned, plain = picture(home, work), picture(home, straight)
-    assert turned != plain
-    for file in (turned, plain):
+    upright, plain = picture(home, work), picture(home, straight)
+    assert upright.read_bytes() != plain.read_bytes()
+    for file in (upright, plain):
         image = pyvips.Image.new_from_file(str(file))
         assert (image.width, image.height) == (600, 900)
-    assert pyvips.Image.new_from_file(str(turned)).crop(0, 0, 4, 4).avg() == pytest.approx(128, abs=12)
-    before = turned.stat().st_mtime_ns
+    before = upright.stat().st_mtime_ns
     assert picture(home, work).stat().st_mtime_ns == before
+
+    sheet = pyvips.Image.black(200, 300).draw_rect(255, 140, 40, 20, 20, fill=True)  # up and right of the middle
+    rows, columns = np.nonzero(turned(sheet, 5.0).numpy() > 128)
+    assert (columns.mean(), rows.mean()) == pytest.approx((158.0, 54.2), abs=0.3)  # goes down and right, clockwise
 
 
 def test_only_the_page_of_this_person_is_answered(home: Home) -> None:
@@ -217,8 +221,8 @@ def test_a_curator_corrects_a_border_leaves_a_work_out_and_marks_a_seal(home: Ho
         page.get_by_role("button", name="Seal", exact=True).click()
         curator.drag((100, 700), (160, 760))
         curator.says("Saved: Seal")
-        page.get_by_role("button", name="Remove: Seal (found)").click()
-        curator.says("Taken back: Seal (found)")
+        page.get_by_role("button", name="Remove: Seal 1 (found)").click()
+        curator.says("Removed: Seal 1 (found)")
         page.get_by_role("button", name="Square crop").click()
         curator.drag((100, 300), (300, 480))
         curator.says("Saved: Crop 512×512")
@@ -256,7 +260,7 @@ def test_all_of_it_can_be_done_by_keyboard_and_taken_back(home: Home, browser: A
         page.keyboard.press("Enter")
         curator.says("Saved: Seal")
         page.keyboard.press("Delete")
-        curator.says("Taken back: Seal (drawn)")
+        curator.says("Removed: Seal 2 (drawn)")
         page.get_by_role("button", name="Keep", exact=True).focus()
         page.keyboard.press("Enter")
         curator.says("Saved: Keep")
@@ -288,6 +292,24 @@ def test_the_page_can_be_used_by_all(home: Home, browser: Any, address: str) -> 
         assert page.locator("html").get_attribute("lang") == "zh-Hans"
         assert page.get_by_role("button", name="印章", exact=True).is_visible()
         assert not visited.wrong
+
+
+@pytest.mark.browser
+def test_a_finger_draws_and_does_not_scroll(home: Home, browser: Any, address: str) -> None:
+    with visit(browser, address, has_touch=True) as visited:
+        curator, hand = Curator(visited.page), visited.context.new_cdp_session(visited.page)
+
+        def touch(kind: str, *at: float) -> None:
+            points = [{"x": at[0], "y": at[1]}] if at else []
+            hand.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        touch("touchStart", *curator.at(580, 455))
+        for across in range(575, 535, -5):
+            touch("touchMove", *curator.at(across, 455))
+        touch("touchEnd")
+        curator.says("Saved: Painting area")
+    (row,) = saved(home)
+    assert near(row, (20, 30, 540, 880))
 
 
 @pytest.mark.browser

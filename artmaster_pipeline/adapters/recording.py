@@ -86,7 +86,8 @@ def _curated(home: Home, painter: str, rows: tuple[TrainingImage, ...]) -> tuple
     """What curation saw in the scans behind the rows, and in those about which persons decided, left out or not."""
     scan_ids = {row.scan_id for row in rows}
     works = read_manifest(home.crops(painter) / CURATED, CuratedScan)
-    return tuple(work for work in works if work.id in scan_ids or work.decisions)
+    told = (work for work in works if work.id in scan_ids or work.decisions)
+    return tuple(work.model_copy(update={"measures": {}}) for work in told)  # numbers for machines alone
 
 
 def _snapshot(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from artmaster_pipeline.curation.review.decisions import Row, fitted, read_decisions
@@ -32,8 +33,8 @@ class Work:
 
     @property
     def score(self) -> float:
-        """How much a person should look at it: the highest score of its flags; 0 without any."""
-        return max((flag.score for flag in self.curated.flags), default=0.0)
+        """How much a person should look at it, by all its flags: more than the strongest, at most 1, 0 without."""
+        return 1 - prod(1 - flag.score for flag in self.curated.flags)
 
     @property
     def is_open(self) -> bool:
@@ -116,7 +117,7 @@ def work_called(works: Sequence[Work], scan_id: str) -> Work:
 
 
 def in_order(works: Sequence[Work]) -> tuple[Work, ...]:
-    """The order of the review: the highest score of a flag first, then by file."""
+    """The order of the review: the highest score first, then by file."""
     return tuple(sorted(works, key=lambda work: (-work.score, work.scan.path)))
 
 

@@ -11,6 +11,7 @@ const MARGIN = 32; // pixels around the picture, for the handles at its edges
 const SMALLEST = { area: 64, crop: 64 };
 
 let language = remembered("language") === "zh" ? "zh" : "en";
+let listed = []; // the works in the list
 let filter = "all", work = null, selected = "area", tool = "", zoom = 1;
 let draft = null; // {key, what, box, size}: what is being moved, resized or drawn
 let drag = null; // the pointer's movement under way
@@ -66,8 +67,14 @@ function objects(of) {
     }
   });
   for (const row of of.decisions) if (MASKS.includes(row.what)) found.push({ key: row.id, what: row.what, box: row.box, row });
+  for (const each of found) { // where there are several of a kind, they have numbers
+    const alike = found.filter((other) => kindOf(other) === kindOf(each));
+    if (alike.length > 1) each.number = alike.indexOf(each) + 1;
+  }
   return found;
 }
+
+function kindOf(object) { return `${object.what} ${object.size || ""}`; }
 
 function same(a, b) { return Boolean(a && b) && a[0] === b[0] && a[1] === b[1]; }
 
@@ -84,7 +91,7 @@ function holdsMiddle(box, of) {
 function called(object) {
   const shape = object.size ? ` ${object.size.join("×")}` : "";
   const how = object.row ? "drawn" : object.found ? "found" : object.what === "crop" ? "chosen" : "";
-  return word(object.what) + shape + (how ? ` (${word(how)})` : "");
+  return word(object.what) + (object.number ? ` ${object.number}` : "") + shape + (how ? ` (${word(how)})` : "");
 }
 
 function stateOf(of) {
@@ -102,11 +109,6 @@ const FILTERS = {
   decided: (of) => of.decisions.length > 0,
 };
 
-function listed() {
-  const wanted = at("search").value.trim().toLocaleLowerCase();
-  return works.filter((of) => FILTERS[filter](of) && `${of.file} ${of.title} ${of.number}`.toLocaleLowerCase().includes(wanted));
-}
-
 function element(name, content = "", attributes = {}) {
   const made = document.createElement(name);
   made.textContent = content;
@@ -120,34 +122,48 @@ function button(content, act, attributes = {}) {
   return made;
 }
 
+/** The works that fit the filter and the search, anew. */
 function showList() {
-  const there = listed();
-  at("list").replaceChildren(...there.map((of) => {
-    const item = element("li"), choose = button("", () => open(of, true));
-    choose.append(element("img", "", { src: `thumbnails/${of.id}.jpg`, alt: "", loading: "lazy" }));
-    const text = element("span");
-    text.append(element("bdi", of.title || of.file, { class: "title" }));
-    for (const flag of of.flags) text.append(element("span", word(flag.kind), { class: "badge flag" }));
-    if (stateOf(of)) text.append(element("span", word(stateOf(of)), { class: "badge" }));
-    if (of.open) text.append(element("span", word("state_open"), { class: "badge open" }));
-    choose.append(text);
-    if (of === work) choose.setAttribute("aria-current", "true");
-    item.append(choose);
-    return item;
-  }));
-  at("none").hidden = there.length > 0;
-  at("shown").textContent = word("shown", { n: there.length, all: works.length });
+  const wanted = at("search").value.trim().toLocaleLowerCase();
+  listed = works.filter((of) => FILTERS[filter](of) && `${of.file} ${of.title} ${of.number}`.toLocaleLowerCase().includes(wanted));
+  at("list").replaceChildren(...listed.map(itemOf));
+  at("none").hidden = listed.length > 0;
+  at("shown").textContent = word("shown", { n: listed.length, all: works.length });
   for (const each of document.querySelectorAll("[data-filter]")) each.setAttribute("aria-pressed", each.dataset.filter === filter);
-  const place = there.indexOf(work);
-  at("position").textContent = place < 0 ? "" : word("position", { n: place + 1, all: there.length });
-  at("previous").disabled = place <= 0;
-  at("next").disabled = !there.length || place === there.length - 1;
+  markCurrent();
 }
 
-function step(by) {
-  const there = listed();
-  open(there[Math.max(0, there.indexOf(work) + by)]);
+function itemOf(of) {
+  const item = element("li", "", { "data-id": of.id }), choose = button("", () => open(of, true));
+  choose.append(element("img", "", { src: `thumbnails/${of.id}.jpg`, alt: "", loading: "lazy" }));
+  const text = element("span");
+  text.append(element("bdi", of.title || of.file, { class: "title" }));
+  for (const flag of of.flags) text.append(element("span", word(flag.kind), { class: "badge flag" }));
+  if (stateOf(of)) text.append(element("span", word(stateOf(of)), { class: "badge" }));
+  if (of.open) text.append(element("span", word("state_open"), { class: "badge open" }));
+  choose.append(text);
+  item.append(choose);
+  return item;
 }
+
+/** One work in the list after a decision; it stays there until the list is filtered anew. */
+function freshen(of) {
+  at("list").querySelector(`[data-id="${of.id}"]`)?.replaceWith(itemOf(of));
+  markCurrent();
+}
+
+function markCurrent() {
+  at("list").querySelector("[aria-current]")?.removeAttribute("aria-current");
+  const current = work && at("list").querySelector(`[data-id="${work.id}"] button`);
+  current?.setAttribute("aria-current", "true");
+  current?.scrollIntoView({ block: "nearest" });
+  const place = listed.indexOf(work);
+  at("position").textContent = place < 0 ? "" : word("position", { n: place + 1, all: listed.length });
+  at("previous").disabled = place <= 0;
+  at("next").disabled = !listed.length || place === listed.length - 1;
+}
+
+function step(by) { open(listed[Math.max(0, listed.indexOf(work) + by)]); }
 
 // One work
 
@@ -159,19 +175,19 @@ function open(of, closeList = false) {
   choose("");
   at("said").textContent = "";
   history.replaceState(null, "", `#${of.id}`);
-  image.src = `pictures/${of.id}.jpg`;
+  image.src = `pictures/${of.id}.jpg${data.read_only ? "" : `?${of.skew}`}`; // kept by the browser, and turned by that
   marks.setAttribute("viewBox", `0 0 ${of.width} ${of.height}`);
   if (closeList && matchMedia("(max-width: 60rem)").matches) at("works").open = false;
   if (at("why")) at("why").value = "";
+  at("objects").scrollTop = 0;
   show();
-  const current = at("list").querySelector("[aria-current]");
-  if (current) current.scrollIntoView({ block: "nearest" });
 }
 
 function show() {
-  showList();
-  at("name").textContent = work.title || work.file;
-  const facts = [work.title ? work.file : "", work.number, word("size", { width: work.width, height: work.height })];
+  markCurrent();
+  const isNamed = work.title && work.title !== work.file.replace(/\.[^.]+$/, ""); // more than the file's own name
+  at("name").textContent = isNamed ? work.title : work.file;
+  const facts = [isNamed ? work.file : "", work.number, word("size", { width: work.width, height: work.height })];
   if (work.skew) facts.push(word("turned", { skew: work.skew.toFixed(1) }));
   if (work.effective_scale < 0.95) facts.push(word("detail", { scale: Math.round(100 * work.effective_scale) }));
   at("facts").textContent = facts.filter(Boolean).join(" · ");
@@ -243,6 +259,7 @@ function draw() {
   const hidden = new Set([...document.querySelectorAll("[data-layer]:not(:checked)")].map((box) => box.dataset.layer));
   const there = objects(work).map((each) => (draft && draft.key === each.key ? { ...each, box: draft.box, outline: null } : each));
   if (draft && draft.key === "new") there.push(draft);
+  stage.classList.toggle("out", stateOf(work) === "state_out");
   const order = there.filter((each) => !hidden.has(each.what === "painting" ? "area" : each.what) || each === draft);
   order.sort((a, b) => (a.key === focusKey()) - (b.key === focusKey())); // what is selected lies above the rest
   marks.replaceChildren(...order.flatMap((each) => shapes(each, 1 / fit)));
@@ -268,11 +285,13 @@ function shapes(object, pixel) {
     svg("polygon", { points, class: `mark ${object.what} ${on ? "on" : ""} ${waits ? "waits" : ""}`, "data-key": object.key }),
   ];
   if (!on || !isMovable(object)) return made;
-  const edges = object.what === "crop" ? ["nw", "ne", "se", "sw"] : ["nw", "n", "ne", "e", "se", "s", "sw", "w"];
+  const isSmall = Math.min(right - left, bottom - top) < 60 * pixel; // its handles stand around it
+  const edges = object.what === "crop" || isSmall ? ["nw", "ne", "se", "sw"] : ["nw", "n", "ne", "e", "se", "s", "sw", "w"];
+  const away = isSmall ? 9 * pixel : 0;
   for (const edge of edges) {
-    const across = edge.includes("w") ? left : edge.includes("e") ? right : (left + right) / 2;
-    const down = edge.includes("n") ? top : edge.includes("s") ? bottom : (top + bottom) / 2;
-    for (const [name, size] of [["grip", 28], ["handle", 12]]) {
+    const across = edge.includes("w") ? left - away : edge.includes("e") ? right + away : (left + right) / 2;
+    const down = edge.includes("n") ? top - away : edge.includes("s") ? bottom + away : (top + bottom) / 2;
+    for (const [name, size] of [["grip", isSmall ? 18 : 28], ["handle", isSmall ? 10 : 12]]) {
       made.push(svg("rect", {
         x: across - (size / 2) * pixel, y: down - (size / 2) * pixel, width: size * pixel, height: size * pixel,
         class: `${name} ${edge}`, "data-edge": edge,
@@ -351,6 +370,9 @@ marks.addEventListener("pointerdown", (event) => {
   stage.focus({ preventScroll: true });
   marks.setPointerCapture(event.pointerId);
 });
+
+// a finger that draws or drags does not scroll the page: `touch-action` is not heeded by shapes within the drawing
+marks.addEventListener("touchstart", (event) => { if (drag) event.preventDefault(); }, { passive: false });
 
 marks.addEventListener("pointermove", (event) => {
   if (!drag) return;
@@ -461,11 +483,11 @@ function othersAsRows(object) {
 function remove(object) {
   settle();
   const what = called(object);
-  if (object.row) return send([], [object.row], "taken_back", what);
-  if (object.found) return send([{ what: "clear", box: clearing(object) }], [], "taken_back", what);
+  if (object.row) return send([], [object.row], "removed", what);
+  if (object.found) return send([{ what: "clear", box: clearing(object) }], [], "removed", what);
   if (object.what !== "crop") return undefined;
   const others = othersAsRows(object);
-  return others.length ? send(others, [], "taken_back", what) : say("last_crop");
+  return others.length ? send(others, [], "removed", what) : say("last_crop");
 }
 
 /** The place that clears one mask alone: its own box, or its middle where another's middle lies in that. */
@@ -509,7 +531,8 @@ async function sent(of, added, old, key, what, isUndo) {
     const drawn = fresh.findLast((row) => row.box && row.what !== "clear");
     selected = drawn && drawn.what !== "area" ? drawn.id : "area";
     show();
-  } else showList();
+  }
+  freshen(of);
   say(key, { what });
 }
 
@@ -553,11 +576,18 @@ at("language").addEventListener("click", () => {
   language = language === "zh" ? "en" : "zh";
   remember("language", language);
   translate();
+  showList();
   show();
 });
+/** Make the picture larger or smaller about what is selected, else about the middle of what is seen. */
 function zoomed(by) {
+  const object = selected === "area" ? null : objects(work).find((each) => each.key === selected);
+  const [across, down] = object
+    ? [(object.box[0] + object.box[2]) / 2 / work.width, (object.box[1] + object.box[3]) / 2 / work.height]
+    : [(stage.scrollLeft + stage.clientWidth / 2) / stage.scrollWidth, (stage.scrollTop + stage.clientHeight / 2) / stage.scrollHeight];
   zoom = clamp(by ? zoom * by : 1, 1, 16);
   draw();
+  stage.scrollTo(across * sheet.offsetWidth - stage.clientWidth / 2, down * sheet.offsetHeight - stage.clientHeight / 2);
 }
 at("zoom-in").addEventListener("click", () => zoomed(1.6));
 at("zoom-out").addEventListener("click", () => zoomed(1 / 1.6));
@@ -565,5 +595,6 @@ at("fit").addEventListener("click", () => zoomed(0));
 new ResizeObserver(() => { if (work) draw(); }).observe(stage);
 
 translate();
+showList();
 if (matchMedia("(max-width: 60rem)").matches) at("works").open = false;
 open(works.find((of) => `#${of.id}` === location.hash) || works[0]);
