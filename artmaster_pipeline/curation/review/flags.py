@@ -27,7 +27,7 @@ _DOMINANT = 0.65  # of the works, from which on their genre is the collection's
 _ONE = ("a landscape", "figures", "flowers, birds or animals", "writing", "a photograph")
 _MANY = ("landscapes", "of figures", "of flowers, birds or animals", "writing", "photographs")
 _WRITING, _PHOTOGRAPH = GENRES.index("writing"), GENRES.index("photograph")
-_PICTURE = 0.35  # of the marks in inscriptions: as many stand in a picture's, and twice as many in no picture's
+_PICTURE = 0.4  # of the marks in inscriptions: as many stand in a picture's, and twice as many in no picture's
 _SURE, _SURE_OF_PHOTOGRAPH = 0.5, 0.4  # of unseen paintings one in 60 passes for writing, none for a photograph
 _SOFT, _ENLARGED = 0.75, 0.6  # effective scale below which a scan is said to be blurred, or enlarged
 _COLOURLESS = 3.0  # CIELAB chroma that next to no pixel of a black-and-white scan exceeds
@@ -105,14 +105,15 @@ def _counts(scan: CuratedScan) -> bool:
 def _by_itself(works: _Works) -> list[tuple[str, Flag]]:
     """Sheets of writing without a picture, photographs, and scans with fewer details than pixels."""
     looks, written = works.genres[:, _WRITING], works.column("written")
-    sure = np.maximum(looks, np.clip((written - _PICTURE) / _PICTURE, 0, 1))
+    by_marks = np.clip((written - _PICTURE) / _PICTURE, 0, 1)
+    sure = np.maximum(looks, by_marks)
     many = int((sure >= _SURE).sum())
     whole = f"; so are {many} of the {len(sure)} scans here" if many > max(1, len(sure) / 2) else ""
     found = []
     for row, scan in enumerate(works.scans):
         if sure[row] >= _SURE:
             why = f"by its looks, {looks[row]:.0%} sure"
-            if written[row] >= 2 * _PICTURE:
+            if by_marks[row] >= looks[row]:
                 why = f"{written[row]:.0%} of its marks stand in inscriptions"
             reason = f"It is writing without a picture ({why}){whole}."
             found.append((scan.id, Flag(kind="calligraphy", score=_score(0.5 + sure[row] / 2), reason=reason)))
