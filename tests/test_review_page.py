@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import made_scans
+import numpy as np
 import pytest
 from browsing import Visit, rules_broken
 from sharing import linked_copy
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 
 from artmaster_pipeline.cli import app
 from artmaster_pipeline.curation.review import read_decisions, save_decisions
-from artmaster_pipeline.curation.review.pictures import picture
+from artmaster_pipeline.curation.review.pictures import picture, turned
 from artmaster_pipeline.curation.review.server import LOCALHOST, Review
 from artmaster_pipeline.curation.review.works import works_of
 from artmaster_pipeline.records import (
@@ -102,14 +103,17 @@ def test_a_picture_is_turned_upright_once(home: Home) -> None:
     import pyvips
 
     work, straight, _ = works_of(home, PAINTER)
-    turned, plain = picture(home, work), picture(home, straight)
-    assert turned != plain
-    for file in (turned, plain):
+    upright, plain = picture(home, work), picture(home, straight)
+    assert upright.read_bytes() != plain.read_bytes()
+    for file in (upright, plain):
         image = pyvips.Image.new_from_file(str(file))
         assert (image.width, image.height) == (600, 900)
-    assert pyvips.Image.new_from_file(str(turned)).crop(0, 0, 4, 4).avg() == pytest.approx(128, abs=12)
-    before = turned.stat().st_mtime_ns
+    before = upright.stat().st_mtime_ns
     assert picture(home, work).stat().st_mtime_ns == before
+
+    sheet = pyvips.Image.black(200, 300).draw_rect(255, 140, 40, 20, 20, fill=True)  # up and right of the middle
+    rows, columns = np.nonzero(turned(sheet, 5.0).numpy() > 128)
+    assert (columns.mean(), rows.mean()) == pytest.approx((158.0, 54.2), abs=0.3)  # goes down and right, clockwise
 
 
 def test_only_the_page_of_this_person_is_answered(home: Home) -> None:

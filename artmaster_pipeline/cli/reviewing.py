@@ -1,5 +1,6 @@
 """`artmaster review`: what curation made of each work, on a page where a person decides, or as a list."""
 
+import threading
 import webbrowser
 from contextlib import suppress
 from pathlib import Path
@@ -67,7 +68,8 @@ def _serve(home: Home, painter: str, port: int, who: str, *, browser: bool) -> N
             await super().startup(sockets)  # type: ignore[arg-type]
             out.say(f"Review of {painter}: {address}  (Ctrl+C ends it)")
             if browser:
-                webbrowser.open(address)
+                # beside the server, which a browser in the terminal would keep from answering
+                threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
     config = uvicorn.Config(
         page.app(), host=LOCALHOST, port=port, log_level="warning", access_log=False, server_header=False

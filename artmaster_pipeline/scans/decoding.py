@@ -19,6 +19,7 @@ from artmaster_pipeline.scans.pages import (
     ends_well,
     jpeg_pictures,
     left_out,
+    picture_begins,
     the_scan,
     tiff_pages,
     unread_compression,
@@ -33,6 +34,10 @@ _THUMBNAIL = 256  # pixels of the long side
 _MAX_PROFILE_BYTES = 8_000_000  # the largest press profiles have about 3 MB
 _HELD_IN_MEMORY = 64_000_000  # bytes of a decoded picture; a larger one waits on the disk
 _RESAVE = "Save it again as an 8-bit or 16-bit RGB TIFF, PNG or JPEG"
+_NOT_TO_ITS_END, _AGAIN = (
+    "It cannot be decoded to its end ({})",
+    "Scan it again, or take a whole copy from the archive's store",
+)
 _WHOLE = "the file itself is whole"
 _BLANK, _DRAWN = 1.0, 4.0  # grey levels of deviation: of a sheet without anything on it, and of a picture
 _DARKEST = 4095  # of 65,535: what is never brighter shows nothing, so its values were meant for fewer bits
@@ -69,6 +74,8 @@ def decode(path: Path, shrink: int = 1, *, deep: bool = False) -> Decoded:
     shrink = shrink if kind == "JPEG" else 1
     pages = tiff_pages(path) if kind == "TIFF" else jpeg_pictures(path) if kind == "JPEG" else ()
     page = the_scan(pages) if kind == "TIFF" and pages else None
+    if kind == "JPEG" and not picture_begins(path):
+        raise BadInput(_NOT_TO_ITS_END.format("no picture begins in it"), _AGAIN)
     with reading(path, kind, page):
         raw = _load(path, kind, shrink, page, random=False)
         if raw.width * raw.height * shrink * shrink > MAX_PIXELS:
@@ -166,10 +173,7 @@ class reading:  # noqa: N801 - reads as a verb: `with reading(path):`
             )
         if not self._opens(kind, page) and ends_well(self._path, kind, page):
             return BadInput(f"It is stored in a way that is not read here ({detail}); {_WHOLE}", _RESAVE)
-        return BadInput(
-            f"It cannot be decoded to its end ({detail})",
-            "Scan it again, or take a whole copy from the archive's store",
-        )
+        return BadInput(_NOT_TO_ITS_END.format(detail), _AGAIN)
 
     def _opens(self, kind: str, page: Page | None) -> bool:
         import pyvips

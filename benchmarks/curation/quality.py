@@ -22,7 +22,8 @@ Measured, as it was fixed before the figures were seen. All places are in the sc
 - **Crops with border**: crops of marked pictures of which more than half a percent lies outside of the area marked.
 - **Areas**: intersection over union of the area found with the box marked.
 - **Seals, inscriptions**: recall is the share of marked boxes of which at least half is covered by masks of the kind;
-  precision the share of found masks of which at least half lies in marked boxes of the kind. By pixels, too.
+  precision the share of found masks of which at least half lies in marked boxes of the kind (masks have a margin, so
+  it is also said how many touch no such box at all). By pixels, too.
 - **Outliers**: their ranks in the review list, and how many of the works that belong are flagged.
 - **Near-duplicates**: the pairs that the manifest knows and that were found, and others that were found.
 
@@ -240,7 +241,7 @@ def _raster(picture: Picture, mark: Mark) -> np.ndarray:
     drawn[round(top * height) : max(round(bottom * height), 1), round(left * width) : max(round(right * width), 1)] = (
         255
     )
-    return (upright(drawn, picture.work.skew) if picture.work.skew else drawn) > 127
+    return upright(drawn[..., None], picture.work.skew)[..., 0] > 127
 
 
 def _masks(picture: Picture, kind: str) -> list[np.ndarray]:
@@ -292,6 +293,7 @@ def _agreement(found: Sequence[np.ndarray], drawn: Sequence[np.ndarray], shape: 
         "drawn": len(drawn),
         "recalled": sum(bool(all_found[box].mean() >= HALF) for box in drawn if box.any()),
         "found": len(found),
+        "apart": sum(not all_drawn[mask].any() for mask in found),
         "right": sum(bool(all_drawn[mask].mean() >= HALF) for mask in found if mask.any()),
         "pixels drawn": int(all_drawn.sum()),
         "pixels found": int(all_found.sum()),
@@ -336,6 +338,7 @@ def of_marks(rows: Sequence[dict[str, Any]], digits: str) -> dict[str, Any]:
             found[kind] = sums | {
                 "recall": _ratio(sums["recalled"], sums["drawn"]),
                 "precision": _ratio(sums["right"], sums["found"]),
+                "apart share": _ratio(sums["apart"], sums["found"]),
                 "pixel recall": _ratio(sums["pixels both"], sums["pixels drawn"]),
                 "pixel precision": _ratio(sums["pixels both"], sums["pixels found"]),
             }
@@ -401,10 +404,11 @@ def show(found: dict[str, Any]) -> None:
         cells.append(_said(cut[0] / cut[1] if cut[1] else None))
         cells += [_said(row[f"{what}, {of}"]) for of in ("marked", "others") for what in INSCRIPTIONS]
         print("| " + " | ".join([*cells, _said(row["bordered, marked"])]) + " |")
-    print("\n| half | pictures | area IoU (least) | seals: recall, precision | inscriptions: recall, precision |")
+    print("\n| half | pictures | area IoU (least) | seals: recall, precision, apart | inscriptions: the same |")
     print("|---|---|---|---|---|")
     for name, row in found["marks"].items():
-        pairs = [f"{_said(row[kind]['recall'])}, {_said(row[kind]['precision'])}" for kind in WRITTEN if kind in row]
+        figures = ("recall", "precision", "apart share")
+        pairs = [", ".join(_said(row[kind][figure]) for figure in figures) for kind in WRITTEN if kind in row]
         area = f"{_said(row['area']['mean'])} ({_said(row['area']['least'])})"
         print("| " + " | ".join([name, str(row["pictures"]), area, *pairs]) + " |")
     print("\n| collection | flagged | of works | outliers' ranks | known pairs found | other pairs |\n|" + "---|" * 6)

@@ -32,6 +32,7 @@ _SAME = 6.0  # CIELAB: of one material
 _ALIKE = 10.0  # CIELAB: of one material in another light
 _UNIFORM = 0.8  # share of a strip that is alike from end to end; labels, seals and wear are the rest
 _LARGELY = 0.6  # the same, where the edge is certain
+_MARGIN = 0.25  # of the side: a margin with a colour chart or a ruler in it
 _SMALLEST = 0.06  # of a box: what is left of it at least
 
 
@@ -44,6 +45,7 @@ class Strip:
     colour: np.ndarray
     near: np.ndarray  # sums of the stretches that have an edge there, from the first one on
     uniform: float
+    margin: bool  # at its edge it is of a colour that was taken off already, whatever lies outside: a colour chart
     flat: bool  # of one colour to the last level, as only a scanner's lid or a computer makes it
     outermost: bool  # it reaches to the scan's own rim
     sliver: bool  # it is a rim a few pixels wide
@@ -115,12 +117,14 @@ def _strips_of(side: Profile, known: list[np.ndarray], gone: int, short: int) ->
         colour, uniform, spread = _looks(side.colours[: edge.start])
         sliver = bool(gone + edge.end <= rim and edge.support >= _SEAM)
         last = side.colours[max(0, edge.start - 5) : max(1, edge.start - 1)].mean(axis=0)
-        enough = _UNIFORM if edge.support < _CERTAIN else _LARGELY
-        if not (sliver or uniform >= enough or _is_of(last, known)):
+        margin = edge.end <= _MARGIN * side.depth and _is_of(last, known)
+        largely = edge.support >= _CERTAIN and edge.end <= _DEEP * side.depth
+        enough = _LARGELY if largely else _UNIFORM
+        if not (sliver or uniform >= enough or margin):
             continue
         near = np.concatenate([[0], np.cumsum(edge.hits)])
         flat = bool(spread < 1.5 and (colour[0] > 96 or colour[0] < 8))
-        found.append(Strip(edge.end, edge.end / side.depth, colour, near, uniform, flat, outermost, sliver))
+        found.append(Strip(edge.end, edge.end / side.depth, colour, near, uniform, margin, flat, outermost, sliver))
     return found
 
 
@@ -186,15 +190,17 @@ def _is_believed(side: str, strips: dict[str, Strip], known: list[np.ndarray]) -
     if strip.flat:
         return True
     together = [other.support for other in strips.values()]
-    if len(strips) == len(SIDES) and np.mean(together) >= 0.75:
+    deep = strip.share > _DEEP
+    if len(strips) == len(SIDES) and np.mean(together) >= 0.75 and (not deep or strip.support >= 0.75):
         return True
     if _is_pair(strip, strips.get(_OPPOSITE[side])):
         return True
-    if (strip.share > _DEEP and strip.support < _SEAM) or strip.support < _SURE:
+    if (deep and strip.support < _SEAM) or strip.support < _SURE:
         return False
     if len(strips) == 3:
         return True
-    if strip.uniform >= 0.9 and any(np.linalg.norm(colour - strip.colour) <= _SAME for colour in known):
+    like_another = strip.uniform >= 0.9 and any(np.linalg.norm(colour - strip.colour) <= _SAME for colour in known)
+    if strip.margin or like_another:
         return strip.support >= _SEAM
     if any(np.linalg.norm(other.colour - strip.colour) <= _SAME for name, other in strips.items() if name != side):
         return strip.outermost

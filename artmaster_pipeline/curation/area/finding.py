@@ -13,6 +13,7 @@ from artmaster_pipeline.curation.look import Look
 
 _WORK = 350_000  # pixels that borders are looked for in
 _SHORT = 200  # pixels that a side keeps
+_TRACE, _TRACED = 2, 0.004  # pixels of the reduced picture, and at most that share of a side
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,16 @@ def find_area(look: Look) -> PaintedArea:
     skew = skew_of(small)
     small = upright(small, skew)
     peeled, unsure = _peeled(small, scan)
-    leaf = leaf_in(small, peeled.box)
+    box = _inset(peeled.box, scan)
+    leaf = leaf_in(small, box)
     mask = np.zeros(look.lab.shape[:2], bool)
-    box = _enlarged(peeled.box, factor)
+    box = _whole(box, scan, factor, look)
     if leaf is None:
         mask[box.top : box.bottom, box.left : box.right] = True
         return PaintedArea(round(skew, 2), box, mask, None, " ".join(unsure))
     outline = [(box.left + x * factor, box.top + y * factor) for x, y in leaf.outline]
-    mask[box.top : box.bottom, box.left : box.right] = leaf.mask.repeat(factor, axis=0).repeat(factor, axis=1)
+    large = leaf.mask.repeat(factor, axis=0).repeat(factor, axis=1)
+    mask[box.top : box.top + large.shape[0], box.left : box.left + large.shape[1]] = large
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     box = Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
     return PaintedArea(round(skew, 2), box, mask, outline, " ".join(unsure))
@@ -60,8 +63,23 @@ def _peeled(small: np.ndarray, scan: Box) -> tuple[Peeled, list[str]]:
     return peeled, unsure
 
 
-def _enlarged(box: Box, factor: int) -> Box:
-    return Box(box.left * factor, box.top * factor, box.right * factor, box.bottom * factor)
+def _inset(box: Box, scan: Box) -> Box:
+    """The box without the last trace of a border, which an edge blurs into it, on the sides that had one."""
+    across, down = (max(1, min(_TRACE, round(_TRACED * side))) for side in (box.width, box.height))
+    return Box(
+        box.left + across * (box.left > scan.left),
+        box.top + down * (box.top > scan.top),
+        box.right - across * (box.right < scan.right),
+        box.bottom - down * (box.bottom < scan.bottom),
+    )
+
+
+def _whole(box: Box, scan: Box, factor: int, look: Look) -> Box:
+    """The box in pixels of the look; it ends with the look where it ends with the reduced one."""
+    height, width = look.lab.shape[:2]
+    right = width if box.right == scan.right else box.right * factor
+    bottom = height if box.bottom == scan.bottom else box.bottom * factor
+    return Box(box.left * factor, box.top * factor, right, bottom)
 
 
 def _reduced(lab: np.ndarray) -> tuple[np.ndarray, int]:

@@ -13,7 +13,9 @@ _FAN = 0.65
 _SHARES = (0.1, 0.97)  # of the box
 _FULL = 0.95  # of its own rectangle: a picture that fills it is a rectangle
 _INSET = 0.012  # of the shorter side: what a border may have left at the rim
-_OUTLINE = 0.003  # of the longer side: as exact the outline is
+_POINTS = 120  # of an outline
+_EVEN = 4.0  # CIELAB: of the ground's rim, four fifths are that near to one even colour
+_LONGEST = 5  # times as long as high: a handscroll, and no leaf
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ def leaf_in(lab: np.ndarray, box: Box) -> Leaf | None:
     from scipy import ndimage
     from skimage.measure import label, regionprops
 
-    if min(box.width, box.height) < 40:
+    if min(box.width, box.height) < 40 or max(box.width, box.height) > _LONGEST * min(box.width, box.height):
         return None
     inset = max(2, round(_INSET * min(box.width, box.height)))
     inner = lab[box.top + inset : box.bottom - inset, box.left + inset : box.right - inset]
@@ -59,6 +61,8 @@ def _ground(inner: np.ndarray) -> tuple[np.ndarray | None, bool]:
     from skimage.measure import label
 
     distance, spread, colour = _from_rim(inner)
+    if np.percentile(np.concatenate((distance[0], distance[-1], distance[:, 0], distance[:, -1])), 80) > _EVEN:
+        return None, False
     pieces = label(distance <= _NOTICEABLE, connectivity=1)
     touching = np.unique(np.concatenate((pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1])))
     ground = np.isin(pieces, touching[touching > 0])
@@ -98,11 +102,11 @@ def _opened(shape: np.ndarray, radius: int) -> np.ndarray:
 
 def _drawn(mask: np.ndarray) -> Leaf | None:
     """The leaf with its outline, or None where nothing is left of it."""
-    from skimage.measure import approximate_polygon, find_contours
+    from skimage.measure import find_contours
 
     contours = find_contours(np.pad(mask, 1).astype(np.float32), 0.5)
     if not contours:
         return None
-    longest = max(contours, key=len) - 1
-    points = approximate_polygon(longest, _OUTLINE * max(mask.shape))
-    return Leaf(mask, [(float(x), float(y)) for y, x in points[:-1]])
+    longest = max(contours, key=len)[:-1] - 1
+    points = longest[np.linspace(0, len(longest), min(_POINTS, len(longest)), endpoint=False).astype(int)]
+    return Leaf(mask, [(float(x), float(y)) for y, x in points])

@@ -12,6 +12,7 @@ _SEAM = 0.85  # share of a line at which two pieces of paper or silk meet
 _SURE_SEAM = 0.95  # the same, in a work that is not of several pieces by its shape
 _STEP = 3.0  # CIELAB, from one piece to the next
 _SAME = 5.0  # CIELAB: pieces with grounds as near as that are one
+_NEAR = 12.0  # CIELAB: grounds of one picture
 _PLAIN = 0.3  # variety of silk and paper with nothing on it, at most
 _MOUNTING = 6.0  # CIELAB: of one material with what was taken off as a border
 _SCROLL = 1.8  # length by breadth: so long a work is one of several pieces
@@ -177,7 +178,7 @@ def _worth(panels: list[Panel]) -> np.ndarray:
 
 
 def _is_rival(panels: list[Panel], worth: np.ndarray, place: int, best: int) -> bool:
-    near = np.linalg.norm(panels[place].ground - panels[best].ground) <= 3 * _SAME
+    near = np.linalg.norm(panels[place].ground - panels[best].ground) <= _NEAR
     return bool(not panels[place].written and panels[place].variety > _PLAIN and worth[place] >= _RIVAL * worth[best] and near)
 
 

@@ -37,11 +37,11 @@ from artmaster_pipeline.curation.crops.windows import (
 
 LEAST, MOST, MOST_OF_SCROLL = 2, 6, 8  # crops a work
 _SCROLL = 2.5  # width by height from which a painting is a handscroll
-_CLOSE, _WHOLE, _ANOTHER = 1.2, 0.3, 0.03
-_CUT, _MARKED, _MARKS, _GROUND, _LACKING = 0.4, 0.6, 0.6, 2.0, 0.3
+_CLOSE, _WHOLE, _ANOTHER = 1.2, 0.3, 0.1
+_CUT, _MARKED, _MARKS, _GROUND, _LACKING = 0.45, 0.6, 0.6, 2.0, 0.3
 _UNMARKED = 0.0005  # share of a window: a few pixels of a mark's rim are none
-_OVERLAP, _BLANK = 0.06, 0.2
-_ROUNDS = 3
+_OVERLAP, _BLANK = 0.1, 0.2
+_REACHES = (0.06, 0.06, 0.02)  # of a window's width, by which it is moved in one round after the other
 _CELLS = 72  # of the short side, in which covering is counted
 
 
@@ -119,19 +119,16 @@ class _Choice:
         found = list(self._fixed)
         while len(found) < self._most and (best := self._best(found, self._windows, len(found))) is not None:
             found.append(best)
-        for _ in range(_ROUNDS):
-            before = found
-            found = self._exchanged(found)
-            if found is before:
-                break
+        for reach in _REACHES:
+            found = self._exchanged(found, reach)
         return found
 
-    def _exchanged(self, found: list[Windows]) -> list[Windows]:
+    def _exchanged(self, found: list[Windows], reach: float) -> list[Windows]:
         """Each window replaced by a better one, taken away or joined by another, where that is worth more."""
         changed = list(found)
         for place in range(len(self._fixed), len(found)):
             others = changed[:place] + changed[place + 1 :]
-            near = self._windows + beside(self._measured, changed[place])
+            near = self._windows + beside(self._measured, changed[place], reach)
             best = self._best(others, near, place, always=True)
             if best is not None and self.value(_with(others, place, best)) > self.value(changed) + 1e-6:
                 changed = _with(others, place, best)
@@ -141,8 +138,7 @@ class _Choice:
                 changed = others
         if len(changed) < self._most and (more := self._best(changed, self._windows, len(changed))) is not None:
             changed.append(more)
-        same = len(changed) == len(found) and all(a is b for a, b in zip(changed, found, strict=True))
-        return found if same else changed
+        return changed
 
     def _best(self, others: list[Windows], windows: Windows, place: int, *, always: bool = False) -> Windows | None:
         """The window that adds most to the others; None where none adds anything and there are enough."""

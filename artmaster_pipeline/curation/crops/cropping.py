@@ -109,7 +109,8 @@ def _finish(
         for _, asked, each in curated
         if each.work
     ]
-    flags = flags_of(works, {work.id: work.measures for work in works}, {work.id: work.unsure for work in works})
+    measures = {work.id: work.measures for work in works if work.measures}
+    flags = flags_of(works, measures, {work.id: work.unsure for work in works})
     works = [work.model_copy(update={"flags": flags.get(work.id, ())}) for work in works]
     write_manifest(folder / CURATED, works)
     write_manifest(folder / QUARANTINE, [*without, *faults])

@@ -1,6 +1,8 @@
 """One scan: what is on it, what persons decided about it, and the crops that follow from both."""
 
+import ctypes
 import hashlib
+import sys
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -9,12 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from artmaster_pipeline.curation.area import PaintedArea, find_area, upright
+from artmaster_pipeline.curation.area.resolution import PATCH, effective_scale, patch_places
 from artmaster_pipeline.curation.boxes import Box
 from artmaster_pipeline.curation.crops.choosing import Chosen, Drawn, choose
-from artmaster_pipeline.curation.crops.source import Source
+from artmaster_pipeline.curation.crops.source import HUGE, Source
 from artmaster_pipeline.curation.crops.windows import Sheet
 from artmaster_pipeline.curation.look import Look
-from artmaster_pipeline.curation.masks import Region, find_masks, rasterised, saliency
+from artmaster_pipeline.curation.masks import Region, find_masks, rasterised, saliency, text_detector
 from artmaster_pipeline.curation.review.decisions import PLACED, drawn_crops, effective_area, left_out, masks_after
 from artmaster_pipeline.curation.review.features import FEATURES, features
 from artmaster_pipeline.errors import BadInput
@@ -77,19 +80,18 @@ def curate(home: Home, scan: Scan, asked: Asked) -> Curated:
             raise BadInput("Its file has changed or gone since it was registered", "Run the stage raw_scans again")
         with reading(path), ExitStack() as stack:
             source = Source(path, scan, home.cache / "decoded", stack)
-            sheet, work = _seen(source, scan, asked)
-            if not asked.is_used:
-                return Curated(id=key, work=work)
-            cuts = [_Cut(one, one.drawn or _scan_box(one, scan, sheet)) for one in choose(sheet, _drawn(asked))]
-            cuts = [cut for cut in cuts if min(cut.box.width, cut.box.height) >= SMALLEST]
+            work, cuts, shown = _judged(source, scan, asked)
+            give_back_memory()  # what looking took is not kept while large pictures are read
             pictures = [_png(source, cut, work.skew) for cut in cuts]
     except BadInput as bad:
         return Curated(id=key, left_out=(quarantined(scan, bad),))
+    if not asked.is_used:
+        return Curated(id=key, work=work)
     if not cuts:
         small = BadInput(_too_small(work.area), RESCAN)
         return Curated(id=key, work=work, left_out=(quarantined(scan, small),))
     crops = tuple(
-        _write(home.crops(scan.painter), scan, work, cut, place, png, _mask(cut, sheet, scan, work.masks))
+        _write(home.crops(scan.painter), scan, work, cut, place, png, _mask(cut, shown, work.masks))
         for place, (cut, png) in enumerate(zip(cuts, pictures, strict=True))
     )
     return Curated(id=key, work=work.model_copy(update={"crops": tuple(crop.id for crop in crops)}), crops=crops)
@@ -112,6 +114,12 @@ def crop_id(key: str, box: Corners, size: tuple[int, int]) -> str:
     return identity(key, list(box), list(size))
 
 
+def give_back_memory() -> None:
+    """Have what is free given back to the system, where the C library is glibc, which by itself keeps most of it."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
+
+
 def _sha256_now(path: Path) -> str:
     try:
         return sha256_of(path)
@@ -125,15 +133,41 @@ def _too_small(area: Corners) -> str:
     return f"Its painted area of {width} x {height} pixels holds no {sizes} crop; each side needs {SMALLEST}"
 
 
+def _judged(source: Source, scan: Scan, asked: Asked) -> tuple[CuratedScan, list["_Cut"], "_Shown"]:
+    """What is on the scan, the crops it is to have, and what their masks are made from."""
+    sheet, work = _seen(source, scan, asked)
+    give_back_memory()
+    shown = _Shown((sheet.salient * 255).round().astype(np.uint8), sheet.painted, sheet.across, sheet.down)
+    chosen = choose(sheet, _drawn(asked)) if asked.is_used else []
+    cuts = [_Cut(one, one.drawn or _scan_box(one, scan, sheet)) for one in chosen]
+    return work, [cut for cut in cuts if min(cut.box.width, cut.box.height) >= SMALLEST], shown
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What masks are made from, at the look's size (height, width)."""
+
+    salient: np.ndarray  # uint8
+    painted: np.ndarray  # bool
+    across: float
+    down: float
+
+
 def _seen(source: Source, scan: Scan, asked: Asked) -> tuple[Sheet, CuratedScan]:
     """What is on the scan, at the look's size and as a record."""
     look = source.look()
     across, down = look.rgb.shape[1] / scan.width, look.rgb.shape[0] / scan.height
+    give_back_memory()
     area = find_area(look)
     if area.skew:
         look = Look(upright(look.rgb, area.skew), upright(look.lab, area.skew), look.scale)
     area = _as_decided(area, effective_area(asked.decisions), across, down)
+    scale = _effective_scale(source, scan, look.lab, area.mask)
+    give_back_memory()
     masks = masks_after(_found(look, area, across, down), asked.decisions)
+    if scan.width * scan.height > HUGE:
+        text_detector.forget()
+    give_back_memory()
     marks, blank = (at_size(masks, kinds, look.rgb.shape, across, down) for kinds in (NOT_LEARNED, ("blank",)))
     salient = _saliency(look.lab, area.box) * (area.mask & ~marks)
     work = CuratedScan(
@@ -144,12 +178,23 @@ def _seen(source: Source, scan: Scan, asked: Asked) -> tuple[Sheet, CuratedScan]
         skew=area.skew,
         area=_corners(area.box, across, down, scan),
         masks=masks,
+        effective_scale=scale,
         unsure=area.unsure if effective_area(asked.decisions) is None else "",
         measures=features(look, area, _at_look(masks, across, down)),
         duplicate_of=asked.duplicate_of,
         decisions=asked.decisions,
     )
-    return Sheet(look.lab[..., 0], salient, area.mask, marks, blank, area.box, across, down), work
+    return Sheet(look.lab[..., 0].copy(), salient, area.mask, marks, blank, area.box, across, down, scale), work
+
+
+def _effective_scale(source: Source, scan: Scan, lab: np.ndarray, shown: np.ndarray) -> float:
+    """How many of the scan's pixels its detail needs; taken where it was scanned, as turning it would soften it."""
+    across, down = lab.shape[1] / scan.width, lab.shape[0] / scan.height
+    places = patch_places(lab, shown, round(PATCH * min(across, down)))
+    corners = [
+        (min(round(x / across), scan.width - PATCH), min(round(y / down), scan.height - PATCH)) for x, y in places
+    ]
+    return effective_scale(source.patches([Box(x, y, x + PATCH, y + PATCH) for x, y in corners if min(x, y) >= 0]))
 
 
 def _saliency(lab: np.ndarray, box: Box) -> np.ndarray:
@@ -258,32 +303,35 @@ def _scan_box(chosen: Chosen, scan: Scan, sheet: Sheet) -> Box:
 
 def _png(source: Source, cut: _Cut, skew: float) -> bytes:
     """The crop as PNG without any metadata, so that the same pixels are the same bytes."""
-    return bytes(source.cut(cut.box, *cut.pixels, skew).pngsave_buffer(compression=6, keep="none"))
+    png = bytes(source.cut(cut.box, *cut.pixels, skew).pngsave_buffer(compression=2, filter="up", keep="none"))
+    give_back_memory()
+    return png
 
 
-def _mask(cut: _Cut, sheet: Sheet, scan: Scan, masks: Sequence[Mask]) -> bytes:
+def _mask(cut: _Cut, shown: _Shown, masks: Sequence[Mask]) -> bytes:
     """Saliency as 1..255, and 0 for what is not to be learned, at the crop's size."""
     import pyvips
 
     width, height = cut.pixels
     box = cut.box
-    rows, columns = sheet.salient.shape
-    top, left = min(int(box.top * sheet.down), rows - 1), min(int(box.left * sheet.across), columns - 1)
+    rows, columns = shown.salient.shape
+    top, left = min(int(box.top * shown.down), rows - 1), min(int(box.left * shown.across), columns - 1)
     part = (
-        slice(top, max(top + 1, round(box.bottom * sheet.down))),
-        slice(left, max(left + 1, round(box.right * sheet.across))),
+        slice(top, max(top + 1, round(box.bottom * shown.down))),
+        slice(left, max(left + 1, round(box.right * shown.across))),
     )
 
     def scaled(values: np.ndarray) -> np.ndarray:
         grey = pyvips.Image.new_from_array(np.ascontiguousarray(values[part])).copy(interpretation="b-w")
         return grey.thumbnail_image(width, height=height, size="force").numpy()
 
-    levels = np.maximum(scaled((sheet.salient * 255).round().astype(np.uint8)), 1)
-    levels[scaled(np.where(sheet.painted, 255, 0).astype(np.uint8)) < 255] = 0
+    levels = np.maximum(scaled(shown.salient), 1)
+    if not shown.painted[part].all():
+        levels[scaled(np.where(shown.painted, 255, 0).astype(np.uint8)) < 255] = 0
     scales = width / box.width, height / box.height
     levels[at_size(masks, NOT_LEARNED, levels.shape, *scales, corner=(box.left, box.top))] = 0
     grey = pyvips.Image.new_from_array(levels).copy(interpretation="b-w")
-    return bytes(grey.pngsave_buffer(compression=6, keep="none"))
+    return bytes(grey.pngsave_buffer(compression=2, filter="up", keep="none"))
 
 
 def _write(folder: Path, scan: Scan, work: CuratedScan, cut: _Cut, place: int, png: bytes, mask: bytes) -> Crop:

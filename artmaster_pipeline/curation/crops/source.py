@@ -14,21 +14,32 @@ if TYPE_CHECKING:
     import numpy as np
     import pyvips
 
+HUGE = 64_000_000  # pixels of a scan with which memory is to be spared
 _SHRINKS = (8, 4, 2)  # what a JPEG can be reduced by while it is decoded
-_TO_SPARE = 1.5  # how much larger than needed a reduced picture has to be, so that no detail is lost
+_TO_SPARE = 1.2  # how much larger than needed a reduced picture has to be, so that no detail is lost
 
 
 class Source:
     """The pictures of one scan; use it within `stack`, which frees them."""
 
     def __init__(self, path: Path, scan: Scan, workplace: Path, stack: ExitStack) -> None:
+        import pyvips
+
         self._path, self._scan, self._workplace, self._stack = path, scan, workplace, stack
         self._held: dict[int, pyvips.Image] = {}
+        pyvips.cache_set_max(0)  # what libvips remembers of earlier scans is never asked for again
 
     def look(self) -> Look:
         """The whole scan as it is judged, not yet turned."""
         scan = self._scan
-        return look_at(eight_bits(self._reduced(1 / scale_of(scan.width, scan.height))), scan.width, scan.height)
+        with ExitStack() as passing:
+            # of a huge scan nothing is kept while it is judged
+            stack = passing if scan.format == "JPEG" and scan.width * scan.height > HUGE else self._stack
+            image = self._reduced(1 / scale_of(scan.width, scan.height), stack)
+            found = look_at(eight_bits(image), scan.width, scan.height)
+        if stack is passing:
+            self._held.clear()
+        return found
 
     def cut(self, box: Box, width: int, height: int, skew: float) -> "pyvips.Image":
         """A rectangle of the scan turned upright, 8-bit sRGB, reduced to that size; never meant to enlarge.
@@ -46,20 +57,47 @@ class Source:
         )
         return eight_bits(_resized(part, width, height))
 
-    def patches(self, boxes: list[Box], skew: float) -> list["np.ndarray"]:
-        """Rectangles of the scan turned upright at its own resolution: lightness, uint8 (height, width)."""
-        image = _upright(self._reduced(1.0), skew)
-        parts = (image.crop(box.left, box.top, box.width, box.height) for box in boxes)
-        return [eight_bits(part).colourspace("b-w").numpy() for part in parts]
+    def patches(self, boxes: list[Box]) -> list["np.ndarray"]:
+        """Rectangles of one size of the scan, not turned, at its own resolution: grey, uint8 (height, width).
 
-    def _reduced(self, scan_pixels: float) -> "pyvips.Image":
-        """The picture for a reduction by `scan_pixels`: a JPEG at 1/2, 1/4 or 1/8 where that leaves detail to spare."""
+        Where the scan is not held at that size, it is read once from top to bottom, and a rectangle beside an earlier
+        one in the list is left out.
+        """
+        if self._scan.format != "JPEG" or 1 in self._held:
+            return [_grey(self._reduced(1.0).crop(*_measures(box))).numpy() for box in boxes]
+        kept: list[Box] = []
+        for box in boxes:
+            if all(box.bottom <= other.top or box.top >= other.bottom for other in kept):
+                kept.append(box)
+        if not kept:
+            return []
+        import pyvips
+
+        image = decode(self._path, 1, deep=True).image
+        kept.sort(key=lambda box: box.top)
+        column = pyvips.Image.arrayjoin([_grey(image.crop(*_measures(box))) for box in kept], across=1).numpy()
+        return [column[place * kept[0].height :][: kept[0].height] for place in range(len(kept))]
+
+    def _reduced(self, scan_pixels: float, stack: ExitStack | None = None) -> "pyvips.Image":
+        """The picture for a reduction by `scan_pixels`: a JPEG at 1/2, 1/4 or 1/8 where that leaves detail to spare.
+
+        One that was decoded at a larger size already does as well.
+        """
         shrink = next((factor for factor in _SHRINKS if scan_pixels >= _TO_SPARE * factor), 1)
         shrink = shrink if self._scan.format == "JPEG" else 1
+        shrink = max((size for size in self._held if size < shrink), default=shrink)
         if shrink not in self._held:
             image = decode(self._path, shrink, deep=True).image
-            self._held[shrink] = self._stack.enter_context(held(image, self._workplace))
+            self._held[shrink] = (stack or self._stack).enter_context(held(image, self._workplace))
         return self._held[shrink]
+
+
+def _measures(box: Box) -> tuple[int, int, int, int]:
+    return box.left, box.top, box.width, box.height
+
+
+def _grey(image: "pyvips.Image") -> "pyvips.Image":
+    return eight_bits(image).colourspace("b-w")
 
 
 def _upright(image: "pyvips.Image", skew: float) -> "pyvips.Image":

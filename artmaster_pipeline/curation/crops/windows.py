@@ -18,8 +18,7 @@ _LACKING = 0.75  # scan pixels per crop pixel that a window may have, if the sca
 _STEP = 0.11  # of a window's side, from one place to the next
 _MOST_PLACES = 24  # along a side no longer than two and a half of the other
 _FINE = 400_000  # pixels of a sheet from which two by two of them are enough to measure windows by
-_GRAIN, _STRONG = 1.5, 20.0  # L* from one pixel to the next
-_AT_RIM = 0.015  # of the painting's side: what lies so close to its own rim is not cut there
+_AT_RIM = 0.01  # of the painting's side: what lies so close to its own rim is not cut there
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Windows:
     near: np.ndarray  # how closely details are seen; 1: as closely as the scan allows
     saliency: np.ndarray  # share of the work's saliency
     painted: np.ndarray  # share of the painting's area
-    cut: np.ndarray  # gradient energy along its sides, a third of the painting's mean and more
+    cut: np.ndarray  # stroke energy along its sides, by twice the painting's mean
     blank: np.ndarray  # share of it that is blank space
     marks: np.ndarray  # share of it that is seal, inscription or damage
     ground: np.ndarray  # share of it that is no painting
@@ -88,11 +87,9 @@ class Measured:
         sizes = [_sizes(sheet, shape, _CLOSEST) for shape in range(len(CROP_SIZES))]
         self._closest = [min(widths) for widths in sizes]
         self._widest = [sheet.scan_pixels(max(widths), shape) for shape, widths in enumerate(sizes)]
-        energy = _stroke_energy(in_cells(sheet.lightness, self._cell) / self._cell**2)
-        painted = in_cells(sheet.painted, self._cell) > 0
-        self._typical = max(float(energy[painted].mean()) if painted.any() else 0.0, 1.0)
-        self._along_rows = np.pad(energy.cumsum(1, dtype=np.float64), ((0, 0), (1, 0)))
-        self._along_columns = np.pad(energy.cumsum(0, dtype=np.float64), ((1, 0), (0, 0)))
+        across, down = _stroke_energy(sheet.lightness)
+        self._typical = max(float(across[sheet.painted].mean() + down[sheet.painted].mean()), 0.1)
+        self._along_rows, self._along_columns = _summed(across, 1), _summed(down, 0)
         self.blank = float(self._blank[-1, -1] / max(1, self._painted[-1, -1]))
 
     def windows(self, shape: int, left: np.ndarray, top: np.ndarray, width: np.ndarray) -> Windows:
@@ -112,7 +109,7 @@ class Measured:
             near=np.minimum(1.0, (self._closest[shape] / width)) ** 0.5,
             saliency=within(self._salient, x0, y0, x1, y1) / max(self._salient[-1, -1], 1e-9),
             painted=painted / max(self._painted[-1, -1], 1),
-            cut=self._cut(x0, y0, x1, y1),
+            cut=self._cut(*corners(self.sheet.salient.shape, left, top, width, height)),
             blank=within(self._blank, x0, y0, x1, y1) / pixels,
             marks=within(self._marks, x0, y0, x1, y1) / pixels,
             ground=1 - painted / pixels,
@@ -120,19 +117,18 @@ class Measured:
         )
 
     def _cut(self, x0: np.ndarray, y0: np.ndarray, x1: np.ndarray, y1: np.ndarray) -> np.ndarray:
-        """Mean gradient energy along a window's sides, by three times the painting's; none at the painting's rim."""
-        box, cell = self.sheet.box, self._cell
-        rows, columns = self._along_rows.shape[0], self._along_columns.shape[1]
-        far_x, far_y = _AT_RIM * box.width + 2, _AT_RIM * box.height + 2
+        """Mean stroke energy along a window's sides, by the painting's own mean; none at the painting's rim."""
+        box, (rows, columns) = self.sheet.box, self.sheet.salient.shape
+        far_x, far_y = max(2.0, _AT_RIM * box.width), max(2.0, _AT_RIM * box.height)
         total = np.zeros(len(x0))
-        for y, inner in ((y0, y0 * cell > box.top + far_y), (y1 - 1, y1 * cell < box.bottom - far_y)):
+        for y, inner in ((y0, y0 > box.top + far_y), (y1 - 1, y1 < box.bottom - far_y)):
             line = np.clip(y, 0, rows - 1)
             total += np.where(inner, self._along_rows[line, x1] - self._along_rows[line, x0], 0)
-        for x, inner in ((x0, x0 * cell > box.left + far_x), (x1 - 1, x1 * cell < box.right - far_x)):
+        for x, inner in ((x0, x0 > box.left + far_x), (x1 - 1, x1 < box.right - far_x)):
             line = np.clip(x, 0, columns - 1)
             total += np.where(inner, self._along_columns[y1, line] - self._along_columns[y0, line], 0)
         around = 2 * np.maximum(1, x1 - x0 + y1 - y0)
-        return np.minimum(1.0, total / around / self._typical / 3)
+        return np.minimum(1.0, total / around / self._typical)
 
 
 def candidates(measured: Measured) -> Windows:
@@ -141,12 +137,12 @@ def candidates(measured: Measured) -> Windows:
     return found[0] + found[1]
 
 
-def beside(measured: Measured, one: Windows) -> Windows:
-    """Windows a little aside of a given one, and a little smaller or larger."""
+def beside(measured: Measured, one: Windows, reach: float) -> Windows:
+    """Windows aside of a given one by up to that share of its width, and as much smaller or larger."""
     box, shape = measured.sheet.box, int(one.shape[0])
-    steps = np.linspace(-0.06, 0.06, 7)
+    steps = np.linspace(-reach, reach, 7)
     parts = []
-    for size in (0.94, 1.0, 1.06):
+    for size in (1 - reach, 1.0, 1 + reach):
         width = one.width[0] * size
         height = width / measured.sheet.aspect(shape)
         if width > box.width + 0.5 or height > box.height + 0.5 or width < measured._closest[shape] - 0.5:
@@ -202,10 +198,22 @@ def _spread(first: float, last: float, step: float, most: float) -> np.ndarray:
     return np.linspace(first, last, int(min(most, np.ceil((last - first) / max(step, 1.0)))) + 1)
 
 
-def _stroke_energy(lightness: np.ndarray) -> np.ndarray:
-    """Squared gradient of the lightness, without the grain of paper and silk, and limited: a contour is no more."""
-    down, across = np.gradient(lightness)
-    return np.minimum(np.maximum(np.hypot(down, across) - _GRAIN, 0), _STRONG) ** 2
+def _stroke_energy(lightness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How much the lightness changes from each pixel to the next across and down: what strokes make of a line there."""
+    from scipy.ndimage import gaussian_filter
+
+    smooth = gaussian_filter(lightness, 1.0, truncate=2.0)
+    across, down = np.zeros_like(smooth), np.zeros_like(smooth)
+    np.abs(np.diff(smooth, axis=1), out=across[:, :-1])
+    np.abs(np.diff(smooth, axis=0), out=down[:-1])
+    return across, down
+
+
+def _summed(values: np.ndarray, axis: int) -> np.ndarray:
+    """The sums of all values before each place along an axis, and of all."""
+    sums = np.zeros([length + (axis == place) for place, length in enumerate(values.shape)], np.float32)
+    values.cumsum(axis, out=sums[:, 1:] if axis == 1 else sums[1:])
+    return sums
 
 
 def in_cells(values: np.ndarray, cell: int) -> np.ndarray:

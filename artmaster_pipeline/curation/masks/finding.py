@@ -6,7 +6,8 @@ import numpy as np
 
 from artmaster_pipeline.curation.boxes import Box
 from artmaster_pipeline.curation.look import Look
-from artmaster_pipeline.curation.masks.inscriptions import find_inscriptions
+from artmaster_pipeline.curation.masks.blank import find_blank
+from artmaster_pipeline.curation.masks.inscriptions import find_inscriptions, look_again
 from artmaster_pipeline.curation.masks.regions import Region, rasterised
 from artmaster_pipeline.curation.masks.seals import find_seals
 from artmaster_pipeline.curation.masks.text_detector import writing_likelihood
@@ -32,7 +33,9 @@ def _found(rgb: np.ndarray, lab: np.ndarray, painted: np.ndarray) -> list[Region
     writing = writing_likelihood(rgb) * painted
     seals = find_seals(lab, writing)
     stamped = rasterised([seal.outline for seal in seals], lab.shape)
-    return [*seals, *find_inscriptions(lab, writing, stamped)]
+    inscriptions = find_inscriptions(lab[..., 0], look_again(rgb, writing, seals) * painted, stamped)
+    marked = stamped | rasterised([inscription.outline for inscription in inscriptions], lab.shape)
+    return [*seals, *inscriptions, *find_blank(lab, painted, marked)]
 
 
 def _moved(region: Region, box: Box) -> Region:

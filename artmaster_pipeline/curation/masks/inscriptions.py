@@ -1,15 +1,28 @@
-"""Inscriptions: lines of writing, which a text detector proposes and their strokes confirm, joined to blocks."""
+"""Inscriptions: lines of writing, which a text detector proposes and their strokes confirm, joined to blocks.
 
+A signature of two or three small characters is too little for the detector. By custom a seal follows it, so the
+detector looks again, at a larger scale, around the seals that no writing was seen above.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from artmaster_pipeline.curation.masks.regions import Region, outline_of
+from artmaster_pipeline.curation.masks.text_detector import writing_likelihood
 
 _LIKELY = 0.3  # DBNet's own threshold
 _GROWN = 0.75  # the network marks the core of a line; the line is so much of its thickness wider on each side
-_JOINED = 1.0  # lines nearer to each other than so many thicknesses are one block
+_JOINED = 1.3  # lines nearer to each other than twice so many thicknesses are one block
 _POINTS = 40
+_SMALLEST = 12  # pixels of a line's core
+# Changes between ink and ground within a line's thickness: characters have two, foliage and waves more
+_CHANGES, _CHANGES_OF_ONE = 3.2, 2.2
+_BROAD = 0.05  # of the short side: a single spot as thick as that must look much like a character
+_BELIEVED, _SEEN = 0.8, 30  # mean likelihood and core pixels that a block needs in one of its lines
+_SEAL = 56  # pixels of a seal's side where the detector looks again: characters beside it are of its size
+_AGAIN = 5  # seals at most, the surest
 
 
 @dataclass(frozen=True)
@@ -20,89 +33,126 @@ class _Line:
     score: float
 
 
-def find_inscriptions(lab: np.ndarray, writing: np.ndarray, seals: np.ndarray) -> list[Region]:
-    """The blocks of writing, from the likelihood of writing at each pixel; `seals` is true where seals are."""
+def look_again(rgb: np.ndarray, writing: np.ndarray, seals: list[Region]) -> np.ndarray:
+    """The likelihood of writing with what a second look around seals finds, at the scale of their characters."""
+    seen = writing > _LIKELY
+    writing = writing.copy()
+    unexplained = [seal for seal in seals if not seen[_near(seal, seen.shape, (-1, 1), (-3.5, -0.6))].any()]
+    for seal in sorted(unexplained, key=lambda each: -each.score)[:_AGAIN]:
+        place = _near(seal, seen.shape, (-2.5, 2.5), (-5, 1))
+        times = min(3.0, max(1.5, _SEAL / _side(seal)))
+        writing[place] = np.maximum(writing[place], writing_likelihood(rgb[place], times))
+    return writing
+
+
+def _side(seal: Region) -> float:
+    across, down = zip(*seal.outline, strict=True)
+    return max(4.0, ((max(across) - min(across)) * (max(down) - min(down))) ** 0.5)
+
+
+def _near(
+    seal: Region, shape: tuple[int, ...], across: tuple[float, float], down: tuple[float, float]
+) -> tuple[slice, slice]:
+    """The place from and to so many of a seal's sides right of and below its middle, as far as the picture reaches."""
+    x, y = ((max(ends) + min(ends)) / 2 for ends in zip(*seal.outline, strict=True))
+    rows, columns = (
+        slice(*(min(length, max(0, round(middle + times * _side(seal)))) for times in reach))
+        for middle, reach, length in ((y, down, shape[0]), (x, across, shape[1]))
+    )
+    return rows, columns
+
+
+def find_inscriptions(lightness: np.ndarray, writing: np.ndarray, stamped: np.ndarray) -> list[Region]:
+    """The blocks of writing, from CIELAB's lightness and the likelihood of writing; `stamped` is where seals are."""
     from scipy import ndimage
 
-    lines = [line for line in _lines(writing) if _is_written(lab[..., 0], line) and not _in_a_seal(line, seals)]
-    if not lines:
-        return []
+    lines = [line for line in _lines(writing) if _is_written(lightness, line) and not _in_a_seal(line, stamped)]
     certainty = np.zeros(writing.shape, np.float32)
     for line in lines:
         _grow(certainty, line)
-    gap = max(2, round(_JOINED * float(np.median([line.thickness for line in lines])) / 2))
-    joined = _closed(certainty > 0, gap)
-    labels, _ = ndimage.label(joined)
+    if not lines:
+        return []
+    thickness = float(np.median([line.thickness for line in lines]))
+    labels, _ = ndimage.label(_closed(certainty > 0, max(2, round(_JOINED * thickness))))
     found = []
+    believed = {labels[_middle(line)] for line in lines if line.score >= _BELIEVED and line.core.sum() >= _SEEN}
     for number, place in enumerate(ndimage.find_objects(labels), 1):
         piece = labels[place] == number
-        score = float(certainty[place][piece].max())
-        found.append(Region("inscription", outline_of(piece, _POINTS, place[1].start, place[0].start), round(score, 3)))
+        score = round(float(certainty[place][piece].max()), 3)
+        if number in believed:
+            found.append(Region("inscription", outline_of(piece, _POINTS, place[1].start, place[0].start), score))
     return found
 
 
-def _lines(writing: np.ndarray) -> list[_Line]:
+def _lines(writing: np.ndarray) -> Iterable[_Line]:
     from scipy import ndimage
 
     labels, _ = ndimage.label(writing > _LIKELY)
-    found = []
     for number, place in enumerate(ndimage.find_objects(labels), 1):
         core = labels[place] == number
-        if core.sum() < 12:
-            continue
-        thickness = 2 * float(ndimage.distance_transform_edt(np.pad(core, 1)).max())
-        found.append(_Line(place, core, thickness, float(writing[place][core].mean())))
-    return found
+        if core.sum() >= _SMALLEST:
+            thickness = 2 * float(ndimage.distance_transform_edt(np.pad(core, 1)).max())
+            yield _Line(place, core, thickness, float(writing[place][core].mean()))
+
+
+def _middle(line: _Line) -> tuple[int, int]:
+    """A pixel of its core."""
+    row, column = np.argwhere(line.core)[line.core.sum() // 2]
+    return line.place[0].start + int(row), line.place[1].start + int(column)
 
 
 def _is_written(lightness: np.ndarray, line: _Line) -> bool:
-    """Whether strokes alternate with their ground as in characters: one to three times in a line's thickness."""
+    """Whether strokes alternate with their ground as in characters."""
     from scipy import ndimage
 
-    margin = round(_GROWN * line.thickness) + 1
-    wide = tuple(slice(max(0, part.start - margin), part.stop + margin) for part in line.place)
+    wide, core = _with_margin(line, round(_GROWN * line.thickness) + 1, lightness.shape)
+    near = ndimage.distance_transform_edt(~core) <= 0.6 * line.thickness
     light = lightness[wide]
-    around = np.pad(line.core, margin)[
-        margin - (line.place[0].start - wide[0].start) :, margin - (line.place[1].start - wide[1].start) :
-    ][: light.shape[0], : light.shape[1]]
-    near = ndimage.distance_transform_edt(~around) <= 0.6 * line.thickness
     detail = light - ndimage.uniform_filter(light, max(3, int(1.6 * line.thickness)))
     contrast = float(detail[near].std())
     ink = detail < -0.5 * contrast
     across, down = ink[:, 1:] != ink[:, :-1], ink[1:] != ink[:-1]
     changes = line.thickness * float(across[near[:, 1:]].mean() + down[near[1:]].mean()) / 2
-    short = min(lightness.shape)
-    thick = line.thickness / short
-    long = line.core.sum() / line.thickness**2
-    return changes <= 3.2 and contrast >= 1.5 and not (thick > 0.05 and long < 2.2 and changes > 2.2)
+    broad = line.thickness > _BROAD * min(lightness.shape)
+    alone = broad and line.core.sum() < 2.2 * line.thickness**2
+    return contrast >= 1.5 and changes <= (_CHANGES_OF_ONE if alone else _CHANGES)
 
 
-def _in_a_seal(line: _Line, seals: np.ndarray) -> bool:
-    return bool(seals[line.place][line.core].mean() > 0.5)
+def _in_a_seal(line: _Line, stamped: np.ndarray) -> bool:
+    return bool(stamped[line.place][line.core].mean() > 0.5)
 
 
 def _grow(certainty: np.ndarray, line: _Line) -> None:
     from scipy import ndimage
 
     margin = round(_GROWN * line.thickness) + 2
-    wide = tuple(slice(max(0, part.start - margin), part.stop + margin) for part in line.place)
-    place = certainty[wide]
-    core = np.zeros(place.shape, bool)
-    top, left = line.place[0].start - wide[0].start, line.place[1].start - wide[1].start
-    core[top : top + line.core.shape[0], left : left + line.core.shape[1]] = line.core
+    wide, core = _with_margin(line, margin, certainty.shape)
     near = ndimage.distance_transform_edt(~core) <= margin - 1
+    place = certainty[wide]
     place[near] = np.maximum(place[near], line.score)
 
 
+def _with_margin(line: _Line, margin: int, shape: tuple[int, ...]) -> tuple[tuple[slice, slice], np.ndarray]:
+    """The line's place and core with a margin, as far as the picture reaches."""
+    rows, columns = line.place
+    wide = (
+        slice(max(0, rows.start - margin), min(shape[0], rows.stop + margin)),
+        slice(max(0, columns.start - margin), min(shape[1], columns.stop + margin)),
+    )
+    core = np.zeros((wide[0].stop - wide[0].start, wide[1].stop - wide[1].start), bool)
+    top, left = rows.start - wide[0].start, columns.start - wide[1].start
+    core[top : top + line.core.shape[0], left : left + line.core.shape[1]] = line.core
+    return wide, core
+
+
 def _closed(mask: np.ndarray, radius: int) -> np.ndarray:
+    """Morphological closing by a disc, through distances, of the part of the mask where anything is."""
     from scipy import ndimage
 
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    part = np.pad(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], radius + 1)
-    grown = ndimage.distance_transform_edt(~part) <= radius
+    part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    grown = ndimage.distance_transform_edt(~np.pad(mask[part], radius + 1)) <= radius
     shut = ndimage.distance_transform_edt(grown) > radius
     closed = mask.copy()
-    closed[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] |= shut[
-        radius + 1 : -radius - 1, radius + 1 : -radius - 1
-    ]
+    closed[part] |= shut[radius + 1 : -radius - 1, radius + 1 : -radius - 1]
     return closed

@@ -28,8 +28,10 @@ def outline_of(piece: np.ndarray, points: int, left: int = 0, top: int = 0) -> O
 
     around = max(find_contours(np.pad(piece, 1).astype(np.float32), 0.5), key=len)
     tolerance = 0.7
-    while len(corners := approximate_polygon(around, tolerance)) > points + 1:
+    corners = approximate_polygon(around, tolerance)
+    while len(corners) > points + 1:
         tolerance *= 1.4
+        corners = approximate_polygon(corners, tolerance)
     # a contour runs between pixels' middles; in a look's pixels the middle of the first is (0.5, 0.5), and 1 is padding
     return tuple((round(float(x) - 0.5 + left, 1), round(float(y) - 0.5 + top, 1)) for y, x in corners[:-1])
 

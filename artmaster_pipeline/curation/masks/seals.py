@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from artmaster_pipeline.curation.masks.regions import Region, outline_of
+from artmaster_pipeline.curation.masks.resampling import enlarged, reduced
 
 _LEVELS = (2.5, 4.0, 6.0, 9.0, 13.0, 19.0, 27.0)  # how much redder than around it, in CIELAB
 _SIDES = {1: (6, 30), 2: (24, 80), 4: (64, 220)}  # reduction: least and greatest side of a seal, in pixels of the look
@@ -28,13 +29,18 @@ _WEIGHTS = {
     "alone": 3.84,  # share of what surrounds it that is not as red
     "contrast": 1.22,  # log of its redness over the picture's grain
     "carved": 1.99,  # log of the changes between cinnabar and paper along a line through it
+    "crisp": 3.0,  # step of redness from a pixel to the next, over its mean
+    "purple": -4.0,  # radians of hue that it lies away from cinnabar, towards pink
     "restless": -2.51,  # log of the spread of lightness around it: seals stand on plain ground
     "written": 2.33,  # whether the text detector sees writing on it or beside it
     "central": -8.0,  # distance from the nearer side, as a share of the width
     "oblong": -1.4,  # log of the longer side over the shorter
     "large": 0.66,  # log of its side in pixels
 }
-_BIAS = -11.2
+_BIAS = -12.4
+_MOST_OF_LINES = 7.0  # log odds that the lines through a shape can add
+_CARVED = 0.75  # of a shape's mean redness: what is less red is paper
+_CINNABAR = 0.75  # its least angle of hue, in radians from a* towards b*
 
 Place = tuple[slice, slice]
 
@@ -50,16 +56,12 @@ class _Shape:
 def find_seals(lab: np.ndarray, writing: np.ndarray) -> list[Region]:
     """The seals of a CIELAB picture (height, width, 3); `writing` is the likelihood of writing at each pixel."""
     redness = _redness(lab)
-    shapes = [
-        shape for reduction in _SIDES for shape in _shapes(redness, lab[..., 0], writing, reduction) if shape.score
-    ]
-    return [
-        Region("seal", _outline(shape), round(shape.score, 3)) for shape in _best_of_overlapping(shapes, lab.shape)
-    ]
+    shapes = [shape for reduction in _SIDES for shape in _shapes(redness, lab, writing, reduction) if shape.score]
+    return [Region("seal", _outline(shape), round(shape.score, 3)) for shape in _best_of_overlapping(shapes, lab.shape)]
 
 
 def _redness(lab: np.ndarray) -> np.ndarray:
-    """How much redder each pixel is than the ground around it; browner alone is not redder, and so counts against it."""
+    """How much redder each pixel is than the ground around it; browner alone is not redder, and counts against it."""
     a, b = lab[..., 1], lab[..., 2]
     redder = a - np.maximum(_ground(a), 0) - 0.4 * np.maximum(0, b - _ground(b))
     is_red = (a > 0.3 * b) & (b > -0.4 * a)
@@ -70,29 +72,19 @@ def _ground(values: np.ndarray) -> np.ndarray:
     from scipy import ndimage
 
     coarse = ndimage.median_filter(reduced(values, min(_GROUND, *values.shape)), 9, mode="nearest")
-    rows = np.minimum(np.arange(values.shape[0]) // _GROUND, coarse.shape[0] - 1)
-    columns = np.minimum(np.arange(values.shape[1]) // _GROUND, coarse.shape[1] - 1)
-    return ndimage.gaussian_filter(coarse, 1, mode="nearest")[rows[:, None], columns]
+    return enlarged(coarse, values.shape)
 
 
-def reduced(values: np.ndarray, times: int) -> np.ndarray:
-    """Means over squares of so many pixels; what is left over at the right and below is left out."""
-    rows, columns = values.shape[0] // times, values.shape[1] // times
-    if times == 1:
-        return values
-    lines = values[: rows * times, : columns * times].reshape(rows, times, columns * times).mean(1)
-    means: np.ndarray = lines.reshape(rows, columns, times).mean(2)
-    return means
-
-
-def _shapes(redness: np.ndarray, lightness: np.ndarray, writing: np.ndarray, reduction: int) -> Iterator[_Shape]:
+def _shapes(redness: np.ndarray, lab: np.ndarray, writing: np.ndarray, reduction: int) -> Iterator[_Shape]:
     from scipy import ndimage
 
     if min(redness.shape) < 2 * reduction:
         return
     red = ndimage.gaussian_filter(reduced(redness, reduction), 1.2)
-    grain = 1.5 * float(np.median(np.abs(red - np.median(red))))
-    sheet = _Sheet(redness, red, reduced(lightness, reduction), writing, reduction, max(grain, 0.3))
+    some = red[::3, ::3]
+    grain = 1.5 * float(np.median(np.abs(some - np.median(some))))
+    light, a, b = (reduced(lab[..., channel], reduction) for channel in range(3))
+    sheet = _Sheet(redness, red, light, a, b, writing, reduction, max(grain, 0.3))
     for level in (level for level in _LEVELS if level >= 2 * grain):
         labels, _ = ndimage.label(red > level)
         for number, place in enumerate(ndimage.find_objects(labels), 1):
@@ -110,6 +102,8 @@ class _Sheet:
     full: np.ndarray  # redness, unreduced
     red: np.ndarray
     light: np.ndarray
+    reddishness: np.ndarray  # CIELAB's a*
+    yellowness: np.ndarray  # b*
     writing: np.ndarray  # unreduced
     reduction: int
     grain: float
@@ -131,28 +125,36 @@ class _Sheet:
         if not ring.any():
             return 0.0
         left, right = place[1].start, self.red.shape[1] - place[1].stop
-        evidence = {
-            "filled": float(piece.mean()),
-            "alone": float((self.red[wide][ring] <= 0.7 * level).mean()),
-            "contrast": float(np.log(max(0.1, self.red[place][piece].mean() / self.grain))),
-            "carved": float(np.log(0.3 + self._changes(place, piece))),
-            "restless": float(np.log1p(self.light[wide][ring].std())),
-            "written": float(self.writing[_times(wide, self.reduction)].max(initial=0) > 0.3),
-            "central": min(0.3, min(left, right) / self.red.shape[1]),
-            "oblong": float(abs(np.log(height / width))),
-            "large": float(np.log(side * self.reduction)),
-        }
-        odds = _BIAS + sum(weight * evidence[name] for name, weight in _WEIGHTS.items())
+        odds = _BIAS + _weighed(
+            filled=float(piece.mean()),
+            alone=float((self.red[wide][ring] <= 0.7 * level).mean()),
+            contrast=float(np.log(max(0.1, self.red[place][piece].mean() / self.grain))),
+            restless=float(np.log1p(self.light[wide][ring].std())),
+            written=float(self.writing[_times(wide, self.reduction)].max(initial=0) > 0.3),
+            central=min(0.3, min(left, right) / self.red.shape[1]),
+            oblong=float(abs(np.log(height / width))),
+            large=float(np.log(side * self.reduction)),
+        )
+        if odds < -_MOST_OF_LINES:
+            return 0.0
+        changes, steps = self._lines_through(place, piece)
+        hue = float(np.arctan2(self.yellowness[place][piece].mean(), self.reddishness[place][piece].mean()))
+        odds += _weighed(carved=float(np.log(0.3 + changes)), crisp=min(1.0, steps), purple=max(0.0, _CINNABAR - hue))
         return float(1 / (1 + np.exp(-odds)))
 
-    def _changes(self, place: Place, piece: np.ndarray) -> float:
-        """How often cinnabar and paper change along a line through the shape, at full size."""
+    def _lines_through(self, place: Place, piece: np.ndarray) -> tuple[float, float]:
+        """Along a line through the shape, at full size: how often cinnabar and paper change, and by how much a step."""
         red = self.full[_times(place, self.reduction)]
         inside = np.kron(piece, np.ones((self.reduction, self.reduction), bool))
-        high = red > np.median(red[inside])
-        across = (high[:, 1:] != high[:, :-1])[inside[:, 1:]].mean()
-        down = (high[1:] != high[:-1])[inside[1:]].mean()
-        return float((across + down) / 2 * high.size**0.5)
+        high = red > _CARVED * red[inside].mean()
+        across, down = inside[:, 1:], inside[1:]
+        changes = (high[:, 1:] != high[:, :-1])[across].mean() + (high[1:] != high[:-1])[down].mean()
+        steps = np.abs(np.diff(red, axis=1))[across].mean() + np.abs(np.diff(red, axis=0))[down].mean()
+        return float(changes / 2 * high.size**0.5), float(steps / 2 / max(1.0, red[inside].mean()))
+
+
+def _weighed(**evidence: float) -> float:
+    return sum(_WEIGHTS[name] * value for name, value in evidence.items())
 
 
 def _times(place: Place, reduction: int) -> Place:
@@ -173,7 +175,7 @@ def _within(place: Place, outer: Place) -> Place:
 
 
 def _best_of_overlapping(shapes: list[_Shape], shape: tuple[int, ...]) -> list[_Shape]:
-    """Of shapes that lie on each other, at several sizes and levels, the surest, and the larger where they are alike."""
+    """Of shapes that lie on each other, at several sizes and levels, the surest, and the larger of equals."""
     kept: list[_Shape] = []
     taken = np.zeros(shape[:2], bool)
     for one in sorted(shapes, key=lambda each: (-round(each.score, 1), -each.piece.size * each.reduction**2)):

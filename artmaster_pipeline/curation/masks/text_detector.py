@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from artmaster_pipeline.curation.masks.resampling import enlarged, reduced
 from artmaster_pipeline.errors import MissingRequirement
 from artmaster_pipeline.files import sha256_of
 
@@ -22,8 +23,10 @@ INSTALL = "pip install --force-reinstall --no-deps rapidocr==3.8.4"
 
 _WHEEL, _FILE = "rapidocr", "ch_PP-OCRv4_det_mobile.onnx"
 _SHA256 = "d2a7720d45a54257208b1e13e36a8479894cb74155a5efe29462512d42f49da9"
-_TILE, _SHARED = 480, 64  # pixels of a tile's side at most, and of what two neighbours both see
+_TILE, _SHARED = 230_000, 96  # pixels of a tile at most; of a side, that two neighbours both see
 _STRIDE = 32  # the network's sides are multiples of it
+_READABLE, _ENLARGED = 640, 2.0  # short side that a picture of less than a tile is enlarged to, by so much at most
+_CELL, _PAPER = 16, 225.0  # pixels that the ground is averaged over; the grey level that it is brought to
 
 
 def weights_file() -> Path:
@@ -39,22 +42,53 @@ def weights_file() -> Path:
     )
 
 
-def writing_likelihood(rgb: np.ndarray) -> np.ndarray:
-    """For uint8 (height, width, 3) in sRGB: float32 (height, width) in 0..1, high in the core of lines of writing."""
-    found = np.zeros(rgb.shape[:2], np.float32)
-    for rows in _spans(rgb.shape[0]):
-        for columns in _spans(rgb.shape[1]):
-            place = found[rows, columns]
-            np.maximum(place, _of_tile(rgb[rows, columns]), out=place)
-    return found
+def writing_likelihood(rgb: np.ndarray, times: float | None = None) -> np.ndarray:
+    """For uint8 (height, width, 3) in sRGB: float32 (height, width) in 0..1, high in the core of lines of writing.
+
+    Dark silk is brought to the lightness of paper first. The picture is enlarged so many times, or, since the
+    characters of a small picture are small, as far as one tile holds.
+    """
+    from PIL import Image
+
+    size = rgb.shape[1], rgb.shape[0]
+    times = times or max(1.0, min(_ENLARGED, _READABLE / min(size), (_TILE / math.prod(size)) ** 0.5))
+    on_paper = Image.fromarray(_on_paper(rgb))
+    large = np.asarray(on_paper.resize([round(side * times) for side in size], Image.Resampling.BICUBIC))
+    found = np.zeros(large.shape[:2], np.float32)
+    for place in _tiles(*found.shape):
+        np.maximum(found[place], _of_tile(large[place]), out=found[place])
+    return np.asarray(Image.fromarray(found).resize(size, Image.Resampling.BILINEAR))
 
 
-def _spans(length: int) -> Iterator[slice]:
+def _on_paper(rgb: np.ndarray) -> np.ndarray:
+    """The picture as it were on light paper: divided by the lightness of its ground, place by place."""
+    from scipy import ndimage
+
+    coarse = reduced(rgb.mean(axis=2, dtype=np.float32), min(_CELL, *rgb.shape[:2]))
+    ground = ndimage.gaussian_filter(ndimage.percentile_filter(coarse, 70, 7, mode="nearest"), 2, mode="nearest")
+    level = enlarged(_PAPER / np.maximum(ground, 20), rgb.shape)
+    return np.minimum(rgb * level[..., None], 255).astype(np.uint8)
+
+
+def _tiles(height: int, width: int) -> Iterator[tuple[slice, slice]]:
+    """Few large tiles, for the network looks at the whole of what it is given to tell writing from brushwork."""
+    parts = [1, 1]
+    while math.prod(sides := [_side(*each) for each in zip((height, width), parts, strict=True)]) > 1.01 * _TILE:
+        parts[int(sides[1] > sides[0])] += 1
+    for rows in _spans(height, parts[0]):
+        for columns in _spans(width, parts[1]):
+            yield rows, columns
+
+
+def _side(length: int, parts: int) -> int:
+    return math.ceil((length + (parts - 1) * _SHARED) / parts)
+
+
+def _spans(length: int, parts: int) -> Iterator[slice]:
     """Equal parts of a side that share their margins."""
-    count = max(1, math.ceil((length - _SHARED) / (_TILE - _SHARED)))
-    side = math.ceil((length + (count - 1) * _SHARED) / count)
-    for index in range(count):
-        start = min(index * (side - _SHARED), max(0, length - side))
+    side = _side(length, parts)
+    for index in range(parts):
+        start = max(0, min(index * (side - _SHARED), length - side))
         yield slice(start, start + side)
 
 
@@ -68,6 +102,11 @@ def _of_tile(rgb: np.ndarray) -> np.ndarray:
     return likelihood[:height, :width]
 
 
+def forget() -> None:
+    """Give back what the network holds, some 100 MB; it is read again when it is next asked."""
+    _session.cache_clear()
+
+
 @cache
 def _session() -> Any:
     """The network, read once in a process (0.1 s, 5 MB); threads may ask it at once."""
@@ -75,4 +114,5 @@ def _session() -> Any:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # scans are looked at side by side already
+    options.enable_mem_pattern = False  # one large block for all sizes would take half as much again
     return onnxruntime.InferenceSession(str(weights_file()), options, providers=["CPUExecutionProvider"])

@@ -3,7 +3,8 @@
 Some are said of a work by itself (writing alone, a photograph, blur, a doubtful border), the others by comparing it
 with the rest: its genre with that of most works, what it shows with the nearest works, its colours with the usual ones.
 Spreads are robust (median and MAD), so that the works to be found do not widen them; where a collection has no genre
-of its own, or many hands, what is unusual is rare by the same measure. Other scans of an artwork weigh nothing.
+of its own, or many hands, what is unusual is rare by the same measure. Other scans of an artwork, and works that a
+person left out, weigh nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,23 +13,26 @@ from functools import reduce
 
 import numpy as np
 
+from artmaster_pipeline.curation.review.decisions import left_out
 from artmaster_pipeline.curation.review.features import Features
 from artmaster_pipeline.curation.review.genres import GENRES, genres_of
 from artmaster_pipeline.records import CuratedScan, Flag, FlagKind
 
 _FEWEST = 8  # works below which nothing is usual
 _NEIGHBOURS = 0.15  # of the works, and at least five: a handful of strangers must not vouch for each other
+_AT_ONCE = 256  # scans whose distances to all works are held
 _UNUSUAL = 3.0  # robust deviations from the median
 _LEAST_FARTHER = 0.1  # of the usual distance: what a deviation is at least, however alike the works are
-_DOMINANT = 0.6  # mean probability from which a genre is the collection's
-_MOST = 0.25  # of the works: what more of them are is no exception
+_DOMINANT = 0.65  # of the works, from which on their genre is the collection's
 _ONE = ("a landscape", "figures", "flowers, birds or animals", "writing", "a photograph")
 _MANY = ("landscapes", "of figures", "of flowers, birds or animals", "writing", "photographs")
 _WRITING, _PHOTOGRAPH = GENRES.index("writing"), GENRES.index("photograph")
+_PICTURE = 0.4  # of the marks in inscriptions: as many stand in a picture's, and twice as many in no picture's
 _SURE, _SURE_OF_PHOTOGRAPH = 0.5, 0.4  # of unseen paintings one in 60 passes for writing, none for a photograph
 _SOFT, _ENLARGED = 0.75, 0.6  # effective scale below which a scan is said to be blurred, or enlarged
 _COLOURLESS = 3.0  # CIELAB chroma that next to no pixel of a black-and-white scan exceeds
-_CAST = 6.0  # CIELAB: a shift of all tones that a person sees at once
+_CAST = 7.5  # CIELAB: a shift of all tones that a person sees at once
+_QUARTILE = 1.15  # the upper one of sizes whose deviation is 1 (half-normal)
 
 
 def flags_of(
@@ -81,7 +85,7 @@ class _Works:
     def of(cls, scans: list[CuratedScan], features: Mapping[str, Features]) -> "_Works":
         rows = [features[scan.id] for scan in scans]
         seen = np.array([row["seen"] for row in rows], np.float64)
-        return cls(scans, rows, seen, genres_of(seen), np.array([not scan.duplicate_of for scan in scans]))
+        return cls(scans, rows, seen, genres_of(seen), np.array([_counts(scan) for scan in scans]))
 
     def column(self, name: str) -> np.ndarray:
         return np.array([row[name] for row in self.features], np.float64)
@@ -93,17 +97,25 @@ class _Works:
         return (values - middle) / max(least, 1.4826 * float(np.median(np.abs(usual - middle))))
 
 
+def _counts(scan: CuratedScan) -> bool:
+    """Whether it is one of the works by which others are judged."""
+    return not scan.duplicate_of and left_out(scan.decisions) is None
+
+
 def _by_itself(works: _Works) -> list[tuple[str, Flag]]:
     """Sheets of writing without a picture, photographs, and scans with fewer details than pixels."""
     looks, written = works.genres[:, _WRITING], works.column("written")
-    sure = np.maximum(looks, np.clip((written - 0.6) / 0.3, 0, 1))
+    by_marks = np.clip((written - _PICTURE) / _PICTURE, 0, 1)
+    sure = np.maximum(looks, by_marks)
     many = int((sure >= _SURE).sum())
-    whole = f"; so do {many} of the {len(sure)} scans here" if many > max(1, len(sure) / 2) else ""
+    whole = f"; so are {many} of the {len(sure)} scans here" if many > max(1, len(sure) / 2) else ""
     found = []
     for row, scan in enumerate(works.scans):
         if sure[row] >= _SURE:
-            why = f"{looks[row]:.0%} sure; {written[row]:.0%} of its marks stand in inscriptions"
-            reason = f"It looks like writing without a picture ({why}){whole}."
+            why = f"by its looks, {looks[row]:.0%} sure"
+            if by_marks[row] >= looks[row]:
+                why = f"{written[row]:.0%} of its marks stand in inscriptions"
+            reason = f"It is writing without a picture ({why}){whole}."
             found.append((scan.id, Flag(kind="calligraphy", score=_score(0.5 + sure[row] / 2), reason=reason)))
         if (photograph := works.genres[row, _PHOTOGRAPH]) >= _SURE_OF_PHOTOGRAPH:
             reason = f"It looks like a photograph ({photograph:.0%} sure)."
@@ -141,22 +153,29 @@ def _strange(works: _Works) -> list[tuple[str, Flag]]:
 
 
 def _to_neighbours(works: _Works) -> np.ndarray:
-    """The mean distance of each scan to the nearest works, other scans of its own artwork left out."""
-    distance = np.sqrt(np.maximum(2 - 2 * works.seen @ works.seen.T, 0))
-    artworks = np.array([scan.duplicate_of or scan.scan_sha256 for scan in works.scans])
-    distance[(artworks[:, None] == artworks) | ~works.usual] = np.inf
-    count = max(5, round(_NEIGHBOURS * works.usual.sum()))
-    return np.sort(distance, axis=1)[:, : min(count, int(works.usual.sum()) - 1)].mean(axis=1)
+    """The distance of each scan to the nearest works, other scans of its own artwork left out.
+
+    The mean of the farther two thirds of them, so that two or three strangers of one kind are as far as one.
+    """
+    _, artworks = np.unique([scan.duplicate_of or scan.scan_sha256 for scan in works.scans], return_inverse=True)
+    usual, artworks_of_usual = works.seen[works.usual], artworks[works.usual]
+    count = min(max(5, round(_NEIGHBOURS * len(usual))), len(usual) - 1)
+    found = []
+    for rows in np.array_split(np.arange(len(works.seen)), 1 + len(works.seen) // _AT_ONCE):
+        distance = np.sqrt(np.maximum(2 - 2 * works.seen[rows] @ usual.T, 0))
+        distance[artworks[rows, None] == artworks_of_usual] = np.inf
+        found.append(np.sort(np.partition(distance, count)[:, :count])[:, count // 3 :].mean(axis=1))
+    return np.concatenate(found)
 
 
 def _of_another_genre(works: _Works) -> tuple[np.ndarray, int]:
     """Which scans are of another genre than the collection's, and which that is; none where it has none."""
     main = int(works.genres[works.usual].mean(axis=0).argmax())
     share = works.genres[:, main]
+    dominant = (works.genres[works.usual].argmax(axis=1) == main).mean() >= _DOMINANT
     logit = np.log((share + 1e-6) / (1 - share + 1e-6))
     other = (share < 0.35) & (works.deviations(logit, 0.5) < -1.5)
-    mixed = works.genres[works.usual, main].mean() < _DOMINANT or other[works.usual].mean() > _MOST
-    return other & ~np.bool_(mixed), main
+    return other & np.bool_(dominant), main
 
 
 def _cast(works: _Works) -> list[tuple[str, Flag]]:
@@ -166,7 +185,7 @@ def _cast(works: _Works) -> list[tuple[str, Flag]]:
     """
     shift = np.stack([_common_shift(works, axis) for axis in "ab"], axis=1)
     size = np.linalg.norm(shift, axis=1)
-    spread = max(_CAST / _UNUSUAL, 1.4826 * float(np.median(size[works.usual])))
+    spread = max(_CAST / _UNUSUAL, float(np.quantile(size[works.usual], 0.75)) / _QUARTILE)
     span = works.column("lightest") - works.column("darkest")
     pressed = -works.deviations(span, 6.0)
     chroma = works.column("chroma")

@@ -1,5 +1,6 @@
 """The pictures of the review: each scan turned upright and reduced, made once and kept in the home's cache."""
 
+from math import cos, radians, sin
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +44,16 @@ def scale_of(width: int, height: int) -> float:
 
 
 def turned(image: Any, skew: float) -> Any:
-    """A picture turned back by `skew` degrees about its middle, on a sheet of the same size."""
+    """A picture turned back by `skew` degrees (clockwise) about its middle, on a sheet of the same size."""
     if not skew:
         return image
-    whole = image.copy_memory().similarity(angle=skew, background=[128.0] * image.bands)
-    left, top = (whole.width - image.width) // 2, (whole.height - image.height) // 2
-    return whole.gravity("centre", max(whole.width, image.width), max(whole.height, image.height)).crop(
-        max(left, 0), max(top, 0), image.width, image.height
+    turn, middle = radians(skew), ((image.width - 1) / 2, (image.height - 1) / 2)
+    return image.copy_memory().affine(
+        [cos(turn), -sin(turn), sin(turn), cos(turn)],
+        oarea=[0, 0, image.width, image.height],
+        idx=-middle[0],
+        idy=-middle[1],
+        odx=middle[0],
+        ody=middle[1],
+        extend="copy",
     )

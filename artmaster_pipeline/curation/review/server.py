@@ -9,6 +9,7 @@ import asyncio
 import secrets
 import threading
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -40,6 +41,7 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+_KEPT = "private, max-age=3600"  # pictures, whose names are made from their content
 _Answer = Callable[["Request"], Awaitable["Response"]]
 
 
@@ -111,7 +113,8 @@ class Review:
                 response = JSONResponse({"error": f"{bad.reason}. {bad.remedy}."}, 422)
             except ArtMasterError as error:
                 response = JSONResponse({"error": str(error)}, 409)
-            response.headers.update(_HEADERS)
+            kept = {"Cache-Control": _KEPT} if response.media_type == "image/jpeg" else {}
+            response.headers.update(_HEADERS | kept)
             return response
 
         return guarded
@@ -189,8 +192,10 @@ class Review:
             Decision(what=n.what, box=n.box, why=n.why, who=n.who or change.who, when=n.when or now) for n in change.new
         ]
         with self._writing:
-            save_decisions(self._home, self._painter, [(scan.path, each) for each in new], change.taken_back)
-        return work_called(self._read(), change.scan)
+            found = save_decisions(self._home, self._painter, [(scan.path, each) for each in new], change.taken_back)
+            work = replace(self._work(change.scan), rows=tuple(row for row in found.rows if row.scan == scan.path))
+            self._works[change.scan] = work
+        return work
 
 
 async def _body(request: "Request") -> bytes:

@@ -11,6 +11,7 @@ const MARGIN = 32; // pixels around the picture, for the handles at its edges
 const SMALLEST = { area: 64, crop: 64 };
 
 let language = remembered("language") === "zh" ? "zh" : "en";
+let listed = []; // the works in the list
 let filter = "all", work = null, selected = "area", tool = "", zoom = 1;
 let draft = null; // {key, what, box, size}: what is being moved, resized or drawn
 let drag = null; // the pointer's movement under way
@@ -108,11 +109,6 @@ const FILTERS = {
   decided: (of) => of.decisions.length > 0,
 };
 
-function listed() {
-  const wanted = at("search").value.trim().toLocaleLowerCase();
-  return works.filter((of) => FILTERS[filter](of) && `${of.file} ${of.title} ${of.number}`.toLocaleLowerCase().includes(wanted));
-}
-
 function element(name, content = "", attributes = {}) {
   const made = document.createElement(name);
   made.textContent = content;
@@ -126,35 +122,48 @@ function button(content, act, attributes = {}) {
   return made;
 }
 
+/** The works that fit the filter and the search, anew. */
 function showList() {
-  const there = listed();
-  at("list").replaceChildren(...there.map((of) => {
-    const item = element("li"), choose = button("", () => open(of, true));
-    choose.append(element("img", "", { src: `thumbnails/${of.id}.jpg`, alt: "", loading: "lazy" }));
-    const text = element("span");
-    text.append(element("bdi", of.title || of.file, { class: "title" }));
-    for (const flag of of.flags) text.append(element("span", word(flag.kind), { class: "badge flag" }));
-    if (stateOf(of)) text.append(element("span", word(stateOf(of)), { class: "badge" }));
-    if (of.open) text.append(element("span", word("state_open"), { class: "badge open" }));
-    choose.append(text);
-    if (of === work) choose.setAttribute("aria-current", "true");
-    item.append(choose);
-    return item;
-  }));
-  at("none").hidden = there.length > 0;
-  at("shown").textContent = word("shown", { n: there.length, all: works.length });
+  const wanted = at("search").value.trim().toLocaleLowerCase();
+  listed = works.filter((of) => FILTERS[filter](of) && `${of.file} ${of.title} ${of.number}`.toLocaleLowerCase().includes(wanted));
+  at("list").replaceChildren(...listed.map(itemOf));
+  at("none").hidden = listed.length > 0;
+  at("shown").textContent = word("shown", { n: listed.length, all: works.length });
   for (const each of document.querySelectorAll("[data-filter]")) each.setAttribute("aria-pressed", each.dataset.filter === filter);
-  const place = there.indexOf(work);
-  at("position").textContent = place < 0 ? "" : word("position", { n: place + 1, all: there.length });
-  at("previous").disabled = place <= 0;
-  at("next").disabled = !there.length || place === there.length - 1;
-  at("list").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
+  markCurrent();
 }
 
-function step(by) {
-  const there = listed();
-  open(there[Math.max(0, there.indexOf(work) + by)]);
+function itemOf(of) {
+  const item = element("li", "", { "data-id": of.id }), choose = button("", () => open(of, true));
+  choose.append(element("img", "", { src: `thumbnails/${of.id}.jpg`, alt: "", loading: "lazy" }));
+  const text = element("span");
+  text.append(element("bdi", of.title || of.file, { class: "title" }));
+  for (const flag of of.flags) text.append(element("span", word(flag.kind), { class: "badge flag" }));
+  if (stateOf(of)) text.append(element("span", word(stateOf(of)), { class: "badge" }));
+  if (of.open) text.append(element("span", word("state_open"), { class: "badge open" }));
+  choose.append(text);
+  item.append(choose);
+  return item;
 }
+
+/** One work in the list after a decision; it stays there until the list is filtered anew. */
+function freshen(of) {
+  at("list").querySelector(`[data-id="${of.id}"]`)?.replaceWith(itemOf(of));
+  markCurrent();
+}
+
+function markCurrent() {
+  at("list").querySelector("[aria-current]")?.removeAttribute("aria-current");
+  const current = work && at("list").querySelector(`[data-id="${work.id}"] button`);
+  current?.setAttribute("aria-current", "true");
+  current?.scrollIntoView({ block: "nearest" });
+  const place = listed.indexOf(work);
+  at("position").textContent = place < 0 ? "" : word("position", { n: place + 1, all: listed.length });
+  at("previous").disabled = place <= 0;
+  at("next").disabled = !listed.length || place === listed.length - 1;
+}
+
+function step(by) { open(listed[Math.max(0, listed.indexOf(work) + by)]); }
 
 // One work
 
@@ -166,17 +175,19 @@ function open(of, closeList = false) {
   choose("");
   at("said").textContent = "";
   history.replaceState(null, "", `#${of.id}`);
-  image.src = `pictures/${of.id}.jpg`;
+  image.src = `pictures/${of.id}.jpg${data.read_only ? "" : `?${of.skew}`}`; // kept by the browser, and turned by that
   marks.setAttribute("viewBox", `0 0 ${of.width} ${of.height}`);
   if (closeList && matchMedia("(max-width: 60rem)").matches) at("works").open = false;
   if (at("why")) at("why").value = "";
+  at("objects").scrollTop = 0;
   show();
 }
 
 function show() {
-  showList();
-  at("name").textContent = work.title || work.file;
-  const facts = [work.title ? work.file : "", work.number, word("size", { width: work.width, height: work.height })];
+  markCurrent();
+  const isNamed = work.title && work.title !== work.file.replace(/\.[^.]+$/, ""); // more than the file's own name
+  at("name").textContent = isNamed ? work.title : work.file;
+  const facts = [isNamed ? work.file : "", work.number, word("size", { width: work.width, height: work.height })];
   if (work.skew) facts.push(word("turned", { skew: work.skew.toFixed(1) }));
   if (work.effective_scale < 0.95) facts.push(word("detail", { scale: Math.round(100 * work.effective_scale) }));
   at("facts").textContent = facts.filter(Boolean).join(" · ");
@@ -520,7 +531,8 @@ async function sent(of, added, old, key, what, isUndo) {
     const drawn = fresh.findLast((row) => row.box && row.what !== "clear");
     selected = drawn && drawn.what !== "area" ? drawn.id : "area";
     show();
-  } else showList();
+  }
+  freshen(of);
   say(key, { what });
 }
 
@@ -564,6 +576,7 @@ at("language").addEventListener("click", () => {
   language = language === "zh" ? "en" : "zh";
   remember("language", language);
   translate();
+  showList();
   show();
 });
 /** Make the picture larger or smaller about what is selected, else about the middle of what is seen. */
@@ -582,5 +595,6 @@ at("fit").addEventListener("click", () => zoomed(0));
 new ResizeObserver(() => { if (work) draw(); }).observe(stage);
 
 translate();
+showList();
 if (matchMedia("(max-width: 60rem)").matches) at("works").open = false;
 open(works.find((of) => `#${of.id}` === location.hash) || works[0]);
