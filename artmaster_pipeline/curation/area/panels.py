@@ -105,6 +105,8 @@ def _reach(panels: list[Panel], rivals: list[bool], may_go: list[bool], short: i
 def _panels(lines: np.ndarray, across: bool) -> list[Panel]:
     """The pieces that seams divide `lines` into, neighbours on the same ground as one."""
     places = [0, *_seams(profile(lines), _SEAM if len(lines) >= _SCROLL * lines.shape[1] else _SURE_SEAM), len(lines)]
+    if len(places) == 2:
+        return []
     least = max(4 * REACH, 0.15 * lines.shape[1])
     found: list[Panel] = []
     for start, end in zip(places, places[1:], strict=False):

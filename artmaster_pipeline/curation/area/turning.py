@@ -49,9 +49,9 @@ def _along(side: Profile, slope: float) -> tuple[float, int]:
     reach = int(_DEEPEST * side.depth)
     if not reach:
         return 0.0, 0
-    hits = side.sloping(slope, reach).T.astype(np.float32)
+    hits = side.sloping(slope, reach).T
     window = round(_WINDOW * len(hits))
-    sums = np.concatenate([np.zeros((1, reach), np.float32), np.cumsum(hits, axis=0)])
+    sums = np.concatenate([np.zeros((1, reach), np.int16), np.cumsum(hits, axis=0, dtype=np.int16)])
     shares = (sums[window:] - sums[:-window]) / window
     share = shares.max(axis=0)
     place = int(share.argmax())
