@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 from artmaster_pipeline.curation.review.decisions import Row, fitted, read_decisions
+from artmaster_pipeline.curation.review.flags import weight_of
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.records import (
     CURATED,
@@ -34,7 +34,7 @@ class Work:
     @property
     def score(self) -> float:
         """How much a person should look at it, by all its flags: more than the strongest, at most 1, 0 without."""
-        return 1 - prod(1 - flag.score for flag in self.curated.flags)
+        return weight_of(self.curated.flags)
 
     @property
     def is_open(self) -> bool:
