@@ -101,7 +101,10 @@ def _strips(lab: np.ndarray, peeled: Peeled, scan: Box) -> dict[str, list[Strip]
         return {side: [] for side in SIDES}
     return {
         side: _strips_of(
-            profile(lines_of(lab, box, side)), peeled.colours, abs(getattr(box, side) - getattr(scan, side)), min(box.width, box.height)
+            profile(lines_of(lab, box, side)),
+            peeled.colours,
+            abs(getattr(box, side) - getattr(scan, side)),
+            min(box.width, box.height),
         )
         for side in SIDES
     }
@@ -187,10 +190,10 @@ def _is_believed(side: str, strips: dict[str, Strip], known: list[np.ndarray]) -
     strip = strips[side]
     if strip.support < _EDGE:
         return False
-    if strip.flat:
+    deep = strip.share > _DEEP
+    if strip.flat and not (deep and len(strips) == 1):
         return True
     together = [other.support for other in strips.values()]
-    deep = strip.share > _DEEP
     if len(strips) == len(SIDES) and np.mean(together) >= 0.75 and (not deep or strip.support >= 0.75):
         return True
     if _is_pair(strip, strips.get(_OPPOSITE[side])):

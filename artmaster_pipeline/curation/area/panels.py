@@ -172,8 +172,7 @@ def _worth(panels: list[Panel]) -> np.ndarray:
     lightest = max(panel.ground[0] for panel in panels)
     return np.array(
         [
-            (panel.variety + min(1.0, (lightest - panel.ground[0]) / 25) + 0.3)
-            * (0.2 if panel.written else 1)
+            (panel.variety + min(1.0, (lightest - panel.ground[0]) / 25) + 0.3) * (0.2 if panel.written else 1)
             for panel in panels
         ]
     )
@@ -181,7 +180,9 @@ def _worth(panels: list[Panel]) -> np.ndarray:
 
 def _is_rival(panels: list[Panel], worth: np.ndarray, place: int, best: int) -> bool:
     near = np.linalg.norm(panels[place].ground - panels[best].ground) <= _NEAR
-    return bool(not panels[place].written and panels[place].variety > _PLAIN and worth[place] >= _RIVAL * worth[best] and near)
+    return bool(
+        not panels[place].written and panels[place].variety > _PLAIN and worth[place] >= _RIVAL * worth[best] and near
+    )
 
 
 def _is_mounting(panel: Panel, mounting: list[np.ndarray]) -> bool:
