@@ -11,7 +11,6 @@ import pytest
 import pyvips  # noqa: TID253 - a test may
 
 from artmaster_pipeline.curation import crop_scans
-from artmaster_pipeline.curation.area.painted_area import painted_area
 from artmaster_pipeline.curation.crops import cropping
 from artmaster_pipeline.curation.crops.windows import Box, best_window
 from artmaster_pipeline.curation.masks.saliency import saliency
@@ -74,73 +73,6 @@ def test_a_small_scan_is_enlarged_and_says_so(home: Home) -> None:
     assert pyvips.Image.new_from_file(str(home.crops("x") / crops[512, 768].path)).height == 768
 
 
-@pytest.mark.parametrize("colour", [(255, 255, 255), (3, 3, 3), (196, 178, 142), (120, 122, 119)])
-def test_margins_of_any_colour_are_left_out(colour: tuple[int, int, int]) -> None:
-    margins, top, left = (60, 45, 90, 30), 60, 30
-    box = painted_area(_lab(made_scans.around(made_scans.painting(3, 360, 480), margins, colour))).box
-    assert (box.left, box.top) == pytest.approx((left, top), abs=8)
-    assert (box.right, box.bottom) == pytest.approx((left + 360, top + 480), abs=8)
-    assert box.left >= left
-    assert box.top >= top
-
-
-def test_a_mounting_inside_a_scanner_margin_is_left_out_too() -> None:
-    mounted = made_scans.around(made_scans.painting(3, 300, 400), (50, 40, 50, 40), (168, 150, 118))
-    box = painted_area(_lab(made_scans.around(mounted, (20, 30, 25, 15), (4, 4, 4)))).box
-    assert (box.left, box.top, box.right, box.bottom) == pytest.approx((55, 70, 355, 470), abs=8)
-
-
-def test_a_slightly_skewed_painting_loses_no_more_than_the_skew() -> None:
-    painting = pyvips.Image.new_from_array(made_scans.painting(4, 400, 520)).copy(interpretation="srgb")
-    skewed = painting.rotate(1.2, background=[255, 255, 255]).embed(40, 40, 500, 620, extend="white").numpy()
-    area = painted_area(_lab(skewed)).box
-    inside = skewed[area.top : area.bottom, area.left : area.right]
-    assert (inside.min(axis=2) >= 250).mean() < 0.001
-    assert area.width * area.height > 0.9 * 400 * 520
-
-
-def test_blank_paper_is_part_of_the_painting() -> None:
-    pixels = made_scans.painting(5, 400, 600)
-    area = painted_area(_lab(pixels))
-    assert area.mask.all()
-    assert area.box == Box(0, 0, 400, 600)
-
-
-def test_a_sky_that_darkens_and_a_shore_that_is_straight_are_no_borders() -> None:
-    rng = np.random.default_rng(0)
-    sky = np.linspace((70, 90, 140), (225, 220, 205), 260)[:, None, :] + np.zeros((1, 500, 1))
-    sea = np.full((140, 500, 3), (90, 120, 150)) + rng.normal(0, 14, (140, 500, 1))
-    picture = np.concatenate([sky, sea])
-    for x in range(40, 460, 60):
-        picture[230:280, x : x + 22] = (60, 50, 40)
-    area = painted_area(_lab(picture.clip(0, 255).astype(np.uint8)))
-    assert area.box.height > 0.9 * 400
-    assert area.box.width > 0.9 * 500
-
-
-def test_a_round_leaf_gives_windows_without_the_ground_around_it() -> None:
-    y, x = np.mgrid[0:500, 0:640]
-    disc = (x - 320) ** 2 + (y - 250) ** 2 < 210**2
-    pixels = np.where(disc[..., None], made_scans.painting(6, 640, 500), 255).astype(np.uint8)
-    lab = _lab(pixels)
-    area = painted_area(lab)
-    assert not area.mask[~disc].any()
-    window = best_window(saliency(lab), area.mask, area.box, 1.0)
-    assert window is not None
-    left, right = round(window.left * 640), round(window.right * 640)
-    top, bottom = round(window.top * 500), round(window.bottom * 500)
-    assert disc[top:bottom, left:right].mean() > 0.999
-    assert right - left > 0.85 * 210 * 2**0.5
-
-
-def test_the_colophon_above_a_painting_is_left_out() -> None:
-    paper = np.full((120, 420, 3), 236, np.uint8)
-    for x in range(20, 400, 24):
-        paper[15:105:9, x : x + 8] = 40
-    pixels = np.concatenate([paper, (made_scans.painting(7, 420, 500) * 0.6).astype(np.uint8)])
-    assert painted_area(_lab(pixels)).box.top == pytest.approx(120, abs=10)
-
-
 def test_the_window_goes_where_the_subject_is() -> None:
     pixels = np.full((300, 1200, 3), (228, 218, 196), np.uint8)
     pixels[40:260, 860:1060] = made_scans.painting(8, 200, 220)
@@ -169,8 +101,7 @@ def test_saliency_is_higher_on_brushwork_than_on_paper() -> None:
 
 def test_a_picture_of_one_colour_still_has_a_window() -> None:
     flat = np.full((200, 300, 3), 128, np.uint8)
-    area = painted_area(_lab(flat))
-    assert best_window(saliency(_lab(flat)), area.mask, area.box, 1.0) is not None
+    assert best_window(saliency(_lab(flat)), np.ones((200, 300), bool), Box(0, 0, 300, 200), 1.0) is not None
 
 
 def test_what_leaves_no_useful_window_is_left_out_with_its_reason(home: Home) -> None:

@@ -16,7 +16,7 @@ _INSET = 0.012  # of the shorter side: what a border may have left at the rim
 _OPEN = 0.25  # of each side of the box that is ground: a leaf may all but touch it
 _MANY = 90_000  # pixels; of more, every other one is enough to tell a shape
 _POINTS = 120  # of an outline
-_EVEN = 4.0  # CIELAB: of the ground's rim, four fifths are that near to one even colour
+_EVEN = 4.0  # CIELAB: of the ground's rim, three fifths are that near to one even colour
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def _ground(inner: np.ndarray) -> tuple[np.ndarray | None, bool]:
     from skimage.measure import label
 
     distance, spread, colour = _from_rim(inner)
-    if np.percentile(np.concatenate((distance[0], distance[-1], distance[:, 0], distance[:, -1])), 80) > _EVEN:
+    if np.percentile(np.concatenate((distance[0], distance[-1], distance[:, 0], distance[:, -1])), 60) > _EVEN:
         return None, False
     pieces = label(distance <= _NOTICEABLE, connectivity=1)
     touching = np.unique(np.concatenate((pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1])))

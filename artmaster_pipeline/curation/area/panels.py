@@ -81,7 +81,9 @@ def _along(lab: np.ndarray, box: Box, side: str, mounting: list[np.ndarray]) -> 
     start = panels[first].start + gap if first or (scroll and panels[0].start) else 0
     end = panels[last].end - gap if last < len(panels) - 1 or (scroll and panels[-1].end < len(lines)) else len(lines)
     kept = panels[first : last + 1]
-    doubtful = any(np.linalg.norm(panel.ground - panels[best].ground) > _DOUBTFUL for panel in kept)
+    doubtful = (scroll or any(may_go)) and any(
+        np.linalg.norm(panel.ground - panels[best].ground) > _DOUBTFUL for panel in kept
+    )
     if not scroll and end - start < _LEAST * len(lines):
         return Split(box, doubtful=True)
     if side == "left":
