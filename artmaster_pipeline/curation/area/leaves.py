@@ -13,10 +13,11 @@ _FAN = 0.65
 _SHARES = (0.1, 0.97)  # of the box
 _FULL = 0.95  # of its own rectangle: a picture that fills it is a rectangle
 _INSET = 0.012  # of the shorter side: what a border may have left at the rim
+_OPEN = 0.25  # of each side of the box that is ground: a leaf may all but touch it
 _MANY = 90_000  # pixels; of more, every other one is enough to tell a shape
 _POINTS = 120  # of an outline
-_EVEN = 4.0  # CIELAB: of the ground's rim, four fifths are that near to one even colour
 _LONGEST = 5  # times as long as high: a handscroll, and no leaf
+_EVEN = 4.0  # CIELAB: of the ground's rim, three fifths are that near to one even colour
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,14 @@ def _ground(inner: np.ndarray) -> tuple[np.ndarray | None, bool]:
     from skimage.measure import label
 
     distance, spread, colour = _from_rim(inner)
-    if np.percentile(np.concatenate((distance[0], distance[-1], distance[:, 0], distance[:, -1])), 80) > _EVEN:
+    if np.percentile(np.concatenate((distance[0], distance[-1], distance[:, 0], distance[:, -1])), 60) > _EVEN:
         return None, False
     pieces = label(distance <= _NOTICEABLE, connectivity=1)
     touching = np.unique(np.concatenate((pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1])))
     ground = np.isin(pieces, touching[touching > 0])
     sides = [float(line.mean()) for line in (ground[0], ground[-1], ground[:, 0], ground[:, -1])]
     flat = bool(spread < 1.5 and (colour[0] > 96 or colour[0] < 8) and min(sides) > 0.98)
-    return (ground if min(sides) >= 0.4 else None), flat
+    return (ground if min(sides) >= _OPEN else None), flat
 
 
 def _from_rim(inner: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:

@@ -81,7 +81,10 @@ def _fitted(side: Profile, slope: float) -> float:
 
 
 def upright(pixels: np.ndarray, skew: float) -> np.ndarray:
-    """A look's pixels turned back by `skew` degrees about their middle, on a sheet of the same size; rims go on outwards."""
+    """A look's pixels turned back by `skew` degrees about their middle, on a sheet of the same size.
+
+    What comes in at the corners is the rim's colours.
+    """
     if not skew:
         return pixels
     from scipy.ndimage import affine_transform
