@@ -15,6 +15,7 @@ _FULL = 0.95  # of its own rectangle: a picture that fills it is a rectangle
 _INSET = 0.012  # of the shorter side: what a border may have left at the rim
 _POINTS = 120  # of an outline
 _EVEN = 4.0  # CIELAB: of the ground's rim, four fifths are that near to one even colour
+_LONGEST = 5  # times as long as high: a handscroll, and no leaf
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def leaf_in(lab: np.ndarray, box: Box) -> Leaf | None:
     from scipy import ndimage
     from skimage.measure import label, regionprops
 
-    if min(box.width, box.height) < 40:
+    if min(box.width, box.height) < 40 or max(box.width, box.height) > _LONGEST * min(box.width, box.height):
         return None
     inset = max(2, round(_INSET * min(box.width, box.height)))
     inner = lab[box.top + inset : box.bottom - inset, box.left + inset : box.right - inset]

@@ -14,10 +14,10 @@ from artmaster_pipeline.curation.area import PaintedArea, find_area, upright
 from artmaster_pipeline.curation.area.resolution import PATCH, effective_scale, patch_places
 from artmaster_pipeline.curation.boxes import Box
 from artmaster_pipeline.curation.crops.choosing import Chosen, Drawn, choose
-from artmaster_pipeline.curation.crops.source import Source
+from artmaster_pipeline.curation.crops.source import HUGE, Source
 from artmaster_pipeline.curation.crops.windows import Sheet
 from artmaster_pipeline.curation.look import Look
-from artmaster_pipeline.curation.masks import Region, find_masks, rasterised, saliency
+from artmaster_pipeline.curation.masks import Region, find_masks, rasterised, saliency, text_detector
 from artmaster_pipeline.curation.review.decisions import PLACED, drawn_crops, effective_area, left_out, masks_after
 from artmaster_pipeline.curation.review.features import FEATURES, features
 from artmaster_pipeline.errors import BadInput
@@ -136,6 +136,7 @@ def _too_small(area: Corners) -> str:
 def _judged(source: Source, scan: Scan, asked: Asked) -> tuple[CuratedScan, list["_Cut"], "_Shown"]:
     """What is on the scan, the crops it is to have, and what their masks are made from."""
     sheet, work = _seen(source, scan, asked)
+    give_back_memory()
     shown = _Shown((sheet.salient * 255).round().astype(np.uint8), sheet.painted, sheet.across, sheet.down)
     chosen = choose(sheet, _drawn(asked)) if asked.is_used else []
     cuts = [_Cut(one, one.drawn or _scan_box(one, scan, sheet)) for one in chosen]
@@ -161,10 +162,13 @@ def _seen(source: Source, scan: Scan, asked: Asked) -> tuple[Sheet, CuratedScan]
     if area.skew:
         look = Look(upright(look.rgb, area.skew), upright(look.lab, area.skew), look.scale)
     area = _as_decided(area, effective_area(asked.decisions), across, down)
+    scale = _effective_scale(source, scan, look.lab, area.mask)
+    give_back_memory()
     masks = masks_after(_found(look, area, across, down), asked.decisions)
+    if scan.width * scan.height > HUGE:
+        text_detector.forget()
     give_back_memory()
     marks, blank = (at_size(masks, kinds, look.rgb.shape, across, down) for kinds in (NOT_LEARNED, ("blank",)))
-    scale = _effective_scale(source, scan, look.lab, area.mask & ~marks)
     salient = _saliency(look.lab, area.box) * (area.mask & ~marks)
     work = CuratedScan(
         id=scan.id,
@@ -180,7 +184,7 @@ def _seen(source: Source, scan: Scan, asked: Asked) -> tuple[Sheet, CuratedScan]
         duplicate_of=asked.duplicate_of,
         decisions=asked.decisions,
     )
-    return Sheet(look.lab[..., 0], salient, area.mask, marks, blank, area.box, across, down, scale), work
+    return Sheet(look.lab[..., 0].copy(), salient, area.mask, marks, blank, area.box, across, down, scale), work
 
 
 def _effective_scale(source: Source, scan: Scan, lab: np.ndarray, shown: np.ndarray) -> float:

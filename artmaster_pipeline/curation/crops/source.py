@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyvips
 
+HUGE = 64_000_000  # pixels of a scan with which memory is to be spared
 _SHRINKS = (8, 4, 2)  # what a JPEG can be reduced by while it is decoded
 _TO_SPARE = 1.2  # how much larger than needed a reduced picture has to be, so that no detail is lost
 
@@ -22,13 +23,23 @@ class Source:
     """The pictures of one scan; use it within `stack`, which frees them."""
 
     def __init__(self, path: Path, scan: Scan, workplace: Path, stack: ExitStack) -> None:
+        import pyvips
+
         self._path, self._scan, self._workplace, self._stack = path, scan, workplace, stack
         self._held: dict[int, pyvips.Image] = {}
+        pyvips.cache_set_max(0)  # what libvips remembers of earlier scans is never asked for again
 
     def look(self) -> Look:
         """The whole scan as it is judged, not yet turned."""
         scan = self._scan
-        return look_at(eight_bits(self._reduced(1 / scale_of(scan.width, scan.height))), scan.width, scan.height)
+        with ExitStack() as passing:
+            # of a huge scan nothing is kept while it is judged
+            stack = passing if scan.format == "JPEG" and scan.width * scan.height > HUGE else self._stack
+            image = self._reduced(1 / scale_of(scan.width, scan.height), stack)
+            found = look_at(eight_bits(image), scan.width, scan.height)
+        if stack is passing:
+            self._held.clear()
+        return found
 
     def cut(self, box: Box, width: int, height: int, skew: float) -> "pyvips.Image":
         """A rectangle of the scan turned upright, 8-bit sRGB, reduced to that size; never meant to enlarge.
@@ -67,7 +78,7 @@ class Source:
         column = pyvips.Image.arrayjoin([_grey(image.crop(*_measures(box))) for box in kept], across=1).numpy()
         return [column[place * kept[0].height :][: kept[0].height] for place in range(len(kept))]
 
-    def _reduced(self, scan_pixels: float) -> "pyvips.Image":
+    def _reduced(self, scan_pixels: float, stack: ExitStack | None = None) -> "pyvips.Image":
         """The picture for a reduction by `scan_pixels`: a JPEG at 1/2, 1/4 or 1/8 where that leaves detail to spare.
 
         One that was decoded at a larger size already does as well.
@@ -77,7 +88,7 @@ class Source:
         shrink = max((size for size in self._held if size < shrink), default=shrink)
         if shrink not in self._held:
             image = decode(self._path, shrink, deep=True).image
-            self._held[shrink] = self._stack.enter_context(held(image, self._workplace))
+            self._held[shrink] = (stack or self._stack).enter_context(held(image, self._workplace))
         return self._held[shrink]
 
 

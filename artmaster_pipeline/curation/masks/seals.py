@@ -37,8 +37,9 @@ _WEIGHTS = {
     "oblong": -1.4,  # log of the longer side over the shorter
     "large": 0.66,  # log of its side in pixels
 }
-_BIAS = -12.9
+_BIAS = -12.4
 _MOST_OF_LINES = 7.0  # log odds that the lines through a shape can add
+_CARVED = 0.75  # of a shape's mean redness: what is less red is paper
 _CINNABAR = 0.75  # its least angle of hue, in radians from a* towards b*
 
 Place = tuple[slice, slice]
@@ -145,7 +146,7 @@ class _Sheet:
         """Along a line through the shape, at full size: how often cinnabar and paper change, and by how much a step."""
         red = self.full[_times(place, self.reduction)]
         inside = np.kron(piece, np.ones((self.reduction, self.reduction), bool))
-        high = red > np.median(red[inside])
+        high = red > _CARVED * red[inside].mean()
         across, down = inside[:, 1:], inside[1:]
         changes = (high[:, 1:] != high[:, :-1])[across].mean() + (high[1:] != high[:-1])[down].mean()
         steps = np.abs(np.diff(red, axis=1))[across].mean() + np.abs(np.diff(red, axis=0))[down].mean()

@@ -23,7 +23,7 @@ INSTALL = "pip install --force-reinstall --no-deps rapidocr==3.8.4"
 
 _WHEEL, _FILE = "rapidocr", "ch_PP-OCRv4_det_mobile.onnx"
 _SHA256 = "d2a7720d45a54257208b1e13e36a8479894cb74155a5efe29462512d42f49da9"
-_TILE, _SHARED = 460_000, 96  # pixels of a tile at most; of a side, that two neighbours both see
+_TILE, _SHARED = 180_000, 96  # pixels of a tile at most; of a side, that two neighbours both see
 _STRIDE = 32  # the network's sides are multiples of it
 _READABLE, _ENLARGED = 640, 2.0  # short side that a picture of less than a tile is enlarged to, by so much at most
 _CELL, _PAPER = 16, 225.0  # pixels that the ground is averaged over; the grey level that it is brought to
@@ -100,6 +100,11 @@ def _of_tile(rgb: np.ndarray) -> np.ndarray:
     session = _session()
     likelihood: np.ndarray = session.run(None, {session.get_inputs()[0].name: pixels})[0][0, 0]
     return likelihood[:height, :width]
+
+
+def forget() -> None:
+    """Give back what the network holds, some 100 MB; it is read again when it is next asked."""
+    _session.cache_clear()
 
 
 @cache
