@@ -25,7 +25,7 @@ _WHEEL, _FILE = "rapidocr", "ch_PP-OCRv4_det_mobile.onnx"
 _SHA256 = "d2a7720d45a54257208b1e13e36a8479894cb74155a5efe29462512d42f49da9"
 _TILE, _SHARED = 180_000, 96  # pixels of a tile at most; of a side, that two neighbours both see
 _STRIDE = 32  # the network's sides are multiples of it
-_READABLE, _ENLARGED = 640, 2.0  # short side that a picture of less than a tile is enlarged to, by so much at most
+_READABLE, _ENLARGED, _MOST = 800, 2.0, 900_000  # short side that is aimed at, by so much at most, to so many pixels
 _CELL, _PAPER = 16, 225.0  # pixels that the ground is averaged over; the grey level that it is brought to
 
 
@@ -46,12 +46,12 @@ def writing_likelihood(rgb: np.ndarray, times: float | None = None) -> np.ndarra
     """For uint8 (height, width, 3) in sRGB: float32 (height, width) in 0..1, high in the core of lines of writing.
 
     Dark silk is brought to the lightness of paper first. The picture is enlarged so many times, or, since the
-    characters of a small picture are small, as far as one tile holds.
+    characters of a small picture are small, until its short side suffices for them.
     """
     from PIL import Image
 
     size = rgb.shape[1], rgb.shape[0]
-    times = times or max(1.0, min(_ENLARGED, _READABLE / min(size), (_TILE / math.prod(size)) ** 0.5))
+    times = times or max(1.0, min(_ENLARGED, _READABLE / min(size), (_MOST / math.prod(size)) ** 0.5))
     on_paper = Image.fromarray(_on_paper(rgb))
     large = np.asarray(on_paper.resize([round(side * times) for side in size], Image.Resampling.BICUBIC))
     found = np.zeros(large.shape[:2], np.float32)
