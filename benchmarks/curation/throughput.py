@@ -10,7 +10,7 @@ not counted (the register decodes every scan once for its own reasons). Then, in
   size, converts it to CIELAB and computes the product's three measures of saliency, and the rectangles that the product
   chose are reduced by OpenCV and written as PNG with their saliency beside them. One scan after the other, as such a
   script does; `plain, a process a core` runs as many of them as there are cores.
-- `the same work`: the product's stage without what the plain pipeline lacks: areas, masks, measures for the review.
+- `the same work`: the product's stage without what the plain pipeline lacks: areas, masks, sharpness, measures for the review.
 - `the stage`: all of it.
 
 Printed are the medians: megapixels of scans a second, and by how much that is more than `plain`.
@@ -202,7 +202,8 @@ def without_what_plain_lacks(home: Home) -> None:
         height, width = look.rgb.shape[:2]
         return PaintedArea(0.0, Box(0, 0, width, height), np.ones((height, width), bool))
 
-    with replaced(find_area=whole, find_masks=lambda *_: (), features=lambda *_: {}):
+    nothing = {"find_masks": lambda *_: (), "features": lambda *_: {}, "_effective_scale": lambda *_: 1.0}
+    with replaced(find_area=whole, **nothing):
         crop_scans(home, PAINTER)
 
 

@@ -29,7 +29,7 @@ from artmaster_pipeline.scans.journal import Journal
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.threads import usable_cpus
 
-_THREADS = min(4, len(usable_cpus()))
+_THREADS = min(16, len(usable_cpus()))
 
 
 @one_at_a_time
