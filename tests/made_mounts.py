@@ -1,4 +1,4 @@
-"""Mountings, frames and photographers' things around a painting, with the rectangle that is known to be the painting."""
+"""Mountings, frames and photographers' things around a painting, with the rectangle that is the painting."""
 
 import numpy as np
 import pyvips  # noqa: TID253 - a test may
@@ -46,7 +46,7 @@ def with_chart(picture: np.ndarray, grey: int = 128, seed: int = 0) -> tuple[np.
     """A painting on a photographer's grey, a colour chart and a ruler in the margin below it."""
     height, width = picture.shape[:2]
     ground = np.full((height + 190, width + 120, 3), grey, np.float32)
-    ground += np.random.default_rng(seed).normal(0, 1.5, ground.shape[:2] + (1,))
+    ground += np.random.default_rng(seed).normal(0, 1.5, (*ground.shape[:2], 1))
     out, place = set_into(ground.clip(0, 255).astype(np.uint8), picture, 60, 50)
     for row, colours in enumerate((_CHART, _GREYS)):
         for column, colour in enumerate(colours):

@@ -12,7 +12,6 @@ import pyvips  # noqa: TID253 - a test may
 
 from artmaster_pipeline.curation import crop_scans
 from artmaster_pipeline.curation.area import PaintedArea
-from artmaster_pipeline.curation.area.painted_area import painted_area
 from artmaster_pipeline.curation.boxes import Box
 from artmaster_pipeline.curation.crops import cropping, curating
 from artmaster_pipeline.curation.look import Look
@@ -134,58 +133,6 @@ def test_a_skewed_painting_is_cropped_upright(home: Home, monkeypatch: pytest.Mo
     error = np.abs(got.numpy().astype(int) - expected.numpy()).mean()
     aside = np.abs(np.roll(got.numpy().astype(int), 3, axis=1) - expected.numpy()).mean()
     assert error < 0.5 * aside
-
-
-@pytest.mark.parametrize("colour", [(255, 255, 255), (3, 3, 3), (196, 178, 142), (120, 122, 119)])
-def test_margins_of_any_colour_are_left_out(colour: tuple[int, int, int]) -> None:
-    margins, top, left = (60, 45, 90, 30), 60, 30
-    box = painted_area(_lab(made_scans.around(made_scans.painting(3, 360, 480), margins, colour))).box
-    assert (box.left, box.top) == pytest.approx((left, top), abs=8)
-    assert (box.right, box.bottom) == pytest.approx((left + 360, top + 480), abs=8)
-    assert box.left >= left
-    assert box.top >= top
-
-
-def test_a_mounting_inside_a_scanner_margin_is_left_out_too() -> None:
-    mounted = made_scans.around(made_scans.painting(3, 300, 400), (50, 40, 50, 40), (168, 150, 118))
-    box = painted_area(_lab(made_scans.around(mounted, (20, 30, 25, 15), (4, 4, 4)))).box
-    assert (box.left, box.top, box.right, box.bottom) == pytest.approx((55, 70, 355, 470), abs=8)
-
-
-def test_a_slightly_skewed_painting_loses_no_more_than_the_skew() -> None:
-    painting = pyvips.Image.new_from_array(made_scans.painting(4, 400, 520)).copy(interpretation="srgb")
-    skewed = painting.rotate(1.2, background=[255, 255, 255]).embed(40, 40, 500, 620, extend="white").numpy()
-    area = painted_area(_lab(skewed)).box
-    inside = skewed[area.top : area.bottom, area.left : area.right]
-    assert (inside.min(axis=2) >= 250).mean() < 0.001
-    assert area.width * area.height > 0.9 * 400 * 520
-
-
-def test_blank_paper_is_part_of_the_painting() -> None:
-    pixels = made_scans.painting(5, 400, 600)
-    area = painted_area(_lab(pixels))
-    assert area.mask.all()
-    assert area.box == Box(0, 0, 400, 600)
-
-
-def test_a_sky_that_darkens_and_a_shore_that_is_straight_are_no_borders() -> None:
-    rng = np.random.default_rng(0)
-    sky = np.linspace((70, 90, 140), (225, 220, 205), 260)[:, None, :] + np.zeros((1, 500, 1))
-    sea = np.full((140, 500, 3), (90, 120, 150)) + rng.normal(0, 14, (140, 500, 1))
-    picture = np.concatenate([sky, sea])
-    for x in range(40, 460, 60):
-        picture[230:280, x : x + 22] = (60, 50, 40)
-    area = painted_area(_lab(picture.clip(0, 255).astype(np.uint8)))
-    assert area.box.height > 0.9 * 400
-    assert area.box.width > 0.9 * 500
-
-
-def test_the_colophon_above_a_painting_is_left_out() -> None:
-    paper = np.full((120, 420, 3), 236, np.uint8)
-    for x in range(20, 400, 24):
-        paper[15:105:9, x : x + 8] = 40
-    pixels = np.concatenate([paper, (made_scans.painting(7, 420, 500) * 0.6).astype(np.uint8)])
-    assert painted_area(_lab(pixels)).box.top == pytest.approx(120, abs=10)
 
 
 def test_saliency_is_higher_on_brushwork_than_on_paper() -> None:

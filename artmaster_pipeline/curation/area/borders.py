@@ -20,7 +20,9 @@ _DEEPEST = 0.45  # of the box's side, for one border
 _TRIED = 4  # edges a side
 _LEAST = 0.35  # share of a side along which a border's edge must run, where the painting is narrower than the mounting
 _EDGE = 0.6  # share of the painting's side along which it must run
+_AROUND = 0.75  # the same, on the mean of four sides, and for each deep one
 _SURE = 0.8  # the same, where less speaks for the border
+_DOUBTFUL = 0.9  # the same, where it is said that there may be a border
 _SEAM = 0.85  # the same, where nothing else does
 _REACHING = 0.6  # of the box's shorter side, for one border; what is deeper is a colophon or the like
 _SLIVER = 0.02  # of the side: a rim that is always taken off
@@ -31,6 +33,7 @@ _CERTAIN = 0.95  # an edge that runs along so much of a side is one of a border,
 _SAME = 6.0  # CIELAB: of one material
 _ALIKE = 10.0  # CIELAB: of one material in another light
 _UNIFORM = 0.8  # share of a strip that is alike from end to end; labels, seals and wear are the rest
+_EVEN = 0.9  # the same, where little else speaks for it
 _LARGELY = 0.6  # the same, where the edge is certain
 _MARGIN = 0.25  # of the side: a margin with a colour chart or a ruler in it
 _SMALLEST = 0.06  # of a box: what is left of it at least
@@ -71,7 +74,7 @@ def peel(lab: np.ndarray, box: Box, scan: Box, colours: Iterable[np.ndarray] = (
         tried = _strips(lab, peeled, scan)
         kept = _believed(tried, peeled)
         if not kept:
-            peeled.doubtful = [side for side in SIDES if any(_edge_along(strip) >= _SEAM for strip in tried[side])]
+            peeled.doubtful = [side for side in SIDES if any(_is_doubtful(strip) for strip in tried[side])]
             break
         peeled.box = _without(peeled.box, {side: strip.depth for side, strip in kept.items()})
         peeled.colours += [strip.colour for strip in kept.values() if not strip.sliver]
@@ -99,12 +102,11 @@ def _strips(lab: np.ndarray, peeled: Peeled, scan: Box) -> dict[str, list[Strip]
     box = peeled.box
     if min(box.width, box.height) < 32:
         return {side: [] for side in SIDES}
-    return {
-        side: _strips_of(
-            profile(lines_of(lab, box, side)), peeled.colours, abs(getattr(box, side) - getattr(scan, side)), min(box.width, box.height)
-        )
-        for side in SIDES
-    }
+    found = {}
+    for side in SIDES:
+        gone = abs(getattr(box, side) - getattr(scan, side))
+        found[side] = _strips_of(profile(lines_of(lab, box, side)), peeled.colours, gone, min(box.width, box.height))
+    return found
 
 
 def _strips_of(side: Profile, known: list[np.ndarray], gone: int, short: int) -> list[Strip]:
@@ -165,7 +167,7 @@ def _believed(tried: dict[str, list[Strip]], peeled: Peeled) -> dict[str, Strip]
 
 
 def _in_rectangle(strips: dict[str, Strip]) -> dict[str, Strip]:
-    """The strips with the support their edges have along the rectangle that they leave; none where too little is left."""
+    """The strips with their edges' support along the rectangle that they leave; none where too little is left."""
     shares = {side: strips[side].share if side in strips else 0.0 for side in SIDES}
     across, down = 1 - shares["left"] - shares["right"], 1 - shares["top"] - shares["bottom"]
     if across <= 0 or down <= 0 or across * down < _SMALLEST:
@@ -179,33 +181,46 @@ def _in_rectangle(strips: dict[str, Strip]) -> dict[str, Strip]:
     return found
 
 
-def _edge_along(strip: Strip) -> float:
-    return float(strip.near[-1]) / (len(strip.near) - 1)
+def _is_doubtful(strip: Strip) -> bool:
+    along = float(strip.near[-1]) / (len(strip.near) - 1)
+    return strip.share <= _MARGIN and along >= _DOUBTFUL
 
 
 def _is_believed(side: str, strips: dict[str, Strip], known: list[np.ndarray]) -> bool:
+    """Whether enough speaks for a strip: itself, the others around, its opposite, or what was taken off before."""
     strip = strips[side]
+    deep = strip.share > _DEEP
     if strip.support < _EDGE:
         return False
-    if strip.flat:
-        return True
-    together = [other.support for other in strips.values()]
-    deep = strip.share > _DEEP
-    if len(strips) == len(SIDES) and np.mean(together) >= 0.75 and (not deep or strip.support >= 0.75):
-        return True
-    if _is_pair(strip, strips.get(_OPPOSITE[side])):
-        return True
-    if (deep and strip.support < _SEAM) or strip.support < _SURE:
-        return False
+    return bool(
+        (strip.flat and not (deep and len(strips) == 1))
+        or _is_around(strip, strips)
+        or _is_pair(strip, strips.get(_OPPOSITE[side]))
+        or (strip.support >= (_SEAM if deep else _SURE) and _has_company(side, strips, known))
+    )
+
+
+def _is_around(strip: Strip, strips: dict[str, Strip]) -> bool:
+    """Whether it is one of four that lie around the painting, all together well borne out."""
+    together = np.mean([other.support for other in strips.values()])
+    return bool(len(strips) == len(SIDES) and min(together, strip.support + 1 - (strip.share > _DEEP)) >= _AROUND)
+
+
+def _has_company(side: str, strips: dict[str, Strip], known: list[np.ndarray]) -> bool:
+    """For a strip whose edge is sure: two others, one of its colour, or the scan's own rim beside it."""
+    strip = strips[side]
     if len(strips) == 3:
         return True
-    like_another = strip.uniform >= 0.9 and any(np.linalg.norm(colour - strip.colour) <= _SAME for colour in known)
-    if strip.margin or like_another:
+    if strip.margin or (strip.uniform >= _EVEN and _is_near(strip, known)):
         return strip.support >= _SEAM
-    if any(np.linalg.norm(other.colour - strip.colour) <= _SAME for name, other in strips.items() if name != side):
+    if _is_near(strip, [other.colour for name, other in strips.items() if name != side]):
         return strip.outermost
-    certain = strip.support >= _CERTAIN and strip.uniform >= 0.9
+    certain = strip.support >= _CERTAIN and strip.uniform >= _EVEN
     return strip.outermost and strip.share <= (_NARROW if certain else _THIN) and strip.support >= _SEAM
+
+
+def _is_near(strip: Strip, colours: Iterable[np.ndarray]) -> bool:
+    return any(np.linalg.norm(colour - strip.colour) <= _SAME for colour in colours)
 
 
 def _is_pair(strip: Strip, opposite: Strip | None) -> bool:

@@ -13,6 +13,7 @@ from artmaster_pipeline.curation.look import Look
 
 _WORK = 350_000  # pixels that borders are looked for in
 _SHORT = 200  # pixels that a side keeps
+_LEAST = 16  # pixels: a narrower picture is taken as it is
 _TRACE, _TRACED = 2, 0.004  # pixels of the reduced picture, and at most that share of a side
 
 
@@ -29,6 +30,8 @@ class PaintedArea:
 
 def find_area(look: Look) -> PaintedArea:
     """Find the painting in a look; where it is doubtful, the larger area."""
+    if min(look.lab.shape[:2]) < _LEAST:
+        return _all_of(look)
     small, factor = _reduced(look.lab)
     scan = Box(0, 0, small.shape[1], small.shape[0])
     skew = skew_of(small)
@@ -47,6 +50,11 @@ def find_area(look: Look) -> PaintedArea:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     box = Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
     return PaintedArea(round(skew, 2), box, mask, outline, " ".join(unsure))
+
+
+def _all_of(look: Look) -> PaintedArea:
+    height, width = look.lab.shape[:2]
+    return PaintedArea(0.0, Box(0, 0, width, height), np.ones((height, width), bool))
 
 
 def _peeled(small: np.ndarray, scan: Box) -> tuple[Peeled, list[str]]:

@@ -13,8 +13,10 @@ _FAN = 0.65
 _SHARES = (0.1, 0.97)  # of the box
 _FULL = 0.95  # of its own rectangle: a picture that fills it is a rectangle
 _INSET = 0.012  # of the shorter side: what a border may have left at the rim
+_OPEN = 0.25  # of each side of the box that is ground: a leaf may all but touch it
+_MANY = 90_000  # pixels; of more, every other one is enough to tell a shape
 _POINTS = 120  # of an outline
-_EVEN = 4.0  # CIELAB: of the ground's rim, four fifths are that near to one even colour
+_EVEN = 4.0  # CIELAB: of the ground's rim, three fifths are that near to one even colour
 _LONGEST = 5  # times as long as high: a handscroll, and no leaf
 
 
@@ -32,13 +34,22 @@ def leaf_in(lab: np.ndarray, box: Box) -> Leaf | None:
     A leaf is told by its outline: one piece, all around it ground, and either convex or, for a fan, on a ground that
     only a scanner's lid or a computer makes. Brushwork is ragged, and a sitter is cut off by the picture's edge.
     """
-    from scipy import ndimage
-    from skimage.measure import label, regionprops
-
     if min(box.width, box.height) < 40 or max(box.width, box.height) > _LONGEST * min(box.width, box.height):
         return None
     inset = max(2, round(_INSET * min(box.width, box.height)))
     inner = lab[box.top + inset : box.bottom - inset, box.left + inset : box.right - inset]
+    step = 1 + (inner.shape[0] * inner.shape[1] > _MANY)
+    shape = _shape(inner[::step, ::step])
+    if shape is None:
+        return None
+    return _drawn(np.pad(shape.repeat(step, 0).repeat(step, 1)[: inner.shape[0], : inner.shape[1]], inset))
+
+
+def _shape(inner: np.ndarray) -> np.ndarray | None:
+    """The mask of the fan or leaf in a picture, or None."""
+    from scipy import ndimage
+    from skimage.measure import label, regionprops
+
     ground, flat = _ground(inner)
     if ground is None:
         return None
@@ -53,7 +64,7 @@ def leaf_in(lab: np.ndarray, box: Box) -> Leaf | None:
         return None
     if leaf.extent > _FULL:
         return None
-    return _drawn(np.pad(ndimage.binary_erosion(shapes == leaf.label, iterations=2), inset))
+    return ndimage.binary_erosion(shapes == leaf.label, iterations=2)
 
 
 def _ground(inner: np.ndarray) -> tuple[np.ndarray | None, bool]:
@@ -61,14 +72,14 @@ def _ground(inner: np.ndarray) -> tuple[np.ndarray | None, bool]:
     from skimage.measure import label
 
     distance, spread, colour = _from_rim(inner)
-    if np.percentile(np.concatenate((distance[0], distance[-1], distance[:, 0], distance[:, -1])), 80) > _EVEN:
+    if np.percentile(np.concatenate((distance[0], distance[-1], distance[:, 0], distance[:, -1])), 60) > _EVEN:
         return None, False
     pieces = label(distance <= _NOTICEABLE, connectivity=1)
     touching = np.unique(np.concatenate((pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1])))
     ground = np.isin(pieces, touching[touching > 0])
     sides = [float(line.mean()) for line in (ground[0], ground[-1], ground[:, 0], ground[:, -1])]
     flat = bool(spread < 1.5 and (colour[0] > 96 or colour[0] < 8) and min(sides) > 0.98)
-    return (ground if min(sides) >= 0.4 else None), flat
+    return (ground if min(sides) >= _OPEN else None), flat
 
 
 def _from_rim(inner: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:

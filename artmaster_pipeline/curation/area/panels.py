@@ -1,5 +1,6 @@
 """The pieces that a mounted work is made of: frontispiece, painting, colophons, and the silk between them."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ _SEAM = 0.85  # share of a line at which two pieces of paper or silk meet
 _SURE_SEAM = 0.95  # the same, in a work that is not of several pieces by its shape
 _STEP = 3.0  # CIELAB, from one piece to the next
 _SAME = 5.0  # CIELAB: pieces with grounds as near as that are one
+_DOUBTFUL = 8.0  # CIELAB: grounds farther apart than that may be of two works
 _NEAR = 12.0  # CIELAB: grounds of one picture
 _PLAIN = 0.3  # variety of silk and paper with nothing on it, at most
 _MOUNTING = 6.0  # CIELAB: of one material with what was taken off as a border
@@ -76,9 +78,12 @@ def _along(lab: np.ndarray, box: Box, side: str, mounting: list[np.ndarray]) -> 
     first = best - _reach(panels[:best][::-1], rivals[:best][::-1], may_go[:best][::-1], short)
     last = best + _reach(panels[best + 1 :], rivals[best + 1 :], may_go[best + 1 :], short)
     gap = 2 + len(lines) // 400
-    start = panels[first].start + gap if first or scroll and panels[0].start else 0
-    end = panels[last].end - gap if last < len(panels) - 1 or scroll and panels[-1].end < len(lines) else len(lines)
-    doubtful = last > first
+    start = panels[first].start + gap if first or (scroll and panels[0].start) else 0
+    end = panels[last].end - gap if last < len(panels) - 1 or (scroll and panels[-1].end < len(lines)) else len(lines)
+    kept = panels[first : last + 1]
+    doubtful = (scroll or any(may_go)) and any(
+        np.linalg.norm(panel.ground - panels[best].ground) > _DOUBTFUL for panel in kept
+    )
     if not scroll and end - start < _LEAST * len(lines):
         return Split(box, doubtful=True)
     if side == "left":
@@ -89,8 +94,8 @@ def _along(lab: np.ndarray, box: Box, side: str, mounting: list[np.ndarray]) -> 
 def _reach(panels: list[Panel], rivals: list[bool], may_go: list[bool], short: int) -> int:
     """How many of the panels that lie on from the painting are kept with it.
 
-    In a scroll those up to the last that may be painting too, with no more than a line or two of writing between, which is `short`. In another work all up to the
-    last that may not go.
+    In a scroll those up to the last that may be painting too, with no piece of writing longer than `short` between. In
+    another work, for which `short` is 0, all up to the last that may not go.
     """
     if not short:
         return max((place + 1 for place, go in enumerate(may_go) if not go), default=0)
@@ -104,10 +109,13 @@ def _reach(panels: list[Panel], rivals: list[bool], may_go: list[bool], short: i
 
 def _panels(lines: np.ndarray, across: bool) -> list[Panel]:
     """The pieces that seams divide `lines` into, neighbours on the same ground as one."""
-    places = [0, *_seams(profile(lines), _SEAM if len(lines) >= _SCROLL * lines.shape[1] else _SURE_SEAM), len(lines)]
+    seam = _SEAM if len(lines) >= _SCROLL * lines.shape[1] else _SURE_SEAM
+    places = [0, *_seams(profile(lines), seam), len(lines)]
+    if len(places) == 2:
+        return []
     least = max(4 * REACH, 0.15 * lines.shape[1])
     found: list[Panel] = []
-    for start, end in zip(places, places[1:], strict=False):
+    for start, end in itertools.pairwise(places):
         if end - start < 2 * REACH:
             continue
         panel = _panel(lines, start, end, across)
@@ -170,8 +178,7 @@ def _worth(panels: list[Panel]) -> np.ndarray:
     lightest = max(panel.ground[0] for panel in panels)
     return np.array(
         [
-            (panel.variety + min(1.0, (lightest - panel.ground[0]) / 25) + 0.3)
-            * (0.2 if panel.written else 1)
+            (panel.variety + min(1.0, (lightest - panel.ground[0]) / 25) + 0.3) * (0.2 if panel.written else 1)
             for panel in panels
         ]
     )
@@ -179,7 +186,9 @@ def _worth(panels: list[Panel]) -> np.ndarray:
 
 def _is_rival(panels: list[Panel], worth: np.ndarray, place: int, best: int) -> bool:
     near = np.linalg.norm(panels[place].ground - panels[best].ground) <= _NEAR
-    return bool(not panels[place].written and panels[place].variety > _PLAIN and worth[place] >= _RIVAL * worth[best] and near)
+    return bool(
+        not panels[place].written and panels[place].variety > _PLAIN and worth[place] >= _RIVAL * worth[best] and near
+    )
 
 
 def _is_mounting(panel: Panel, mounting: list[np.ndarray]) -> bool:

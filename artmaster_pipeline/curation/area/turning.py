@@ -49,9 +49,9 @@ def _along(side: Profile, slope: float) -> tuple[float, int]:
     reach = int(_DEEPEST * side.depth)
     if not reach:
         return 0.0, 0
-    hits = side.sloping(slope, reach).T.astype(np.float32)
+    hits = side.sloping(slope, reach).T
     window = round(_WINDOW * len(hits))
-    sums = np.concatenate([np.zeros((1, reach), np.float32), np.cumsum(hits, axis=0)])
+    sums = np.concatenate([np.zeros((1, reach), np.int16), np.cumsum(hits, axis=0, dtype=np.int16)])
     shares = (sums[window:] - sums[:-window]) / window
     share = shares.max(axis=0)
     place = int(share.argmax())
@@ -81,7 +81,10 @@ def _fitted(side: Profile, slope: float) -> float:
 
 
 def upright(pixels: np.ndarray, skew: float) -> np.ndarray:
-    """A look's pixels turned back by `skew` degrees about their middle, on a sheet of the same size; rims go on outwards."""
+    """A look's pixels turned back by `skew` degrees about their middle, on a sheet of the same size.
+
+    What comes in at the corners is the rim's colours.
+    """
     if not skew:
         return pixels
     from scipy.ndimage import affine_transform
