@@ -23,9 +23,9 @@ INSTALL = "pip install --force-reinstall --no-deps rapidocr==3.8.4"
 
 _WHEEL, _FILE = "rapidocr", "ch_PP-OCRv4_det_mobile.onnx"
 _SHA256 = "d2a7720d45a54257208b1e13e36a8479894cb74155a5efe29462512d42f49da9"
-_TILE, _SHARED = 180_000, 96  # pixels of a tile at most; of a side, that two neighbours both see
+_TILE, _SHARED = 300_000, 96  # pixels of a tile at most; of a side, that two neighbours both see
 _STRIDE = 32  # the network's sides are multiples of it
-_READABLE, _ENLARGED = 640, 2.0  # short side that a picture of less than a tile is enlarged to, by so much at most
+_READABLE, _ENLARGED, _MOST = 800, 2.0, 900_000  # short side that is aimed at, by so much at most, to so many pixels
 _CELL, _PAPER = 16, 225.0  # pixels that the ground is averaged over; the grey level that it is brought to
 
 
@@ -46,18 +46,20 @@ def writing_likelihood(rgb: np.ndarray, times: float | None = None) -> np.ndarra
     """For uint8 (height, width, 3) in sRGB: float32 (height, width) in 0..1, high in the core of lines of writing.
 
     Dark silk is brought to the lightness of paper first. The picture is enlarged so many times, or, since the
-    characters of a small picture are small, as far as one tile holds.
+    characters of a small picture are small, until its short side suffices for them.
     """
     from PIL import Image
 
     size = rgb.shape[1], rgb.shape[0]
-    times = times or max(1.0, min(_ENLARGED, _READABLE / min(size), (_TILE / math.prod(size)) ** 0.5))
-    on_paper = Image.fromarray(_on_paper(rgb))
-    large = np.asarray(on_paper.resize([round(side * times) for side in size], Image.Resampling.BICUBIC))
+    times = times or max(1.0, min(_ENLARGED, _READABLE / min(size), (_MOST / math.prod(size)) ** 0.5))
+    large = _on_paper(rgb)
+    if times > 1:
+        larger = [round(side * times) for side in size]
+        large = np.asarray(Image.fromarray(large).resize(larger, Image.Resampling.BICUBIC))
     found = np.zeros(large.shape[:2], np.float32)
-    for place in _tiles(*found.shape):
+    for place in _tiles(found.shape[0], found.shape[1]):
         np.maximum(found[place], _of_tile(large[place]), out=found[place])
-    return np.asarray(Image.fromarray(found).resize(size, Image.Resampling.BILINEAR))
+    return found if times == 1 else np.asarray(Image.fromarray(found).resize(size, Image.Resampling.BILINEAR))
 
 
 def _on_paper(rgb: np.ndarray) -> np.ndarray:
@@ -67,7 +69,10 @@ def _on_paper(rgb: np.ndarray) -> np.ndarray:
     coarse = reduced(rgb.mean(axis=2, dtype=np.float32), min(_CELL, *rgb.shape[:2]))
     ground = ndimage.gaussian_filter(ndimage.percentile_filter(coarse, 70, 7, mode="nearest"), 2, mode="nearest")
     level = enlarged(_PAPER / np.maximum(ground, 20), rgb.shape)
-    return np.minimum(rgb * level[..., None], 255).astype(np.uint8)
+    paper = np.empty_like(rgb)
+    for channel in range(3):
+        paper[..., channel] = np.minimum(rgb[..., channel] * level, 255)
+    return paper
 
 
 def _tiles(height: int, width: int) -> Iterator[tuple[slice, slice]]:
@@ -100,11 +105,6 @@ def _of_tile(rgb: np.ndarray) -> np.ndarray:
     session = _session()
     likelihood: np.ndarray = session.run(None, {session.get_inputs()[0].name: pixels})[0][0, 0]
     return likelihood[:height, :width]
-
-
-def forget() -> None:
-    """Give back what the network holds, some 100 MB; it is read again when it is next asked."""
-    _session.cache_clear()
 
 
 @cache
