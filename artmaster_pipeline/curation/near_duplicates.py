@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 
 _METHOD = "1"  # of what is remembered: raise it when the same thumbnails would give other hashes or likenesses
 _WORTH = "1"  # likewise, of how good scans are
-_TILE, _WIDEST = 256, 4096  # pixels: of a spectrum, and of the band that the detail of a scan is judged by
-_SCALES = (0.95, 0.84, 0.71, 0.59, 0.5, 0.42, 0.35, 0.3, 0.25)
-_FALLS = 0.025  # mean power above a frequency to that of the octave below
+_WIDEST = 4096  # pixels of the band that the detail of a scan is judged by
 _COLOURLESS = 6.0  # CIELAB chroma that no pixel of a scan without colour exceeds
 _THREADS = min(4, len(usable_cpus()))
 
@@ -137,29 +135,13 @@ def _worth(home: Home, painter: str, scan: Scan) -> float:
 
 
 def _detail(image: "pyvips.Image") -> float:
-    """The scale, of some, at which a band across the middle of a scan would keep all its detail; 1 where at none.
+    """The effective scale of a scan, by a band across its middle."""
+    from artmaster_pipeline.curation.area.resolution import PATCH, effective_scale
 
-    Power falls with frequency, in pictures by three to twenty-five times an octave. Where a scan was enlarged or is out
-    of focus it falls by more than forty at the frequency where its detail ends.
-    """
-    height = min(2 * _TILE, image.height)
-    width = min(_WIDEST, image.width)
+    width, height = min(_WIDEST, image.width), min(PATCH, image.height)
     band = image.crop((image.width - width) // 2, (image.height - height) // 2, width, height).colourspace("b-w")
-    light = band.extract_band(0).numpy().astype(np.float32)
-    side = min(_TILE, width, height)
-    window = np.outer(np.hanning(side), np.hanning(side))
-    power = np.zeros((side, side))
-    for top in range(0, height - side + 1, side):
-        for left in range(0, width - side + 1, side):
-            tile = light[top : top + side, left : left + side]
-            power += np.abs(np.fft.fft2((tile - tile.mean()) * window)) ** 2
-    radius = np.hypot(*np.meshgrid(*[2 * np.fft.fftfreq(side)] * 2))
-    falls = {}
-    for scale in _SCALES:
-        above, below = (radius > scale) & (radius <= 1), (radius > scale / 2) & (radius <= scale)
-        falls[scale] = power[above].mean() / max(1e-9, power[below].mean())
-    ends = min(falls, key=lambda scale: falls[scale])
-    return ends if falls[ends] < _FALLS else 1.0
+    light = band.extract_band(0).numpy()
+    return effective_scale([light[:, left : left + height] for left in range(0, max(1, width - height + 1), height)])
 
 
 def _known_worths(file: Path) -> dict[str, float]:
