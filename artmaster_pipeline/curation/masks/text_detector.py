@@ -107,6 +107,11 @@ def _of_tile(rgb: np.ndarray) -> np.ndarray:
     return likelihood[:height, :width]
 
 
+def forget() -> None:
+    """Give back what the network holds, some 100 MB; it is read again when it is next asked."""
+    _session.cache_clear()
+
+
 @cache
 def _session() -> Any:
     """The network, read once in a process (0.1 s, 5 MB); threads may ask it at once."""
