@@ -202,7 +202,7 @@ def _is_believed(side: str, strips: dict[str, Strip], known: list[np.ndarray]) -
 
 def _is_around(strip: Strip, strips: dict[str, Strip]) -> bool:
     """Whether it is one of four that lie around the painting, all together well borne out."""
-    together = np.mean([other.support for other in strips.values()])
+    together = float(np.mean([other.support for other in strips.values()]))
     return bool(len(strips) == len(SIDES) and min(together, strip.support + 1 - (strip.share > _DEEP)) >= _AROUND)
 
 

@@ -97,5 +97,8 @@ def _reduced(lab: np.ndarray) -> tuple[np.ndarray, int]:
     rows, columns = height // factor * factor, width // factor * factor
     if factor == 1:
         return lab, 1
-    blocks = sum(lab[i:rows:factor, j:columns:factor] for i in range(factor) for j in range(factor))
+    blocks = np.zeros((rows // factor, columns // factor, 3), np.float32)
+    for i in range(factor):
+        for j in range(factor):
+            blocks += lab[i:rows:factor, j:columns:factor]
     return blocks / np.float32(factor**2), factor

@@ -89,8 +89,8 @@ def _power(patch: np.ndarray) -> np.ndarray:
     """The power spectrum averaged over all directions, in grey levels squared, by frequency."""
     side = min(patch.shape)
     inner = patch[:side, :side]
-    window = np.hanning(side).astype(np.float32)
-    window = np.outer(window, window)
+    taper = np.hanning(side).astype(np.float32)
+    window = np.outer(taper, taper)
     spectrum = np.abs(np.fft.rfft2((inner - inner.mean()) * window)) ** 2 / (window**2).sum()
     radius = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
     band = np.minimum((radius * 2 * _BANDS).astype(int), _BANDS).ravel()
