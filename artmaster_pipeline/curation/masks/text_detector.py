@@ -57,8 +57,9 @@ def writing_likelihood(rgb: np.ndarray, times: float | None = None) -> np.ndarra
     if times > 1:
         larger = [round(side * times) for side in size]
         large = np.asarray(Image.fromarray(large).resize(larger, Image.Resampling.BICUBIC))
-    found = np.zeros(large.shape[:2], np.float32)
-    for place in _tiles(found.shape[0], found.shape[1]):
+    height, width = large.shape[:2]
+    found = np.zeros((height, width), np.float32)
+    for place in _tiles(height, width):
         np.maximum(found[place], _of_tile(large[place]), out=found[place])
     return found if times == 1 else np.asarray(Image.fromarray(found).resize(size, Image.Resampling.BILINEAR))
 
