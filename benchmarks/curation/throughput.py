@@ -10,7 +10,7 @@ not counted (the register decodes every scan once for its own reasons). Then, in
   size, converts it to CIELAB and computes the product's three measures of saliency, and the rectangles that the product
   chose are reduced by OpenCV and written as PNG with their saliency beside them. One scan after the other, as such a
   script does; `plain, a process a core` runs as many of them as there are cores.
-- `the same work`: the product's stage without what the plain pipeline lacks: areas, masks, sharpness, measures for the review.
+- `the same work`: the stage without what the plain pipeline lacks: areas, masks, sharpness, measures for the review.
 - `the stage`: all of it.
 
 Printed are the medians: megapixels of scans a second, and by how much that is more than `plain`.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pyvips
 
 HUGE = 64_000_000  # pixels of a scan with which memory is to be spared
+_HELD = 21_000_000  # pixels of a JPEG that is held as a whole, as its crops may need it, too
 _SHRINKS = (8, 4, 2)  # what a JPEG can be reduced by while it is decoded
 _TO_SPARE = 1.2  # how much larger than needed a reduced picture has to be, so that no detail is lost
 
@@ -60,10 +61,10 @@ class Source:
     def patches(self, boxes: list[Box]) -> list["np.ndarray"]:
         """Rectangles of one size of the scan, not turned, at its own resolution: grey, uint8 (height, width).
 
-        Where the scan is not held at that size, it is read once from top to bottom, and a rectangle beside an earlier
-        one in the list is left out.
+        A large JPEG is read for them from top to bottom without being held; there a rectangle beside an earlier one in
+        the list is left out.
         """
-        if self._scan.format != "JPEG" or 1 in self._held:
+        if self._scan.format != "JPEG" or 1 in self._held or self._scan.width * self._scan.height <= _HELD:
             return [_grey(self._reduced(1.0).crop(*_measures(box))).numpy() for box in boxes]
         kept: list[Box] = []
         for box in boxes:

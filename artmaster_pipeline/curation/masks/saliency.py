@@ -4,7 +4,7 @@ import numpy as np
 
 from artmaster_pipeline.curation.masks.resampling import enlarged, reduced
 
-_SHORT = 200  # pixels of the short side that it is measured at, at least
+_MEASURED_AT, _SHORTEST = 130_000, 64  # pixels that it is measured at, about; of the short side, at least
 _RESIDUAL_SIDE = 64  # pixels of the short side at which the spectral residual is taken, as in its paper
 _PLAIN = 2.0  # CIELAB: local contrast of what counts as ground
 
@@ -22,7 +22,8 @@ def saliency(lab: np.ndarray) -> np.ndarray:
     """
     from scipy.ndimage import gaussian_filter
 
-    times = max(1, min(lab.shape[:2]) // _SHORT)
+    height, width = lab.shape[:2]
+    times = max(1, min(int((height * width / _MEASURED_AT) ** 0.5), min(height, width) // _SHORTEST))
     small = np.stack([reduced(lab[..., channel], times) for channel in range(3)], axis=2)
     contrast = _local_contrast(small[..., 0], reduced(lab[..., 0] ** 2, times))
     measures = (

@@ -40,6 +40,8 @@ _WEIGHTS = {
 _BIAS = -12.4
 _MOST_OF_LINES = 7.0  # log odds that the lines through a shape can add
 _CARVED = 0.75  # of a shape's mean redness: what is less red is paper
+# A shape of at least so many pixels in which so little changes is a red leaf or a robe, whatever else speaks for it
+_LEGIBLE, _UNCARVED, _EVEN = 16, 1.0, 0.05
 _CINNABAR = 0.75  # its least angle of hue, in radians from a* towards b*
 
 Place = tuple[slice, slice]
@@ -50,13 +52,13 @@ class _Shape:
     place: Place  # in pixels of the look
     piece: np.ndarray  # bool, reduced
     reduction: int
-    score: float
+    score: float  # below 0 for an even patch of red
 
 
 def find_seals(lab: np.ndarray, writing: np.ndarray) -> list[Region]:
     """The seals of a CIELAB picture (height, width, 3); `writing` is the likelihood of writing at each pixel."""
     redness = _redness(lab)
-    shapes = [shape for reduction in _SIDES for shape in _shapes(redness, lab, writing, reduction) if shape.score]
+    shapes = [shape for reduction in _SIDES for shape in _shapes(redness, lab, writing, reduction)]
     return [Region("seal", _outline(shape), round(shape.score, 3)) for shape in _best_of_overlapping(shapes, lab.shape)]
 
 
@@ -91,7 +93,8 @@ def _shapes(redness: np.ndarray, lab: np.ndarray, writing: np.ndarray, reduction
             if not sheet.may_be_a_seal(place):
                 continue
             piece = ndimage.binary_fill_holes(labels[place] == number)
-            if piece.mean() >= _EMPTY and (score := sheet.score(place, piece, level)) >= _SURE:
+            score = sheet.score(place, piece, level) if piece.mean() >= _EMPTY else 0.0
+            if score >= _SURE or score < 0:
                 yield _Shape(_times(place, reduction), piece, reduction, score)
 
 
@@ -139,18 +142,28 @@ class _Sheet:
             return 0.0
         changes, steps = self._lines_through(place, piece)
         hue = float(np.arctan2(self.yellowness[place][piece].mean(), self.reddishness[place][piece].mean()))
+        if changes < _UNCARVED and steps < _EVEN and side * self.reduction >= _LEGIBLE:
+            return -1.0
         odds += _weighed(carved=float(np.log(0.3 + changes)), crisp=min(1.0, steps), purple=max(0.0, _CINNABAR - hue))
         return float(1 / (1 + np.exp(-odds)))
 
     def _lines_through(self, place: Place, piece: np.ndarray) -> tuple[float, float]:
         """Along a line through the shape, at full size: how often cinnabar and paper change, and by how much a step."""
         red = self.full[_times(place, self.reduction)]
-        inside = np.kron(piece, np.ones((self.reduction, self.reduction), bool))
+        inside = np.kron(_core(piece), np.ones((self.reduction, self.reduction), bool))
         high = red > _CARVED * red[inside].mean()
         across, down = inside[:, 1:], inside[1:]
         changes = (high[:, 1:] != high[:, :-1])[across].mean() + (high[1:] != high[:-1])[down].mean()
         steps = np.abs(np.diff(red, axis=1))[across].mean() + np.abs(np.diff(red, axis=0))[down].mean()
         return float(changes / 2 * high.size**0.5), float(steps / 2 / max(1.0, red[inside].mean()))
+
+
+def _core(piece: np.ndarray) -> np.ndarray:
+    """A shape without its rim, where any red patch fades into its ground."""
+    from scipy import ndimage
+
+    core: np.ndarray = ndimage.binary_erosion(np.pad(piece, 1), iterations=max(1, round(min(piece.shape) / 10)))
+    return core[1:-1, 1:-1] if core.any() else piece
 
 
 def _weighed(**evidence: float) -> float:
@@ -175,9 +188,17 @@ def _within(place: Place, outer: Place) -> Place:
 
 
 def _best_of_overlapping(shapes: list[_Shape], shape: tuple[int, ...]) -> list[_Shape]:
-    """Of shapes that lie on each other, at several sizes and levels, the surest, and the larger of equals."""
+    """Of shapes that lie on each other, at several sizes and levels, the surest, and the larger of equals.
+
+    None is kept that is mostly an even patch of red.
+    """
     kept: list[_Shape] = []
     taken = np.zeros(shape[:2], bool)
+    even = np.zeros(shape[:2], bool)
+    for one in shapes:
+        if one.score < 0:
+            even[one.place] = True
+    shapes = [one for one in shapes if one.score > 0 and even[one.place].mean() < 0.4]
     for one in sorted(shapes, key=lambda each: (-round(each.score, 1), -each.piece.size * each.reduction**2)):
         if taken[one.place].mean() < 0.25:
             taken[one.place] = True

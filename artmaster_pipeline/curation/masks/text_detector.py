@@ -23,7 +23,8 @@ INSTALL = "pip install --force-reinstall --no-deps rapidocr==3.8.4"
 
 _WHEEL, _FILE = "rapidocr", "ch_PP-OCRv4_det_mobile.onnx"
 _SHA256 = "d2a7720d45a54257208b1e13e36a8479894cb74155a5efe29462512d42f49da9"
-_TILE, _SHARED = 180_000, 96  # pixels of a tile at most; of a side, that two neighbours both see
+# pixels of a tile at most, for the memory of a handscroll; of a side, that two neighbours both see
+_TILE, _SHARED = 180_000, 96
 _STRIDE = 32  # the network's sides are multiples of it
 _READABLE, _ENLARGED, _MOST = 800, 2.0, 900_000  # short side that is aimed at, by so much at most, to so many pixels
 _CELL, _PAPER = 16, 225.0  # pixels that the ground is averaged over; the grey level that it is brought to
@@ -52,12 +53,15 @@ def writing_likelihood(rgb: np.ndarray, times: float | None = None) -> np.ndarra
 
     size = rgb.shape[1], rgb.shape[0]
     times = times or max(1.0, min(_ENLARGED, _READABLE / min(size), (_MOST / math.prod(size)) ** 0.5))
-    on_paper = Image.fromarray(_on_paper(rgb))
-    large = np.asarray(on_paper.resize([round(side * times) for side in size], Image.Resampling.BICUBIC))
-    found = np.zeros(large.shape[:2], np.float32)
-    for place in _tiles(*found.shape):
+    large = _on_paper(rgb)
+    if times > 1:
+        larger = [round(side * times) for side in size]
+        large = np.asarray(Image.fromarray(large).resize(larger, Image.Resampling.BICUBIC))
+    height, width = large.shape[:2]
+    found = np.zeros((height, width), np.float32)
+    for place in _tiles(height, width):
         np.maximum(found[place], _of_tile(large[place]), out=found[place])
-    return np.asarray(Image.fromarray(found).resize(size, Image.Resampling.BILINEAR))
+    return found if times == 1 else np.asarray(Image.fromarray(found).resize(size, Image.Resampling.BILINEAR))
 
 
 def _on_paper(rgb: np.ndarray) -> np.ndarray:
@@ -67,7 +71,10 @@ def _on_paper(rgb: np.ndarray) -> np.ndarray:
     coarse = reduced(rgb.mean(axis=2, dtype=np.float32), min(_CELL, *rgb.shape[:2]))
     ground = ndimage.gaussian_filter(ndimage.percentile_filter(coarse, 70, 7, mode="nearest"), 2, mode="nearest")
     level = enlarged(_PAPER / np.maximum(ground, 20), rgb.shape)
-    return np.minimum(rgb * level[..., None], 255).astype(np.uint8)
+    paper = np.empty_like(rgb)
+    for channel in range(3):
+        paper[..., channel] = np.minimum(rgb[..., channel] * level, 255)
+    return paper
 
 
 def _tiles(height: int, width: int) -> Iterator[tuple[slice, slice]]:
