@@ -7,8 +7,8 @@ import made_scans
 import numpy as np
 import pytest
 import pyvips  # noqa: TID253 - a test may
-
 from artmaster_pipeline.curation.area.painted_area import PaintedArea
+
 from artmaster_pipeline.curation.boxes import Box
 from artmaster_pipeline.curation.look import Look, look_at
 from artmaster_pipeline.curation.masks import Region, find_masks, rasterised, text_detector
