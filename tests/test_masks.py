@@ -7,8 +7,8 @@ import made_scans
 import numpy as np
 import pytest
 import pyvips  # noqa: TID253 - a test may
-from artmaster_pipeline.curation.area.painted_area import PaintedArea
 
+from artmaster_pipeline.curation.area import PaintedArea
 from artmaster_pipeline.curation.boxes import Box
 from artmaster_pipeline.curation.look import Look, look_at
 from artmaster_pipeline.curation.masks import Region, find_masks, rasterised, text_detector
@@ -35,7 +35,7 @@ def _found(pixels: np.ndarray) -> tuple[Region, ...]:
 
 def _all_of(look: Look) -> PaintedArea:
     height, width = look.rgb.shape[:2]
-    return PaintedArea(Box(0, 0, width, height), np.ones((height, width), bool))
+    return PaintedArea(0.0, Box(0, 0, width, height), np.ones((height, width), bool))
 
 
 def _lab(pixels: np.ndarray) -> np.ndarray:
