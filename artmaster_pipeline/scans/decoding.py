@@ -132,7 +132,7 @@ def held(image: "pyvips.Image", folder: Path) -> Iterator["pyvips.Image"]:
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as place:
         file = str(Path(place, "pixels.tif"))
         # tiles are read one by one, where libvips' own format would be mapped into memory as a whole
-        image.tiffsave(file, tile=True, tile_width=128, tile_height=128, bigtiff=True, keep="none")
+        image.tiffsave(file, tile=True, tile_width=64, tile_height=64, bigtiff=True, keep="none")
         yield pyvips.Image.tiffload(file, revalidate=True).copy(interpretation=image.interpretation)
 
 

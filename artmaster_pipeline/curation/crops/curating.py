@@ -82,7 +82,9 @@ def curate(home: Home, scan: Scan, asked: Asked) -> Curated:
             source = Source(path, scan, home.cache / "decoded", stack)
             work, cuts, shown = _judged(source, scan, asked)
             give_back_memory()  # what looking took is not kept while large pictures are read
-            pictures = [_png(source, cut, work.skew) for cut in cuts]
+            # the finest first: the picture that it is read from does for the others, too
+            finest = sorted(range(len(cuts)), key=lambda place: cuts[place].box.width / cuts[place].pixels[0])
+            pictures = {place: _png(source, cuts[place], work.skew) for place in finest}
     except BadInput as bad:
         return Curated(id=key, left_out=(quarantined(scan, bad),))
     if not asked.is_used:
@@ -91,8 +93,8 @@ def curate(home: Home, scan: Scan, asked: Asked) -> Curated:
         small = BadInput(_too_small(work.area), RESCAN)
         return Curated(id=key, work=work, left_out=(quarantined(scan, small),))
     crops = tuple(
-        _write(home.crops(scan.painter), scan, work, cut, place, png, _mask(cut, shown, work.masks))
-        for place, (cut, png) in enumerate(zip(cuts, pictures, strict=True))
+        _write(home.crops(scan.painter), scan, work, cut, place, pictures[place], _mask(cut, shown, work.masks))
+        for place, cut in enumerate(cuts)
     )
     return Curated(id=key, work=work.model_copy(update={"crops": tuple(crop.id for crop in crops)}), crops=crops)
 

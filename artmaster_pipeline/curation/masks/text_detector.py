@@ -23,7 +23,7 @@ INSTALL = "pip install --force-reinstall --no-deps rapidocr==3.8.4"
 
 _WHEEL, _FILE = "rapidocr", "ch_PP-OCRv4_det_mobile.onnx"
 _SHA256 = "d2a7720d45a54257208b1e13e36a8479894cb74155a5efe29462512d42f49da9"
-# pixels of a tile at most, for the memory of a handscroll; of a side, that two neighbours both see
+# pixels of a tile at most; of a side, that two neighbours both see
 _TILE, _SHARED = 300_000, 96
 _STRIDE = 32  # the network's sides are multiples of it
 _READABLE, _ENLARGED, _MOST = 800, 2.0, 900_000  # short side that is aimed at, by so much at most, to so many pixels
