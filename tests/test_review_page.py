@@ -15,8 +15,9 @@ from sharing import linked_copy
 from typer.testing import CliRunner
 
 from artmaster_pipeline.cli import app
+from artmaster_pipeline.curation.area.turning import turned
 from artmaster_pipeline.curation.review import read_decisions, save_decisions
-from artmaster_pipeline.curation.review.pictures import picture, turned
+from artmaster_pipeline.curation.review.pictures import picture
 from artmaster_pipeline.curation.review.server import LOCALHOST, Review
 from artmaster_pipeline.curation.review.works import works_of
 from artmaster_pipeline.records import (

@@ -1,8 +1,14 @@
 """A painting that stands askew in its scan: by how much, and turned back."""
 
+import math
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from artmaster_pipeline.curation.area.edges import Profile, profile
+
+if TYPE_CHECKING:
+    import pyvips
 
 _STEEPEST = 5.0  # degrees
 _FINE = 0.25  # degrees between the slopes that are tried
@@ -97,3 +103,25 @@ def upright(pixels: np.ndarray, skew: float) -> np.ndarray:
         for band in np.moveaxis(pixels, 2, 0)
     ]
     return np.stack(bands, axis=2)
+
+
+def turned(image: "pyvips.Image", skew: float) -> "pyvips.Image":
+    """The picture turned back by `skew` degrees about its middle, on a sheet of the same size; pixels as asked for."""
+    if not skew:
+        return image
+    import pyvips
+
+    turn = math.radians(skew)
+    cos, sin = math.cos(turn), math.sin(turn)
+    middle = (image.width - 1) / 2, (image.height - 1) / 2
+    found = image.affine(
+        [cos, -sin, sin, cos],
+        interpolate=pyvips.Interpolate.new("bicubic"),
+        oarea=[0, 0, image.width, image.height],
+        idx=-middle[0],
+        idy=-middle[1],
+        odx=middle[0],
+        ody=middle[1],
+        extend="copy",
+    )
+    return found.copy(interpretation=image.interpretation)

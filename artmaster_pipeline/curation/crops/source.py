@@ -1,10 +1,10 @@
 """A scan's pixels for its look and its crops: decoded once for each size, turned upright as they are read."""
 
-import math
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from artmaster_pipeline.curation.area.turning import turned
 from artmaster_pipeline.curation.boxes import Box
 from artmaster_pipeline.curation.look import Look, look_at, scale_of
 from artmaster_pipeline.records import Scan
@@ -50,7 +50,7 @@ class Source:
         image = self._reduced(box.width / width)
         across, down = image.width / self._scan.width, image.height / self._scan.height
         left, top = min(int(box.left * across), image.width - 1), min(int(box.top * down), image.height - 1)
-        part = _upright(image, skew).crop(
+        part = turned(image, skew).crop(
             left,
             top,
             min(max(1, round(box.width * across)), image.width - left),
@@ -99,28 +99,6 @@ def _measures(box: Box) -> tuple[int, int, int, int]:
 
 def _grey(image: "pyvips.Image") -> "pyvips.Image":
     return eight_bits(image).colourspace("b-w")
-
-
-def _upright(image: "pyvips.Image", skew: float) -> "pyvips.Image":
-    """The picture turned back by `skew` degrees about its middle, on a sheet of the same size; pixels as asked for."""
-    if not skew:
-        return image
-    import pyvips
-
-    turn = math.radians(skew)
-    cos, sin = math.cos(turn), math.sin(turn)
-    middle = (image.width - 1) / 2, (image.height - 1) / 2
-    turned = image.affine(
-        [cos, -sin, sin, cos],
-        interpolate=pyvips.Interpolate.new("bicubic"),
-        oarea=[0, 0, image.width, image.height],
-        idx=-middle[0],
-        idy=-middle[1],
-        odx=middle[0],
-        ody=middle[1],
-        extend="copy",
-    )
-    return turned.copy(interpretation=image.interpretation)
 
 
 def _resized(part: "pyvips.Image", width: int, height: int) -> "pyvips.Image":

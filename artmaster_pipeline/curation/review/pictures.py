@@ -1,9 +1,8 @@
 """The pictures of the review: each scan turned upright and reduced, made once and kept in the home's cache."""
 
-from math import cos, radians, sin
 from pathlib import Path
-from typing import Any
 
+from artmaster_pipeline.curation.area.turning import turned
 from artmaster_pipeline.curation.review.works import Work
 from artmaster_pipeline.errors import BadInput
 from artmaster_pipeline.files import sha256_of, writing
@@ -33,7 +32,7 @@ def picture(home: Home, work: Work) -> Path:
         small = decode(file, shrink).image.thumbnail_image(
             max(1, round(scan.width * scale)), height=max(1, round(scan.height * scale)), size="force"
         )
-        turned(small, skew).jpegsave(str(temporary), Q=86, keep="none")
+        turned(small.copy_memory(), skew).jpegsave(str(temporary), Q=86, keep="none")
     return place
 
 
@@ -41,19 +40,3 @@ def scale_of(width: int, height: int) -> float:
     """Pixels of the picture per pixel of a scan of that size; a handscroll's is larger, to be looked into."""
     scale = max(_LONG / max(width, height), _SHORT / min(width, height))
     return min(1.0, scale, _MOST / max(width, height))
-
-
-def turned(image: Any, skew: float) -> Any:
-    """A picture turned back by `skew` degrees (clockwise) about its middle, on a sheet of the same size."""
-    if not skew:
-        return image
-    turn, middle = radians(skew), ((image.width - 1) / 2, (image.height - 1) / 2)
-    return image.copy_memory().affine(
-        [cos(turn), -sin(turn), sin(turn), cos(turn)],
-        oarea=[0, 0, image.width, image.height],
-        idx=-middle[0],
-        idy=-middle[1],
-        odx=middle[0],
-        ody=middle[1],
-        extend="copy",
-    )
