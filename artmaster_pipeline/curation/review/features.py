@@ -4,15 +4,12 @@ Taken in the pass over the scans and kept with their sha256; `flags` compares th
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from artmaster_pipeline.curation.boxes import Box
 from artmaster_pipeline.curation.look import Look
-
-if TYPE_CHECKING:
-    pass
 
 FEATURES = "1"  # raise it when the same look would give other numbers
 Features = dict[str, float | list[float]]
