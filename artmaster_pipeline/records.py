@@ -137,8 +137,8 @@ class Flag(BaseModel):
 class Decision(BaseModel):
     """A row of decisions.csv: what a person decided about a scan, who, when and why.
 
-    `box` is of the scan turned upright: the new picture area, a crop, or what a mask covers. `clear` takes away every
-    mask that was found and whose middle lies in it.
+    `box` is of the scan turned upright: the new picture area, a crop, or what a mask covers. `clear` takes away what
+    was found of any mask whose middle lies in it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -158,14 +158,18 @@ class CuratedScan(Record):
 
     painter: str
     scan_sha256: str
+    made_from: str = ""  # what else decided it: the method, what persons decided, the scan that stands for it
     skew: float = 0.0  # degrees, counter-clockwise, by which the painting stands askew; it is turned back by that
     area: Corners  # the painting without mounting, frame and margin
     masks: tuple[Mask, ...] = ()
     effective_scale: float = 1.0  # pixels a side that its detail needs, per pixel it has; below 1: blurred or enlarged
     flags: tuple[Flag, ...] = ()
+    unsure: str = Field("", exclude_if=lambda sentence: not sentence)  # where the border is doubtful
+    # by which it is compared with the others, and what they are numbers of (`review.features`)
+    measures: dict[str, float | list[float]] = Field({}, exclude_if=lambda found: not found)
     duplicate_of: str = ""  # the sha256 of the better scan of the same artwork, which is cropped in its place
     decisions: tuple[Decision, ...] = ()
-    crops: tuple[str, ...] = ()  # their ids, the one that shows most of the work first
+    crops: tuple[str, ...] = ()  # their ids, in the order in which they were chosen
 
 
 class Crop(Record):
@@ -192,7 +196,8 @@ class Crop(Record):
     skew: float = Field(0.0, exclude_if=lambda degrees: not degrees)  # as in `CuratedScan`
     effective_scale: float = Field(1.0, exclude_if=lambda scale: scale == 1.0)  # as there
     by: str = Field("", exclude_if=lambda who: not who)  # the person who drew it; empty where it was chosen
-    # the terms by which it was chosen, each 0..1 (saliency, cut, blank, overlap, marks), and their sum as `score`
+    place: int = Field(0, exclude_if=lambda place: not place)  # in the order in which a scan's crops were chosen
+    # the terms by which it was chosen, each 0..1, and as `score` what the set would be worth less without it
     terms: dict[str, float] = Field({}, exclude_if=lambda terms: not terms)
 
     @property
@@ -219,7 +224,7 @@ class TrainingImage(Record):
     unread: float = Field(0.0, exclude_if=lambda share: not share)  # of the archive's words, by the base; 0..1
     split: Split
     enlarged_by: str = ""  # the super-resolution network, empty where the scan had the detail itself
-    rank: int = Field(0, exclude_if=lambda rank: not rank)  # among the crops of its scan: 0 shows most of the work
+    place: int = Field(0, exclude_if=lambda place: not place)  # as in `Crop`
     group: str = ""  # the sha256 of the artwork's first scan, shared by its near-duplicates; empty in old manifests
 
     @property
@@ -313,6 +318,8 @@ class AdapterSnapshot(BaseModel):
     training_images: tuple[TrainingImage, ...]
     # none: the adapter is of a version that did not write it down
     training: TrainingFacts | None = Field(None, exclude_if=lambda facts: facts is None)
+    # its scans as curation saw them, and those about which persons decided; none in files of earlier versions
+    curated: tuple[CuratedScan, ...] = Field((), exclude_if=lambda works: not works)
 
     @property
     def ancestors(self) -> tuple[Ancestor, ...]:

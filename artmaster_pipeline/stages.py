@@ -85,10 +85,12 @@ TABLE: tuple[Stage, ...] = (
     ),
     Stage(
         name="curated_crops",
-        says="512x512 and 512x768 crops that keep each picture's main subject and leave borders out, with their masks.",
+        says="512x512 and 512x768 crops that show each work without borders, seals and writing, with their masks.",
         folder="crops",
         makes="artmaster_pipeline.curation:crop_scans",
         after=("raw_scans",),
+        asks="artmaster_pipeline.curation:decisions_asked",
+        code_version="2",
     ),
     Stage(
         name="training_set",

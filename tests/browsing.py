@@ -1,4 +1,4 @@
-"""A page from disk in a browser window, and all that goes wrong on it."""
+"""A page in a browser window, and all that goes wrong on it."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ VIEWS = ((390, "light"), (1440, "dark"), (2560, "light"))  # phone, laptop, wide
 
 
 class Visit:
-    """A page from disk in a window of its own, and all that goes wrong on it.
+    """A page from disk, or at an address, in a window of its own, and all that goes wrong on it.
 
     `until` is when it counts as opened: at "networkidle" what is loaded late in the first view is there, too, and
     nothing has been asked for in half a second.
@@ -18,7 +18,7 @@ class Visit:
     def __init__(
         self,
         browser: Any,
-        file: Path,
+        file: Path | str,
         width: int = 1440,
         scheme: str = "light",
         until: Literal["load", "networkidle"] = "load",
@@ -35,7 +35,8 @@ class Visit:
         self.page.on("requestfailed", self._failed)
         self.page.on("dialog", lambda dialog: (self.wrong.append(dialog.message), dialog.dismiss()))
         self.page.on("request", lambda request: self.asked.add(request.url))
-        self.page.goto(Path(os.path.normpath(file)).as_uri(), wait_until=until)
+        address = file if isinstance(file, str) else Path(os.path.normpath(file)).as_uri()
+        self.page.goto(address, wait_until=until)
 
     def __enter__(self) -> "Visit":
         return self

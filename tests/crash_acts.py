@@ -89,7 +89,7 @@ ACTS: dict[str, tuple[str, Act]] = {
     "addition": (DONE, addition),
 }
 
-_UNIT = {"curated_crops": 3}  # a scan's crops and masks are cut from one decoding
+_UNIT = {"curated_crops": 15}  # a scan's crops and masks are cut from one decoding
 
 
 def build(folder: Path, flux: Path) -> None:

@@ -129,7 +129,7 @@ def test_a_real_trainings_croissant_has_boxes_and_how_often_each_was_shown(train
     home, _, adapter = trained
     subject = exports.subject_of(home, adapter.id)
     rows = [json.loads(line) for line in croissant.files(subject)[croissant.RECORDS].splitlines()]
-    assert all((row["crop_left"], row["crop_right"]) == (0, 512) for row in rows)
+    assert all((row["crop_left"], row["crop_right"]) == (0, 768) for row in rows)
     assert {row["times_shown"] > 0 for row in rows if row["split"] == "train"} == {True}
     assert {row["times_shown"] for row in rows if row["split"] != "train"} == {0}
 

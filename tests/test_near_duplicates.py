@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageEnhance
+from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
-from artmaster_pipeline.dataset import near_duplicates as room
-from artmaster_pipeline.dataset.near_duplicates import near_duplicates
+from artmaster_pipeline.curation import near_duplicates as room
+from artmaster_pipeline.curation.near_duplicates import better_scans, near_duplicates
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.records import Scan, identity
 from artmaster_pipeline.sample_painters import write_scans
@@ -127,6 +127,69 @@ def test_all_pairs_are_compared_and_only_near_ones_named():
     hashes[321, 0] = hashes[7, 13] ^ np.uint64(0b1011)
     assert room.near_pairs(hashes) == [(7, 321)]
     assert room.near_pairs(hashes[:1]) == room.near_pairs(hashes[:0]) == []
+
+
+def registered_with_files(home: Home, pictures: dict[str, Image.Image], quality: int = 92) -> tuple[Scan, ...]:
+    """The same, and the scans themselves."""
+    scans = register(home, pictures)
+    home.scans(PAINTER).mkdir(parents=True, exist_ok=True)
+    sizes = {}
+    for name, picture in pictures.items():
+        file = home.scans(PAINTER) / name
+        picture.save(file, "JPEG", quality=40 if "pressed" in name else quality)
+        sizes[name] = file.stat().st_size
+    return tuple(scan.model_copy(update={"bytes": sizes[scan.path]}) for scan in scans)
+
+
+def kept(home: Home, scans: tuple[Scan, ...]) -> dict[str, str]:
+    names = {scan.sha256: scan.path for scan in scans}
+    return {names[lesser]: names[best] for lesser, best in better_scans(home, PAINTER, scans).items()}
+
+
+def enlarged(picture: Image.Image) -> Image.Image:
+    """With half as many pixels again as the scan, and a third of them worth having."""
+    return small(picture).resize((picture.width * 3 // 2, picture.height * 3 // 2), Image.Resampling.BICUBIC)
+
+
+def test_the_scan_with_the_most_detail_and_the_least_cast_stands_for_the_others(home, painted):
+    work = painted[sorted(painted)[1]]
+    lesser = {
+        "small": small(work).resize((work.width // 2, work.height // 2)),
+        "tinted": tinted(work),
+        "cropped": cropped(work),
+        "enlarged": enlarged(work),
+        "pressed": work,
+        "grey": work.convert("L").convert("RGB"),
+    }
+    scans = registered_with_files(home, {"best": work, "other": painted[sorted(painted)[4]]} | lesser)
+    assert kept(home, scans) == dict.fromkeys(lesser, "best")
+
+
+def test_another_lesser_scan_changes_no_choice_and_a_better_one_does(home, painted):
+    work = painted[sorted(painted)[3]]
+    parts = {"half": work.resize((work.width * 2 // 3, work.height * 2 // 3)), "tinted": tinted(work)}
+    scans = registered_with_files(home, parts)
+    (first,) = kept(home, scans).values()
+    assert set(kept(home, registered_with_files(home, parts | {"tiny": small(work)})).values()) == {first}
+    better = registered_with_files(home, parts | {"whole": work})
+    assert kept(home, better) == dict.fromkeys(parts, "whole")
+    for file in home.scans(PAINTER).iterdir():
+        file.unlink()
+    assert kept(home, better) == dict.fromkeys(parts, "whole")
+
+
+def test_a_mirrored_picture_is_another_work(home, painted):
+    work = painted[sorted(painted)[0]]
+    scans = register(home, {"work": work, "mirrored": ImageOps.mirror(work)})
+    assert better_scans(home, PAINTER, scans) == {}
+
+
+def test_a_scan_of_a_group_that_is_gone_names_the_stage_to_run_again(home, painted):
+    work = painted[sorted(painted)[0]]
+    scans = registered_with_files(home, {"a": work, "b": tinted(work)})
+    (home.scans(PAINTER) / "a").unlink()
+    with pytest.raises(ArtMasterError, match="run the stage raw_scans again"):
+        better_scans(home, PAINTER, scans)
 
 
 @pytest.mark.slow

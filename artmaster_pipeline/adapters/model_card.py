@@ -73,6 +73,7 @@ def model_card(home: Home, adapter: Adapter, snapshot: AdapterSnapshot, folder: 
         rights=sorted(rights.items()),
         works=works,
         inherited=len(inherited),
+        curation=curation_by_persons(snapshot),
         total_rank=sum(ranks),
         largest_rank=max(ranks, default=0),
         layers=len(adapter.ranks),
@@ -84,6 +85,20 @@ def model_card(home: Home, adapter: Adapter, snapshot: AdapterSnapshot, folder: 
         lora=LORA,
         card=CARD,
         files={name: says for name, says in _FILES.items() if _will_be_there(folder, name)},
+    )
+
+
+def curation_by_persons(snapshot: AdapterSnapshot) -> str:
+    """What persons decided about an adapter's scans, in a sentence without names; empty where they decided nothing."""
+    if not any(work.decisions for work in snapshot.curated):
+        return ""
+    said = [[each.what for each in work.decisions if each.what in ("keep", "leave out")] for work in snapshot.curated]
+    left_out = sum(words[-1:] == ["leave out"] for words in said)
+    places = sum(each.box is not None for work in snapshot.curated for each in work.decisions)
+    drawn = sum(bool(crop.by) for crop in snapshot.crops)
+    return (
+        f"Persons reviewed the curation: scans left out {left_out}, places drawn or corrected {places}, crops drawn by "
+        f"hand {drawn}."
     )
 
 

@@ -12,12 +12,14 @@ from artmaster_pipeline.adapters.software import product_commit, software
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.records import (
     ADAPTER_RECORD,
+    CURATED,
     MANIFEST,
     QUARANTINE,
     SNAPSHOT,
     Adapter,
     AdapterSnapshot,
     Crop,
+    CuratedScan,
     Quarantined,
     Scan,
     TrainingFacts,
@@ -36,11 +38,14 @@ def write_texts(
 ) -> None:
     """Write lineage.json, the model card and, last, adapter.json; what says the same already is left alone.
 
-    Without `training`, what lineage.json says of it stays: other software that looks at an adapter did not train it.
+    Without `training`, what lineage.json says of it and of the curation before it stays: other software that looks at
+    an adapter did not train it, and what persons decide later did not make it.
     """
     if not (folder / MADE).is_file():
         write_text(folder / MADE, json.dumps({"date": made_on(folder)}) + "\n")
-    snapshot = _snapshot(home, adapter.painter, rows, training or _said_of_training(folder / SNAPSHOT))
+    before = _said_before(folder / SNAPSHOT)
+    curated = _curated(home, adapter.painter, rows) if training else before.curated
+    snapshot = _snapshot(home, adapter.painter, rows, training or before.training, curated)
     texts = {
         SNAPSHOT: snapshot.model_dump_json(indent=1) + "\n",
         CARD: model_card(home, adapter, snapshot, folder),
@@ -69,15 +74,28 @@ def training_facts(home: Home, painter: str, shown: dict[str, int], ancestry: An
     )
 
 
-def _said_of_training(file: Path) -> TrainingFacts | None:
+def _said_before(file: Path) -> AdapterSnapshot:
+    """What lineage.json said; nothing where there is none, or a damaged one."""
     try:
-        return AdapterSnapshot.model_validate_json(file.read_text(encoding="utf-8")).training
+        return AdapterSnapshot.model_validate_json(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError):
-        return None
+        return AdapterSnapshot(scans=(), crops=(), training_images=())
+
+
+def _curated(home: Home, painter: str, rows: tuple[TrainingImage, ...]) -> tuple[CuratedScan, ...]:
+    """What curation saw in the scans behind the rows, and in those about which persons decided, left out or not."""
+    scan_ids = {row.scan_id for row in rows}
+    works = read_manifest(home.crops(painter) / CURATED, CuratedScan)
+    told = (work for work in works if work.id in scan_ids or work.decisions)
+    return tuple(work.model_copy(update={"measures": {}}) for work in told)  # numbers for machines alone
 
 
 def _snapshot(
-    home: Home, painter: str, rows: tuple[TrainingImage, ...], training: TrainingFacts | None
+    home: Home,
+    painter: str,
+    rows: tuple[TrainingImage, ...],
+    training: TrainingFacts | None,
+    curated: tuple[CuratedScan, ...],
 ) -> AdapterSnapshot:
     """The records behind the training set's rows, as they are now."""
     crop_ids, scan_ids = {row.crop_id for row in rows}, {row.scan_id for row in rows}
@@ -88,4 +106,5 @@ def _snapshot(
         crops=tuple(crop for crop in crops if crop.id in crop_ids),
         training_images=rows,
         training=training,
+        curated=curated,
     )

@@ -29,17 +29,18 @@ _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of LPIPS, fo
 _PIXELS_AT_ONCE = 4 * 256 * 256  # about 0.5 GB of features
 
 
-def weights_file() -> Path:
+def weights_file(name: str = _FILE) -> Path:
     """The installed file of weights. Raises MissingRequirement, with the command, where there is none."""
     try:
         files = distribution(_PACKAGE).files or []
     except PackageNotFoundError:
         files = []
     for file in files:
-        if file.name == _FILE and (path := Path(str(file.locate()))).is_file():
+        if file.name == name and (path := Path(str(file.locate()))).is_file():
             return path
     raise MissingRequirement(
-        f"VGG16 and LPIPS need the file {_FILE} of the package {_PACKAGE}, which is not here. Run: {INSTALL}"
+        f"The networks that look at pictures need the file {name} of the package {_PACKAGE}, which is not here. "
+        f"Run: {INSTALL}"
     )
 
 
@@ -49,7 +50,7 @@ def load_vgg(device: str = "cpu") -> "Vgg":
 
     Raises MissingRequirement where the package is absent or its file is not the known one.
     """
-    return Vgg(_arrays(weights_file()), device)
+    return Vgg(arrays_of(weights_file(), _SHA256), device)
 
 
 class Vgg:
@@ -147,11 +148,12 @@ def _squared_distances(a: Any, b: Any) -> Any:
     return a.square().sum(1)[:, None] + b.square().sum(1)[None] - 2 * a @ b.T
 
 
-def _arrays(file: Path) -> dict[str, Any]:
+def arrays_of(file: Path, sha256: str) -> dict[str, Any]:
+    """The arrays in a file of that package. Raises MissingRequirement where its bytes are not the known ones."""
     import hashlib
 
     content = file.read_bytes()  # checked and read from the same bytes
-    if hashlib.sha256(content).hexdigest() != _SHA256:
+    if hashlib.sha256(content).hexdigest() != sha256:
         raise MissingRequirement(
             f"{file} is not the file of {_PACKAGE} 0.1.0 (its sha256 differs), so it is not read. "
             f"Run: {INSTALL} --force-reinstall"

@@ -22,6 +22,7 @@ def painters_add(
     home: HomeOption = None,
 ) -> None:
     """Copy a folder of scans into the data home. Run it again with new scans: only those are copied."""
+    from artmaster_pipeline.curation.review import read_decisions
     from artmaster_pipeline.scans import add_scans
 
     place = Home.find(home)
@@ -31,11 +32,12 @@ def painters_add(
         f"{len(added.refused)} refused."
     )
     print_table("Refused", [{"file": q.path, "reason": q.reason, "way out": q.remedy} for q in added.refused])
-    rows = [{"file": q.path, "what": q.reason, "way out": q.remedy} for q in added.faults]
+    faults = (*added.faults, *read_decisions(place, slug).quarantined(slug))
+    rows = [{"file": q.path, "what": q.reason, "way out": q.remedy} for q in faults]
     print_table("Not taken from tables and captions", rows)
     for line in (*added.notes, *added.ignored_summary()):
         out.say(line, style="dim")
-    if not added.all_descriptions_taken:
+    if faults or not added.all_descriptions_taken:
         out.say(
             f"Mend what was not taken, then add the folder again. The scans stay; with them alone: artmaster run {slug}"
         )

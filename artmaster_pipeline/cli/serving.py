@@ -33,7 +33,7 @@ def ui(
     from artmaster_pipeline.orchestration.instance import open_instance
 
     place = Home.find(home)
-    _check_port(port)
+    check_port(port)
     place.cache.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(place.cache / "ui.lock", timeout=0):
@@ -46,7 +46,7 @@ def ui(
         ) from error
 
 
-def _check_port(port: int) -> None:
+def check_port(port: int) -> None:
     """Raise ArtMasterError where nobody can serve on `port` of this machine."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: not taken by what has ended

@@ -31,4 +31,4 @@ def look_at(image: "pyvips.Image", scan_width: int, scan_height: int) -> Look:
     scale = scale_of(scan_width, scan_height)
     width, height = max(1, round(scan_width * scale)), max(1, round(scan_height * scale))
     small = image.thumbnail_image(width, height=height, size="force")
-    return Look(small.numpy(), small.colourspace("lab").numpy().astype(np.float32), scale)
+    return Look(small.numpy(), small.colourspace("lab").numpy().astype(np.float32, copy=False), scale)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from artmaster_pipeline.base_models.legibility import Legibility, legibility_of
+from artmaster_pipeline.curation.near_duplicates import near_duplicates
 from artmaster_pipeline.dataset.captioners.interface import Facts
 from artmaster_pipeline.dataset.captioners.loading import captioner_identity, captioner_source, load_captioner
 from artmaster_pipeline.dataset.captioners.reader import subject_in
@@ -17,17 +18,14 @@ from artmaster_pipeline.dataset.captions import (
     readable,
     without_trigger,
 )
-from artmaster_pipeline.dataset.near_duplicates import near_duplicates
 from artmaster_pipeline.dataset.split import Assignment, SplitTable, split_works, what_the_parts_mean
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import clear_partials, inside, sha256_of, writing
 from artmaster_pipeline.locks import one_at_a_time
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import (
-    CURATED,
     MANIFEST,
     Crop,
-    CuratedScan,
     Outcome,
     Record,
     Scan,
@@ -98,7 +96,6 @@ def build_training_set(
     parts = _parts(home, painter, profile, scans, crops, old, progress)
     pictures = _make_pictures(home, painter, profile, crops, old, progress)
     works = [parts.places[crop.scan_sha256].work for crop in crops]
-    ranks = _ranks(home, painter)
     told = _archive_captions(home, painter, profile, scans, crops)
     said = _captions(home, painter, profile, scans, crops, pictures, told, progress)
     captions, left_out = only_what_varies(said, works, load_painter(home, painter).trigger)
@@ -117,7 +114,7 @@ def build_training_set(
             caption_source=caption.source,
             split=parts.places[crop.scan_sha256].part,
             enlarged_by=picture.enlarged_by,
-            rank=ranks.get(crop.id, 0),
+            place=crop.place,
             group=parts.places[crop.scan_sha256].work,
             unread=of.unread,
         )
@@ -152,12 +149,6 @@ def _inputs(home: Home, painter: str) -> tuple[dict[str, Scan], tuple[Crop, ...]
             "run the stage curated_crops again."
         )
     return scans, crops
-
-
-def _ranks(home: Home, painter: str) -> dict[str, int]:
-    """Crop id -> its place among the crops of its scan."""
-    curated = read_manifest(home.crops(painter) / CURATED, CuratedScan)
-    return {crop: rank for scan in curated for rank, crop in enumerate(scan.crops)}
 
 
 def _parts(

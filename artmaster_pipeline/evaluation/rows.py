@@ -39,7 +39,7 @@ def choose_rows(images: Iterable[TrainingImage], count: int, seed: int) -> tuple
 
 def _works(images: Sequence[TrainingImage], split: Split) -> list[list[TrainingImage]]:
     works: dict[str, list[TrainingImage]] = {}
-    for image in sorted(images, key=lambda image: (image.work, image.scan_sha256, image.id)):
+    for image in sorted(images, key=lambda image: (image.work, image.scan_sha256, image.place, image.id)):
         if image.split == split:
             works.setdefault(image.work, []).append(image)
     return list(works.values())

@@ -1,7 +1,7 @@
 """The questions: what is in an adapter, where has an artwork gone, and what does an adapter's file say of itself."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -24,6 +24,8 @@ from artmaster_pipeline.records import (
     AdapterSnapshot,
     Ancestor,
     Crop,
+    CuratedScan,
+    Decision,
     Inherited,
     Quarantined,
     Scan,
@@ -64,6 +66,14 @@ class AdapterState(Answer):
         return ("current" if self.current else "superseded") + (", published" if self.published else "")
 
 
+class ByPerson(Answer):
+    """What a person decided about a scan before its crops were made."""
+
+    scan_sha256: str
+    file: str  # below scans/<painter>/; empty where no record says it
+    decision: Decision
+
+
 class AdapterLineage(Answer):
     """What is in an adapter. `artworks` are the scans it was trained on.
 
@@ -84,6 +94,7 @@ class AdapterLineage(Answer):
     shares: dict[str, float]  # id of a training picture -> its part of all pictures shown, 0..1; empty: not recorded
     verdicts: tuple[Verdict, ...]  # on it, oldest first
     decisions: tuple[dict[str, str], ...]  # of persons on it, oldest first: verdict, reason, by, at
+    curation: tuple[ByPerson, ...]  # what persons decided about its scans, those that they left out included
     challenged: tuple[str, ...]  # the published adapters that it was compared with
     samples: tuple[Picture, ...]  # drawn with it, alone or with others
 
@@ -107,6 +118,7 @@ class ArtworkLineage(Answer):
     evaluated: tuple[Picture, ...]  # drawn with an adapter trained on it, and never published
     published: tuple[Picture, ...]  # the same, in the gallery in place or in an older version
     details: tuple[Picture, ...]  # pictures that show a detail of the work itself
+    curation: tuple[ByPerson, ...]  # what persons decided about it, today and for the adapters that met it
 
 
 class FileLineage(Answer):
@@ -155,6 +167,7 @@ def _of_adapter(home: Home, adapter_id: str, archive: Archive) -> AdapterLineage
         shares=_shares(snapshot.training.shown) if snapshot.training else {},
         verdicts=verdicts,
         decisions=decisions_on(home, adapter.painter, adapter.id),
+        curation=_curation(snapshot.curated, _files(snapshot)),
         challenged=tuple(sorted({verdict.champion_id for verdict in verdicts} - {"", adapter.id})),
         samples=samples,
     )
@@ -189,7 +202,25 @@ def _of_artwork(home: Home, artwork: str, archive: Archive) -> ArtworkLineage:
         evaluated=tuple(picture for picture in drawn if picture.state == "evaluated"),
         published=tuple(picture for picture in drawn if picture.state != "evaluated"),
         details=tuple(picture for picture in pictures if picture.scan_sha256 == sha256),
+        curation=_curation(rows.curated, {scan.sha256: scan.path for scan in unique.values()}),
     )
+
+
+def _files(snapshot: AdapterSnapshot) -> dict[str, str]:
+    """The paths of an adapter's scans, and of those that were left out, by sha256."""
+    training = snapshot.training
+    out = {row.sha256: row.path for row in training.without_crops} if training else {}
+    return out | {scan.sha256: scan.path for scan in snapshot.scans}
+
+
+def _curation(curated: Iterable[CuratedScan], files: Mapping[str, str]) -> tuple[ByPerson, ...]:
+    """What persons decided, each decision once."""
+    told = [
+        ByPerson(scan_sha256=work.scan_sha256, file=files.get(work.scan_sha256, ""), decision=decision)
+        for work in curated
+        for decision in work.decisions
+    ]
+    return tuple(dict.fromkeys(told))
 
 
 def file_lineage(file: Path, home: Home) -> FileLineage:

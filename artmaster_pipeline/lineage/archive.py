@@ -16,12 +16,14 @@ from artmaster_pipeline.adapters.withdrawn import parts_of
 from artmaster_pipeline.errors import BadInput
 from artmaster_pipeline.lineage.pictures import Picture, all_pictures
 from artmaster_pipeline.records import (
+    CURATED,
     MANIFEST,
     PROVENANCE,
     VERSIONS_FOLDER,
     Adapter,
     AdapterSnapshot,
     Crop,
+    CuratedScan,
     Scan,
     Split,
     TrainingImage,
@@ -49,6 +51,7 @@ class OfScan:
     scans: tuple[Scan, ...]
     crops: tuple[Crop, ...]
     images: tuple[TrainingImage, ...]
+    curated: tuple[CuratedScan, ...]
     met: tuple[Met, ...]
     published_from: frozenset[str]  # adapters that a site says were trained on it: some may be gone
 
@@ -110,10 +113,13 @@ class Scanned:
         crops += [crop for file in self._manifests("crops") for crop in read(file, Crop)]
         images = [image for snapshot in snapshots for image in snapshot.training_images]
         images += [image for file in self._manifests("training_set") for image in read(file, TrainingImage)]
+        curated = [work for snapshot in snapshots for work in snapshot.curated]
+        curated += [work for file in self._manifests("crops", CURATED) for work in read(file, CuratedScan)]
         return OfScan(
             scans=tuple(scan for scan in self.scans_called("") if scan.sha256 == sha256),
             crops=tuple(crop for crop in crops if crop.scan_sha256 == sha256),
             images=tuple(image for image in images if image.scan_sha256 == sha256),
+            curated=tuple(work for work in curated if work.scan_sha256 == sha256),
             met=tuple(
                 Met(adapter, met[0], sum(crop.scan_sha256 == sha256 for crop in snapshot.crops), met[1])
                 for adapter, snapshot in self._snapshots.values()
@@ -139,8 +145,8 @@ class Scanned:
     def _pictures(self) -> tuple[Picture, ...]:
         return all_pictures(self.home)
 
-    def _manifests(self, folder: str) -> list[Path]:
-        return sorted(self.home.root.glob(f"{folder}/*/{MANIFEST}"))
+    def _manifests(self, folder: str, name: str = MANIFEST) -> list[Path]:
+        return sorted(self.home.root.glob(f"{folder}/*/{name}"))
 
     def _published_from(self, sha256: str) -> frozenset[str]:
         gallery, found = self.home.root / "gallery", set()

@@ -21,6 +21,7 @@ from artmaster_pipeline.lineage.archive import Archive, Met, OfScan, adapter_and
 from artmaster_pipeline.lineage.pictures import Picture, all_pictures
 from artmaster_pipeline.records import (
     ADAPTER_RECORD,
+    CURATED,
     MANIFEST,
     PROVENANCE,
     SNAPSHOT,
@@ -28,6 +29,7 @@ from artmaster_pipeline.records import (
     Adapter,
     AdapterSnapshot,
     Crop,
+    CuratedScan,
     Record,
     Scan,
     Split,
@@ -36,11 +38,11 @@ from artmaster_pipeline.records import (
 from artmaster_pipeline.scans.naming import folded
 from artmaster_pipeline.settings import Home
 
-_FORM = 2  # of the tables: another form is made anew
+_FORM = 3  # of the tables: another form is made anew
 _AT_ONCE = 64  # files of records that are read between two commits
 _CACHE = 64 * 1024  # KiB of pages that SQLite keeps in memory
 
-Kind = Literal["scan", "crop", "image"]
+Kind = Literal["scan", "crop", "image", "curated"]
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
 
@@ -205,6 +207,7 @@ def _sources(home: Home) -> Iterator[_Source]:
     patterns: list[tuple[str, int, str]] = [
         (f"register/*/{MANIFEST}", 1, "scan"),
         (f"crops/*/{MANIFEST}", 1, "crop"),
+        (f"crops/*/{CURATED}", 1, "curated"),
         (f"training_set/*/{MANIFEST}", 1, "image"),
         (f"evaluation/*/{MANIFEST}", 2, "sample"),
         (f"evaluation/*/*/{MANIFEST}", 2, "sample"),
@@ -270,6 +273,7 @@ def _take_in(home: Home, connection: sqlite3.Connection, source: _Source, number
         kinds: list[tuple[Kind, str]] = [("scan", "scans"), ("crop", "crops"), ("image", "training_images")]
         for kind, name in kinds:
             _take_rows(connection, number, kind, snapshot.pop(name))
+        _take_rows(connection, number, "curated", snapshot.pop("curated", ()))
         inherited = (snapshot.get("training") or {}).get("inherited", ())
         _take_rows(connection, number, "scan", (each["scan"] for each in inherited))
         ways = ((each["scan"]["sha256"], number, each["part"], each["through"]) for each in inherited)
@@ -354,6 +358,7 @@ class Indexed:
             scans=tuple(self._records(Scan, "r.kind = 'scan' AND r.scan = ?", (sha256,))),
             crops=tuple(self._records(Crop, "r.kind = 'crop' AND r.scan = ?", (sha256,))),
             images=tuple(self._records(TrainingImage, "r.kind = 'image' AND r.scan = ?", (sha256,))),
+            curated=tuple(self._records(CuratedScan, "r.kind = 'curated' AND r.scan = ?", (sha256,))),
             met=tuple(self._met(sha256)),
             published_from=frozenset(row[0] for row in published),
         )

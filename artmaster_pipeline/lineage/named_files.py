@@ -22,6 +22,7 @@ from artmaster_pipeline.proof.listing import folders
 from artmaster_pipeline.publishing.versions import SiteVersions, Version
 from artmaster_pipeline.records import (
     ADAPTER_RECORD,
+    CURATED,
     MANIFEST,
     PROVENANCE,
     SNAPSHOT,
@@ -30,6 +31,7 @@ from artmaster_pipeline.records import (
     Adapter,
     AdapterSnapshot,
     Crop,
+    CuratedScan,
     Record,
     Sample,
     Scan,
@@ -62,6 +64,7 @@ def records_of(home: Home, painter: str, known: set[str], gone: frozenset[str], 
     crops = reader.rows(home.crops(painter) / MANIFEST, Crop)
     images = reader.rows(home.training_set(painter) / MANIFEST, TrainingImage)
     reader.archive(scans, crops, images)
+    reader.curated(reader.rows(home.crops(painter) / CURATED, CuratedScan), scans, crops)
     reader.adapters()
     reader.evaluations(known)
     reader.gallery(known)
@@ -139,6 +142,18 @@ class _Reader:
             self.names_nothing(
                 manifests[2], "crops", (i.crop_id for i in images_kept if (i.crop_id, i.scan_sha256) not in cut)
             )
+
+    def curated(self, works: tuple[CuratedScan, ...], scans: tuple[Scan, ...], crops: tuple[Crop, ...]) -> None:
+        """What was seen in each scan; a version before the last one wrote no such records."""
+        file, manifest = self.home.crops(self.painter) / CURATED, self.home.crops(self.painter) / MANIFEST
+        kept = [work for work in works if work.scan_sha256 not in self.gone]
+        if self.home.register(self.painter) / MANIFEST not in self.unread:
+            self.names_nothing(file, "scans", {work.id for work in kept} - {scan.id for scan in scans})
+        if manifest not in self.unread:
+            self.names_nothing(file, "crops", {name for work in kept for name in work.crops} - {c.id for c in crops})
+        if works and file not in self.unread:
+            cut = {crop.id for crop in crops if crop.scan_sha256 not in self.gone}
+            self.names_nothing(manifest, "curated scans", cut - {name for work in works for name in work.crops})
 
     def adapters(self) -> None:
         """Every adapter of the painter: its file, its ledger, its snapshot, its record."""

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from artmaster_pipeline.gallery.gates import gates_in_words
-from artmaster_pipeline.lineage.answers import AdapterLineage, ArtworkLineage, FileLineage
+from artmaster_pipeline.lineage.answers import AdapterLineage, ArtworkLineage, ByPerson, FileLineage
 from artmaster_pipeline.lineage.claims import Finding
 from artmaster_pipeline.lineage.pictures import Picture
 from artmaster_pipeline.lineage.recognising import PictureLineage
 from artmaster_pipeline.lineage.verifying import Verification
 from artmaster_pipeline.pictures import AI_GENERATED
 from artmaster_pipeline.publishing.verify import in_words
-from artmaster_pipeline.records import Crop, Quarantined, Scan
+from artmaster_pipeline.records import Corners, Crop, Quarantined, Scan
 
 NOT_RECORDED = "not recorded"
 Facts = list[tuple[str, str]]
@@ -116,6 +116,7 @@ def adapter_tables(answer: AdapterLineage) -> Tables:
             {"when": v.at or NOT_RECORDED, "fit": "yes" if v.publish else "no", "by": v.by, "why": " ".join(v.reasons)}
             for v in answer.verdicts
         ]),
+        _curation(answer.curation),
         ("Decisions of persons", [
             {"when": d["at"], "verdict": d["verdict"], "by": d["by"], "why": d["reason"]} for d in answer.decisions
         ]),
@@ -200,6 +201,7 @@ def artwork_tables(answer: ArtworkLineage) -> Tables:
                 for use in answer.adapters
             ],
         ),
+        _curation(answer.curation),
         ("Published pictures", [_picture(picture) for picture in answer.published]),
         ("Evaluated pictures", [_picture(picture) for picture in answer.evaluated]),
         ("Pictures that show a detail of it", [_picture(picture) for picture in answer.details]),
@@ -303,7 +305,16 @@ def share_in_words(answer: AdapterLineage, image_id: str) -> str:
 
 def box_in_words(crop: Crop | None) -> str:
     """Where a crop lies in its scan: left, top to right, bottom."""
-    return f"{crop.left},{crop.top} to {crop.right},{crop.bottom}" if crop else NOT_RECORDED
+    if crop is None:
+        return NOT_RECORDED
+    return corners_in_words((crop.left, crop.top, crop.right, crop.bottom)) + (
+        f", drawn by {crop.by}" if crop.by else ""
+    )
+
+
+def corners_in_words(box: Corners) -> str:
+    """A rectangle: left, top to right, bottom."""
+    return f"{box[0]},{box[1]} to {box[2]},{box[3]}"
 
 
 def _works(heading: str, scans: Sequence[Scan]) -> tuple[str, list[dict[str, Any]]]:
@@ -323,6 +334,22 @@ def _work(scan: Scan) -> dict[str, str]:
         "rights": scan.rights,
         "file": scan.path,
     }
+
+
+def _curation(decided: Sequence[ByPerson]) -> tuple[str, list[dict[str, Any]]]:
+    """A table of what persons decided about scans."""
+    rows = [
+        {
+            "file": each.file or each.scan_sha256[:16],
+            "decided": each.decision.what,
+            "in the scan's pixels": corners_in_words(each.decision.box) if each.decision.box else "",
+            "why": each.decision.why,
+            "by": each.decision.who or NOT_RECORDED,
+            "when": each.decision.when or NOT_RECORDED,
+        }
+        for each in decided
+    ]
+    return "Curation by persons", rows
 
 
 def _left_out(row: Quarantined) -> dict[str, str]:

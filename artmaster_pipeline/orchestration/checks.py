@@ -21,7 +21,18 @@ from artmaster_pipeline.orchestration import metadata
 from artmaster_pipeline.orchestration.assets import PARTITIONS
 from artmaster_pipeline.orchestration.failures import one_sentence
 from artmaster_pipeline.orchestration.resources import DataHome
-from artmaster_pipeline.records import MANIFEST, QUARANTINE, Crop, Quarantined, Sample, Scan, Split, TrainingImage
+from artmaster_pipeline.records import (
+    CURATED,
+    MANIFEST,
+    QUARANTINE,
+    Crop,
+    CuratedScan,
+    Quarantined,
+    Sample,
+    Scan,
+    Split,
+    TrainingImage,
+)
 from artmaster_pipeline.records import read_manifest as read
 from artmaster_pipeline.scans import unreadable_entries
 from artmaster_pipeline.settings import CROP_SIZES, Home, load_painter
@@ -97,19 +108,22 @@ def few_quarantined(context: dg.AssetCheckExecutionContext, data_home: DataHome)
 
 @_check("curated_crops", blocking=True)
 def every_scan_is_accounted_for(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
-    """Every scan has its crops or a reason for having none, and every crop has one of the two sizes."""
+    """Every scan has its crops or a reason for having none, every crop is of one of the two shapes and is named."""
     home, painter = data_home.home, context.partition_key
     scans = {scan.sha256: scan.path for scan in read(home.register(painter) / MANIFEST, Scan)}
     crops = read(home.crops(painter) / MANIFEST, Crop)
     left_out = read(home.crops(painter) / QUARANTINE, Quarantined)
     missing = set(scans) - {crop.scan_sha256 for crop in crops} - {entry.sha256 for entry in left_out}
     wrong = [crop.id for crop in crops if (crop.width, crop.height) not in CROP_SIZES]
+    named = {name for work in read(home.crops(painter) / CURATED, CuratedScan) for name in work.crops}
+    unnamed = sorted({crop.id for crop in crops} ^ named)
     return dg.AssetCheckResult(
-        passed=bool(crops) and not missing and not wrong,
+        passed=bool(crops) and not (missing or wrong or unnamed),
         metadata={
             "crops": len(crops),
             "scans without crops": [scans[sha] for sha in sorted(missing)],
             "wrong sizes": wrong,
+            "named by scans or crops alone": unnamed,
         },
     )
 

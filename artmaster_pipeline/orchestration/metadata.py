@@ -16,6 +16,7 @@ import dagster as dg
 
 from artmaster_pipeline.adapters.ancestry import only_inherited
 from artmaster_pipeline.adapters.finding import read_snapshot
+from artmaster_pipeline.curation.review.works import Work, works_of
 from artmaster_pipeline.experts.records import ExpertGate
 from artmaster_pipeline.records import (
     ADAPTER_RECORD,
@@ -39,6 +40,8 @@ _MOST_FIGURES = 100  # of one name
 _LONGEST_CELL = 300  # characters
 _MOST_ARTWORKS = 60  # thumbnails in the sheet of an adapter's artworks
 _ARTWORK_SIDE, _SHEET_COLUMNS = 96, 10  # pixels; thumbnails in a row
+_WORK_SIDE = 128  # pixels of a work in the sheet of a curation
+_AREA, _CROP, _FLAG = "#0a84ff", "#ffd60a", "#d70015"  # colours in it
 
 
 def counts(outcome: Outcome[Any]) -> dict[str, Any]:
@@ -118,17 +121,50 @@ def artworks_sheet(files: Sequence[Path]) -> Any:
 
     there = [file for file in files if file.is_file()]
     chosen = there[:: max(1, -(-len(there) // _MOST_ARTWORKS))]
-    if not chosen:
-        return dg.MetadataValue.md("no pictures")
-    place = _ARTWORK_SIDE + 4
-    columns = min(_SHEET_COLUMNS, len(chosen))
-    sheet = Image.new("RGB", (columns * place, -(-len(chosen) // columns) * place), "white")
-    for number, file in enumerate(chosen):
+    pictures = []
+    for file in chosen:
         with Image.open(file) as picture:
-            small = picture.convert("RGB")
-        small.thumbnail((_ARTWORK_SIDE, _ARTWORK_SIDE))
-        sheet.paste(small, (number % columns * place, number // columns * place))
-    return dg.MetadataValue.md(_markdown(sheet, f"{len(chosen)} of {len(files)} artworks"))
+            pictures.append(picture.convert("RGB"))
+    return _in_rows(pictures, _ARTWORK_SIDE, f"{len(chosen)} of {len(files)} artworks")
+
+
+def curation_sheet(home: Home, painter: str, works: Sequence[Work]) -> Any:
+    """The first works of the review, each thumbnail with its area (blue) and its crops (yellow) drawn on it."""
+    from PIL import Image, ImageDraw
+
+    pictures = []
+    for work in works[:_MOST_ARTWORKS]:
+        file = home.register(painter) / "thumbnails" / f"{work.scan.id}.jpg"
+        if not file.is_file():
+            continue
+        with Image.open(file) as picture:
+            image = picture.convert("RGB").rotate(-work.curated.skew, Image.Resampling.BILINEAR)
+        image.thumbnail((_WORK_SIDE, _WORK_SIDE))
+        across, down = image.width / work.scan.width, image.height / work.scan.height
+        drawn = ImageDraw.Draw(image)
+        crops = [((crop.left, crop.top, crop.right, crop.bottom), _CROP) for crop in work.crops]
+        for (left, top, right, bottom), colour in [(work.curated.area, _AREA), *crops]:
+            corners = (left * across, top * down, max(left * across, right * across - 1))
+            drawn.rectangle((*corners, max(top * down, bottom * down - 1)), outline=colour)
+        if work.curated.flags:
+            drawn.rectangle((0, 0, image.width - 1, 3), fill=_FLAG)
+        pictures.append(image)
+    return _in_rows(pictures, _WORK_SIDE, f"{len(pictures)} of {len(works)} works, flagged ones first, with a red bar")
+
+
+def _in_rows(pictures: Sequence[Any], side: int, text: str) -> Any:
+    """Pictures in rows of ten, none larger than a square of that side."""
+    from PIL import Image
+
+    if not pictures:
+        return dg.MetadataValue.md("no pictures")
+    place = side + 4
+    columns = min(_SHEET_COLUMNS, len(pictures))
+    sheet = Image.new("RGB", (columns * place, -(-len(pictures) // columns) * place), "white")
+    for number, picture in enumerate(pictures):
+        picture.thumbnail((side, side))
+        sheet.paste(picture, (number % columns * place, number // columns * place))
+    return dg.MetadataValue.md(_markdown(sheet, text))
 
 
 def _markdown(image: Any, text: str) -> str:
@@ -165,7 +201,25 @@ def _scans(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, Any]:
 
 
 def _crops(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, Any]:
+    works = works_of(home, painter)
+    flagged = [
+        {
+            "file": work.scan.path,
+            "why look": "; ".join(f"{f.kind} {f.score:.2f}: {f.reason}" for f in work.curated.flags),
+        }
+        for work in works
+        if work.curated.flags
+    ]
+    decided = [
+        {"file": work.scan.path, "decision": row.decision.what, "who": row.decision.who, "why": row.decision.why}
+        for work in works
+        for row in work.rows
+    ]
     return {
+        "works": curation_sheet(home, painter, works),
+        **({"flagged": table(flagged)} if flagged else {}),
+        **({"decided by persons": table(decided)} if decided else {}),
+        "review": dg.MetadataValue.md(f"`artmaster review {painter}`"),
         "crops": contact_sheet([home.crops(painter) / crop.path for crop in outcome.records]),
         "crops that need enlarging": sum(crop.source_scale < 1 for crop in outcome.records),
     }

@@ -15,6 +15,7 @@ from artmaster_pipeline.proof.chain import PROOF, append, chain_lock, listing_na
 from artmaster_pipeline.proof.listing import Listing, files_there, folders, listing_file, read_listing, write_listing
 from artmaster_pipeline.records import (
     ADAPTER_RECORD,
+    CURATED,
     DECISIONS,
     MANIFEST,
     PANEL,
@@ -34,7 +35,7 @@ State = dict[str, list[int]]  # path -> size in bytes, time of the last change i
 
 _RECORDS = {
     *(MANIFEST, QUARANTINE, WITHDRAWN, WITHDRAWALS, ADAPTER_RECORD, SNAPSHOT, PANEL, PROVENANCE),
-    *(VERDICT, VERDICTS, DECISIONS),
+    *(VERDICT, VERDICTS, DECISIONS, CURATED),
 }
 _held: dict[tuple[Path, str], tuple[State, bool]] = {}  # how files were, and whether a killed run's work is among it
 

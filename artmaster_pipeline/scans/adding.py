@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +53,7 @@ class AddedScans:
     already_there: tuple[str, ...]
     changed: tuple[str, ...]
     refused: tuple[Quarantined, ...]
-    sidecars: tuple[str, ...]  # .txt and artworks.csv files that were new or changed
+    sidecars: tuple[str, ...]  # .txt files and tables that were new or changed
     ignored: tuple[str, ...]  # files that are neither pictures nor sidecars
     faults: tuple[Quarantined, ...] = ()  # what tables and captions say that could not be used
     notes: tuple[str, ...] = ()  # what else a person should know of tables and captions
@@ -81,7 +81,7 @@ def add_scans(
     rights: str | None = None,
     progress: Progress = SILENT,
 ) -> AddedScans:
-    """Copy what is new or changed in `source` to scans/<painter>/, with sub-folders, sidecars and artworks.csv.
+    """Copy what is new or changed in `source` to scans/<painter>/, with sub-folders, sidecars and tables.
 
     A work that was withdrawn is refused, whatever file it comes in. Content decides (sha256), not time. The first call
     writes painter.yaml from defaults; later ones change only the settings that are given. Files that cannot be copied
@@ -108,7 +108,11 @@ def add_scans(
             advance(note=picture.relative)
     described = describe(listing, _pictures_in(target))
     notes, dropped = list(described.notes), list[Refusal]()
-    sidecars = [*_copy_captions(listing, target, refusals), *_take_tables(listing, target, refusals, dropped, notes)]
+    sidecars = [
+        *_copy_captions(listing, target, refusals),
+        *_take_tables(listing.tables, target, refusals, dropped, lambda place, new: _merge(place, new, notes)),
+        *_take_tables(listing.decisions, target, refusals, dropped, _add_rows, once=False),
+    ]
     faults = [each for each in (*described.unread, *described.partial) if each.relative not in _paths(refusals)]
     _remember(target, source, [*refusals, *dropped])
     save_painter(home, painter, settings)
@@ -226,19 +230,25 @@ def _copy_captions(listing: Listing, target: Path, refusals: list[Refusal]) -> l
 
 
 def _take_tables(
-    listing: Listing, target: Path, refusals: list[Refusal], dropped: list[Refusal], notes: list[str]
+    tables: list[Entry],
+    target: Path,
+    refusals: list[Refusal],
+    dropped: list[Refusal],
+    put_into: Callable[[Path, Table], str],
+    *,
+    once: bool = True,
 ) -> list[str]:
-    """Put each table of artworks where the data home has none, or into the one that it has; gives those that changed.
+    """Put each table where the data home has none, or into the one that it has; gives those that changed.
 
     A table of which nothing can be read is refused, and the one in the data home stays as it was. Rows that could not
     be used, and so did not get into the data home's, are `dropped`.
     """
     taken = []
-    for entry in listing.tables:
+    for entry in tables:
         place = _table_in(target, entry.relative)
         try:
-            table, there = read_table(entry.path), _is_whole(place)
-            changed = _merge(place, table, notes) if there else _copy(entry, target)
+            table, there = read_table(entry.path, once=once), _is_whole(place)
+            changed = put_into(place, table) if there else _copy(entry, target)
             reason = "; ".join(table.faults) if there else ""  # a copy holds them, and the stage names them itself
             dropped += [Refusal(entry.relative, reason, "Mend the rows, then add the folder again")] if reason else []
         except BadInput as bad:
@@ -253,10 +263,7 @@ def _take_tables(
 
 
 def _merge(place: Path, new: Table, notes: list[str]) -> str:
-    try:
-        old = read_table(place)
-    except BadInput as bad:
-        raise BadInput(f"The data home's own {place} cannot be read ({bad.reason})", "Mend or remove that one") from bad
+    old = _own(place, once=True)
     if stays := kept_silently(old, new):
         notes.append(f"{place.name}: {stays}")
     whole = merged(old, new)
@@ -264,6 +271,32 @@ def _merge(place: Path, new: Table, notes: list[str]) -> str:
         return "already there"
     write_text(place, written(whole))
     return "changed"
+
+
+def _add_rows(place: Path, new: Table) -> str:
+    """Add to the decisions in the data home those that it lacks, after its own: there the last word counts."""
+    old = _own(place, once=False)
+    if old.faults:
+        raise BadInput(f"The data home's own {place} has rows that cannot be read ({old.faults[0]})", "Mend that one")
+    known = [_cells(row) for row in old.rows]
+    rows = [row for row in new.rows if _cells(row) not in known]
+    if not rows:
+        return "already there"
+    columns = [*old.columns, *(name for name in new.columns if name not in old.columns)]
+    write_text(place, written(Table(tuple(columns), (*old.rows, *rows), ())))
+    return "changed"
+
+
+def _own(place: Path, *, once: bool) -> Table:
+    try:
+        return read_table(place, once=once)
+    except BadInput as bad:
+        raise BadInput(f"The data home's own {place} cannot be read ({bad.reason})", "Mend or remove that one") from bad
+
+
+def _cells(row: dict[str, str]) -> dict[str, str]:
+    """What a row says: the cells that are not empty."""
+    return {name: cell.strip() for name, cell in row.items() if cell.strip()}
 
 
 def _table_in(target: Path, relative: str) -> Path:

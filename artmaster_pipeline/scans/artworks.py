@@ -49,6 +49,7 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[dict[str, str], ...]
     faults: tuple[str, ...]  # rows that cannot be used, and why
+    lines: tuple[int, ...] = ()  # of the rows, in the file that they were read from
 
 
 def describe(listing: Listing, elsewhere: Iterable[str] = ()) -> Descriptions:
@@ -80,10 +81,11 @@ def describe(listing: Listing, elsewhere: Iterable[str] = ()) -> Descriptions:
     return found
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, *, once: bool = True) -> Table:
     """An artworks.csv: commas, semicolons and tabs are understood; UTF-8, and what a byte order mark announces.
 
-    Rows that cannot be used are left out and named in `faults`. Raises BadInput where the whole table cannot be read.
+    A file may have one row, or several where it is not `once`. Rows that cannot be used are left out and named in
+    `faults`. Raises BadInput where the whole table cannot be read.
     """
     text = read_text(path, "CSV UTF-8")
     if not text.strip():
@@ -95,7 +97,7 @@ def read_table(path: Path) -> Table:
     try:
         columns = [_column(_said(name)) for name in next(lines, [])]
         _check_header(columns)
-        return _rows(columns, lines, lambda: lines.line_num, _DELIMITERS.get(delimiter, "such signs"))
+        return _rows(columns, lines, lambda: lines.line_num, _DELIMITERS.get(delimiter, "such signs"), once)
     except csv.Error as error:
         raise BadInput(
             f"line {lines.line_num}: {error}", "Mend that line: put a text that holds quotes or commas in quotes"
@@ -197,8 +199,10 @@ def _check_header(columns: Sequence[str]) -> None:
         raise BadInput(f"Two of its columns are called {', '.join(twice)}", "Keep one column of each name")
 
 
-def _rows(columns: list[str], lines: Iterator[list[str]], line: Callable[[], int], delimiters: str) -> Table:
-    rows: list[dict[str, str]] = []
+def _rows(
+    columns: list[str], lines: Iterator[list[str]], line: Callable[[], int], delimiters: str, once: bool
+) -> Table:
+    rows: dict[int, dict[str, str]] = {}
     faults, named = [], set()
     for cells in lines:
         if not any(cell.strip() for cell in cells):
@@ -214,12 +218,12 @@ def _rows(columns: list[str], lines: Iterator[list[str]], line: Callable[[], int
             faults.append(f"line {line()}: a cell under a column without a name, so the row is not used")
         elif not row["file"]:
             faults.append(f"line {line()}: no file is named")
-        elif _name(row) in named:
+        elif once and _name(row) in named:
             faults.append(f"line {line()}: {row['file']!r} is described twice; the first row counts")
         else:
             named.add(_name(row))
-            rows.append(row)
-    return Table(tuple(name for name in columns if name), tuple(rows), tuple(faults))
+            rows[line()] = row
+    return Table(tuple(name for name in columns if name), tuple(rows.values()), tuple(faults), tuple(rows))
 
 
 def _describe_from_table(relative: str, table: Table, pictures: list[str], found: Descriptions) -> None:
@@ -273,18 +277,11 @@ def _take_rows(
     take: Callable[[str, dict[str, str]], None],
 ) -> None:
     """Give `take` each row with the picture that it speaks of; `taken` are the pictures that had theirs."""
-    folder = relative.rpartition("/")[0]
-    exact = {picture.removeprefix(f"{folder}/" if folder else ""): picture for picture in pictures}
-    alike: dict[str, set[str]] = {}
-    for picture in pictures:
-        for name in {picture, picture.rpartition("/")[2], picture.removeprefix(f"{folder}/")}:
-            alike.setdefault(_form(name), set()).add(picture)
+    meant = meant_picture(relative, pictures)
     faults = list(table.faults)
     for row in table.rows:
-        close = alike.get(_form(_name(row)), set())
-        picture = exact.get(_name(row)) or (next(iter(close)) if len(close) == 1 else "")
+        picture, why = meant(row)
         if not picture:
-            why = "more than one scan has that name" if close else "there is no such scan"
             faults.append(f"{row['file']!r}: {why}")
         elif picture in taken:
             faults.append(f"{row['file']!r} is described twice; the first row counts")
@@ -292,6 +289,26 @@ def _take_rows(
             take(picture, row)
     remedy = "Mend the row, then add or run again"
     found.partial.extend(Refusal(relative, fault, remedy) for fault in faults)
+
+
+def meant_picture(relative: str, pictures: Iterable[str]) -> Callable[[dict[str, str]], tuple[str, str]]:
+    """For the rows of the table at `relative`: which of `pictures` a row speaks of; or an empty text, and why."""
+    folder = relative.rpartition("/")[0]
+    start = f"{folder}/" if folder else ""
+    exact: dict[str, str] = {}
+    alike: dict[str, set[str]] = {}
+    for picture in pictures:
+        exact[picture.removeprefix(start)] = picture
+        for name in {picture, picture.rpartition("/")[2], picture.removeprefix(start)}:
+            alike.setdefault(_form(name), set()).add(picture)
+
+    def meant(row: dict[str, str]) -> tuple[str, str]:
+        close = alike.get(_form(_name(row)), set())
+        picture = exact.get(_name(row)) or (next(iter(close)) if len(close) == 1 else "")
+        why = "more than one scan has that name" if close else "there is no such scan"
+        return (picture, "") if picture else ("", why)
+
+    return meant
 
 
 def _read_caption(text: Entry, found: Descriptions) -> str:
@@ -327,6 +344,6 @@ def _form(name: str) -> str:
 
 
 __all__ = [
-    "ARTWORKS", "CAPTIONS", "COLUMNS", "Descriptions", "Table", "cleaned_title", "describe", "kept_silently", "merged",
-    "read_table", "read_text", "written",
+    "ARTWORKS", "CAPTIONS", "COLUMNS", "Descriptions", "Table", "cleaned_title", "describe", "kept_silently",
+    "meant_picture", "merged", "read_table", "read_text", "written",
 ]  # fmt: skip

@@ -14,10 +14,9 @@ from typing import NamedTuple
 from artmaster_pipeline.records import identity
 from artmaster_pipeline.scans.hashes import Hashes, Reading, reading_of
 from artmaster_pipeline.scans.leftovers import is_own_file, is_own_folder
-from artmaster_pipeline.scans.listing import TABLES, is_table, one_form
+from artmaster_pipeline.scans.listing import is_table, one_form
 from artmaster_pipeline.settings import PAINTER_FILE, Home
 
-DECISIONS = "decisions.csv"
 NOTHING = identity([])  # the content of a folder in which nothing counts
 
 # What is larger counts by its size and time: a drive of 100 MB/s needs ten seconds for it, longer than a tick may take.
@@ -97,7 +96,7 @@ def _name(seen: list[Seen], sha256s: dict[str, str], delivered: frozenset[str]) 
         if not sha256:
             # By name where it cannot be read. Otherwise it is too large, and counts by its size and time.
             elements.add(("unread", *map(str, each.reading[:2])) if each.reading else ("unread", each.relative))
-        elif is_table(name, (*TABLES, DECISIONS)):
+        elif is_table(name):
             elements.add((name.casefold(), sha256))
         elif name[-4:].casefold() == ".txt":
             texts[_stem(each.relative)] = sha256

@@ -19,6 +19,7 @@ from artmaster_pipeline.scans.pages import (
     ends_well,
     jpeg_pictures,
     left_out,
+    picture_begins,
     the_scan,
     tiff_pages,
     unread_compression,
@@ -33,6 +34,10 @@ _THUMBNAIL = 256  # pixels of the long side
 _MAX_PROFILE_BYTES = 8_000_000  # the largest press profiles have about 3 MB
 _HELD_IN_MEMORY = 64_000_000  # bytes of a decoded picture; a larger one waits on the disk
 _RESAVE = "Save it again as an 8-bit or 16-bit RGB TIFF, PNG or JPEG"
+_NOT_TO_ITS_END, _AGAIN = (
+    "It cannot be decoded to its end ({})",
+    "Scan it again, or take a whole copy from the archive's store",
+)
 _WHOLE = "the file itself is whole"
 _BLANK, _DRAWN = 1.0, 4.0  # grey levels of deviation: of a sheet without anything on it, and of a picture
 _DARKEST = 4095  # of 65,535: what is never brighter shows nothing, so its values were meant for fewer bits
@@ -41,7 +46,7 @@ _DARK = 16383  # of 65,535: a scan never brighter than this may be a very dark p
 
 @dataclass(frozen=True)
 class Decoded:
-    """A picture as 8-bit sRGB (lazily evaluated), what its file is, and what was decided while reading it."""
+    """A picture as sRGB (lazily evaluated), what its file is, and what was decided while reading it."""
 
     image: "pyvips.Image"
     format: str
@@ -58,16 +63,19 @@ def open_scan(path: Path) -> "pyvips.Image":
     return decode(path).image
 
 
-def decode(path: Path, shrink: int = 1) -> Decoded:
+def decode(path: Path, shrink: int = 1, *, deep: bool = False) -> Decoded:
     """Open the scan at `path` with its colours in sRGB; a JPEG may be decoded at 1/2, 1/4 or 1/8 for speed.
 
-    The file's pixels are decoded once, when they are first asked for; `held` lets them be read more than once. Raises
-    BadInput where the scan cannot be used.
+    It has 8 bits a channel; where it is `deep`, those of 16 keep them (see `eight_bits`). The file's pixels are decoded
+    once, when they are first asked for; `held` lets them be read more than once. Raises BadInput where the scan cannot
+    be used.
     """
     kind = sniff(path)
     shrink = shrink if kind == "JPEG" else 1
     pages = tiff_pages(path) if kind == "TIFF" else jpeg_pictures(path) if kind == "JPEG" else ()
     page = the_scan(pages) if kind == "TIFF" and pages else None
+    if kind == "JPEG" and not picture_begins(path):
+        raise BadInput(_NOT_TO_ITS_END.format("no picture begins in it"), _AGAIN)
     with reading(path, kind, page):
         raw = _load(path, kind, shrink, page, random=False)
         if raw.width * raw.height * shrink * shrink > MAX_PIXELS:
@@ -85,13 +93,20 @@ def decode(path: Path, shrink: int = 1) -> Decoded:
         if turned:
             raw = raw.autorot()
             notes.append("Turned as its EXIF orientation says")
-        image, colour, more = to_srgb(raw, page)
+        image, colour, more = to_srgb(raw, page, deep=deep)
     return Decoded(image, kind, colour, tuple(notes + more))
 
 
 def reduced(image: "pyvips.Image") -> "pyvips.Image":
     """The picture at no more than 256 pixels a side: as the register's thumbnail shows it."""
     return image.thumbnail_image(_THUMBNAIL, height=_THUMBNAIL, size="down")
+
+
+def eight_bits(image: "pyvips.Image") -> "pyvips.Image":
+    """The picture with 8 bits a channel: values of 16 are rounded to the nearest, where libvips takes the one below."""
+    if image.format != "ushort":
+        return image
+    return (image / 257).rint().cast("uchar").copy(interpretation="srgb")
 
 
 def thumbnail_bytes(small: "pyvips.Image") -> bytes:
@@ -106,7 +121,7 @@ def held(image: "pyvips.Image", folder: Path) -> Iterator["pyvips.Image"]:
     A small one is kept in memory, a larger one in a file of `folder` that is gone afterwards, so memory does not grow
     with the scan. Raises pyvips.Error where the scan is not whole (see `reading`).
     """
-    if image.width * image.height * image.bands <= _HELD_IN_MEMORY:
+    if image.width * image.height * image.bands * (2 if image.format == "ushort" else 1) <= _HELD_IN_MEMORY:
         yield image.copy_memory()
         return
     import tempfile
@@ -117,8 +132,8 @@ def held(image: "pyvips.Image", folder: Path) -> Iterator["pyvips.Image"]:
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as place:
         file = str(Path(place, "pixels.tif"))
         # tiles are read one by one, where libvips' own format would be mapped into memory as a whole
-        image.tiffsave(file, tile=True, tile_width=128, tile_height=128, bigtiff=True, keep="none")
-        yield pyvips.Image.tiffload(file, revalidate=True).copy(interpretation="srgb")
+        image.tiffsave(file, tile=True, tile_width=64, tile_height=64, bigtiff=True, keep="none")
+        yield pyvips.Image.tiffload(file, revalidate=True).copy(interpretation=image.interpretation)
 
 
 class reading:  # noqa: N801 - reads as a verb: `with reading(path):`
@@ -158,10 +173,7 @@ class reading:  # noqa: N801 - reads as a verb: `with reading(path):`
             )
         if not self._opens(kind, page) and ends_well(self._path, kind, page):
             return BadInput(f"It is stored in a way that is not read here ({detail}); {_WHOLE}", _RESAVE)
-        return BadInput(
-            f"It cannot be decoded to its end ({detail})",
-            "Scan it again, or take a whole copy from the archive's store",
-        )
+        return BadInput(_NOT_TO_ITS_END.format(detail), _AGAIN)
 
     def _opens(self, kind: str, page: Page | None) -> bool:
         import pyvips
@@ -173,12 +185,15 @@ class reading:  # noqa: N801 - reads as a verb: `with reading(path):`
         return True
 
 
-def to_srgb(image: "pyvips.Image", page: Page | None = None) -> tuple["pyvips.Image", str, list[str]]:
+def to_srgb(
+    image: "pyvips.Image", page: Page | None = None, *, deep: bool = False
+) -> tuple["pyvips.Image", str, list[str]]:
     """Bring any picture to 8-bit sRGB: gives it, what its colours meant, and what was decided.
 
-    Embedded ICC profiles are followed with relative colorimetric intent and black point compensation (ISO 15076-1);
-    CMYK without a profile is read with libvips' own press profile; alpha is laid on white. `page` is what a TIFF's
-    directory says of it. A picture of 16 bits or with more channels than its colours is read more than once.
+    Where it is `deep`, a picture of 16 bits a channel keeps them. Embedded ICC profiles are followed with relative
+    colorimetric intent and black point compensation (ISO 15076-1); CMYK without a profile is read with libvips' own
+    press profile; alpha is laid on white. `page` is what a TIFF's directory says of it. A picture of 16 bits or with
+    more channels than its colours is read more than once.
     """
     if image.format in ("float", "double") and image.interpretation not in ("lab", "labs"):
         raise BadInput(
@@ -197,15 +212,17 @@ def to_srgb(image: "pyvips.Image", page: Page | None = None) -> tuple["pyvips.Im
         notes.append("16 bits a channel were reduced to 8")
     plain = _without_profile(image)
     colour = _KINDS.get(image.interpretation, image.interpretation)
-    converted, followed = _follow_profile(image, notes)
+    depth = 16 if deep and image.format == "ushort" else 8
+    converted, followed = _follow_profile(image, depth, notes)
     if converted is None:
-        converted = _assume(plain)
+        converted = _assume(plain, depth)
         colour = f"{colour} without profile" if colour == "CMYK" else colour
     else:
         colour = followed if colour == "sRGB" else f"{colour}, {followed}"
     if converted.hasalpha():
         converted = _laid_on_white(converted, notes)
-    return converted.extract_band(0, n=3).cast("uchar").copy(interpretation="srgb"), colour, notes
+    kind, meaning = ("ushort", "rgb16") if depth == 16 else ("uchar", "srgb")
+    return converted.extract_band(0, n=3).cast(kind).copy(interpretation=meaning), colour, notes
 
 
 _COLOURS = {"b-w": 1, "grey16": 1, "cmyk": 4}
@@ -263,8 +280,9 @@ def _bits_of(highest: int) -> int:
 def _laid_on_white(image: "pyvips.Image", notes: list[str]) -> "pyvips.Image":
     """The picture on white paper; one that would vanish there keeps its colours, as its alpha cannot be meant."""
     colours = image.extract_band(0, n=image.bands - 1)
-    flat = image.flatten(background=255)
-    if flat.deviate() < _BLANK and colours.deviate() >= _DRAWN:
+    level = 257 if image.format == "ushort" else 1
+    flat = image.flatten(background=255 * level)
+    if flat.deviate() < _BLANK * level and colours.deviate() >= _DRAWN * level:
         notes.append("Its alpha channel would leave a blank sheet and was not used")
         return colours
     notes.append("Its alpha channel was laid on white")
@@ -323,7 +341,7 @@ def _is_animated(png: Path) -> bool:
     return 0 < head.find(b"acTL") < (head.find(b"IDAT") % len(head) or len(head))
 
 
-def _follow_profile(image: "pyvips.Image", notes: list[str]) -> tuple["pyvips.Image | None", str]:
+def _follow_profile(image: "pyvips.Image", depth: int, notes: list[str]) -> tuple["pyvips.Image | None", str]:
     """The picture in sRGB by its own profile, and that profile's name; None where it has none that can be followed."""
     import pyvips
 
@@ -337,7 +355,7 @@ def _follow_profile(image: "pyvips.Image", notes: list[str]) -> tuple["pyvips.Im
     try:
         # libvips would quietly take another profile in place of one that it cannot read: so it is read first
         converted = name and image.icc_transform(
-            "srgb", embedded=True, intent="relative", black_point_compensation=True, depth=8
+            "srgb", embedded=True, intent="relative", black_point_compensation=True, depth=depth
         )
     except pyvips.Error:
         converted = None
@@ -347,10 +365,12 @@ def _follow_profile(image: "pyvips.Image", notes: list[str]) -> tuple["pyvips.Im
     return converted, f"ICC: {name}"
 
 
-def _assume(image: "pyvips.Image") -> "pyvips.Image":
+def _assume(image: "pyvips.Image", depth: int) -> "pyvips.Image":
     if image.interpretation == "cmyk":
-        return image.icc_transform("srgb", input_profile="cmyk", intent="relative", black_point_compensation=True)
-    return image.colourspace("srgb")
+        return image.icc_transform(
+            "srgb", input_profile="cmyk", intent="relative", black_point_compensation=True, depth=depth
+        )
+    return image.colourspace("rgb16" if depth == 16 else "srgb")
 
 
 def _without_profile(image: "pyvips.Image") -> "pyvips.Image":

@@ -20,6 +20,7 @@ from artmaster_pipeline.settings import PAINTER_FILE, Home
 EXTENSIONS = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
 ARTWORKS, CAPTIONS = "artworks.csv", "captions.csv"
 TABLES = (ARTWORKS, CAPTIONS)
+DECISIONS = "decisions.csv"  # what persons decided about the pictures: read by the room curation
 _SIDECAR = ".txt"
 _OF_TILES = ("info.json", "imageproperties.xml", "vips-properties.xml", "blank.png")
 _HIDDEN = "hidden"
@@ -49,6 +50,7 @@ class Listing:
     pictures: list[Entry] = field(default_factory=list)
     captions: list[Entry] = field(default_factory=list)  # .txt files with a picture of the same name beside them
     tables: list[Entry] = field(default_factory=list)  # artworks.csv and captions.csv files
+    decisions: list[Entry] = field(default_factory=list)  # decisions.csv files
     refused: list[Refusal] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)  # what systems keep for themselves, and how many files
@@ -77,7 +79,7 @@ def list_folder(root: Path) -> Listing:
             listing.ignored.append(text.relative)
     _put_tiles_together(root, listing)
     _refuse_texts_from_elsewhere(root, listing)
-    for part in (listing.pictures, listing.captions, listing.tables, listing.refused):
+    for part in (listing.pictures, listing.captions, listing.tables, listing.decisions, listing.refused):
         part.sort(key=lambda entry: entry.relative)
     listing.ignored.sort()
     return listing
@@ -86,7 +88,7 @@ def list_folder(root: Path) -> Listing:
 def _refuse_texts_from_elsewhere(root: Path, listing: Listing) -> None:
     """A link may show a picture that lies elsewhere; a text would carry whatever file it names into the pages."""
     remedy = "Put the file itself in its place"
-    for part in (listing.captions, listing.tables):
+    for part in (listing.captions, listing.tables, listing.decisions):
         for entry in [each for each in part if _leads_out(root, each.path)]:
             part.remove(entry)
             listing.refused.append(Refusal(entry.relative, "It is a link to a text outside of the folder", remedy))
@@ -99,7 +101,7 @@ def _leads_out(root: Path, path: Path) -> bool:
     return not Path(target).is_relative_to(os.path.realpath(root))
 
 
-def is_table(path: str, names: tuple[str, ...] = TABLES) -> bool:
+def is_table(path: str, names: tuple[str, ...] = (*TABLES, DECISIONS)) -> bool:
     """Whether a path's name is that of a table about pictures, however its letters are written."""
     return path.rpartition("/")[2].casefold() in names
 
@@ -166,7 +168,8 @@ def _list_entry(entry: os.DirEntry[str], relative: str, path: Path, listing: Lis
     elif is_folder:
         _list(path, f"{relative}/", listing, texts)
     elif is_table(entry.name):
-        listing.tables.append(Entry(relative, path))
+        part = listing.decisions if is_table(entry.name, (DECISIONS,)) else listing.tables
+        part.append(Entry(relative, path))
     elif is_text:
         texts.append(Entry(relative, path))
     elif wanted:

@@ -3,6 +3,7 @@
 Only directories are read here, no pixels. libvips opens a page by its number, but says nothing of what the others are.
 """
 
+import itertools
 import logging
 import struct
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,9 @@ _READ = ("NONE", "LZW", "DEFLATE", "ADOBE_DEFLATE", "PACKBITS", "JPEG", "OJPEG",
 _OWN_PICTURE = 0.5  # of the largest page's pixels; what a pyramid's next level has is a quarter
 _NAMED_PAGES = 6
 _MULTI_PICTURE = b"MPF\0"  # of the segment that lists the pictures (CIPA DC-007)
+_MOST_PAGES = 256  # of one TIFF: a pyramid has a dozen, a bundle of a sketchbook's leaves some dozens
+_START_OF_SCAN, _WITHOUT_LENGTH = 0xDA, {0x01, *range(0xD0, 0xD9)}  # markers of a JPEG (ITU-T T.81, table B.1)
+_STRAY = 65_536  # bytes between two markers of a JPEG that belong to neither
 _TAIL = 65_536  # bytes of a JPEG or PNG in which its end must stand; some programs append to it
 
 
@@ -53,7 +57,8 @@ class Page:
 def tiff_pages(path: Path) -> tuple[Page, ...]:
     """The pages of a TIFF and their SubIFDs, in the file's order; empty where its directory cannot be read.
 
-    Raises BadInput where it is a camera's raw file, whatever its name is: of that only a preview could be read.
+    Raises BadInput where it is a camera's raw file, whatever its name is: of that only a preview could be read; and
+    where it has more pages than any scan.
     """
     import tifffile
 
@@ -63,9 +68,11 @@ def tiff_pages(path: Path) -> tuple[Page, ...]:
             size = path.stat().st_size
             found = [
                 (ifd, number, inner)
-                for number, page in enumerate(file.pages, 1)
-                for inner, ifd in [(None, page), *enumerate(_inner(page))]
+                for number, page in enumerate(itertools.islice(file.pages, _MOST_PAGES + 1), 1)
+                for inner, ifd in [(None, page), *enumerate(itertools.islice(_inner(page), _MOST_PAGES))]
             ]
+            if found and found[-1][1] > _MOST_PAGES:
+                raise BadInput(f"It has more than {_MOST_PAGES} pages", "Save each page that is a scan as its own file")
             raw = any(_is_raw(ifd) for ifd, _, _ in found)
             pages = tuple(_page(ifd, number, inner, size) for ifd, number, inner in found)
     except (tifffile.TiffFileError, OSError, ValueError, TypeError, KeyError, IndexError, struct.error, RuntimeError):
@@ -73,6 +80,29 @@ def tiff_pages(path: Path) -> tuple[Page, ...]:
     if raw:
         raise BadInput("It is a camera's raw file", "Develop it, then export it as 16-bit TIFF or as JPEG")
     return pages
+
+
+def picture_begins(jpeg: Path) -> bool:
+    """Whether a JPEG's segments lead to a picture, found by their lengths: nothing else of the file is read.
+
+    libvips keeps all that it reads before the picture begins, which in a file of zeros is the whole file.
+    """
+    size = jpeg.stat().st_size
+    with jpeg.open("rb") as file:
+        file.seek(2)
+        while file.tell() < size:
+            found = file.read(_STRAY)
+            place = found.find(b"\xff")
+            while found[place + 1 : place + 2] == b"\xff":  # fill bytes
+                place += 1
+            if place < 0 or place + 4 > len(found):
+                return False
+            marker = found[place + 1]
+            if marker == _START_OF_SCAN:
+                return True
+            length = 0 if marker in _WITHOUT_LENGTH else int.from_bytes(found[place + 2 : place + 4], "big")
+            file.seek(place + 2 + length - len(found), 1)
+    return False
 
 
 def jpeg_pictures(path: Path) -> tuple[Page, ...]:
@@ -160,7 +190,8 @@ def _page(page: Any, number: int, inner: int | None, size: int) -> Page:
         tuple(_name(extra) for extra in page.extrasamples),
         bits if isinstance(bits, int) else max(bits),
         max((_largest(page.tags[tag].value) for tag in _LARGEST_VALUES if tag in page.tags), default=0),
-        all(at + length <= size for at, length in zip(page.dataoffsets, page.databytecounts, strict=False)),
+        bool(page.dataoffsets)
+        and all(at + length <= size for at, length in zip(page.dataoffsets, page.databytecounts, strict=False)),
     )
 
 

@@ -12,10 +12,9 @@ import yaml
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import is_slug
 from artmaster_pipeline.records import identity
-from artmaster_pipeline.scans.content import DECISIONS
 from artmaster_pipeline.scans.kinds import Foreign, kind_of
 from artmaster_pipeline.scans.leftovers import is_own_file, is_own_folder
-from artmaster_pipeline.scans.listing import EXTENSIONS, TABLES, is_table
+from artmaster_pipeline.scans.listing import EXTENSIONS, is_table
 from artmaster_pipeline.settings import PAINTER_FILE, Home
 from artmaster_pipeline.stores import md5_of, open_store, refuse_secrets, unreachable
 from artmaster_pipeline.yaml_text import read_yaml
@@ -137,7 +136,7 @@ def _is_wanted(relative: str) -> bool:
     if _is_systems(relative):
         return False
     suffix = PurePosixPath(relative).suffix.lower()
-    named = relative == PAINTER_FILE or is_table(relative, (*TABLES, DECISIONS)) or suffix in (*EXTENSIONS, ".txt")
+    named = relative == PAINTER_FILE or is_table(relative) or suffix in (*EXTENSIONS, ".txt")
     return named or foreign_kind(relative) is not None
 
 

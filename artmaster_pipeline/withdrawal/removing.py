@@ -18,8 +18,10 @@ from artmaster_pipeline import versioning
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import clear_partials, inside, sha256_of, write_text
 from artmaster_pipeline.records import (
+    CURATED,
     MANIFEST,
     Crop,
+    CuratedScan,
     Record,
     Sample,
     Scan,
@@ -34,7 +36,7 @@ from artmaster_pipeline.withdrawal.finding import Archive, Work
 
 # Caches of pictures and captions under names made from several things: which of their files are the work's cannot be
 # told, so they are emptied whole. Everything in them is made again when it is next needed.
-_EMPTIED = ("latents", "text", "looks", "autoencoded")
+_EMPTIED = ("latents", "text", "looks", "autoencoded", "review")
 _ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -123,7 +125,7 @@ def remove(home: Home, painter: str, work: Work, archive: Archive, line_id: str)
     files = {path: _md5(path) for path in paths} | _left_over(home, painter, line_id)
     ids = [*(sha256[:16] for sha256 in work.why), *(path.stem for path in files if _ID.fullmatch(path.stem))]
     records: dict[str, list[tuple[Path, type[Record]]]] = {
-        "curated_crops": [(home.crops(painter) / MANIFEST, Crop)],
+        "curated_crops": [(home.crops(painter) / MANIFEST, Crop), (home.crops(painter) / CURATED, CuratedScan)],
         "training_set": [(home.training_set(painter) / MANIFEST, TrainingImage)],
         "evaluation_grid": [(manifest, Sample) for manifest in _evaluations(home, painter)],
     }
@@ -160,7 +162,8 @@ def empty_caches(home: Home, painters: Iterable[str]) -> None:
         shutil.rmtree(home.cache / name, ignore_errors=True)
     clear_partials(home.cache / "decoded")
     for painter in painters:
-        (home.cache / "near_duplicates" / f"{painter}.json").unlink(missing_ok=True)
+        for name in (f"{painter}.json", f"{painter}.worths.json"):
+            (home.cache / "near_duplicates" / name).unlink(missing_ok=True)
         unfinished = home.cache / "tensorboard" / painter
         for begun in unfinished.iterdir() if unfinished.is_dir() else ():
             shutil.rmtree(home.cache / "training" / begun.name, ignore_errors=True)

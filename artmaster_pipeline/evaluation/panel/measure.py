@@ -165,9 +165,9 @@ def concatenated(parts: dict[str, list[Path]]) -> "tuple[tuple[Path, ...], dict[
 
 
 def one_per_work(images: Iterable[TrainingImage]) -> list[TrainingImage]:
-    """One picture of each work, so that one with many crops does not count more: of the squarest, the widest view."""
+    """One picture of each work, the first chosen of the squarest: a work with many crops does not count more."""
     works: dict[str, TrainingImage] = {}
-    for image in sorted(images, key=lambda image: (abs(image.height - image.width), image.rank, image.id)):
+    for image in sorted(images, key=lambda image: (abs(image.height - image.width), image.place, image.id)):
         works.setdefault(image.work, image)
     return [works[key] for key in sorted(works)]
 

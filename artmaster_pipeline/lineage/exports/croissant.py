@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from artmaster_pipeline import __version__
+from artmaster_pipeline.adapters.model_card import curation_by_persons
 from artmaster_pipeline.lineage.exports.subject import Subject
 from artmaster_pipeline.records import MANIFEST, Crop, Scan, TrainingImage
 
@@ -136,6 +137,7 @@ def _responsible(subject: Subject) -> dict[str, Any]:
         "rai:dataPreprocessingProtocol": [
             "Scans are brought to sRGB; crops of two sizes are cut where the painting is, by saliency; mountings, "
             "seals and margins are left out.",
+            *([said] if (said := curation_by_persons(subject.snapshot)) else []),
             *([f"Crops without enough detail are enlarged by {', '.join(enlarged)}."] if enlarged else []),
             "Parts are divided by work; near-duplicate scans of a work stand on one side.",
         ],
