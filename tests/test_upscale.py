@@ -539,7 +539,8 @@ def test_a_full_disk_is_seen_before_work_begins(tmp_path: Path, repeater: str, m
 
     source = save(tmp_path / "in.png", painting(0, 20, 30))
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10**6, 10**6 - 100, 100))
-    assert "GB are free" in reasons(upscale([source], tmp_path / "out", network=repeater))["in.png"]
+    failed = reasons(upscale([source], tmp_path / "out", network=repeater))
+    assert failed["in.png"] == "It takes up to 28 kB of the disk while it lasts, and 100 B are free"
 
 
 def test_one_process_at_a_time_enlarges_into_a_folder(tmp_path: Path, repeater: str):

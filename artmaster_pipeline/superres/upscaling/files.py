@@ -230,6 +230,7 @@ class _Run:
             network=plan.net.name,
             engine=plan.net.engine.name,
             dtype=plan.net.engine.dtype,
+            constraints=tuple(correction.name for correction in plan.net.corrections),
             notes=notes,
         )
 

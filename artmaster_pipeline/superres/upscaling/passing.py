@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from artmaster_pipeline.errors import BadInput
+from artmaster_pipeline.faults import size_in_words
 from artmaster_pipeline.progress import Advance
 from artmaster_pipeline.superres.detail import passes
 from artmaster_pipeline.superres.enlarge import Enlarger
@@ -75,7 +76,7 @@ def check_disk(out: Path, opened: Opened, size: tuple[int, int], net: Enlarger) 
     needed = (opened.width * opened.height * times**2 + size[0] * size[1]) * _PIXEL
     if needed > (free := shutil.disk_usage(out).free):
         raise BadInput(
-            f"It takes up to {needed / 1e9:.3g} GB of the disk while it lasts, and {free / 1e9:.3g} GB are free",
+            f"It takes up to {size_in_words(needed)} of the disk while it lasts, and {size_in_words(free)} are free",
             "Make room, or choose another --out",
         )
 

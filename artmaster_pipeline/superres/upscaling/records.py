@@ -23,6 +23,7 @@ class Enlarged(Record):
     network: str
     engine: str
     dtype: str
+    constraints: tuple[str, ...] = ()  # by their full names, which tell falls that were measured
     notes: tuple[str, ...] = ()  # what was decided while it was read
 
 
