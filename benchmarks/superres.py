@@ -46,8 +46,8 @@ def row(name: str, tile: np.ndarray, runs: int, threads: int, clock: Callable[[]
     exact, rough = load_network(name), load_network(name, dtype="bfloat16")
     ways = (
         ncnn_network(name, threads),
-        lambda picture: exact.enlarge(picture, keep_tone=False),
-        lambda picture: rough.enlarge(picture, keep_tone=False),
+        lambda picture: exact.enlarge(picture, corrected=False),
+        lambda picture: rough.enlarge(picture, corrected=False),
     )
     peer, ours, ours_rough = (way(tile).astype(float) for way in ways)  # warms up as well
     seconds: list[list[float]] = [[], [], []]

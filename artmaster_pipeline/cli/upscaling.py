@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 import typer
 
 from artmaster_pipeline.cli.options import JsonOption
-from artmaster_pipeline.cli.printing import print_json, print_table, short
+from artmaster_pipeline.cli.printing import print_json, short
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.progress import terminal_progress
-from artmaster_pipeline.settings import CONSTRAINTS
+from artmaster_pipeline.settings import CONSTRAINTS, EnlargingEngine
 from artmaster_pipeline.superres.networks import DEFAULT_NETWORK
 from artmaster_pipeline.terminal import err, out
 
@@ -33,11 +33,15 @@ def upscale(
     dtype: Annotated[
         Literal["float32", "bfloat16"], typer.Option(help="bfloat16 is faster and differs by a level here and there.")
     ] = "float32",
-    engine: Annotated[Literal["torch"], typer.Option(help="What computes the network.")] = "torch",
+    engine: Annotated[EnlargingEngine, typer.Option(help="What computes the network.")] = "torch",
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where it is computed.")] = "cpu",
     constraints: Annotated[
         str, typer.Option(help="What holds the network's pixels to the picture's, with commas between; or none.")
     ] = ",".join(CONSTRAINTS),
+    like: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="The painter's large scans, by which texture and grain are measured."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other files under a picture's name.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -61,6 +65,7 @@ def upscale(
         bits=bits,
         quality=quality,
         constraints=[] if constraints == "none" else [name.strip() for name in constraints.split(",")],
+        like=like,
         overwrite=overwrite,
         progress=terminal_progress(),
     )
@@ -81,8 +86,9 @@ def upscale(
         for source, reason in done.left:
             out.say(f"{short(source)} was left as it is: {reason}.")
         out.say(f"{done.made} enlarged, {len(done.pictures) - done.made} there already, {len(done.failed)} failed.")
-        rows = [{"picture": short(f.source), "reason": f.reason, "way out": f.remedy} for f in done.failed]
-        print_table("Not enlarged", rows)
+        for failed in done.failed:
+            why = " ".join(f"{words.rstrip('.')}." for words in (failed.reason, failed.remedy) if words)
+            out.say(f"{short(failed.source)} was not enlarged: {why}")
     if done.failed:
         err.say(f"artmaster: {len(done.failed)} of the pictures could not be enlarged.")
         raise typer.Exit(1)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _OWN_FILES = (".pth", ".safetensors")
 DEFAULT_ENGINE = "torch"
 DEFAULT_NETWORK = "realesrgan-x4plus"
+LIKE_OTHERS = frozenset({"texture", "grain"})  # the constraints that go by pictures of the painter
 
 
 def network_names() -> tuple[str, ...]:

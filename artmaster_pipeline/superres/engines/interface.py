@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 Dtype = Literal["float32", "bfloat16"]
 
 
-class OutOfMemory(Exception):
-    """There was no memory for a tile of this size; a smaller one may go."""
+class OutOfMemory(MemoryError):
+    """There was no memory for a tile of this size; for engines whose own error `is_out_of_memory` does not know."""
 
 
 @dataclass(frozen=True)
@@ -71,5 +71,6 @@ class Engine(Protocol):
     def enlarge(self, tile: "np.ndarray") -> "Tensor":
         """A tile, H x W x 3 in 0..1 of type float32, as 3 x (H * scale) x (W * scale) in the same, on `device`.
 
-        Raises OutOfMemory, and ArtMasterError where values come out that are no numbers.
+        Raises what `sessions.is_out_of_memory` knows where there is no memory for it, and ArtMasterError where values
+        come out that are no numbers.
         """

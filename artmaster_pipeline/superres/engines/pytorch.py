@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from artmaster_pipeline.base_models.precision import settle_precision
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement, WrongUse
 from artmaster_pipeline.records import identity
-from artmaster_pipeline.superres.engines.interface import Dtype, Network, OutOfMemory
+from artmaster_pipeline.superres.engines.interface import Dtype, Network
 from artmaster_pipeline.superres.engines.probing import Probed, probe
 from artmaster_pipeline.superres.pixels import tensor_of
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 NAME = "torch"
 _FLOAT_BYTES, _COPIES = 4, 4  # of the enlarged tile: as a tensor, as an array, with its tone, and on the way there
-_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # how PyTorch says it on the CPU
 
 
 @dataclass(frozen=True)
@@ -74,23 +73,16 @@ class TorchEngine:
     def enlarge(self, tile: "np.ndarray") -> "Tensor":
         import torch
 
-        try:
-            with torch.inference_mode():
-                pixels = tensor_of(tile, self.device)[None]
-                pixels = pixels.to(self.descriptor.dtype, memory_format=torch.channels_last)
-                enlarged: Tensor = self.descriptor(pixels)[0].float().contiguous()
-                if enlarged.isnan().any():
-                    raise ArtMasterError(
-                        f"The network {self.network} gave values that are no numbers ({self.dtype}): "
-                        "choose float32, or another network."
-                    )
-                return enlarged
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise OutOfMemory from error
-        except RuntimeError as error:
-            if any(words in str(error) for words in _NO_MEMORY):
-                raise OutOfMemory from error
-            raise
+        with torch.inference_mode():
+            pixels = tensor_of(tile, self.device)[None]
+            pixels = pixels.to(self.descriptor.dtype, memory_format=torch.channels_last)
+            enlarged: Tensor = self.descriptor(pixels)[0].float().contiguous()
+            if enlarged.isnan().any():
+                raise ArtMasterError(
+                    f"The network {self.network} gave values that are no numbers ({self.dtype}): "
+                    "choose float32, or another network."
+                )
+            return enlarged
 
 
 def load(network: Network, device: str, dtype: Dtype) -> TorchEngine:
