@@ -51,6 +51,7 @@ CHECKS = {
     "style_adapter:folds_exactly": True,
     "style_adapter:style_adapter_versioned": True,
     "training_set:ready_to_train": True,
+    "training_set:true_to_the_scans": True,
     "training_set:training_set_versioned": True,
 }
 

@@ -1,7 +1,9 @@
 """The stage training_set: every crop enlarged where its scan lacked detail, captioned, and put in its part."""
 
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from artmaster_pipeline.base_models.legibility import Legibility, legibility_of
@@ -18,10 +20,12 @@ from artmaster_pipeline.dataset.captions import (
     readable,
     without_trigger,
 )
+from artmaster_pipeline.dataset.own_pictures import OwnPicture, like_the_painters
 from artmaster_pipeline.dataset.split import Assignment, SplitTable, split_works, what_the_parts_mean
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import clear_partials, inside, sha256_of, writing
 from artmaster_pipeline.locks import one_at_a_time
+from artmaster_pipeline.pictures import read_rgb
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import (
     MANIFEST,
@@ -40,9 +44,10 @@ from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import Home, Profile, load_painter
 
 if TYPE_CHECKING:
-    import numpy as np
+    from artmaster_pipeline.superres import Enlarger, Networks
 
 _IMAGES = "images"
+_METHOD = 1  # part of an enlarged picture's id: raise it when enlarging does something else
 _SAID = "said.jsonl"  # in full what a captioning model said, since the captions lack what all works share
 _SAID_BEFORE_WRITING = 20  # new descriptions, so that a killed run loses no more of them
 
@@ -62,14 +67,25 @@ class _Picture:
     id: str
     path: str
     sha256: str
-    enlarged_by: str
     made: bool
+    drift: str = ""
+    enlarged_by: str = ""
+    enlarged_times: int = 1
 
 
 class _Made(Record):
     """A picture that a run has made and no manifest names yet. `id` is the picture's."""
 
     sha256: str
+    drift: str = ""
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """The pictures of all crops, in the crops' order."""
+
+    all: list[_Picture]
+    figures: dict[str, Any] = field(default_factory=dict)  # on how they were enlarged
 
 
 def _journal(home: Home, painter: str) -> Journal[_Made]:
@@ -82,7 +98,9 @@ def build_training_set(
 ) -> Outcome[TrainingImage]:
     """Make training_set/<painter>/ from the painter's crops; returns one TrainingImage per crop.
 
-    Crops whose scan had fewer pixels than the crop are restored by `profile.super_resolution`; the others are copied.
+    Crops whose scan shows less than the crop can hold (`Crop.lacks_detail`) are enlarged by the smallest scale of
+    `profile.super_resolution` that suffices, in texture and grain like the painter's large pictures; the others are
+    copied byte for byte. Each record says how much detail there was, what was done and why.
     What nearly all works' captions say is left out of all of them (`only_what_varies`), of the held-out works' too,
     which are prompts later; so one work more may change every caption. Figures: works and pictures per part, further
     scans of a work, what the parts' sizes mean, pictures enlarged, captions by source, what was left out of them.
@@ -94,7 +112,8 @@ def build_training_set(
     scans, crops = _inputs(home, painter)
     old = {row.id: row for row in read_manifest(folder / MANIFEST, TrainingImage)}
     parts = _parts(home, painter, profile, scans, crops, old, progress)
-    pictures = _make_pictures(home, painter, profile, crops, old, progress)
+    made_now = _make_pictures(home, painter, profile, crops, parts, old, progress)
+    pictures = made_now.all
     works = [parts.places[crop.scan_sha256].work for crop in crops]
     told = _archive_captions(home, painter, profile, scans, crops)
     said = _captions(home, painter, profile, scans, crops, pictures, told, progress)
@@ -114,6 +133,10 @@ def build_training_set(
             caption_source=caption.source,
             split=parts.places[crop.scan_sha256].part,
             enlarged_by=picture.enlarged_by,
+            enlarged_times=picture.enlarged_times,
+            detail=crop.detail,
+            reason=_reason(crop, picture.enlarged_times),
+            drift=picture.drift,
             place=crop.place,
             group=parts.places[crop.scan_sha256].work,
             unread=of.unread,
@@ -131,6 +154,7 @@ def build_training_set(
         made,
         len(rows) - made,
         figures=_figures(records)
+        | made_now.figures
         | _left_out(left_out, progress)
         | _unread(told, crops, profile, progress)
         | _warnings(records, parts, scans, progress),
@@ -173,60 +197,111 @@ def _parts(
 
 @session()
 def _make_pictures(
-    home: Home, painter: str, profile: Profile, crops: tuple[Crop, ...], old: dict[str, TrainingImage], told: Progress
-) -> list[_Picture]:
-    """The picture of every crop, in the crops' order; made only where it is not there already."""
+    home: Home,
+    painter: str,
+    profile: Profile,
+    crops: tuple[Crop, ...],
+    parts: SplitTable,
+    old: dict[str, TrainingImage],
+    told: Progress,
+) -> _Pictures:
+    """The picture of every crop; made only where it is not there already."""
     journal = _journal(home, painter)
-    known = {row.id: row.sha256 for row in journal.read()} | {row.id: row.sha256 for row in old.values()}
-    enlarger = None
-    if any(crop.source_scale < 1 for crop in crops):
-        from artmaster_pipeline.superres import network_of
-
-        enlarger = network_of(profile)
+    known: dict[str, _Made | TrainingImage] = {row.id: row for row in journal.read()} | old
+    networks, figures = None, dict[str, Any]()
+    if any(crop.lacks_detail for crop in crops):
+        networks, figures = _networks(home, painter, profile, crops, parts, told)
     pictures = []
     with journal, told.task("Training pictures", len(crops)) as advance:
         for crop in crops:
-            picture = _make_picture(home, painter, crop, enlarger if crop.source_scale < 1 else None, known)
+            picture = _make_picture(home, painter, crop, networks if crop.lacks_detail else None, known)
             if picture.made:
-                journal.add(_Made(id=picture.id, sha256=picture.sha256))
+                journal.add(_Made(id=picture.id, sha256=picture.sha256, drift=picture.drift))
             pictures.append(picture)
             advance(1, picture.enlarged_by)
-    return pictures
+    return _Pictures(pictures, figures)
 
 
-def _make_picture(home: Home, painter: str, crop: Crop, enlarger: Any, known: dict[str, str]) -> _Picture:
-    name = enlarger.name if enlarger else ""
-    known_as = identity("training image", crop.id, crop.sha256, enlarger.identity if enlarger else "")
-    folder = home.training_set(painter)
+def _networks(
+    home: Home, painter: str, profile: Profile, crops: tuple[Crop, ...], parts: SplitTable, told: Progress
+) -> tuple["Networks", dict[str, Any]]:
+    """What enlarges the crops that lack detail like those of the part `train` that do not, and figures on that."""
+    from artmaster_pipeline.superres import networks_of
+
+    folder = home.crops(painter)
+    large = [
+        OwnPicture(crop.id, parts.places[crop.scan_sha256].work, inside(folder, crop.path), crop.sha256)
+        for crop in crops
+        if not crop.lacks_detail and parts.places[crop.scan_sha256].part == "train"
+    ]
+    like, figures = like_the_painters([large], profile, told.say)
+    return networks_of(profile, like), figures
+
+
+def _make_picture(
+    home: Home, painter: str, crop: Crop, networks: "Networks | None", known: Mapping[str, _Made | TrainingImage]
+) -> _Picture:
+    """The crop's picture: enlarged by `networks`, or a copy where there are none."""
+    from artmaster_pipeline.superres.detail import passes
+
+    size, seen = (crop.width, crop.height), _detail_size(crop)
+    factor = max(size[0] / seen[0], size[1] / seen[1])
+    enlarger = networks.suited(factor) if networks else None
+    how: tuple[Any, ...] = (enlarger.identity, seen, _METHOD) if enlarger else ("",)
+    known_as = identity("training image", crop.id, crop.sha256, *how)
     path = f"{_IMAGES}/{known_as}.png"
-    target = inside(folder, path)
-    if known_as in known and target.is_file() and sha256_of(target) == known[known_as]:
-        return _Picture(known_as, path, known[known_as], name, made=False)
-    source = inside(home.crops(painter), crop.path)
-    if not source.is_file() or sha256_of(source) != crop.sha256:
-        raise ArtMasterError(f"{source} is missing or was changed: run the stage curated_crops again.")
-    with writing(target) as temporary:
-        if enlarger is None:
-            shutil.copyfile(source, temporary)
-        else:
-            _restore(source, (crop.width, crop.height), enlarger, temporary)
-    return _Picture(known_as, path, sha256_of(target), name, made=True)
+    target = inside(home.training_set(painter), path)
+    sha256, drift, made = "", "", True
+    if (row := known.get(known_as)) and target.is_file() and sha256_of(target) == row.sha256:
+        sha256, drift, made = row.sha256, row.drift, False
+    else:
+        source = inside(home.crops(painter), crop.path)
+        if not source.is_file() or sha256_of(source) != crop.sha256:
+            raise ArtMasterError(f"{source} is missing or was changed: run the stage curated_crops again.")
+        with writing(target) as temporary:
+            if enlarger is None:
+                shutil.copyfile(source, temporary)
+            else:
+                drift = _enlarge(source, seen, size, enlarger, temporary)
+        sha256 = sha256_of(target)
+    if enlarger is None:
+        return _Picture(known_as, path, sha256, made)
+    return _Picture(
+        known_as, path, sha256, made, drift, enlarger.name, enlarger.scale ** passes(factor, enlarger.scale)
+    )
 
 
-def _restore(source: Any, size: tuple[int, int], enlarger: Any, target: Any) -> None:
+def _detail_size(crop: Crop) -> tuple[int, int]:
+    """Width and height in which all that the scan shows of the crop has room: no larger than the crop's file."""
+    if not (crop.lacks_detail and crop.is_soft):
+        return crop.pixels
+    return max(1, round(crop.width * crop.detail)), max(1, round(crop.height * crop.detail))
+
+
+def _enlarge(source: Path, seen: tuple[int, int], size: tuple[int, int], enlarger: "Enlarger", target: Path) -> str:
+    """Write the enlarged crop; gives why it is no faithful picture of it, or "".
+
+    A soft scan's blur is taken away first, by reducing it to the size of its detail: a network takes blur for content.
+    """
     from PIL import Image
 
     from artmaster_pipeline.superres import restore_detail
+    from artmaster_pipeline.superres.constraints import drifted
+    from artmaster_pipeline.superres.detail import resized
 
-    Image.fromarray(restore_detail(_pixels(source), size, enlarger)).save(target, "PNG")
+    crisp = resized(read_rgb(source), seen)
+    enlarged = restore_detail(crisp, size, enlarger)
+    Image.fromarray(enlarged).save(target, "PNG")
+    return drifted(crisp, enlarged)
 
 
-def _pixels(path: Any) -> "np.ndarray":
-    import numpy as np
-    from PIL import Image
-
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+def _reason(crop: Crop, times: int) -> str:
+    """Why the crop was enlarged, or was not."""
+    if not crop.lacks_detail:
+        return f"its scan shows {crop.detail:.2g} pixels for each of the picture's"
+    seen = "x".join(map(str, _detail_size(crop)))
+    soft = f", since it is soft: reduced to {seen}, which holds that, and" if crop.is_soft else ":"
+    return f"its scan shows {crop.detail:.2g} of the pixels{soft} enlarged {times} times"
 
 
 @dataclass(frozen=True)
@@ -287,7 +362,7 @@ def _captions(
             facts = Facts(told[n].title, scan.date, scan.subject, scan.season)
             row = known.get(pictures[n].id)
             if row is None or (row.captioner, row.facts) != (speaker, identity(vars(facts))):
-                picture = _pixels(home.training_set(painter) / pictures[n].path)
+                picture = read_rgb(home.training_set(painter) / pictures[n].path)
                 # without a name here, so that only the session holds it and can free its memory
                 text = load_captioner(profile, home).describe(picture, facts)
                 row = _Said(id=pictures[n].id, captioner=speaker, facts=identity(vars(facts)), text=text)

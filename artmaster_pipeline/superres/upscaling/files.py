@@ -8,7 +8,7 @@ import errno
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import CONSTRAINTS
 from artmaster_pipeline.superres.engines import Dtype
 from artmaster_pipeline.superres.enlarge import Enlarger
-from artmaster_pipeline.superres.networks import DEFAULT_ENGINE, DEFAULT_NETWORK, constrained, load_network
+from artmaster_pipeline.superres.networks import DEFAULT_ENGINE, DEFAULT_NETWORK, Networks, load_networks
 from artmaster_pipeline.superres.upscaling import saving
 from artmaster_pipeline.superres.upscaling.naming import Job, jobs_for
 from artmaster_pipeline.superres.upscaling.opening import Opened, open_picture
@@ -78,6 +78,7 @@ class _Wish:
 class _Planned:
     job: Job
     size: tuple[int, int]
+    net: Enlarger
     tiles: int
 
 
@@ -113,18 +114,18 @@ def upscale(
     place, sources = Path(out), [Path(each) for each in inputs]
     _check(scale, size, format, bits, quality)
     jobs = jobs_for(sources, place, ENDINGS[format])
-    enlarger = constrained(load_network(network, device, dtype, engine), constraints)
-    wish = _Wish(scale or enlarger.scale, size, format, bits, quality, overwrite)
+    networks = replace(load_networks(network, device, dtype, engine), constraints=tuple(constraints))
+    wish = _Wish(scale or networks.largest().scale, size, format, bits, quality, overwrite)
     check_folder(place)
     with _alone(place):
-        return _Run(place, enlarger, wish, progress).do(jobs)
+        return _Run(place, networks, wish, progress).do(jobs)
 
 
 class _Run:
     """One run over many pictures."""
 
-    def __init__(self, out: Path, enlarger: Enlarger, wish: _Wish, progress: Progress) -> None:
-        self._out, self._enlarger, self._wish, self._progress = out, enlarger, wish, progress
+    def __init__(self, out: Path, networks: Networks, wish: _Wish, progress: Progress) -> None:
+        self._out, self._networks, self._wish, self._progress = out, networks, wish, progress
         self._pictures: list[Enlarged] = []
         self._left: list[tuple[Path, str]] = []
         self._failed: list[Failed] = []
@@ -150,14 +151,15 @@ class _Run:
             if max(width / opened.width, height / opened.height) > _MOST:
                 raise BadInput(f"{width}x{height} would be more than {_MOST:.0f} times its size", "Ask for less")
             saving.check_format(opened, self._wish.file_format, width, height)
-            return _Planned(job, (width, height), tiles_of(opened, width, self._enlarger))
+            net = self._networks.suited(width / opened.width)
+            return _Planned(job, (width, height), net, tiles_of(opened, width, net))
         return None
 
     def _do(self, plan: _Planned, told: Speed, sources: set[Path]) -> None:
         job, wish = plan.job, self._wish
         source_sha256 = sha256_of(job.source)
         known_as = identity(
-            *("upscaled", source_sha256, self._enlarger.identity, _VERSION, plan.size),
+            *("upscaled", source_sha256, plan.net.identity, _VERSION, plan.size),
             *(wish.file_format, wish.bits, wish.quality if wish.file_format == "jpeg" else None),
         )
         target, there = inside(self._out, job.path), remembered(self._out, job.path)
@@ -178,7 +180,7 @@ class _Run:
         self._made += 1
 
     def _make(self, plan: _Planned, source_sha256: str, known_as: str, target: Path, told: Speed) -> Enlarged:
-        work, net = self._out / FOLDER / "work" / known_as, self._enlarger
+        work, net = self._out / FOLDER / "work" / known_as, plan.net
         self._clear_work(known_as)
         make_folder(work)
         opened = open_picture(plan.job.source)
