@@ -170,9 +170,9 @@ def _too_far(painter: str, drifted: list[dict[str, str]]) -> str:
     named = "; ".join(f"{each['picture']} of {each['scan']!r}: {each['why']}" for each in drifted[:_NAMED])
     named += f"; and {len(drifted) - _NAMED} more" if len(drifted) > _NAMED else ""
     return (
-        f"{len(drifted)} enlarged pictures are no longer what their scans show: {named}. In the profile choose another "
-        "network (super_resolution) or all constraints (no line super_resolution_constraints), or give larger scans, or "
-        f"leave the works out (artmaster review {painter})."
+        f"{len(drifted)} enlarged pictures are no longer what their scans show: {named}. Choose another "
+        "network (super_resolution) or all constraints (no super_resolution_constraints) in the profile, give larger "
+        f"scans, or leave the works out (artmaster review {painter})."
     )
 
 
