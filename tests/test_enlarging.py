@@ -246,8 +246,9 @@ def test_a_gallery_has_the_size_that_the_profile_asks_for_and_leaves_what_has_it
     samples = [sample(home, 1, 32, 48), sample(home, 2, 100, 60)]
     said: list[str] = []
     sized = profile(gallery_long_side=100)
-    shown, made = enlarge_samples(home, PAINTER, sized, samples, Progress(said.append))
-    assert made == 2 and any("1 of 2 pictures have 100 pixels or more and are left" in line for line in said)
+    shown, made, figures = enlarge_samples(home, PAINTER, sized, samples, Progress(said.append))
+    assert made == 2 and figures["pictures left as they are"] == 1
+    assert any("1 of 2 pictures have 100 pixels or more and are left" in line for line in said)
     small, large = (picture.record for picture in shown)
     assert (small.width, small.height, small.enlarged_by) == (67, 100, f"{FAMILY}-x2")
     assert (large.width, large.height, large.enlarged_by, large.enlarged_from) == (100, 60, "", samples[1].id)
@@ -255,7 +256,7 @@ def test_a_gallery_has_the_size_that_the_profile_asks_for_and_leaves_what_has_it
     assert (read_rgb(shown[1].file) == read_rgb(home.evaluation(PAINTER) / samples[1].path)).all()
     assert "enlarged_by" not in read_facts(shown[1].file)
     assert enlarge_samples(home, PAINTER, sized, samples, SILENT)[1] == 0
-    four_times, _ = enlarge_samples(home, PAINTER, profile(), samples[:1], SILENT)
+    four_times, *_ = enlarge_samples(home, PAINTER, profile(), samples[:1], SILENT)
     assert (four_times[0].record.width, four_times[0].record.height) == (128, 192)
 
 

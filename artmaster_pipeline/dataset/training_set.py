@@ -1,10 +1,7 @@
 """The stage training_set: every crop enlarged where its scan lacked detail, captioned, and put in its part."""
 
-import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from dataclasses import dataclass
+from typing import Any, get_args
 
 from artmaster_pipeline.base_models.legibility import Legibility, legibility_of
 from artmaster_pipeline.curation.near_duplicates import near_duplicates
@@ -20,10 +17,10 @@ from artmaster_pipeline.dataset.captions import (
     readable,
     without_trigger,
 )
-from artmaster_pipeline.dataset.own_pictures import OwnPicture, like_the_painters
+from artmaster_pipeline.dataset.pictures import IMAGES, Picture, journal_of, make_pictures, reason_for
 from artmaster_pipeline.dataset.split import Assignment, SplitTable, split_works, what_the_parts_mean
 from artmaster_pipeline.errors import ArtMasterError
-from artmaster_pipeline.files import clear_partials, inside, sha256_of, writing
+from artmaster_pipeline.files import clear_partials
 from artmaster_pipeline.locks import one_at_a_time
 from artmaster_pipeline.pictures import read_rgb
 from artmaster_pipeline.progress import SILENT, Progress
@@ -39,15 +36,9 @@ from artmaster_pipeline.records import (
     read_manifest,
     write_manifest,
 )
-from artmaster_pipeline.scans.journal import Journal
 from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import Home, Profile, load_painter
 
-if TYPE_CHECKING:
-    from artmaster_pipeline.superres import Enlarger, Networks
-
-_IMAGES = "images"
-_METHOD = 1  # part of an enlarged picture's id: raise it when enlarging does something else
 _SAID = "said.jsonl"  # in full what a captioning model said, since the captions lack what all works share
 _SAID_BEFORE_WRITING = 20  # new descriptions, so that a killed run loses no more of them
 
@@ -58,38 +49,6 @@ class _Said(Record):
     captioner: str  # its identity
     text: str
     facts: str = ""  # the identity of what the archive told it
-
-
-@dataclass(frozen=True)
-class _Picture:
-    """A training picture as it lies on disk."""
-
-    id: str
-    path: str
-    sha256: str
-    made: bool
-    drift: str = ""
-    enlarged_by: str = ""
-    enlarged_times: int = 1
-
-
-class _Made(Record):
-    """A picture that a run has made and no manifest names yet. `id` is the picture's."""
-
-    sha256: str
-    drift: str = ""
-
-
-@dataclass(frozen=True)
-class _Pictures:
-    """The pictures of all crops, in the crops' order."""
-
-    all: list[_Picture]
-    figures: dict[str, Any] = field(default_factory=dict)  # on how they were enlarged
-
-
-def _journal(home: Home, painter: str) -> Journal[_Made]:
-    return Journal(home.cache / "training_set" / f"{painter}.jsonl", _Made)
 
 
 @one_at_a_time
@@ -112,8 +71,7 @@ def build_training_set(
     scans, crops = _inputs(home, painter)
     old = {row.id: row for row in read_manifest(folder / MANIFEST, TrainingImage)}
     parts = _parts(home, painter, profile, scans, crops, old, progress)
-    made_now = _make_pictures(home, painter, profile, crops, parts, old, progress)
-    pictures = made_now.all
+    pictures, enlarging = make_pictures(home, painter, profile, crops, parts, old, progress)
     works = [parts.places[crop.scan_sha256].work for crop in crops]
     told = _archive_captions(home, painter, profile, scans, crops)
     said = _captions(home, painter, profile, scans, crops, pictures, told, progress)
@@ -135,7 +93,7 @@ def build_training_set(
             enlarged_by=picture.enlarged_by,
             enlarged_times=picture.enlarged_times,
             detail=crop.detail,
-            reason=_reason(crop, picture.enlarged_times),
+            reason=reason_for(crop, picture.enlarged_times),
             drift=picture.drift,
             place=crop.place,
             group=parts.places[crop.scan_sha256].work,
@@ -144,8 +102,8 @@ def build_training_set(
         for crop, picture, caption, of in zip(crops, pictures, captions, told, strict=True)
     ]
     write_manifest(folder / MANIFEST, rows)
-    _journal(home, painter).clear()
-    _remove_unnamed(folder / _IMAGES, {picture.path for picture in pictures})
+    journal_of(home, painter).clear()
+    _remove_unnamed(folder / IMAGES, {picture.path for picture in pictures})
     made = sum(picture.made for picture in pictures)
     records = tuple(sorted(rows, key=lambda row: row.id))
     return Outcome(
@@ -154,7 +112,7 @@ def build_training_set(
         made,
         len(rows) - made,
         figures=_figures(records)
-        | made_now.figures
+        | enlarging
         | _left_out(left_out, progress)
         | _unread(told, crops, profile, progress)
         | _warnings(records, parts, scans, progress),
@@ -193,115 +151,6 @@ def _parts(
         profile.validate_share,
         near_duplicates(home, painter, cropped, told),
     )
-
-
-@session()
-def _make_pictures(
-    home: Home,
-    painter: str,
-    profile: Profile,
-    crops: tuple[Crop, ...],
-    parts: SplitTable,
-    old: dict[str, TrainingImage],
-    told: Progress,
-) -> _Pictures:
-    """The picture of every crop; made only where it is not there already."""
-    journal = _journal(home, painter)
-    known: dict[str, _Made | TrainingImage] = {row.id: row for row in journal.read()} | old
-    networks, figures = None, dict[str, Any]()
-    if any(crop.lacks_detail for crop in crops):
-        networks, figures = _networks(home, painter, profile, crops, parts, told)
-    pictures = []
-    with journal, told.task("Training pictures", len(crops)) as advance:
-        for crop in crops:
-            picture = _make_picture(home, painter, crop, networks if crop.lacks_detail else None, known)
-            if picture.made:
-                journal.add(_Made(id=picture.id, sha256=picture.sha256, drift=picture.drift))
-            pictures.append(picture)
-            advance(1, picture.enlarged_by)
-    return _Pictures(pictures, figures)
-
-
-def _networks(
-    home: Home, painter: str, profile: Profile, crops: tuple[Crop, ...], parts: SplitTable, told: Progress
-) -> tuple["Networks", dict[str, Any]]:
-    """What enlarges the crops that lack detail like those of the part `train` that do not, and figures on that."""
-    from artmaster_pipeline.superres import networks_of
-
-    folder = home.crops(painter)
-    large = [
-        OwnPicture(crop.id, parts.places[crop.scan_sha256].work, inside(folder, crop.path), crop.sha256)
-        for crop in crops
-        if not crop.lacks_detail and parts.places[crop.scan_sha256].part == "train"
-    ]
-    like, figures = like_the_painters([large], profile, told.say)
-    return networks_of(profile, like), figures
-
-
-def _make_picture(
-    home: Home, painter: str, crop: Crop, networks: "Networks | None", known: Mapping[str, _Made | TrainingImage]
-) -> _Picture:
-    """The crop's picture: enlarged by `networks`, or a copy where there are none."""
-    from artmaster_pipeline.superres.detail import passes
-
-    size, seen = (crop.width, crop.height), _detail_size(crop)
-    factor = max(size[0] / seen[0], size[1] / seen[1])
-    enlarger = networks.suited(factor) if networks else None
-    how: tuple[Any, ...] = (enlarger.identity, seen, _METHOD) if enlarger else ("",)
-    known_as = identity("training image", crop.id, crop.sha256, *how)
-    path = f"{_IMAGES}/{known_as}.png"
-    target = inside(home.training_set(painter), path)
-    sha256, drift, made = "", "", True
-    if (row := known.get(known_as)) and target.is_file() and sha256_of(target) == row.sha256:
-        sha256, drift, made = row.sha256, row.drift, False
-    else:
-        source = inside(home.crops(painter), crop.path)
-        if not source.is_file() or sha256_of(source) != crop.sha256:
-            raise ArtMasterError(f"{source} is missing or was changed: run the stage curated_crops again.")
-        with writing(target) as temporary:
-            if enlarger is None:
-                shutil.copyfile(source, temporary)
-            else:
-                drift = _enlarge(source, seen, size, enlarger, temporary)
-        sha256 = sha256_of(target)
-    if enlarger is None:
-        return _Picture(known_as, path, sha256, made)
-    return _Picture(
-        known_as, path, sha256, made, drift, enlarger.name, enlarger.scale ** passes(factor, enlarger.scale)
-    )
-
-
-def _detail_size(crop: Crop) -> tuple[int, int]:
-    """Width and height in which all that the scan shows of the crop has room: no larger than the crop's file."""
-    if not (crop.lacks_detail and crop.is_soft):
-        return crop.pixels
-    return max(1, round(crop.width * crop.detail)), max(1, round(crop.height * crop.detail))
-
-
-def _enlarge(source: Path, seen: tuple[int, int], size: tuple[int, int], enlarger: "Enlarger", target: Path) -> str:
-    """Write the enlarged crop; gives why it is no faithful picture of it, or "".
-
-    A soft scan's blur is taken away first, by reducing it to the size of its detail: a network takes blur for content.
-    """
-    from PIL import Image
-
-    from artmaster_pipeline.superres import restore_detail
-    from artmaster_pipeline.superres.constraints import drifted
-    from artmaster_pipeline.superres.detail import resized
-
-    crisp = resized(read_rgb(source), seen)
-    enlarged = restore_detail(crisp, size, enlarger)
-    Image.fromarray(enlarged).save(target, "PNG")
-    return drifted(crisp, enlarged)
-
-
-def _reason(crop: Crop, times: int) -> str:
-    """Why the crop was enlarged, or was not."""
-    if not crop.lacks_detail:
-        return f"its scan shows {crop.detail:.2g} pixels for each of the picture's"
-    seen = "x".join(map(str, _detail_size(crop)))
-    soft = f", since it is soft: reduced to {seen}, which holds that, and" if crop.is_soft else ":"
-    return f"its scan shows {crop.detail:.2g} of the pixels{soft} enlarged {times} times"
 
 
 @dataclass(frozen=True)
@@ -343,7 +192,7 @@ def _captions(
     profile: Profile,
     scans: dict[str, Scan],
     crops: tuple[Crop, ...],
-    pictures: list[_Picture],
+    pictures: list[Picture],
     told: list[_Told],
     progress: Progress,
 ) -> list[Caption]:
@@ -389,7 +238,7 @@ def _left_out(left_out: tuple[str, ...], told: Progress) -> dict[str, Any]:
 
 def _remove_unnamed(folder: Any, named: set[str]) -> None:
     for file in folder.iterdir() if folder.is_dir() else ():
-        if f"{_IMAGES}/{file.name}" not in named:
+        if f"{IMAGES}/{file.name}" not in named:
             file.unlink()
 
 

@@ -29,22 +29,21 @@ class Picture:
 @session()
 def enlarge_samples(
     home: Home, painter: str, profile: Profile, samples: Sequence[Sample], progress: Progress
-) -> tuple[tuple[Picture, ...], int]:
-    """The samples at the gallery's size in their order, and how many of them were made now.
+) -> tuple[tuple[Picture, ...], int, dict[str, Any]]:
+    """The samples at the gallery's size in their order, how many of them were made now, and figures on how.
 
     `painter` may be a set: texture and grain are then those of all its painters' large training pictures. A sample that
-    has the size is taken as it is.
-    A new picture lies in the data home's cache until it is published, so a kill loses at most the one in work.
+    has the size is taken as it is. A new picture lies in the data home's cache until it is published, so a kill loses
+    at most the one in work.
     """
     from artmaster_pipeline.superres import networks_of
 
-    like, _ = like_the_painters(trained_on(home, members(painter)), profile, progress.say)
+    like, figures = like_the_painters(trained_on(home, members(painter)), profile, progress.say)
     networks, long_side = networks_of(profile, like), profile.gallery_long_side
     how = {s.id: networks.to_long_side((s.width, s.height), long_side) for s in samples}
-    if left := [sample for sample in samples if how[sample.id] is None]:
-        progress.say(
-            f"{len(left)} of {len(samples)} pictures have {long_side} pixels or more and are left as they are."
-        )
+    if left := sum(by is None for by in how.values()):
+        figures["pictures left as they are"] = left
+        progress.say(f"{left} of {len(samples)} pictures have {long_side} pixels or more and are left as they are.")
     published = {row.id: row for row in read_manifest(home.gallery(painter) / MANIFEST, Sample)}
     wanted = [(sample, enlarged_id(sample, by.identity if (by := how[sample.id]) else "")) for sample in samples]
     found = {new_id: file for _, new_id in wanted if (file := _find(home, painter, new_id, published))}
@@ -61,7 +60,7 @@ def enlarge_samples(
                 advance(note=f"seed {sample.seed}")
     names = {sample_id: by.name if by else "" for sample_id, by in how.items()}
     pictures = (Picture(_record(s, new_id, names[s.id], found[new_id]), found[new_id]) for s, new_id in wanted)
-    return tuple(pictures), made
+    return tuple(pictures), made, figures
 
 
 def enlarged_id(sample: Sample, network_identity: str) -> str:
