@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from artmaster_pipeline.errors import BadInput, WrongUse
 from artmaster_pipeline.files import sha256_of, writing
 from artmaster_pipeline.progress import SILENT, Progress
@@ -53,7 +55,7 @@ def refine_network(
         raise WrongUse(f"{target} {why}: name a new {_SUFFIX} file for the refined network.")
     descriptor = load_descriptor(network)
     least = SIDE * int(descriptor.scale)
-    used, left, pictures = [], list[tuple[Path, str]](), []
+    used, left, pictures = list[Path](), list[tuple[Path, str]](), list[np.ndarray]()
     for job in jobs_for([Path(each) for each in inputs], target, _SUFFIX):
         if job.problem or shorter_side(job.source) < least:
             left.append((job.source, job.problem or f"its shorter side has fewer than {least} pixels"))
