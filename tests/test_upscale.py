@@ -356,7 +356,7 @@ def test_a_picture_that_was_enlarged_before_is_told_of_and_enlarged(tmp_path: Pa
         assert record.width == 80 and "enlarged before, from a.png by repeater" in record.notes[0]
 
 
-def test_links_count_as_the_pictures_they_lead_to(tmp_path: Path, repeater: str):
+def test_links_count_as_the_pictures_they_lead_to_and_odd_names_are_told_of(tmp_path: Path, repeater: str):
     """Under the picture's own name where it is among them; as they are named where a store holds it."""
     stored = save(tmp_path / "store" / "0a1b.tif", painting(0, 20, 30))
     (tmp_path / "in").mkdir()
@@ -364,9 +364,19 @@ def test_links_count_as_the_pictures_they_lead_to(tmp_path: Path, repeater: str)
     save(tmp_path / "in" / "z.tif", painting(1, 20, 30))
     (tmp_path / "in" / "a link.tif").symlink_to(tmp_path / "in" / "z.tif")
     (tmp_path / "in" / "lost.tif").symlink_to(tmp_path / "nowhere.tif")
+    (tmp_path / "in" / "\udcff.tif").symlink_to(stored)
     done = upscale([tmp_path / "in"], tmp_path / "out", network=repeater)
     assert [record.path for record in done.pictures] == ["boat.png", "z.png"]
     assert reasons(done) == {"lost.tif": "It is no file, or a link to nothing"}
+    (tmp_path / "in" / "boat.tif").unlink()
+    assert reasons(upscale([tmp_path / "in"], tmp_path / "out", network=repeater)) == {
+        "lost.tif": "It is no file, or a link to nothing",
+        "\udcff.tif": "Its name is not valid UTF-8",
+    }
+    save(tmp_path / "in" / f"{'long' * 62}.tif", painting(0, 20, 30))
+    save(tmp_path / "in" / f"{'LONG' * 62}.tif", painting(1, 20, 30))
+    told = reasons(upscale([tmp_path / "in"], tmp_path / "out", network=repeater))
+    assert "too long for this disk. Shorten" in told[f"{'long' * 62}.tif"]
 
 
 def test_a_folder_that_cannot_be_listed_is_told_of(tmp_path: Path, repeater: str, monkeypatch: pytest.MonkeyPatch):
