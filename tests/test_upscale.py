@@ -10,6 +10,7 @@ import json
 import signal
 import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 
 import forked
 import numpy as np
@@ -542,6 +543,25 @@ def test_memory_does_not_grow_with_the_picture(tmp_path: Path, repeater: str):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert max(peaks) < 1.2 * peaks[0] + 100_000  # the larger ones have 2 MB, enlarged
+
+
+def test_progress_tells_megapixels_a_second_and_the_time_that_is_left(
+    tmp_path: Path, repeater: str, monkeypatch: pytest.MonkeyPatch
+):
+    """By a clock on which every look at it takes half an hour."""
+    from artmaster_pipeline import progress
+    from artmaster_pipeline.superres.upscaling import passing
+
+    clock = itertools.count(0, 1800)
+    for module in (progress, passing):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    for number in range(3):
+        save(tmp_path / "in" / f"{number}.png", painting(number, 20, 30))
+    said: list[str] = []
+    upscale([tmp_path / "in"], tmp_path / "out", network=repeater, progress=Progress(said.append))
+    speed = 40 * 60 / 1e6 / 1800  # the clock is looked at once between the start and the first tile
+    told = f"Enlarging: 1 of 3, about 4 h 0 min left. {speed:.3g} megapixels/s, 0.png"
+    assert told in said, said
 
 
 def test_a_full_disk_is_seen_before_work_begins(tmp_path: Path, repeater: str, monkeypatch: pytest.MonkeyPatch):
