@@ -24,7 +24,9 @@ def upscale(
     size: Annotated[
         str | None, typer.Option(help="WxH: as large as fits into it, in the picture's own proportions.")
     ] = None,
-    network: Annotated[str, typer.Option(help="A shipped network, or a .pth or .safetensors file.")] = DEFAULT_NETWORK,
+    network: Annotated[
+        str, typer.Option(help="A shipped network or family, or a .pth or .safetensors file.")
+    ] = DEFAULT_NETWORK,
     file_format: Annotated[Literal["png", "tiff", "jpeg"], typer.Option("--format")] = "png",
     bits: Annotated[
         int | None, typer.Option(help="8 or 16 a channel (default: as the picture has; 8 in a JPEG).")

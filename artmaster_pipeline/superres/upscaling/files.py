@@ -8,7 +8,7 @@ import errno
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from artmaster_pipeline.errors import ArtMasterError, BadInput, WrongUse
@@ -20,7 +20,7 @@ from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import CONSTRAINTS
 from artmaster_pipeline.superres.engines import Dtype
 from artmaster_pipeline.superres.enlarge import Enlarger
-from artmaster_pipeline.superres.networks import DEFAULT_ENGINE, DEFAULT_NETWORK, constrained, load_network
+from artmaster_pipeline.superres.networks import DEFAULT_ENGINE, DEFAULT_NETWORK, Networks, load_networks
 from artmaster_pipeline.superres.upscaling import saving
 from artmaster_pipeline.superres.upscaling.likeness import pictures_like
 from artmaster_pipeline.superres.upscaling.naming import Job, jobs_for
@@ -110,17 +110,19 @@ def upscale(
     wish.check()
     jobs = jobs_for(sources, place, ENDINGS[format])
     pictures = pictures_like(Path(like), constraints) if like is not None else ()
-    enlarger = constrained(load_network(network, device, dtype, engine), constraints, pictures)
+    networks = replace(
+        load_networks(network, device, dtype, engine), constraints=tuple(constraints), like=tuple(pictures)
+    )
     check_folder(place)
     with _alone(place):
-        return _Run(place, enlarger, wish, progress).do(jobs)
+        return _Run(place, networks, wish, progress).do(jobs)
 
 
 class _Run:
     """One run over many pictures."""
 
-    def __init__(self, out: Path, enlarger: Enlarger, wish: Wish, progress: Progress) -> None:
-        self._out, self._enlarger, self._wish, self._progress = out, enlarger, wish, progress
+    def __init__(self, out: Path, networks: Networks, wish: Wish, progress: Progress) -> None:
+        self._out, self._networks, self._wish, self._progress = out, networks, wish, progress
         self._sources: set[Path] = set()
         self._known = {record.id: record for record in all_remembered(out)}
         self._pictures: list[Enlarged] = []
@@ -155,11 +157,12 @@ class _Run:
     def _plan(self, job: Job) -> _Planned | None:
         if job.problem:
             raise BadInput(job.problem, "Put it right, or take it out")
-        opened, wish, net = open_picture(job.source), self._wish, self._enlarger
-        size = wish.size_for(opened, net.scale)
+        opened, wish = open_picture(job.source), self._wish
+        size = wish.size_for(opened, self._networks.largest().scale)
         if size is None:
             self._left.append((job.source, f"it has {opened.width}x{opened.height} pixels already"))
             return None
+        net = self._networks.suited(size[0] / opened.width)
         saving.check_format(opened, wish.file_format, *size)
         source_sha256 = sha256_of(job.source)
         known_as = identity(

@@ -24,18 +24,18 @@ def pictures_like(place: Path, constraints: Sequence[str]) -> list[np.ndarray]:
         raise WrongUse(f"like says how {' and '.join(sorted(LIKE_OTHERS))} shall be, and neither is a constraint here.")
     if not place.is_dir():
         raise WrongUse(f"{place}: there is no such folder of pictures for like.")
-    large = [file for file in pictures_in(place) if _shorter_side(file) >= _LEAST_SIDE]
+    large = [file for file in pictures_in(place) if shorter_side(file) >= _LEAST_SIDE]
     if not large:
         raise WrongUse(
             f"There is no picture of at least {_LEAST_SIDE} pixels a side in {place}: for like, name a folder of the "
             "painter's large scans."
         )
     chosen = np.linspace(0, len(large) - 1, min(_MOST, len(large))).round().astype(int)
-    return [_read(large[n]) for n in chosen]
+    return [read_large(large[n]) for n in chosen]
 
 
-def _shorter_side(file: Path) -> int:
-    """In pixels; none of what would not be enlarged either."""
+def shorter_side(file: Path) -> int:
+    """In pixels; 0 for what would not be enlarged either."""
     import pyvips
 
     try:
@@ -45,7 +45,11 @@ def _shorter_side(file: Path) -> int:
     return min(opened.width, opened.height)
 
 
-def _read(file: Path) -> np.ndarray:
+def read_large(file: Path) -> np.ndarray:
+    """A picture in sRGB, H x W x 3 of type uint8, reduced to at most 2,048 pixels a side.
+
+    Raises BadInput where it cannot be read to its end.
+    """
     import pyvips
 
     try:
