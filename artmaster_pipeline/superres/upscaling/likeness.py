@@ -8,6 +8,7 @@ import numpy as np
 from artmaster_pipeline.errors import BadInput, WrongUse
 from artmaster_pipeline.superres.networks import LIKE_OTHERS
 from artmaster_pipeline.superres.upscaling.naming import pictures_in
+from artmaster_pipeline.superres.upscaling.opening import open_picture
 
 _MOST = 16  # pictures: the falls of one painter's scans hardly differ (superres.constraints.falls)
 _LEAST_SIDE = 512  # pixels of the shorter side: what is smaller is of the kind that is enlarged
@@ -34,14 +35,14 @@ def pictures_like(place: Path, constraints: Sequence[str]) -> list[np.ndarray]:
 
 
 def shorter_side(file: Path) -> int:
-    """In pixels; 0 for what is no picture."""
+    """In pixels; 0 for what would not be enlarged either."""
     import pyvips
 
     try:
-        image = pyvips.Image.new_from_file(str(file))
-    except pyvips.Error:
+        opened = open_picture(file)
+    except (BadInput, pyvips.Error, OSError):
         return 0
-    return int(min(image.width, image.height))
+    return min(opened.width, opened.height)
 
 
 def read_large(file: Path) -> np.ndarray:
