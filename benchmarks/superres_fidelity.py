@@ -128,7 +128,7 @@ class Loop:
         descriptor = load_descriptor(name)
         refined = refine(descriptor, pictures, steps=steps, progress=terminal_progress())
         print(f"\n{name} refined: LPIPS {refined.lpips}, texture {refined.texture} dB, before and after", flush=True)
-        network = Network(f"{name}, refined", descriptor, f"refined {len(RAW)}")
+        network = Network(f"{name}, refined", descriptor, f"refined without {self.judged[0].name}")
         self.refined = enlarger_by(load_engine("torch", network, "cpu", "float32"))
 
     def ways(self, networks: list[Enlarger]) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
