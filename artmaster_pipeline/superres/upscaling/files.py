@@ -180,8 +180,9 @@ class _Run:
                 f"{target} is there already and is another picture, or made in another way",
                 "Say --overwrite, or choose another --out",
             )
-        check_disk(self._out, opened, size, net)
-        tiles = tiles_to_make(opened, size[0], net, self._work(known_as))
+        work = self._work(known_as)
+        check_disk(self._out, opened, size, net, work)
+        tiles = tiles_to_make(opened, size[0], net, work)
         return _Planned(job, source_sha256, known_as, size, net, tiles, self._notes(opened, source_sha256))
 
     def _notes(self, opened: Opened, source_sha256: str) -> tuple[str, ...]:
@@ -214,7 +215,7 @@ class _Run:
         work, net = self._work(plan.known_as), plan.net
         make_folder(work)
         opened = open_picture(plan.job.source)
-        check_disk(self._out, opened, plan.size, net)
+        check_disk(self._out, opened, plan.size, net, work)
         image = enlarged(opened, plan.size, self._wish.bits_for(opened), net, work, told, self._progress.say)
         finished = work / f"finished{ENDINGS[self._wish.file_format]}"
         saving.save(image, finished, self._wish.file_format, self._wish.quality, opened.words)

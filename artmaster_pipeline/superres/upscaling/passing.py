@@ -25,7 +25,7 @@ from artmaster_pipeline.superres.upscaling.sheets import (
 if TYPE_CHECKING:
     import pyvips
 
-_PIXEL = 6  # bytes of three channels
+_PIXEL, _SHARED_PIXEL = 6, 12  # bytes of three channels
 
 
 class Speed:
@@ -70,15 +70,27 @@ def tiles_to_make(opened: Opened, width: int, net: Enlarger, work: Path) -> int:
     return count
 
 
-def check_disk(out: Path, opened: Opened, size: tuple[int, int], net: Enlarger) -> None:
-    """Raise BadInput where the disk of `out` has no room for the picture and the pixels in work."""
-    times = net.scale ** passes(size[0] / opened.width, net.scale)
-    needed = (opened.width * opened.height * times**2 + size[0] * size[1]) * _PIXEL
+def check_disk(out: Path, opened: Opened, size: tuple[int, int], net: Enlarger, work: Path) -> None:
+    """Raise BadInput where the disk of `out` has no room for the picture and for pixels in work, beyond those there."""
+    there = sum(file.stat().st_size for file in work.iterdir()) if work.is_dir() else 0
+    needed = max(0, disk_bytes(opened, size, net) - there)
     if needed > (free := shutil.disk_usage(out).free):
         raise BadInput(
             f"It takes up to {size_in_words(needed)} of the disk while it lasts, and {size_in_words(free)} are free",
             "Make room, or choose another --out",
         )
+
+
+def disk_bytes(opened: Opened, size: tuple[int, int], net: Enlarger) -> int:
+    """What the decoded picture, all passes over it, the rows that bands share, and the finished file take at most."""
+    width, height = opened.width, opened.height
+    needed = (width * height + size[0] * size[1]) * _PIXEL
+    for _ in range(passes(size[0] / opened.width, net.scale)):
+        bands = len(net.tiling.spans(height))
+        width, height = width * net.scale, height * net.scale
+        shared = min(2, bands - 1) * net.tiling.overlap * net.scale * width
+        needed += width * height * _PIXEL + shared * _SHARED_PIXEL
+    return needed
 
 
 def enlarged(
