@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch  # noqa: TID253 - a test may
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,9 +15,9 @@ from artmaster_pipeline.superres.constraints import bands, corrections_of, drift
 from artmaster_pipeline.superres.constraints.back_projection import BackProjection
 from artmaster_pipeline.superres.constraints.colour import Colour
 from artmaster_pipeline.superres.constraints.falls import common_falls, details_of
+from artmaster_pipeline.superres.constraints.filters import convolved, gaussian, minimum, mirrored, reduced, widened
 from artmaster_pipeline.superres.constraints.grain import Grain
 from artmaster_pipeline.superres.constraints.noise import noise_of
-from artmaster_pipeline.superres.constraints.scales import reduced, widened
 from artmaster_pipeline.superres.constraints.texture import Texture
 
 
@@ -36,26 +37,25 @@ def painted(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
-def unit(picture: np.ndarray) -> np.ndarray:
-    return picture.astype(np.float32) / 255
+def unit(picture: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(picture.transpose(2, 0, 1) / np.float32(255)).contiguous()
 
 
-def smooth(original: np.ndarray, scale: int) -> np.ndarray:
+def smooth(original: torch.Tensor, scale: int) -> torch.Tensor:
     """An enlarged picture that lacks all fine detail and has lost its colour."""
-    wide = np.stack([widened(original[..., n], scale) for n in range(3)], axis=-1)
-    return np.clip(0.8 * wide + np.float32([0.1, 0.0, -0.05]), 0, 1).astype(np.float32)
+    return (0.8 * widened(original, scale) + torch.tensor([0.1, 0.0, -0.05])[:, None, None]).clamp(0, 1)
 
 
-def psnr(one: np.ndarray, other: np.ndarray) -> float:
-    return float(10 * np.log10(1 / np.mean((one.astype(np.float64) - other) ** 2)))
+def psnr(one: torch.Tensor, other: torch.Tensor) -> float:
+    return float(-10 * torch.log10(((one.double() - other) ** 2).mean()))
 
 
 @settings(max_examples=12, deadline=None)
 @given(height=st.integers(1, 24), width=st.integers(1, 24), scale=st.integers(2, 4), seed=st.integers(0, 99))
 def test_reduced_again_a_back_projected_picture_is_its_original(height: int, width: int, scale: int, seed: int):
     rng = np.random.default_rng(seed)
-    original = rng.uniform(0.1, 0.9, (height, width, 3)).astype(np.float32)
-    enlarged = rng.uniform(0.3, 0.7, (height * scale, width * scale, 3)).astype(np.float32)
+    original = torch.from_numpy(rng.uniform(0.1, 0.9, (3, height, width)).astype(np.float32))
+    enlarged = torch.from_numpy(rng.uniform(0.3, 0.7, (3, height * scale, width * scale)).astype(np.float32))
     assert psnr(reduced(BackProjection()(original, enlarged), scale), original) > 45
 
 
@@ -65,7 +65,7 @@ def test_rounded_to_bits_it_still_is_where_bare_black_and_white_are_beside_strok
     corrected = smooth(original, 4)
     for correct in corrections_of(CONSTRAINTS):
         corrected = correct(original, corrected)
-    rounded = np.rint(corrected * levels) / levels
+    rounded = (corrected * levels).round() / levels
     assert psnr(reduced(smooth(original, 4), 4), original) < 25
     assert psnr(reduced(rounded, 4), original) > 45
 
@@ -73,57 +73,59 @@ def test_rounded_to_bits_it_still_is_where_bare_black_and_white_are_beside_strok
 def test_a_picture_that_agrees_is_left_alone_by_colour_and_back_projection():
     enlarged = unit(painted(96, 96))
     for correct in (Colour(), BackProjection()):
-        assert np.abs(correct(reduced(enlarged, 4), enlarged) - enlarged).max() < 1e-4
+        assert (correct(reduced(enlarged, 4), enlarged) - enlarged).abs().max() < 1e-4
 
 
 def test_colour_is_brought_over_up_to_an_edge_and_not_across_it():
     """Orange ribs on white that are brown in the original: the white between them stays white."""
-    ribs = (np.arange(96) // 12 % 2 == 0)[None, :, None]
-    true, drawn = (np.where(ribs, np.float32(rib), np.float32([1, 1, 1])) for rib in ([0.6, 0.4, 0.3], [1, 0.4, 0.1]))
-    true, drawn = (np.broadcast_to(each, (96, 96, 3)).astype(np.float32) for each in (true, drawn))
-    coloured = Colour()(reduced(true, 4), np.array(drawn))
-    assert np.abs(coloured - true).mean() < 0.2 * np.abs(drawn - true).mean()
-    assert coloured[:, ~ribs[0, :, 0]].min() > 0.97
+    ribs = (torch.arange(96) // 12 % 2 == 0)[None, None]
+    true, drawn = (
+        torch.where(ribs, torch.tensor(rib)[:, None, None], 1.0).expand(3, 96, 96).contiguous()
+        for rib in ([0.6, 0.4, 0.3], [1, 0.4, 0.1])
+    )
+    coloured = Colour()(reduced(true, 4), drawn)
+    assert (coloured - true).abs().mean() < 0.2 * (drawn - true).abs().mean()
+    assert coloured[:, :, ~ribs[0, 0]].min() > 0.97
 
 
 def test_bands_add_up_to_the_picture_and_noise_has_the_variance_in_them_that_is_said():
-    noise = np.random.default_rng(0).normal(size=(256, 256)).astype(np.float32)
-    rest, summed = noise, np.zeros_like(noise)
+    noise = torch.randn(256, 256, generator=torch.Generator().manual_seed(0))
+    rest, summed = noise, torch.zeros_like(noise)
     for octave in range(2):
         rest, parts = bands.split(rest, octave)
-        summed += np.sum(parts, axis=0)
-        assert [part.var() for part in parts] == pytest.approx(bands.noise_variances(octave), rel=0.1)
-    assert np.abs(summed + rest - noise).max() < 1e-5
-    assert bands.grain_variance(bands.split(noise, 0)[1]).mean() == pytest.approx(1, rel=0.1)
+        summed += sum(parts)
+        assert [float(part.var()) for part in parts] == pytest.approx(bands.noise_variances(octave), rel=0.1)
+    assert (summed + rest - noise).abs().max() < 1e-5
+    assert float(bands.grain_variance(bands.split(noise, 0)[1]).mean()) == pytest.approx(1, rel=0.1)
 
 
 def test_noise_is_white_and_depends_on_a_pixel_and_its_neighbours_alone():
     original = unit(painted(60, 64))
-    noise = noise_of(original, 4)
+    noise = noise_of(original, 4).numpy()
     grainy = noise[100:, :160]
     assert abs(grainy.mean()) < 0.05 and grainy.std() == pytest.approx(1, abs=0.05)
     assert abs(np.corrcoef(grainy[1:].ravel(), grainy[:-1].ravel())[0, 1]) < 0.03
-    assert (noise_of(original[10:50, 20:60], 4)[4:-4, 4:-4] == noise[44:196, 84:236]).all()
+    assert (noise_of(original[:, 10:50, 20:60], 4).numpy()[4:-4, 4:-4] == noise[44:196, 84:236]).all()
 
 
-def energies(enlarged: np.ndarray, original: np.ndarray, falls) -> np.ndarray:
+def energies(enlarged: torch.Tensor, original: torch.Tensor, falls) -> np.ndarray:
     """How far bands are from what is wanted, in dB."""
     details = details_of(original, bands.luminance(enlarged), falls)
-    return np.array([10 * np.log10(detail.has.mean() / detail.wanted.mean()) for detail in details])
+    return np.array([10 * np.log10(float(detail.has.mean() / detail.wanted.mean())) for detail in details])
 
 
 def test_texture_brings_bands_to_the_energy_that_the_painters_large_pictures_have():
     large = painted(192, 192)
     falls = falls_in([large], 4)
     original, drawn = reduced(unit(large), 4), unit(large)
-    soft = drawn - 0.4 * np.sum(bands.split(bands.luminance(drawn), 0)[1], axis=0)[..., None]
+    soft = drawn - 0.4 * sum(bands.split(bands.luminance(drawn), 0)[1])
     before, after = (np.abs(energies(each, original, falls)) for each in (soft, Texture(falls)(original, soft)))
     assert after.mean() < 0.5 * before.mean()
 
 
 def test_falls_are_told_from_large_pictures_and_are_part_of_the_identity(compact: Enlarger):
     smoothed = unit(painted(128, 128))
-    rest, _ = bands.split(smoothed[..., 1], 0)
+    rest = bands.split(smoothed[1], 0)[0].numpy()
     blurred = np.rint(np.repeat(rest[..., None], 3, -1).clip(0, 1) * 255).astype(np.uint8)
     sharp, soft = falls_in([painted(128, 128)], 4), falls_in([blurred], 4)
     assert all(one > other for one, other in zip(sharp[0], soft[0], strict=True))
@@ -133,13 +135,27 @@ def test_falls_are_told_from_large_pictures_and_are_part_of_the_identity(compact
 
 
 def test_grain_comes_back_where_paper_has_it_and_nowhere_else():
-    rng = np.random.default_rng(0)
-    original = np.full((64, 64, 3), 0.6, np.float32)
-    original[:, :32] += rng.normal(0, 0.02, (64, 32, 1)).astype(np.float32)
-    grained = Grain(((0.0, 0.0, 0.0), (0.0, 0.0, 0.0)))(original, smooth(original, 4))
-    added = np.abs(grained - smooth(original, 4))
-    assert added[:, :96].mean() > 0.005 and added[:, 192:].max() < 1e-3
-    assert (grained == Grain(((0.0, 0.0, 0.0), (0.0, 0.0, 0.0)))(original, smooth(original, 4))).all()
+    original = torch.full((3, 64, 64), 0.6)
+    original[:, :, :32] += 0.02 * torch.randn(64, 32, generator=torch.Generator().manual_seed(0))
+    grain = Grain(((0.0, 0.0, 0.0), (0.0, 0.0, 0.0)))
+    grained = grain(original, smooth(original, 4))
+    added = (grained - smooth(original, 4)).abs()
+    assert added[:, :, :96].mean() > 0.005 and added[:, :, 192:].max() < 1e-3
+    assert (grained == grain(original, smooth(original, 4))).all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(height=st.integers(1, 9), width=st.integers(1, 9), deviation=st.sampled_from([1.5, 3.0, 4.0]))
+def test_filters_are_those_of_scipy_at_any_size(height: int, width: int, deviation: float):
+    from scipy.ndimage import convolve1d, gaussian_filter, minimum_filter
+
+    values = np.random.default_rng(height * width).uniform(size=(height, width)).astype(np.float32)
+    ours = torch.from_numpy(values)
+    assert gaussian(ours, deviation).numpy() == pytest.approx(gaussian_filter(values, deviation), abs=1e-6)
+    assert (minimum(ours, 7).numpy() == minimum_filter(values, 7)).all()
+    spread = convolve1d(values, [1, 0, 2, 0, 3, 0, 2, 0, 1], 0)
+    assert convolved(ours, (3, 2, 1), -2, 2).numpy() == pytest.approx(spread, abs=1e-5)
+    assert (mirrored(ours, 20, -1).numpy() == np.pad(values, ((0, 0), (20, 20)), "symmetric")).all()
 
 
 def test_tiles_give_what_one_piece_gives(compact: Enlarger):

@@ -1,8 +1,9 @@
 """What is done to a network's pixels so that they stay the picture's: one step after the other, on each tile."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Correction(Protocol):
@@ -16,5 +17,8 @@ class Correction(Protocol):
     def reach(self) -> int:
         """Pixels of the original beyond which nothing changes a pixel by a level."""
 
-    def __call__(self, original: np.ndarray, enlarged: np.ndarray) -> np.ndarray:
-        """`enlarged`, (H * n) x (W * n) x 3, corrected towards `original`, H x W x 3; all in 0..1 of type float32."""
+    def __call__(self, original: "Tensor", enlarged: "Tensor") -> "Tensor":
+        """`enlarged`, 3 x (H * n) x (W * n), corrected towards `original`, 3 x H x W; all float32 in 0..1, one device.
+
+        A new tensor: what is given stays as it is.
+        """

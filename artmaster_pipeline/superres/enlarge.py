@@ -15,6 +15,7 @@ from artmaster_pipeline.settings import CONSTRAINTS
 from artmaster_pipeline.superres.constraints import corrections_of
 from artmaster_pipeline.superres.corrections import Correction
 from artmaster_pipeline.superres.engines import Engine, OutOfMemory
+from artmaster_pipeline.superres.pixels import array_of, tensor_of
 from artmaster_pipeline.superres.tiling import ALIGNMENT, Canvas, Tiling, lay_tiles
 
 _METHOD = 2  # part of the identity: raise it when tiling makes other pixels
@@ -110,15 +111,21 @@ class Enlarger:
         if max(tile.shape[:2]) > self._room.side and self.engine.may_be_tiled:
             return self._in_parts(tile, keep_tone, say)
         try:
-            enlarged = self.engine.enlarge(tile)
+            return self._corrected(tile, keep_tone)
         except OutOfMemory:
-            enlarged = None  # not here: the error holds what the tile has taken
-        if enlarged is None:
-            self._make_smaller(max(tile.shape[:2]), say)
-            return self._run(tile, keep_tone, say)
-        for correct in self.corrections if keep_tone else ():
-            enlarged = correct(tile, enlarged)
-        return enlarged
+            pass  # gone on with below: as long as the error is held, so is what the tile has taken
+        self._make_smaller(max(tile.shape[:2]), say)
+        return self._run(tile, keep_tone, say)
+
+    def _corrected(self, tile: np.ndarray, keep_tone: bool) -> np.ndarray:
+        import torch
+
+        enlarged = self.engine.enlarge(tile)
+        with torch.inference_mode():
+            original = tensor_of(tile, self.engine.device)
+            for correct in self.corrections if keep_tone else ():
+                enlarged = correct(original, enlarged)
+            return array_of(enlarged)
 
     def _in_parts(self, tile: np.ndarray, keep_tone: bool, say: Callable[[str], None]) -> np.ndarray:
         height, width = tile.shape[:2]

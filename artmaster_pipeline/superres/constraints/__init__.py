@@ -15,8 +15,8 @@ from artmaster_pipeline.superres.constraints.drift import drifted
 from artmaster_pipeline.superres.constraints.falls import Falls, falls_in
 from artmaster_pipeline.superres.constraints.grain import Grain
 from artmaster_pipeline.superres.constraints.texture import Texture
+from artmaster_pipeline.superres.constraints.tone import Tone
 from artmaster_pipeline.superres.corrections import Correction
-from artmaster_pipeline.superres.tone import Tone
 
 _NAMES: tuple[str, ...] = get_args(Constraint)
 

@@ -1,13 +1,17 @@
 """Back-projection: an enlarged picture that is reduced again is the picture that it was made from."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
+from artmaster_pipeline.superres.constraints.filters import convolved, reduced, widened
 
-from artmaster_pipeline.superres.constraints.scales import reduced, widened
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _ITERATIONS = 4  # the first meets the equation but for what is clipped; the others spread that over the neighbours
 _REACH = 8  # the spline's filter falls by a factor of 5.8 a pixel
+_POLE = 8**0.5 - 3  # of the inverse of (1, 6, 1) / 8, a quadratic spline's values at whole numbers
+_SPLINE = tuple(2**0.5 * _POLE**x for x in range(_REACH + 1))
 
 
 @dataclass(frozen=True)
@@ -24,16 +28,12 @@ class BackProjection:
     name: str = "back-projection"
     reach: int = _REACH
 
-    def __call__(self, original: np.ndarray, enlarged: np.ndarray) -> np.ndarray:
-        from scipy.ndimage import spline_filter1d
-
-        scale = enlarged.shape[0] // original.shape[0]
+    def __call__(self, original: "Tensor", enlarged: "Tensor") -> "Tensor":
+        scale = enlarged.shape[-1] // original.shape[-1]
         corrected = enlarged
         for _ in range(_ITERATIONS):
             lacking = original - reduced(corrected, scale)
-            for axis in (0, 1):
-                if lacking.shape[axis] > 1:
-                    lacking = spline_filter1d(lacking, 2, axis, np.float32, "reflect")
-            added = [widened(lacking[..., channel], scale) for channel in range(3)]
-            corrected = np.clip(corrected + np.stack(added, axis=-1), 0, 1)
+            for axis in (-2, -1):
+                lacking = convolved(lacking, _SPLINE, axis)
+            corrected = (corrected + widened(lacking, scale)).clamp_(0, 1)
         return corrected

@@ -10,10 +10,14 @@ domain", 1999). This is what texture and grain are held to.
 import math
 from collections.abc import Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from artmaster_pipeline.superres.constraints.scales import reduced
+from artmaster_pipeline.superres.constraints.filters import convolved, gaussian, minimum, reduced
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DIRECTIONS = 3  # strokes that lie across, that stand upright, and those that are oblique
 WINDOW = 3.0  # the standard deviation of the window in which strength is looked at, in pixels of the original
@@ -21,7 +25,7 @@ REACH = 12  # four of them: a strength is a mean of squares, in which an edge fa
 _LUMINANCE = (0.299, 0.587, 0.114)
 _NEAR, _NEAR_SIDE = 1.5, 7  # the standard deviation of a window and a side, in pixels of the original
 _OF_MINIMUM = 2.7
-_SPLINE = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
+_SPLINE = (6 / 16, 4 / 16, 1 / 16)  # its middle and one side
 
 
 def octaves(scale: int) -> int:
@@ -29,40 +33,38 @@ def octaves(scale: int) -> int:
     return math.ceil(math.log2(scale))
 
 
-def luminance(picture: np.ndarray) -> np.ndarray:
-    """H x W, of the picture's own encoding."""
-    return picture @ np.asarray(_LUMINANCE, np.float32)
+def luminance(picture: "Tensor") -> "Tensor":
+    """H x W of a picture of 3 x H x W, of its own encoding."""
+    red, green, blue = picture
+    return _LUMINANCE[0] * red + _LUMINANCE[1] * green + _LUMINANCE[2] * blue
 
 
-def split(values: np.ndarray, octave: int) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+def split(values: "Tensor", octave: int) -> "tuple[Tensor, tuple[Tensor, ...]]":
     """What is coarser than the octave (0 is the finest), and the octave in its three directions; all add up."""
     step = 2**octave
-    down = _smooth(values, 0, step)
-    rest = _smooth(down, 1, step)
+    down = convolved(values, _SPLINE, -2, step)
+    rest = convolved(down, _SPLINE, -1, step)
     fine = values - down
-    across = _smooth(fine, 1, step)
+    across = convolved(fine, _SPLINE, -1, step)
     return rest, (across, down - rest, fine - across)
 
 
-def strength(band: np.ndarray, scale: int = 1) -> np.ndarray:
+def strength(band: "Tensor", scale: int = 1) -> "Tensor":
     """The mean square around each pixel of the original."""
-    from scipy.ndimage import gaussian_filter
-
-    return np.asarray(gaussian_filter(reduced(band * band, scale), WINDOW, mode="reflect"))
+    return gaussian(reduced(band * band, scale), WINDOW)
 
 
-def grain_variance(finest: Sequence[np.ndarray]) -> np.ndarray:
+def grain_variance(finest: "Sequence[Tensor]") -> "Tensor":
     """The variance of white noise that the finest octave shows between strokes, around each pixel.
 
     Grain is everywhere and in all directions alike, strokes are not: so it is what the quietest direction has at the
     quietest place near by. A minimum lies below the mean, by a factor that white noise tells.
     """
-    from scipy.ndimage import gaussian_filter, minimum_filter
+    import torch
 
-    near = [gaussian_filter(band * band, _NEAR, mode="reflect") for band in finest]
-    least = np.min([one / variance for one, variance in zip(near, noise_variances(0), strict=True)], axis=0)
-    quiet = minimum_filter(least, _NEAR_SIDE, mode="reflect") * np.float32(_OF_MINIMUM)
-    return np.asarray(gaussian_filter(quiet, WINDOW, mode="reflect"))
+    near = [gaussian(band * band, _NEAR) / seen for band, seen in zip(finest, noise_variances(0), strict=True)]
+    quiet = minimum(torch.stack(near).amin(0), _NEAR_SIDE) * _OF_MINIMUM
+    return gaussian(quiet, WINDOW)
 
 
 @cache
@@ -77,13 +79,7 @@ def noise_variances(octave: int) -> tuple[float, float, float]:
     return fine * rest, rest * fine, fine * fine
 
 
-def _smooth(values: np.ndarray, axis: int, step: int) -> np.ndarray:
-    from scipy.ndimage import convolve1d
-
-    return np.asarray(convolve1d(values, _kernel(step), axis, mode="reflect"))
-
-
 def _kernel(step: int) -> np.ndarray:
-    kernel = np.zeros(4 * step + 1, np.float32)
-    kernel[::step] = _SPLINE
+    kernel = np.zeros(4 * step + 1)
+    kernel[::step] = (*_SPLINE[:0:-1], *_SPLINE)
     return kernel

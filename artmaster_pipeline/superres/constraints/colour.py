@@ -1,11 +1,13 @@
 """Colour: the network's picture in the original's colours, along the strokes that the network drew."""
 
 from dataclasses import dataclass
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from artmaster_pipeline.superres.constraints.bands import luminance
-from artmaster_pipeline.superres.constraints.scales import reduced, widened
+from artmaster_pipeline.superres.constraints.filters import gaussian, reduced, widened
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _WINDOW = 1.5  # the standard deviation, in pixels of the original
 _REACH = 5
@@ -25,24 +27,13 @@ class Colour:
     name: str = "colour"
     reach: int = _REACH
 
-    def __call__(self, original: np.ndarray, enlarged: np.ndarray) -> np.ndarray:
-        scale = enlarged.shape[0] // original.shape[0]
-        small, guide = reduced(enlarged, scale), luminance(enlarged)
-        light = luminance(small)
-        mean = _around(light)
-        variance = _around(light * light) - mean * mean
-        coloured = np.empty_like(enlarged)
-        for n in range(3):
-            lacking = original[..., n] - small[..., n]
-            offset = _around(lacking)
-            slope = (_around(light * lacking) - mean * offset) / (variance + _LEAST)
-            slope = np.clip(slope, -_STEEPEST, _STEEPEST)
-            added = widened(slope, scale) * guide + widened(offset - slope * mean, scale)
-            np.clip(enlarged[..., n] + added, 0, 1, out=coloured[..., n])
-        return coloured
-
-
-def _around(values: np.ndarray) -> np.ndarray:
-    from scipy.ndimage import gaussian_filter
-
-    return np.asarray(gaussian_filter(values, _WINDOW, mode="reflect"))
+    def __call__(self, original: "Tensor", enlarged: "Tensor") -> "Tensor":
+        scale = enlarged.shape[-1] // original.shape[-1]
+        small = reduced(enlarged, scale)
+        light, lacking = luminance(small), original - small
+        mean, offset = gaussian(light, _WINDOW), gaussian(lacking, _WINDOW)
+        variance = gaussian(light * light, _WINDOW) - mean * mean
+        slope = (gaussian(light * lacking, _WINDOW) - mean * offset) / (variance + _LEAST)
+        slope = slope.clamp_(-_STEEPEST, _STEEPEST)
+        added = widened(slope, scale) * luminance(enlarged) + widened(offset - slope * mean, scale)
+        return added.add_(enlarged).clamp_(0, 1)

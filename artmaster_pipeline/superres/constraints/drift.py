@@ -3,7 +3,8 @@
 import numpy as np
 
 from artmaster_pipeline.superres.constraints import bands
-from artmaster_pipeline.superres.constraints.scales import reduced
+from artmaster_pipeline.superres.constraints.filters import reduced
+from artmaster_pipeline.superres.pixels import array_of, tensor_of
 
 _AREA = 4.0  # the standard deviation of what counts as an area, in pixels of the original
 _MOST_COLOUR = 1.0  # CIEDE2000, mean: about what an attentive eye sees (Sharma, Wu and Dalal 2005)
@@ -35,7 +36,7 @@ def drifted(source: np.ndarray, enlarged: np.ndarray) -> str:
 
 
 def _finest(picture: np.ndarray) -> tuple[np.ndarray, ...]:
-    return bands.split(bands.luminance(picture), 0)[1]
+    return tuple(band.numpy() for band in bands.split(bands.luminance(tensor_of(picture)), 0)[1])
 
 
 def _at_size(enlarged: np.ndarray, source: np.ndarray) -> np.ndarray:
@@ -43,7 +44,7 @@ def _at_size(enlarged: np.ndarray, source: np.ndarray) -> np.ndarray:
     height, width = source.shape[:2]
     scale = enlarged.shape[0] // height
     if enlarged.shape[:2] == (height * scale, width * scale):
-        return reduced(enlarged.astype(np.float32) / 255, scale)
+        return array_of(reduced(tensor_of(enlarged.astype(np.float32) / 255), scale))
     from PIL import Image
 
     resized = Image.fromarray(enlarged).resize((width, height), Image.Resampling.BOX, reducing_gap=None)

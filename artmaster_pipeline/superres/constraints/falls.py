@@ -8,11 +8,16 @@ not.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from artmaster_pipeline.superres.constraints import bands
-from artmaster_pipeline.superres.constraints.scales import reduced
+from artmaster_pipeline.superres.constraints.filters import reduced
+from artmaster_pipeline.superres.pixels import tensor_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Falls = tuple[tuple[float, ...], ...]  # dB; for each octave, the finest first: in the three directions of `bands`
 
@@ -33,9 +38,9 @@ class Detail:
     octave: int
     direction: int
     fall: float  # dB
-    band: np.ndarray  # H * scale x W * scale
-    has: np.ndarray  # its mean square around each pixel of the original, H x W
-    wanted: np.ndarray  # what that should be
+    band: "Tensor"  # H * scale x W * scale
+    has: "Tensor"  # its mean square around each pixel of the original, H x W
+    wanted: "Tensor"  # what that should be
 
 
 def common_falls(scale: int) -> Falls:
@@ -52,23 +57,24 @@ def falls_in(pictures: Iterable[np.ndarray], scale: int) -> Falls:
     found = []
     for picture in pictures:
         height, width = (length // scale * scale for length in picture.shape[:2])
-        large = picture[:height, :width].astype(np.float32) / 255
-        small = np.rint(reduced(large, scale) * 255) / np.float32(255)
+        large = tensor_of(picture[:height, :width].astype(np.float32) / 255)
+        small = (reduced(large, scale) * 255).round_() / 255
         level = tuple((0.0,) * bands.DIRECTIONS for _ in range(bands.octaves(scale)))
         details = details_of(small, bands.luminance(large), level)
-        found.append([np.median(10 * np.log10((each.has + _FAINT) / (each.wanted + _FAINT))) for each in details])
+        ratios = [(each.has + _FAINT) / (each.wanted + _FAINT) for each in details]
+        found.append([float(np.median(10 * np.log10(ratio.numpy()))) for ratio in ratios])
     means = np.round(np.mean(found, axis=0) / _STEP) * _STEP
     return tuple(tuple(map(float, octave)) for octave in means.reshape(-1, bands.DIRECTIONS))
 
 
-def details_of(original: np.ndarray, luminance: np.ndarray, falls: Falls) -> Iterator[Detail]:
-    """The enlarged picture's `luminance` in all octaves that `original`, H x W x 3, has not."""
-    scale = luminance.shape[0] // original.shape[0]
+def details_of(original: "Tensor", luminance: "Tensor", falls: Falls) -> Iterator[Detail]:
+    """The enlarged picture's `luminance` in all octaves that `original`, 3 x H x W, has not."""
+    scale = luminance.shape[-1] // original.shape[-1]
     _, finest = bands.split(bands.luminance(original), 0)
     strengths = [bands.strength(band) for band in finest]
     rest = luminance
     for octave, fall in enumerate(falls):
         rest, parts = bands.split(rest, octave)
         for direction, band in enumerate(parts):
-            wanted = strengths[direction] * np.float32(10 ** (fall[direction] / 10))
+            wanted = strengths[direction] * 10 ** (fall[direction] / 10)
             yield Detail(octave, direction, fall[direction], band, bands.strength(band, scale), wanted)

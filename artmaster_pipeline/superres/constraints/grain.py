@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 from itertools import groupby
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from artmaster_pipeline.superres.constraints import bands
 from artmaster_pipeline.superres.constraints.falls import Falls, common_falls, details_of
+from artmaster_pipeline.superres.constraints.filters import widened
 from artmaster_pipeline.superres.constraints.noise import noise_of
-from artmaster_pipeline.superres.constraints.scales import widened
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -27,17 +29,20 @@ class Grain:
     def name(self) -> str:
         return f"grain {self.falls}"
 
-    def __call__(self, original: np.ndarray, enlarged: np.ndarray) -> np.ndarray:
-        scale = enlarged.shape[0] // original.shape[0]
+    def __call__(self, original: "Tensor", enlarged: "Tensor") -> "Tensor":
+        import torch
+
+        scale = enlarged.shape[-1] // original.shape[-1]
         variance = bands.grain_variance(bands.split(bands.luminance(original), 0)[1])
         luminance, noise = bands.luminance(enlarged), noise_of(original, scale)
-        added = np.zeros_like(luminance)
+        added = torch.zeros_like(luminance)
         details = details_of(original, luminance, self.falls or common_falls(scale))
         for octave, directions in groupby(details, key=lambda detail: detail.octave):
-            noise, noises = bands.split(noise, octave)
-            lacking = np.zeros_like(variance)
+            rest, noises = bands.split(noise, octave)
+            lacking = torch.zeros_like(variance)
             for detail, seen in zip(directions, bands.noise_variances(0), strict=True):
-                lacking += variance * np.float32(seen * 10 ** (detail.fall / 10)) - detail.has
-            strength = np.sqrt(np.maximum(0, lacking) / sum(bands.noise_variances(octave)))
-            added += widened(strength, scale) * np.sum(noises, axis=0)
-        return np.clip(enlarged + added[..., None], 0, 1)
+                lacking += variance * (seen * 10 ** (detail.fall / 10)) - detail.has
+            strength = (lacking.clamp_(min=0) / sum(bands.noise_variances(octave))).sqrt_()
+            added += widened(strength, scale) * sum(noises)
+            noise = rest
+        return (enlarged + added).clamp_(0, 1)

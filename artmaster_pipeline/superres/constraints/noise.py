@@ -1,34 +1,46 @@
 """Noise that a picture makes itself: the same for the same pixels, wherever a tile is cut and whoever computes it."""
 
-import numpy as np
+from typing import TYPE_CHECKING
+
+from artmaster_pipeline.superres.constraints.filters import mirrored
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _MIX = (0x85EBCA6B, 0xC2B2AE35)  # MurmurHash3's last steps, by which every bit comes to depend on every other
 _ROW, _COLUMN, _PLACE = 0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D  # odd: primes of xxHash
+_ALL = 0xFFFFFFFF
 REACH = 1
 
 
-def noise_of(original: np.ndarray, scale: int) -> np.ndarray:
+def noise_of(original: "Tensor", scale: int) -> "Tensor":
     """White noise of mean 0 and variance 1, (H * scale) x (W * scale), seeded at each pixel by it and its neighbours.
 
-    A sum of four uniform numbers, which is near enough to a normal one.
+    `original`: 3 x H x W. A sum of four uniform numbers, which is near enough to a normal one.
     """
-    height, width = original.shape[:2]
-    bits = np.ascontiguousarray(original, np.float32).view(np.uint32)
-    own = _mixed(bits[..., 0] * np.uint32(_ROW) ^ _mixed(bits[..., 1] * np.uint32(_COLUMN) ^ _mixed(bits[..., 2])))
-    seeds = np.zeros((height, width), np.uint32)
-    around = np.pad(own, 1, mode="edge")
+    import torch
+
+    height, width = original.shape[-2:]
+    red, green, blue = original.contiguous().view(torch.int32).long() & _ALL
+    own = _mixed(red * _ROW & _ALL ^ _mixed(green * _COLUMN & _ALL ^ _mixed(blue)))
+    seeds = torch.zeros_like(own)
+    around = mirrored(mirrored(own, 1, -2), 1, -1)
     for row in range(3):
         for column in range(3):
             seeds = _mixed(seeds ^ around[row : row + height, column : column + width])
-    places = np.arange(scale * scale, dtype=np.uint32).reshape(scale, 1, scale) * np.uint32(_PLACE)
-    drawn = _mixed(seeds[:, None, :, None] + places[None])
-    octets = drawn.reshape(height * scale, width * scale)[..., None].view(np.uint8)
-    return (octets.sum(axis=-1, dtype=np.float32) - 4 * 127.5) / np.float32(147.8)
+    noise = original.new_empty(height, scale, width, scale)
+    for row in range(scale):
+        for column in range(scale):
+            drawn = _mixed((seeds + (row * scale + column) * _PLACE) & _ALL)
+            octets = sum((drawn >> bits & 0xFF) for bits in (0, 8, 16, 24))
+            noise[:, row, :, column] = (octets - 4 * 127.5) / 147.8
+    return noise.reshape(height * scale, width * scale)
 
 
-def _mixed(values: np.ndarray) -> np.ndarray:
-    mixed = values ^ (values >> np.uint32(16))
-    mixed = mixed * np.uint32(_MIX[0])
-    mixed ^= mixed >> np.uint32(13)
-    mixed *= np.uint32(_MIX[1])
-    return mixed ^ (mixed >> np.uint32(16))
+def _mixed(values: "Tensor") -> "Tensor":
+    """32 bits in 64, since what is shifted and multiplied here has no sign."""
+    mixed = values ^ (values >> 16)
+    mixed = mixed * _MIX[0] & _ALL
+    mixed = mixed ^ (mixed >> 13)
+    mixed = mixed * _MIX[1] & _ALL
+    return mixed ^ (mixed >> 16)

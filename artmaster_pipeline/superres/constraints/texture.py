@@ -1,12 +1,14 @@
 """Texture: detail that the network drew, made as strong and as directed as the painter's is at that place."""
 
 from dataclasses import dataclass
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from artmaster_pipeline.superres.constraints import bands
 from artmaster_pipeline.superres.constraints.falls import Falls, common_falls, details_of
-from artmaster_pipeline.superres.constraints.scales import widened
+from artmaster_pipeline.superres.constraints.filters import widened
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _MOST = 2.0  # times: a band is changed by no more, since then it is the network's noise or another's stroke
 _FAINT = 1e-8  # a mean square: keeps bare ground from being divided by
@@ -29,11 +31,13 @@ class Texture:
     def name(self) -> str:
         return f"texture {self.falls}"
 
-    def __call__(self, original: np.ndarray, enlarged: np.ndarray) -> np.ndarray:
-        scale = enlarged.shape[0] // original.shape[0]
+    def __call__(self, original: "Tensor", enlarged: "Tensor") -> "Tensor":
+        import torch
+
+        scale = enlarged.shape[-1] // original.shape[-1]
         luminance = bands.luminance(enlarged)
-        change = np.zeros_like(luminance)
+        change = torch.zeros_like(luminance)
         for detail in details_of(original, luminance, self.falls or common_falls(scale)):
-            gain = np.sqrt((detail.wanted + _FAINT) / (detail.has + _FAINT))
-            change += (widened(np.clip(gain, 1 / _MOST, _MOST), scale) - 1) * detail.band
-        return np.clip(enlarged + change[..., None], 0, 1)
+            gain = ((detail.wanted + _FAINT) / (detail.has + _FAINT)).sqrt_().clamp_(1 / _MOST, _MOST)
+            change += widened(gain - 1, scale) * detail.band
+        return (enlarged + change).clamp_(0, 1)

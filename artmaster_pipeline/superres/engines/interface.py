@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
 Dtype = Literal["float32", "bfloat16"]
 
@@ -63,8 +64,12 @@ class Engine(Protocol):
     def free_bytes(self) -> int:
         """Memory that is free where it computes."""
 
-    def enlarge(self, tile: "np.ndarray") -> "np.ndarray":
-        """A tile, H x W x 3 in 0..1 of type float32, as (H * scale) x (W * scale) x 3 in the same.
+    @property
+    def device(self) -> Any:
+        """Where enlarged tiles lie, as PyTorch names it."""
+
+    def enlarge(self, tile: "np.ndarray") -> "Tensor":
+        """A tile, H x W x 3 in 0..1 of type float32, as 3 x (H * scale) x (W * scale) in the same, on `device`.
 
         Raises OutOfMemory, and ArtMasterError where values come out that are no numbers.
         """

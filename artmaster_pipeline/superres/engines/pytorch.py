@@ -12,9 +12,11 @@ from artmaster_pipeline.errors import ArtMasterError, MissingRequirement, WrongU
 from artmaster_pipeline.records import identity
 from artmaster_pipeline.superres.engines.interface import Dtype, Network, OutOfMemory
 from artmaster_pipeline.superres.engines.probing import Probed, probe
+from artmaster_pipeline.superres.pixels import tensor_of
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
 NAME = "torch"
 _FLOAT_BYTES, _COPIES = 4, 4  # of the enlarged tile: as a tensor, as an array, with its tone, and on the way there
@@ -57,30 +59,32 @@ class TorchEngine:
         enlarged = 3 * self.scale**2 * _FLOAT_BYTES * _COPIES
         return int(height * width * (self.probed.bytes_per_pixel + enlarged))
 
+    @property
+    def device(self) -> Any:
+        return self.descriptor.device
+
     def free_bytes(self) -> int:
         import psutil
         import torch
 
-        if self.descriptor.device.type == "cuda":
-            return int(torch.cuda.mem_get_info(self.descriptor.device)[0])
+        if self.device.type == "cuda":
+            return int(torch.cuda.mem_get_info(self.device)[0])
         return int(psutil.virtual_memory().available)
 
-    def enlarge(self, tile: "np.ndarray") -> "np.ndarray":
-        import numpy as np
+    def enlarge(self, tile: "np.ndarray") -> "Tensor":
         import torch
 
         try:
             with torch.inference_mode():
-                pixels = torch.from_numpy(np.ascontiguousarray(tile)).to(self.descriptor.device)
-                pixels = pixels.permute(2, 0, 1)[None]
+                pixels = tensor_of(tile, self.device)[None]
                 pixels = pixels.to(self.descriptor.dtype, memory_format=torch.channels_last)
-                enlarged = self.descriptor(pixels)[0].permute(1, 2, 0).float()
+                enlarged: Tensor = self.descriptor(pixels)[0].float().contiguous()
                 if enlarged.isnan().any():
                     raise ArtMasterError(
                         f"The network {self.network} gave values that are no numbers ({self.dtype}): "
                         "choose float32, or another network."
                     )
-                return np.asarray(enlarged.cpu().numpy())
+                return enlarged
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise OutOfMemory from error
         except RuntimeError as error:
