@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from artmaster_pipeline.base_models.precision import settle_precision
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement, WrongUse
 from artmaster_pipeline.records import identity
+from artmaster_pipeline.superres.engines import rrdb
 from artmaster_pipeline.superres.engines.interface import Dtype, Network, OutOfMemory
 from artmaster_pipeline.superres.engines.probing import Probed, probe
 from artmaster_pipeline.superres.pixels import tensor_of
@@ -96,6 +97,7 @@ class TorchEngine:
 def load(network: Network, device: str, dtype: Dtype) -> TorchEngine:
     """The engine with `network`, ready on `device`; raises as `load_engine` does."""
     import torch
+    from spandrel.architectures.ESRGAN import ESRGAN
 
     place = _device(device)
     settle_precision()
@@ -111,7 +113,10 @@ def load(network: Network, device: str, dtype: Dtype) -> TorchEngine:
         with torch.inference_mode():
             descriptor(torch.zeros(1, 3, side, side, device=place, dtype=descriptor.dtype))
 
-    return TorchEngine(descriptor, network.name, dtype, known_as, probe(descriptor.model, run))
+    probed = probe(descriptor.model, run)
+    if place.type == "cpu" and dtype == "float32" and isinstance(descriptor.model, ESRGAN):
+        rrdb.convolve_by_winograd(descriptor.model)
+    return TorchEngine(descriptor, network.name, dtype, known_as, probed)
 
 
 def _arrange(descriptor: Any, dtype: Dtype) -> None:
@@ -121,8 +126,6 @@ def _arrange(descriptor: Any, dtype: Dtype) -> None:
 
     rough = dtype == "bfloat16"
     if isinstance(descriptor.model, ESRGAN):
-        from artmaster_pipeline.superres.engines import rrdb
-
         rough = rough and not rrdb.keep_residuals_in_float32(descriptor.model)
         rrdb.go_up_in_strips(descriptor.model)
     if rough:

@@ -1,8 +1,8 @@
 """3x3 convolutions by Winograd's minimal filtering, F(4x4, 3x3): 36 products where the sum over a kernel takes 144.
 
 Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016. In float32 on a CPU, where the products are
-what takes the time, the networks get through a tile in half to three quarters of it. The numbers are those of the plain
-sum but for the rounding.
+what takes the time, an RRDB network gets through a tile in three quarters of it. The numbers are those of the plain sum
+but for the rounding.
 
 A picture lies in sixteen phases, 4 x 4 x channels x rows x columns: pixel (4r + p, 4c + q) is at [p, q, :, r, c]. So the
 pieces of 6 x 6 pixels that overlap are slices of it, both transforms are one matrix product each, and what comes out
@@ -39,6 +39,16 @@ class Convolution:
 
     kernel: "Tensor"  # 36 x features out x features in
     bias: "Tensor"  # features out x 1
+
+    @property
+    def features(self) -> int:
+        """How many channels come out."""
+        return self.kernel.shape[1]
+
+    @property
+    def channels(self) -> int:
+        """How many channels go in."""
+        return self.kernel.shape[2]
 
     @classmethod
     def of(cls, layer: Any) -> "Convolution":
@@ -84,13 +94,13 @@ class Grid:
         """Phases whose rim is zeros."""
         return self.memory(use, _STEP, _STEP, channels, self.rows + 2, self.columns + 2)
 
-    def of(self, picture: "Tensor") -> "Tensor":
+    def phases_of(self, picture: "Tensor", use: object) -> "Tensor":
         """A picture, channels x height x width, in phases."""
         from torch.nn.functional import pad
 
         whole = pad(picture, (0, self.columns * _STEP - self.width, 0, self.rows * _STEP - self.height))
         squares = whole.reshape(-1, self.rows, _STEP, self.columns, _STEP)
-        made = self.phases("picture", len(picture))
+        made = self.phases(use, len(picture))
         made[..., 1:-1, 1:-1] = squares.permute(2, 4, 0, 1, 3)
         return made
 
@@ -126,8 +136,7 @@ class Grid:
         """The convolution of a strip whose transform is `values`, as 4 x 4 x features x rows x columns."""
         import torch
 
-        features, channels = by.kernel.shape[1:]
-        pieces = self.pieces(strip)
+        features, channels, pieces = by.features, by.channels, self.pieces(strip)
         products = self.memory("products", 36, features, pieces)
         torch.bmm(by.kernel, values[:, : channels * pieces].unflatten(1, (channels, pieces)), out=products)
         products[_AT_ONE] += by.bias
@@ -136,9 +145,9 @@ class Grid:
         answer = activation(made.view(_STEP * _STEP, features, pieces))
         return answer.view(_STEP, _STEP, features, -1, self.columns)  # type: ignore[no-any-return]
 
-    def in_a_row(self, phases: "Tensor", by: Convolution, activation: Callable[..., Any], use: object) -> "Tensor":
-        """One convolution of all the picture, into memory for another use than `phases` are in."""
-        made = self.phases(use, by.kernel.shape[1])
+    def convolved(self, phases: "Tensor", by: Convolution, activation: Callable[..., Any], use: object) -> "Tensor":
+        """The convolution of all the picture, in memory for another use than `phases` are in."""
+        made = self.phases(use, by.features)
         for strip in self.strips:
             values = self.memory("values", 36, phases.shape[2] * self.pieces(strip))
             self.transform(strip, phases, values)
