@@ -21,6 +21,7 @@ from artmaster_pipeline.yaml_text import read_yaml
 DEFAULT_HOME = Path("assets_data")
 DEFAULT_PROFILE = "miniature"
 EMBEDDED_READER = "embedded-reader"  # the captioner that ships with the product
+EnlargingEngine = Literal["torch", "ncnn"]  # module superres.engines
 Constraint = Literal["tone", "colour", "texture", "grain", "back-projection"]  # module superres.constraints
 CONSTRAINTS: tuple[Constraint, ...] = ("colour", "texture", "grain", "back-projection")  # unless others are named
 CROP_SIZES = ((512, 512), (512, 768))  # width, height: the two shapes that every profile's pictures stand for
@@ -399,8 +400,8 @@ class Profile(_Settings):
     size_divisor: int = Field(1, gt=0)  # 512 and 768 stand for 512/divisor and 768/divisor pixels of this model
     max_sequence_length: int = Field(512, gt=0)  # T5 tokens
     super_resolution: str = "realesrgan-x4plus"  # a network of the wheel, or a path to .pth/.safetensors
-    super_resolution_engine: Literal["torch"] = "torch"  # what computes it
-    super_resolution_dtype: Literal["float32", "bfloat16"] = "float32"  # of its convolutions
+    super_resolution_engine: EnlargingEngine = "torch"  # what computes it
+    super_resolution_dtype: Literal["float32", "bfloat16", "float16"] = "float32"  # of its convolutions
     super_resolution_constraints: tuple[Constraint, ...] = CONSTRAINTS  # what holds its pixels to the picture's
     # "embedded-reader" (the miniature's words), a hub repository, or none: captions then say what the archive knows
     captioner: str | None = None

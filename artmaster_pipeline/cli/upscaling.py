@@ -10,7 +10,7 @@ from artmaster_pipeline.cli.options import JsonOption
 from artmaster_pipeline.cli.printing import print_json, print_table, short
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.progress import terminal_progress
-from artmaster_pipeline.settings import CONSTRAINTS
+from artmaster_pipeline.settings import CONSTRAINTS, EnlargingEngine
 from artmaster_pipeline.superres.networks import DEFAULT_NETWORK
 from artmaster_pipeline.terminal import err, out
 
@@ -31,9 +31,10 @@ def upscale(
     ] = None,
     quality: Annotated[int, typer.Option(help="Of a JPEG, up to 100.")] = 95,
     dtype: Annotated[
-        Literal["float32", "bfloat16"], typer.Option(help="bfloat16 is faster and differs by a level here and there.")
+        Literal["float32", "bfloat16", "float16"],
+        typer.Option(help="The 16-bit ones are faster where there are instructions for them; float16 is CUDA's alone."),
     ] = "float32",
-    engine: Annotated[Literal["torch"], typer.Option(help="What computes the network.")] = "torch",
+    engine: Annotated[EnlargingEngine, typer.Option(help="What computes the network.")] = "torch",
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where it is computed.")] = "cpu",
     constraints: Annotated[
         str, typer.Option(help="What holds the network's pixels to the picture's, with commas between; or none.")

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from torch import Tensor
 
-Dtype = Literal["float32", "bfloat16"]
+Dtype = Literal["float32", "bfloat16", "float16"]
 
 
 class OutOfMemory(Exception):
@@ -21,6 +23,7 @@ class Network:
     name: str
     descriptor: Any  # spandrel's ImageModelDescriptor: it knows the network's scale, sizes and tiling
     weights: str  # a hash of its tensors
+    files: "Path | None" = None  # the folder that has it in ncnn's own form, where one does
 
 
 class Engine(Protocol):
@@ -71,5 +74,5 @@ class Engine(Protocol):
     def enlarge(self, tile: "np.ndarray") -> "Tensor":
         """A tile, H x W x 3 in 0..1 of type float32, as 3 x (H * scale) x (W * scale) in the same, on `device`.
 
-        Raises OutOfMemory, and ArtMasterError where values come out that are no numbers.
+        On a GPU it is only begun with. Raises OutOfMemory.
         """

@@ -2,7 +2,7 @@
 
 Nine tenths of the work are in the trunk, at the size of the tile; most of the memory is taken by the few layers behind
 it, at up to sixteen times as many pixels. Those see two pixels far, so they work in strips, and tiles may be larger. In
-bfloat16 the convolutions are; what the trunk's add to stays in float32, since it sums up hundreds of residuals. In
+16-bit types the convolutions are; what the trunk's add to stays in float32, since it sums up hundreds of residuals. In
 float32 on a CPU the trunk's convolutions are Winograd's: a dense block transforms each of its channels once for all the
 convolutions that see it.
 """
@@ -24,8 +24,8 @@ _STRIP = 2**14  # pixels before enlarging; at four times the size in float32, 64
 _HALO = 2  # pixels that the layers behind the trunk see: half of one, and a quarter three times
 
 
-def keep_residuals_in_float32(network: Any) -> bool:
-    """Change spandrel's RRDBNet in place; False, and nothing changed, where its blocks are of another make.
+def keep_residuals_in_float32(network: Any, dtype: Any) -> bool:
+    """Let spandrel's RRDBNet convolve in a 16-bit type, in place; False, and unchanged, where it is of another make.
 
     The first convolution and the last, which write what is summed and what is seen, stay in float32; they are small.
     """
@@ -34,10 +34,10 @@ def keep_residuals_in_float32(network: Any) -> bool:
     if dense is None:
         return False
     for block in dense:
-        block.bfloat16().forward = partial(_dense, block)
+        block.to(dtype).forward = partial(_dense, block, dtype)
     rising = _in_a_row(upwards)
     for layers in (trunk.sub[-1], rising):
-        layers.bfloat16().forward = partial(_rough, layers.forward)
+        layers.to(dtype).forward = partial(_rough, layers.forward, dtype)
     network.model = _in_a_row([first, trunk, rising, last])
     return True
 
@@ -132,19 +132,19 @@ def _in_a_row(layers: list[Any]) -> Any:
     return nn.Sequential(*layers)
 
 
-def _dense(block: Any, stream: "Tensor") -> "Tensor":
-    """A dense block that takes and gives float32 and computes in bfloat16."""
+def _dense(block: Any, dtype: Any, stream: "Tensor") -> "Tensor":
+    """A dense block that takes and gives float32 and convolves in a 16-bit type."""
     import torch
 
-    found = [stream.bfloat16()]
+    found = [stream.to(dtype)]
     for name in _CONVOLUTIONS:
         found.append(getattr(block, name)(torch.cat(found, 1) if len(found) > 1 else found[0]))
     return torch.add(stream, found[-1], alpha=_STREAM)
 
 
-def _rough(forward: "Callable[[Tensor], Tensor]", values: "Tensor") -> "Tensor":
-    """Layers that take and give float32 and compute in bfloat16."""
-    return forward(values.bfloat16()).float()
+def _rough(forward: "Callable[[Tensor], Tensor]", dtype: Any, values: "Tensor") -> "Tensor":
+    """Layers that take and give float32 and compute in a 16-bit type."""
+    return forward(values.to(dtype)).float()
 
 
 def _in_strips(forward: "Callable[[Tensor], Tensor]", scale: int, values: "Tensor") -> "Tensor":

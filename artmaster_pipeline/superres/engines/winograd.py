@@ -4,8 +4,8 @@ Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016. In fl
 what takes the time, an RRDB network gets through a tile in three quarters of it. The numbers are those of the plain sum
 but for the rounding.
 
-A picture lies in sixteen phases, 4 x 4 x channels x rows x columns: pixel (4r + p, 4c + q) is at [p, q, :, r, c]. So the
-pieces of 6 x 6 pixels that overlap are slices of it, both transforms are one matrix product each, and what comes out
+A picture lies in sixteen phases, 4 x 4 x channels x rows x columns: pixel (4r + p, 4c + q) is at [p, q, :, r, c]. So
+pieces of 6 x 6 pixels, which overlap, are slices of it, both transforms are one matrix product each, and what comes out
 lies as the next convolution wants it. Around rows and columns there is a rim of zeros, which is the padding.
 """
 
