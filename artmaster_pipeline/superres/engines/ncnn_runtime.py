@@ -66,7 +66,11 @@ class NcnnEngine:
         import numpy as np
         import torch
 
-        values = tensor_of(tile).numpy()  # outlives the extractor, which reads it where it lies
+        pixels = tensor_of(tile)
+        if min(tile.shape[:2]) == 1:  # ncnn takes such a picture's sums for those with a vector, and adds up wrongly
+            with torch.inference_mode():
+                return self.descriptor(pixels[None])[0]  # type: ignore[no-any-return]
+        values = pixels.numpy()  # outlives the extractor, which reads it where it lies
         extractor = self.net.create_extractor()
         extractor.input("data", ncnn.Mat(values))
         failed, enlarged = extractor.extract("output")

@@ -143,7 +143,7 @@ class Grid:
         made = self.memory("made", _STEP * _STEP, features * pieces)
         torch.mm(_both_ways(_OUT_OF), products.view(36, -1), out=made)
         answer = activation(made.view(_STEP * _STEP, features, pieces))
-        return answer.view(_STEP, _STEP, features, -1, self.columns)  # type: ignore[no-any-return]
+        return answer.view(_STEP, _STEP, features, -1, self.columns)
 
     def convolved(self, phases: "Tensor", by: Convolution, activation: Callable[..., Any], use: object) -> "Tensor":
         """The convolution of all the picture, in memory for another use than `phases` are in."""
