@@ -5,10 +5,9 @@
     python benchmarks/superres.py --candidates                   # OpenVINO, ONNX Runtime, TorchInductor
 
 Prints a Markdown table: median seconds, megapixels of the enlarged picture a second, how many times as fast as ncnn and
-as the tile loop, the share of the rate of a product of matrices in the same run, and how near the pixels are to those of
-the plain network in float32. "with constraints" is the whole path. `--threads 1 --clock cpu` counts the process's own
-time, for machines that are busy.
-`--candidates` asks for `pip install openvino onnx`, which the product does not need.
+as the tile loop, the share of the rate of a product of matrices in the same run, and how near the pixels are to those
+of the plain network in float32. "with constraints" is the whole path. `--threads 1 --clock cpu` counts the process's
+own time, for machines that are busy. `--candidates` asks for `pip install openvino onnx`.
 """
 
 import argparse
