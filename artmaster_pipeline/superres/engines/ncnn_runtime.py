@@ -69,7 +69,7 @@ class NcnnEngine:
         pixels = tensor_of(tile)
         if min(tile.shape[:2]) == 1:  # ncnn takes such a picture's sums for those with a vector, and adds up wrongly
             with torch.inference_mode():
-                return self.descriptor(pixels[None])[0]  # type: ignore[no-any-return]
+                return self.descriptor(pixels[None])[0]
         values = pixels.numpy()  # outlives the extractor, which reads it where it lies
         extractor = self.net.create_extractor()
         extractor.input("data", ncnn.Mat(values))
