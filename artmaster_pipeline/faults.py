@@ -162,13 +162,23 @@ def disk_full(*paths: Path, needed: int | None = None) -> ArtMasterError:
     place = min(map(_there, paths), key=lambda folder: shutil.disk_usage(folder).free)
     usage = shutil.disk_usage(place)
     entries = os.statvfs(place) if hasattr(os, "statvfs") else None
-    wanted = f"{_size(needed)} are needed" if needed else "more is needed"
+    wanted = f"{size_in_words(needed)} are needed" if needed else "more is needed"
     if entries and entries.f_files and not entries.f_favail:
         wanted = "it can hold no more files"
+    free, total = size_in_words(usage.free), size_in_words(usage.total)
     return ArtMasterError(
-        f"No space left on device: the disk that holds {place} has {_size(usage.free)} of {_size(usage.total)} free, "
+        f"No space left on device: the disk that holds {place} has {free} of {total} free, "
         f"and {wanted}. Make room there, or choose a place on another disk, {_AGAIN}, and nothing half-written is left."
     )
+
+
+def size_in_words(count: int) -> str:
+    """So many bytes as a person says it: "12 MB"."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count //= 1000
+    return f"{count} GB"
 
 
 def report_fault(error: BaseException, root: Path | None) -> str:
@@ -388,11 +398,3 @@ def _first_line(error: BaseException) -> str:
     """An error's own words as one short sentence without its full stop."""
     words = " ".join((str(error) or type(error).__name__).split())
     return f"{words[:300]} ..." if len(words) > 300 else words.rstrip(".")
-
-
-def _size(count: int) -> str:
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}"
-        count //= 1000
-    return f"{count} GB"

@@ -48,6 +48,7 @@ FlagKind = Literal[
 ]
 DecisionKind = Literal["keep", "leave out", "note", "area", "crop", "seal", "inscription", "blank", "damage", "clear"]
 Corners = tuple[int, int, int, int]  # left, top, right, bottom in a scan's pixels; right and bottom outside
+ENOUGH_DETAIL = 0.85  # pixels with detail per pixel: sharp scans are measured at that and more (`area.resolution`)
 
 
 class Record(BaseModel):
@@ -207,6 +208,21 @@ class Crop(Record):
             return self.width, self.height
         return self.right - self.left, self.bottom - self.top
 
+    @property
+    def detail(self) -> float:
+        """The scan's pixels a side that carry detail, per pixel of the shape it stands for."""
+        return round(self.source_scale * self.effective_scale, 4)
+
+    @property
+    def is_soft(self) -> bool:
+        """Whether its scan was enlarged or is out of focus, so that pixels alone say nothing of its detail."""
+        return self.effective_scale < ENOUGH_DETAIL
+
+    @property
+    def lacks_detail(self) -> bool:
+        """Whether its scan shows less than the shape that it stands for can hold: it is enlarged before training."""
+        return self.source_scale < 1 or (self.is_soft and self.detail < ENOUGH_DETAIL)
+
 
 class TrainingImage(Record):
     """A crop as the trainer sees it: enlarged where the scan lacked detail, with its caption and its part."""
@@ -224,6 +240,10 @@ class TrainingImage(Record):
     unread: float = Field(0.0, exclude_if=lambda share: not share)  # of the archive's words, by the base; 0..1
     split: Split
     enlarged_by: str = ""  # the super-resolution network, empty where the scan had the detail itself
+    enlarged_times: int = Field(1, exclude_if=lambda times: times == 1)  # by it, before it was brought to the size
+    detail: float = Field(0.0, exclude_if=lambda pixels: not pixels)  # as in `Crop`; 0: not recorded
+    reason: str = Field("", exclude_if=lambda words: not words)  # why it was enlarged, or was not
+    drift: str = Field("", exclude_if=lambda words: not words)  # why it is no faithful picture of its crop
     place: int = Field(0, exclude_if=lambda place: not place)  # as in `Crop`
     group: str = ""  # the sha256 of the artwork's first scan, shared by its near-duplicates; empty in old manifests
 
@@ -352,7 +372,7 @@ class Sample(Record):
     path: str  # POSIX, below the manifest's folder
     sha256: str
     enlarged_by: str = ""
-    enlarged_from: str = ""  # the id of the sample that was enlarged
+    enlarged_from: str = ""  # the id of the sample that it shows at the gallery's size
     scan_sha256: str = ""  # `original` column only
     role: Role = "row"  # in a row of the grid; measured in the panel; of a prompt far from the training; asked for
     strength: float = 1.0  # of the adapter, `adapter` column only
@@ -360,6 +380,11 @@ class Sample(Record):
     # of a picture by several adapters: the mix of mixes.yaml that it is of, and who had which part
     mix: str = Field("", exclude_if=lambda name: not name)
     gates: dict[str, Any] = Field({}, exclude_if=lambda gates: not gates)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is a gallery's own picture of a sample: enlarged, or as large as was asked for already."""
+        return bool(self.enlarged_from)
 
     @property
     def drawn_by(self) -> str:

@@ -16,6 +16,8 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # PyTorch's words
+
 _held: ContextVar[dict[Any, Any] | None] = ContextVar("models of the session", default=None)
 
 
@@ -66,3 +68,12 @@ def free_memory(let_go: "Sequence[weakref.ref[Any]] | None" = None) -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: PyTorch's on CUDA and on the CPU, or Python's own."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
+    )

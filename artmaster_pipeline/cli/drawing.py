@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 import typer
 
 from artmaster_pipeline.cli.options import (
+    EnlargeOption,
     GuidanceOption,
     HomeOption,
+    LongSideOption,
     PainterArgument,
     StrengthOption,
     TrueCfgOption,
@@ -31,7 +33,8 @@ def generate(
     seed: Annotated[int, typer.Option(help="The first picture's seed; the next ones count up.")] = 0,
     adapter: AdapterOption = None,
     size: Annotated[str, typer.Option(help="512x512 or 512x768.")] = "512x512",
-    enlarge: Annotated[bool, typer.Option(help="Enlarge each picture with the profile's network.")] = False,
+    enlarge: EnlargeOption = False,
+    long_side: LongSideOption = None,
     strength: StrengthOption = None,
     guidance_scale: GuidanceOption = None,
     true_cfg_scale: TrueCfgOption = None,
@@ -53,6 +56,7 @@ def generate(
         adapter_id=adapter,
         out=destination,
         enlarge=enlarge,
+        long_side=long_side,
         size=picture_size(size),
         strength=strength,
         guidance_scale=guidance_scale,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from artmaster_pipeline.cli.options import HomeOption, JsonOption, picture_size
+from artmaster_pipeline.cli.options import EnlargeOption, HomeOption, JsonOption, LongSideOption, picture_size
 from artmaster_pipeline.cli.printing import print_json, print_table
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.progress import terminal_progress
@@ -47,7 +47,8 @@ def mix(
     n: Annotated[int, typer.Option("-n", min=1, help="How many pictures.")] = 1,
     seed: Annotated[int, typer.Option(help="The first picture's seed; the next ones count up.")] = 0,
     size: Annotated[str, typer.Option(help="512x512 or 512x768.")] = "512x512",
-    enlarge: Annotated[bool, typer.Option(help="Enlarge each picture with the profile's network.")] = False,
+    enlarge: EnlargeOption = False,
+    long_side: LongSideOption = None,
     destination: Annotated[Path, typer.Option("--out", help="Where the pictures go.")] = Path(),
     home: HomeOption = None,
 ) -> None:
@@ -77,7 +78,16 @@ def mix(
     if not words and not regions and not gate and not start:
         resolved = [_by_default(place, resolved[0])]
     done = mix_pictures(
-        place, prompt, resolved, n, seed, out=destination, enlarge=enlarge, size=shape, progress=terminal_progress()
+        place,
+        prompt,
+        resolved,
+        n,
+        seed,
+        out=destination,
+        enlarge=enlarge,
+        long_side=long_side,
+        size=shape,
+        progress=terminal_progress(),
     )
     for path in done:
         out.say(str(path))

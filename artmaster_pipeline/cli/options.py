@@ -50,6 +50,10 @@ UnguidedOption = Annotated[
         help="Whether the adapter is on in that guidance's pass without the prompt (default: as chosen).",
     ),
 ]
+EnlargeOption = Annotated[bool, typer.Option(help="Enlarge each picture in one pass of the profile's network.")]
+LongSideOption = Annotated[
+    int | None, typer.Option(min=1, help="Enlarge each picture to so many pixels, the longer side.")
+]
 
 
 def picture_size(text: str) -> tuple[int, int]:

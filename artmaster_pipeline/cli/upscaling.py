@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from artmaster_pipeline.cli.options import JsonOption
-from artmaster_pipeline.cli.printing import print_json, print_table, short
+from artmaster_pipeline.cli.printing import print_json, short
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.progress import terminal_progress
 from artmaster_pipeline.settings import CONSTRAINTS, EnlargingEngine
@@ -24,7 +24,9 @@ def upscale(
     size: Annotated[
         str | None, typer.Option(help="WxH: as large as fits into it, in the picture's own proportions.")
     ] = None,
-    network: Annotated[str, typer.Option(help="A shipped network, or a .pth or .safetensors file.")] = DEFAULT_NETWORK,
+    network: Annotated[
+        str, typer.Option(help="A shipped network or family, or a .pth or .safetensors file.")
+    ] = DEFAULT_NETWORK,
     file_format: Annotated[Literal["png", "tiff", "jpeg"], typer.Option("--format")] = "png",
     bits: Annotated[
         int | None, typer.Option(help="8 or 16 a channel (default: as the picture has; 8 in a JPEG).")
@@ -39,6 +41,10 @@ def upscale(
     constraints: Annotated[
         str, typer.Option(help="What holds the network's pixels to the picture's, with commas between; or none.")
     ] = ",".join(CONSTRAINTS),
+    like: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="The painter's large scans, by which texture and grain are measured."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other files under a picture's name.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -62,6 +68,7 @@ def upscale(
         bits=bits,
         quality=quality,
         constraints=[] if constraints == "none" else [name.strip() for name in constraints.split(",")],
+        like=like,
         overwrite=overwrite,
         progress=terminal_progress(),
     )
@@ -82,8 +89,9 @@ def upscale(
         for source, reason in done.left:
             out.say(f"{short(source)} was left as it is: {reason}.")
         out.say(f"{done.made} enlarged, {len(done.pictures) - done.made} there already, {len(done.failed)} failed.")
-        rows = [{"picture": short(f.source), "reason": f.reason, "way out": f.remedy} for f in done.failed]
-        print_table("Not enlarged", rows)
+        for failed in done.failed:
+            why = " ".join(f"{words.rstrip('.')}." for words in (failed.reason, failed.remedy) if words)
+            out.say(f"{short(failed.source)} was not enlarged: {why}")
     if done.failed:
         err.say(f"artmaster: {len(done.failed)} of the pictures could not be enlarged.")
         raise typer.Exit(1)

@@ -1,8 +1,7 @@
 """The stage training_set: every crop enlarged where its scan lacked detail, captioned, and put in its part."""
 
-import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from artmaster_pipeline.base_models.legibility import Legibility, legibility_of
 from artmaster_pipeline.curation.near_duplicates import near_duplicates
@@ -18,10 +17,12 @@ from artmaster_pipeline.dataset.captions import (
     readable,
     without_trigger,
 )
+from artmaster_pipeline.dataset.pictures import IMAGES, Picture, journal_of, make_pictures, reason_for
 from artmaster_pipeline.dataset.split import Assignment, SplitTable, split_works, what_the_parts_mean
 from artmaster_pipeline.errors import ArtMasterError
-from artmaster_pipeline.files import clear_partials, inside, sha256_of, writing
+from artmaster_pipeline.files import clear_partials
 from artmaster_pipeline.locks import one_at_a_time
+from artmaster_pipeline.pictures import read_rgb
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import (
     MANIFEST,
@@ -35,14 +36,9 @@ from artmaster_pipeline.records import (
     read_manifest,
     write_manifest,
 )
-from artmaster_pipeline.scans.journal import Journal
 from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import Home, Profile, load_painter
 
-if TYPE_CHECKING:
-    import numpy as np
-
-_IMAGES = "images"
 _SAID = "said.jsonl"  # in full what a captioning model said, since the captions lack what all works share
 _SAID_BEFORE_WRITING = 20  # new descriptions, so that a killed run loses no more of them
 
@@ -55,34 +51,15 @@ class _Said(Record):
     facts: str = ""  # the identity of what the archive told it
 
 
-@dataclass(frozen=True)
-class _Picture:
-    """A training picture as it lies on disk."""
-
-    id: str
-    path: str
-    sha256: str
-    enlarged_by: str
-    made: bool
-
-
-class _Made(Record):
-    """A picture that a run has made and no manifest names yet. `id` is the picture's."""
-
-    sha256: str
-
-
-def _journal(home: Home, painter: str) -> Journal[_Made]:
-    return Journal(home.cache / "training_set" / f"{painter}.jsonl", _Made)
-
-
 @one_at_a_time
 def build_training_set(
     home: Home, painter: str, profile: Profile, progress: Progress = SILENT
 ) -> Outcome[TrainingImage]:
     """Make training_set/<painter>/ from the painter's crops; returns one TrainingImage per crop.
 
-    Crops whose scan had fewer pixels than the crop are restored by `profile.super_resolution`; the others are copied.
+    Crops whose scan shows less than the crop can hold (`Crop.lacks_detail`) are enlarged by the smallest scale of
+    `profile.super_resolution` that suffices, in texture and grain like the painter's large pictures; the others are
+    copied byte for byte. Each record says how much detail there was, what was done and why.
     What nearly all works' captions say is left out of all of them (`only_what_varies`), of the held-out works' too,
     which are prompts later; so one work more may change every caption. Figures: works and pictures per part, further
     scans of a work, what the parts' sizes mean, pictures enlarged, captions by source, what was left out of them.
@@ -94,7 +71,7 @@ def build_training_set(
     scans, crops = _inputs(home, painter)
     old = {row.id: row for row in read_manifest(folder / MANIFEST, TrainingImage)}
     parts = _parts(home, painter, profile, scans, crops, old, progress)
-    pictures = _make_pictures(home, painter, profile, crops, old, progress)
+    pictures, enlarging = make_pictures(home, painter, profile, crops, parts, old, progress)
     works = [parts.places[crop.scan_sha256].work for crop in crops]
     told = _archive_captions(home, painter, profile, scans, crops)
     said = _captions(home, painter, profile, scans, crops, pictures, told, progress)
@@ -114,6 +91,10 @@ def build_training_set(
             caption_source=caption.source,
             split=parts.places[crop.scan_sha256].part,
             enlarged_by=picture.enlarged_by,
+            enlarged_times=picture.enlarged_times,
+            detail=crop.detail,
+            reason=reason_for(crop, picture.enlarged_times),
+            drift=picture.drift,
             place=crop.place,
             group=parts.places[crop.scan_sha256].work,
             unread=of.unread,
@@ -121,8 +102,8 @@ def build_training_set(
         for crop, picture, caption, of in zip(crops, pictures, captions, told, strict=True)
     ]
     write_manifest(folder / MANIFEST, rows)
-    _journal(home, painter).clear()
-    _remove_unnamed(folder / _IMAGES, {picture.path for picture in pictures})
+    journal_of(home, painter).clear()
+    _remove_unnamed(folder / IMAGES, {picture.path for picture in pictures})
     made = sum(picture.made for picture in pictures)
     records = tuple(sorted(rows, key=lambda row: row.id))
     return Outcome(
@@ -131,6 +112,7 @@ def build_training_set(
         made,
         len(rows) - made,
         figures=_figures(records)
+        | enlarging
         | _left_out(left_out, progress)
         | _unread(told, crops, profile, progress)
         | _warnings(records, parts, scans, progress),
@@ -169,64 +151,6 @@ def _parts(
         profile.validate_share,
         near_duplicates(home, painter, cropped, told),
     )
-
-
-@session()
-def _make_pictures(
-    home: Home, painter: str, profile: Profile, crops: tuple[Crop, ...], old: dict[str, TrainingImage], told: Progress
-) -> list[_Picture]:
-    """The picture of every crop, in the crops' order; made only where it is not there already."""
-    journal = _journal(home, painter)
-    known = {row.id: row.sha256 for row in journal.read()} | {row.id: row.sha256 for row in old.values()}
-    enlarger = None
-    if any(crop.source_scale < 1 for crop in crops):
-        from artmaster_pipeline.superres import network_of
-
-        enlarger = network_of(profile)
-    pictures = []
-    with journal, told.task("Training pictures", len(crops)) as advance:
-        for crop in crops:
-            picture = _make_picture(home, painter, crop, enlarger if crop.source_scale < 1 else None, known)
-            if picture.made:
-                journal.add(_Made(id=picture.id, sha256=picture.sha256))
-            pictures.append(picture)
-            advance(1, picture.enlarged_by)
-    return pictures
-
-
-def _make_picture(home: Home, painter: str, crop: Crop, enlarger: Any, known: dict[str, str]) -> _Picture:
-    name = enlarger.name if enlarger else ""
-    known_as = identity("training image", crop.id, crop.sha256, enlarger.identity if enlarger else "")
-    folder = home.training_set(painter)
-    path = f"{_IMAGES}/{known_as}.png"
-    target = inside(folder, path)
-    if known_as in known and target.is_file() and sha256_of(target) == known[known_as]:
-        return _Picture(known_as, path, known[known_as], name, made=False)
-    source = inside(home.crops(painter), crop.path)
-    if not source.is_file() or sha256_of(source) != crop.sha256:
-        raise ArtMasterError(f"{source} is missing or was changed: run the stage curated_crops again.")
-    with writing(target) as temporary:
-        if enlarger is None:
-            shutil.copyfile(source, temporary)
-        else:
-            _restore(source, (crop.width, crop.height), enlarger, temporary)
-    return _Picture(known_as, path, sha256_of(target), name, made=True)
-
-
-def _restore(source: Any, size: tuple[int, int], enlarger: Any, target: Any) -> None:
-    from PIL import Image
-
-    from artmaster_pipeline.superres import restore_detail
-
-    Image.fromarray(restore_detail(_pixels(source), size, enlarger)).save(target, "PNG")
-
-
-def _pixels(path: Any) -> "np.ndarray":
-    import numpy as np
-    from PIL import Image
-
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
 
 
 @dataclass(frozen=True)
@@ -268,7 +192,7 @@ def _captions(
     profile: Profile,
     scans: dict[str, Scan],
     crops: tuple[Crop, ...],
-    pictures: list[_Picture],
+    pictures: list[Picture],
     told: list[_Told],
     progress: Progress,
 ) -> list[Caption]:
@@ -287,7 +211,7 @@ def _captions(
             facts = Facts(told[n].title, scan.date, scan.subject, scan.season)
             row = known.get(pictures[n].id)
             if row is None or (row.captioner, row.facts) != (speaker, identity(vars(facts))):
-                picture = _pixels(home.training_set(painter) / pictures[n].path)
+                picture = read_rgb(home.training_set(painter) / pictures[n].path)
                 # without a name here, so that only the session holds it and can free its memory
                 text = load_captioner(profile, home).describe(picture, facts)
                 row = _Said(id=pictures[n].id, captioner=speaker, facts=identity(vars(facts)), text=text)
@@ -314,7 +238,7 @@ def _left_out(left_out: tuple[str, ...], told: Progress) -> dict[str, Any]:
 
 def _remove_unnamed(folder: Any, named: set[str]) -> None:
     for file in folder.iterdir() if folder.is_dir() else ():
-        if f"{_IMAGES}/{file.name}" not in named:
+        if f"{IMAGES}/{file.name}" not in named:
             file.unlink()
 
 

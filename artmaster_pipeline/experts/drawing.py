@@ -23,10 +23,10 @@ from artmaster_pipeline.experts.resolving import Resolved, check_base, plain_wor
 from artmaster_pipeline.generation.requests import (
     Wanted,
     check_request,
+    enlarging,
     facts_of,
     file_name,
     how_drawn,
-    network_of,
     wanted_files,
 )
 from artmaster_pipeline.pictures import write_png
@@ -187,6 +187,7 @@ def mix_pictures(
     *,
     out: Path = Path(),
     enlarge: bool = False,
+    long_side: int | None = None,
     size: tuple[int, int] = (512, 512),
     progress: Progress = SILENT,
 ) -> list[Path]:
@@ -194,7 +195,7 @@ def mix_pictures(
 
     `steps` is one mix, or those of an interpolation: then each seed gives a picture per step, and a strip of all of
     them. The model hears the mean of each painter's own prompt. The same request gives the same files: those
-    that are there are not drawn again. Raises as `generation.generate` does.
+    that are there are not drawn again. `enlarge`, `long_side` and what it raises are as in `generation.generate`.
     """
     check_request(count, size, out)
     resolved, profile = steps[0], steps[0].profile
@@ -203,7 +204,8 @@ def mix_pictures(
     family = family_here(profile.base_model)
     if family is not None and (unread := unread_message([prompt], family, "prompt")):
         progress.say(unread)
-    network, knowledge = network_of(profile) if enlarge else None, knowledge_of(home, resolved.adapters)
+    network = enlarging(profile, size, enlarge, long_side, progress.say)
+    knowledge = knowledge_of(home, resolved.adapters)
     said = plain_words(prompt)
     if said_nothing := unmapped(resolved, knowledge):
         progress.say(said_nothing)

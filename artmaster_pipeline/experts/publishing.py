@@ -53,7 +53,7 @@ def publish_mixes(home: Home, partition: str, profile: Profile, progress: Progre
     drawn = [sample for of in samples.values() for sample in of]
     single = [sample for mix in passed if not mix.named.is_strip for sample in samples[mix.named.name]]
     provenance = read_provenance(home, mixes[0].adapters[0], drawn)
-    enlarged, made = enlarge_samples(home, partition, profile, single, progress)
+    enlarged, made, how = enlarge_samples(home, partition, profile, single, progress)
     enlarged = tuple(unsigned(home, partition, picture) for picture in enlarged)
     strips = [_in_strip(s) for mix in passed if mix.named.is_strip for s in samples[mix.named.name]]
     records = (*(picture.record for picture in enlarged), *strips)
@@ -63,7 +63,7 @@ def publish_mixes(home: Home, partition: str, profile: Profile, progress: Progre
     version = publish_site(home, Site(partition, "", provenance, contents, records), said, progress)
     manifest = home.gallery(partition) / MANIFEST
     works = {scan.sha256 for each in (provenance, *provenance.others) for scan in each.trained_on}
-    figures = {"pictures": len(records), "artworks behind them": len(works), "version": version.id}
+    figures = {"pictures": len(records), "artworks behind them": len(works), "version": version.id} | how
     return Outcome(read_manifest(manifest, Sample), manifest, made, len(records) - made, figures=figures)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from artmaster_pipeline.dataset.own_pictures import like_the_painters, trained_on
 from artmaster_pipeline.files import inside, sha256_of
 from artmaster_pipeline.gallery.gates import gates_said
 from artmaster_pipeline.pictures import AI_GENERATED, is_whole, read_rgb, write_png
@@ -12,6 +13,7 @@ from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import MANIFEST, Sample, identity, read_manifest
 from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import Home, Profile
+from artmaster_pipeline.stages import members
 
 _VERSION = 1  # part of an enlarged picture's id: raise it when enlarging does something else
 
@@ -27,28 +29,38 @@ class Picture:
 @session()
 def enlarge_samples(
     home: Home, painter: str, profile: Profile, samples: Sequence[Sample], progress: Progress
-) -> tuple[tuple[Picture, ...], int]:
-    """The enlarged samples in their order, and how many of them were made now.
+) -> tuple[tuple[Picture, ...], int, dict[str, Any]]:
+    """The samples at the gallery's size in their order, how many of them were made now, and figures on how.
 
-    A new picture lies in the data home's cache until it is published, so a kill loses at most the one in work.
+    `painter` may be a set: texture and grain are then those of all its painters' large training pictures. A sample that
+    has the size is taken as it is. A new picture lies in the data home's cache until it is published, so a kill loses
+    at most the one in work.
     """
-    from artmaster_pipeline.superres import network_of
+    from artmaster_pipeline.superres import networks_of
 
-    network = network_of(profile)
+    like, figures = like_the_painters(trained_on(home, members(painter)), profile, progress.say)
+    networks, long_side = networks_of(profile, like), profile.gallery_long_side
+    how = {s.id: networks.to_long_side((s.width, s.height), long_side) for s in samples}
+    if left := sum(by is None for by in how.values()):
+        figures["pictures left as they are"] = left
+        progress.say(f"{left} of {len(samples)} pictures have {long_side} pixels or more and are left as they are.")
     published = {row.id: row for row in read_manifest(home.gallery(painter) / MANIFEST, Sample)}
-    wanted = [(sample, enlarged_id(sample, network.identity)) for sample in samples]
+    wanted = [(sample, enlarged_id(sample, by.identity if (by := how[sample.id]) else "")) for sample in samples]
     found = {new_id: file for _, new_id in wanted if (file := _find(home, painter, new_id, published))}
     made = len(wanted) - len(found)
     with progress.task("sample gallery", len(wanted), len(found)) as advance:
         for sample, new_id in wanted:
             if new_id not in found:
                 found[new_id] = unpublished_pictures(home, painter) / f"{new_id}.png"
-                source = read_rgb(inside(home.evaluation(painter), sample.path))
-                facts = sample_facts(sample) | {"id": new_id, "enlarged_by": network.name, "enlarged_from": sample.id}
-                write_png(found[new_id], network.enlarge(source), facts)
+                pixels, facts = read_rgb(inside(home.evaluation(painter), sample.path)), sample_facts(sample)
+                facts |= {"id": new_id, "enlarged_from": sample.id}
+                if (by := how[sample.id]) is not None:
+                    pixels, facts = by.enlarge(pixels), facts | {"enlarged_by": by.name}
+                write_png(found[new_id], pixels, facts)
                 advance(note=f"seed {sample.seed}")
-    pictures = (Picture(_record(s, new_id, network.name, found[new_id]), found[new_id]) for s, new_id in wanted)
-    return tuple(pictures), made
+    names = {sample_id: by.name if by else "" for sample_id, by in how.items()}
+    pictures = (Picture(_record(s, new_id, names[s.id], found[new_id]), found[new_id]) for s, new_id in wanted)
+    return tuple(pictures), made, figures
 
 
 def enlarged_id(sample: Sample, network_identity: str) -> str:

@@ -74,7 +74,7 @@ def site_contents(home: Home, provenance: Provenance, enlarged: Sequence[Picture
         contents |= renditions.renditions(cell, files[cell.id])
     by_id = {cell.id: cell for cell in shown}
     large = {picture.record.id: picture.file for picture in enlarged}
-    for record in records[:_MOST_DETAILS]:
+    for record in _with_details(records):
         source = by_id[record.enlarged_from]
         contents |= renditions.details(record, large[record.id], source, files[source.id])
     contents |= {f"works/{name}": file for name, file in works.items()}
@@ -115,7 +115,7 @@ def painters_pages(
     """
     shown = []
     for painter, records in sorted(galleries.items()):
-        pictures = [record for record in in_order(records) if record.enlarged_by]
+        pictures = [record for record in in_order(records) if record.is_large]
         name = " × ".join(load_painter(home, m).name if home.scans(m).is_dir() else m for m in members(painter))
         shown.append({"folder": (folders or {}).get(painter, painter), "name": name, "pictures": pictures})
     inline = {"css": asset("style.css").decode(), "script": asset("theme.js").decode()}
@@ -180,7 +180,7 @@ def _pages(facts: dict[str, Any], cells: Mapping[str, Sample]) -> dict[str, byte
         said = facts | {
             "json_ld": described,
             "layers": _layers(t, facts["pictures"], facts["comparisons"], cells),
-            "details": [_detail(picture, cells) for picture in facts["pictures"][:_MOST_DETAILS]],
+            "details": [_detail(picture, cells) for picture in _with_details(facts["pictures"])],
         }
         pages[t.page("index")] = render("painter.html", "index", t, said)
         pages[t.page("about")] = render("about.html", "about", t, said)
@@ -206,6 +206,10 @@ def _layers(
         drawn = [layer(row.base, "base_model", "base_alt"), layer(row.adapter, "with_adapter", "adapter_alt")]
         layers[row.adapter.id] = originals + drawn
     return layers
+
+
+def _with_details(records: Sequence[Sample]) -> list[Sample]:
+    return [record for record in records if record.enlarged_by][:_MOST_DETAILS]
 
 
 def _detail(record: Sample, cells: Mapping[str, Sample]) -> dict[str, Any]:

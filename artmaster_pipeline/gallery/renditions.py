@@ -37,7 +37,7 @@ def renditions(record: Sample, file: Path) -> dict[str, bytes]:
         name: _webp(_at_width(image, width), facts, _QUALITIES.get(width, 80)) for width, name in _page_files(record)
     }
     made[thumbnail_of(record)] = _jpeg(_at_width(image, min(_FALLBACK, record.width)), facts)
-    if record.enlarged_by:
+    if record.is_large:
         whole = image.copy()
         whole.thumbnail((LARGEST_WHOLE, LARGEST_WHOLE))
         made[view_of(record)] = _jpeg(whole, facts)
@@ -51,8 +51,8 @@ def thumbnail_of(record: Sample) -> str:
 
 
 def view_of(record: Sample) -> str:
-    """What a viewer opens: the JPEG of an enlarged picture, the PNG of one that is as the model drew it."""
-    return record.path.removesuffix(".png") + ".jpg" if record.enlarged_by else record.path
+    """What a viewer opens: the JPEG of a gallery's own picture, the PNG of a cell of the comparison."""
+    return record.path.removesuffix(".png") + ".jpg" if record.is_large else record.path
 
 
 def srcset_of(record: Sample, folder: str = "") -> str:
@@ -67,7 +67,7 @@ def largest_of(record: Sample) -> str:
 
 def is_tiled(record: Sample) -> bool:
     """Whether the picture has a Deep Zoom pyramid."""
-    return bool(record.enlarged_by) and max(record.width, record.height) > LARGEST_WHOLE
+    return record.is_large and max(record.width, record.height) > LARGEST_WHOLE
 
 
 def tile_source(record: Sample) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from artmaster_pipeline.drawing_settings import DrawingSettings, drawing_of
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.generation.requests import (
     check_request,
+    enlarging,
     facts_of,
     file_name,
     how_drawn,
-    network_of,
     wanted_files,
 )
 from artmaster_pipeline.pictures import write_png
@@ -39,6 +39,7 @@ def generate(
     *,
     out: Path = Path(),
     enlarge: bool = False,
+    long_side: int | None = None,
     size: tuple[int, int] = (512, 512),
     strength: float | None = None,
     guidance_scale: float | None = None,
@@ -50,10 +51,11 @@ def generate(
 
     The adapter is the published one, else the newest (`adapter_in_use`), or the one with `adapter_id`.
     The trigger word is put before a prompt that lacks it. `size` is one of the two training shapes, (512, 512) or
-    (512, 768), at the profile's scale. Strength and guidance are those chosen for the adapter (`drawing_of`) where they
-    are not said. The same request gives the same files: those that are there are not drawn again. Raises WrongUse for
-    an unknown adapter, a size, a count or a drawing that cannot be, and where a file of that name holds something else;
-    ArtMasterError where the painter has no adapter yet; HoldsWithdrawn where a work in the adapter was withdrawn.
+    (512, 768), at the profile's scale; `enlarge` enlarges in one pass, `long_side` to so many pixels. Strength and
+    guidance are those chosen for the adapter (`drawing_of`) where they are not said. The same request gives the same
+    files: those that are there are not drawn again. Raises WrongUse for an unknown adapter, a size, a count or a
+    drawing that cannot be, and where a file of that name holds something else; ArtMasterError where the painter has no
+    adapter yet; HoldsWithdrawn where a work in the adapter was withdrawn.
     """
     check_request(count, size, out)
     adapter, newer = adapter_in_use(home, painter, profile, adapter_id)
@@ -72,7 +74,7 @@ def generate(
     family = family_here(profile.base_model)
     if family is not None and (unread := unread_message([prompt], family, "prompt")):
         progress.say(unread)
-    network = network_of(profile) if enlarge else None
+    network = enlarging(profile, size, enlarge, long_side, progress.say)
     how = how_drawn(profile, drawing, size, network)
     ids = (
         (each, identity("generated", adapter.id, adapter.sha256, said, each, *how))

@@ -2,10 +2,10 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.errors import WrongUse
@@ -13,6 +13,9 @@ from artmaster_pipeline.files import check_folder, inside
 from artmaster_pipeline.pictures import AI_GENERATED, is_whole
 from artmaster_pipeline.records import Adapter
 from artmaster_pipeline.settings import CROP_SIZES, Profile
+
+if TYPE_CHECKING:
+    from artmaster_pipeline.superres.detail import Enlarging
 
 _LONGEST_NAME = 48  # characters of the prompt in a file's name
 
@@ -94,8 +97,18 @@ def facts_of(
     }
 
 
-def network_of(profile: Profile) -> Any:
-    """The network by which pictures are enlarged."""
-    from artmaster_pipeline import superres
+def enlarging(
+    profile: Profile, size: tuple[int, int], wanted: bool, long_side: int | None, say: Callable[[str], None]
+) -> "Enlarging | None":
+    """What brings pictures of that training shape to the longer side asked for, or enlarges them in one pass.
 
-    return superres.network_of(profile)
+    None where neither is wanted, or they have the size, which is said.
+    """
+    from artmaster_pipeline.superres import networks_of
+
+    if not wanted and long_side is None:
+        return None
+    by = networks_of(profile).to_long_side(profile.size(*size), long_side)
+    if by is None:
+        say(f"The pictures have {long_side} pixels or more and are left as they are.")
+    return by

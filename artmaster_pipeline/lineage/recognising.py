@@ -196,7 +196,7 @@ class _Index:
         strokes = strokes_of(shown)
         ranked = [(likeness(strokes, strokes_of(_grey(_file(self.home, each)))), each) for each in candidates]
         ranked.sort(
-            key=lambda pair: (-pair[0], not pair[1].enlarged_by, pair[1].id)
+            key=lambda pair: (-pair[0], not pair[1].enlarged_from, pair[1].id)
         )  # a published one before its source
         best, picture = ranked[0]
         if best < ALIKE:

@@ -102,6 +102,7 @@ def adapter_tables(answer: AdapterLineage) -> Tables:
                     "artwork": titles.get(image.scan_sha256, image.scan_sha256[:16]),
                     "crop in the scan's pixels": box_in_words(crops.get(image.crop_id)),
                     "enlarged by": image.enlarged_by or "not enlarged",
+                    "detail": image.reason or NOT_RECORDED,
                     "caption": image.caption,
                     "said by": image.caption_source,
                     "shown": share_in_words(answer, image.id),
@@ -181,6 +182,7 @@ def artwork_tables(answer: ArtworkLineage) -> Tables:
                     "crop": crop.id,
                     "in the scan's pixels": box_in_words(crop),
                     "size": f"{crop.width}x{crop.height}",
+                    "detail": images[crop.id].reason or NOT_RECORDED if crop.id in images else "",
                     "caption": images[crop.id].caption if crop.id in images else "in no training set",
                 }
                 for crop in answer.crops

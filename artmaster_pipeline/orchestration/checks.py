@@ -146,6 +146,36 @@ def ready_to_train(context: dg.AssetCheckExecutionContext, data_home: DataHome) 
     )
 
 
+@_check("training_set", blocking=True)
+def true_to_the_scans(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
+    """No enlarged picture went further from its scan in colour or texture than the limit."""
+    home, painter = data_home.home, context.partition_key
+    rows = read(home.training_set(painter) / MANIFEST, TrainingImage)
+    paths = {scan.sha256: scan.path for scan in read(home.register(painter) / MANIFEST, Scan)}
+    drifted = [
+        {"picture": row.path, "scan": paths.get(row.scan_sha256, ""), "why": row.drift} for row in rows if row.drift
+    ]
+    return dg.AssetCheckResult(
+        passed=not drifted,
+        description=_too_far(painter, drifted) if drifted else None,
+        metadata={
+            "enlarged": sum(bool(row.enlarged_by) for row in rows),
+            **({"drifted": metadata.table(drifted)} if drifted else {}),
+        },
+    )
+
+
+def _too_far(painter: str, drifted: list[dict[str, str]]) -> str:
+    """Which pictures are no longer what their scans show, and the ways out."""
+    named = "; ".join(f"{each['picture']} of {each['scan']!r}: {each['why']}" for each in drifted[:_NAMED])
+    named += f"; and {len(drifted) - _NAMED} more" if len(drifted) > _NAMED else ""
+    return (
+        f"{len(drifted)} enlarged pictures are no longer what their scans show: {named}. Choose another "
+        "network (super_resolution) or all constraints (no super_resolution_constraints) in the profile, give larger "
+        f"scans, or leave the works out (artmaster review {painter})."
+    )
+
+
 def _in_two_parts(rows: Iterable[TrainingImage]) -> list[str]:
     """The works, and the scans by their sha256, that stand in more than one part."""
     parts: dict[str, set[Split]] = {}
@@ -260,6 +290,7 @@ _ROOMS_CHECKS = (
     few_quarantined,
     every_scan_is_accounted_for,
     ready_to_train,
+    true_to_the_scans,
     folds_exactly,
     fit_to_publish,
     pages_are_whole,

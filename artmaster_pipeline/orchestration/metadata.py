@@ -221,7 +221,7 @@ def _crops(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, Any]:
         **({"decided by persons": table(decided)} if decided else {}),
         "review": dg.MetadataValue.md(f"`artmaster review {painter}`"),
         "crops": contact_sheet([home.crops(painter) / crop.path for crop in outcome.records]),
-        "crops that need enlarging": sum(crop.source_scale < 1 for crop in outcome.records),
+        "crops that need enlarging": sum(crop.lacks_detail for crop in outcome.records),
     }
 
 
@@ -229,6 +229,9 @@ def _training_set(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, 
     return {
         "parts": tally(outcome.records, "split"),
         "enlarged": tally(outcome.records, "enlarged_by"),
+        "detail": table(
+            [{"picture": r.path, "why": r.reason, "by": r.enlarged_by} for r in _least_first(outcome)], most=20
+        ),
         "captions": table(
             [{"caption": r.caption, "said by": r.caption_source, "unread": f"{r.unread:.2f}"} for r in outcome.records],
             most=20,
@@ -236,6 +239,10 @@ def _training_set(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, 
         "captions by": tally(outcome.records, "caption_source"),
         "pictures": contact_sheet([home.training_set(painter) / r.path for r in outcome.records]),
     }
+
+
+def _least_first(outcome: Outcome[Any]) -> list[Any]:
+    return sorted(outcome.records, key=lambda row: (row.detail, row.id))
 
 
 def _adapter(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, Any]:

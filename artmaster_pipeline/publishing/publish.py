@@ -57,12 +57,16 @@ def publish_gallery(home: Home, painter: str, profile: Profile, progress: Progre
     _check_held_back(home, painter, adapter.id)
     drawn = [cell for cell in cells if cell.column == "adapter"]
     provenance = read_provenance(home, adapter, drawn)
-    enlarged, made = enlarge_samples(home, painter, profile, drawn, progress)
+    enlarged, made, how = enlarge_samples(home, painter, profile, drawn, progress)
     enlarged = tuple(unsigned(home, painter, picture) for picture in enlarged)
     records = (*(picture.record for picture in enlarged), *published_cells(home, provenance, cells))
     site = Site(painter, adapter.id, provenance, site_contents(home, provenance, enlarged, cells), records)
     version = publish_site(home, site, verdict.id if verdict else "", progress)
-    figures = {"pictures": len(enlarged), "artworks behind them": len(provenance.trained_on), "version": version.id}
+    figures = {
+        "pictures": len(enlarged),
+        "artworks behind them": len(provenance.trained_on),
+        "version": version.id,
+    } | how
     manifest = home.gallery(painter) / MANIFEST
     return Outcome(read_manifest(manifest, Sample), manifest, made, len(enlarged) - made, figures=figures)
 

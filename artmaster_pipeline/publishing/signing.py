@@ -73,7 +73,7 @@ def unsigned(home: Home, painter: str, picture: Picture) -> Picture:
 def signed(home: Home, site: Site, signer: Signer, hashes: dict[str, str], progress: Progress) -> Site:
     """The site with its enlarged pictures signed; one that was signed before keeps that signature."""
     painter = site.partition
-    by_path = {record.path: record for record in site.records if record.enlarged_by}
+    by_path = {record.path: record for record in site.records if record.is_large}
     wanted = {
         name: record
         for path, record in by_path.items()

@@ -1,10 +1,12 @@
-"""Giving a crop the detail that its scan was too small for."""
+"""Bringing pictures to a size: a crop whose scan was too small for it, a sample on its way to a gallery."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.records import identity
 from artmaster_pipeline.superres.enlarge import Enlarger, check_picture
 
 _LAST_RESIZE = 1.1  # at most this much is left to Lanczos rather than to another pass of the network
@@ -28,7 +30,29 @@ def restore_detail(picture: np.ndarray, size: tuple[int, int], enlarger: Enlarge
     restored = picture
     for _ in range(passes(max(across, down), enlarger.scale)):
         restored = enlarger.enlarge(restored)
-    return _resize(restored, height, width)
+    return resized(restored, size)
+
+
+@dataclass(frozen=True)
+class Enlarging:
+    """A network that brings pictures to one size, in as many passes as it takes; `size` none: in one, to its scale."""
+
+    network: Enlarger
+    size: tuple[int, int] | None = None  # width, height
+
+    @property
+    def name(self) -> str:
+        """The network's name."""
+        return self.network.name
+
+    @property
+    def identity(self) -> str:
+        """Made from all that decides the enlarged pixels."""
+        return identity(self.network.identity, self.size) if self.size else self.network.identity
+
+    def enlarge(self, picture: np.ndarray) -> np.ndarray:
+        """The picture, H x W x 3 of type uint8, at the size. Raises as `restore_detail`."""
+        return restore_detail(picture, self.size, self.network) if self.size else self.network.enlarge(picture)
 
 
 def passes(factor: float, scale: int) -> int:
@@ -36,9 +60,11 @@ def passes(factor: float, scale: int) -> int:
     return max(1, math.ceil(math.log(factor / _LAST_RESIZE, scale)))
 
 
-def _resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+def resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The picture reduced to `size` (width, height): by the area mean where it is of whole pixels, else by Lanczos."""
     from PIL import Image
 
+    width, height = size
     whole = picture.shape[0] % height == picture.shape[1] % width == 0
     by = Image.Resampling.BOX if whole else Image.Resampling.LANCZOS  # area means stay what back-projection made them
     return np.asarray(Image.fromarray(picture).resize((width, height), by))

@@ -10,11 +10,11 @@ import numpy as np
 from artmaster_pipeline.errors import ArtMasterError, BadInput
 from artmaster_pipeline.progress import Advance, terminal_progress
 from artmaster_pipeline.records import identity
-from artmaster_pipeline.sessions import free_memory
+from artmaster_pipeline.sessions import free_memory, is_out_of_memory
 from artmaster_pipeline.settings import CONSTRAINTS
 from artmaster_pipeline.superres.constraints import corrections_of
 from artmaster_pipeline.superres.corrections import Correction
-from artmaster_pipeline.superres.engines import Engine, OutOfMemory
+from artmaster_pipeline.superres.engines import Engine
 from artmaster_pipeline.superres.pixels import fetching, tensor_of
 from artmaster_pipeline.superres.tiling import ALIGNMENT, Canvas, Fetch, Tiling, lay_tiles
 
@@ -22,6 +22,7 @@ _METHOD = 2  # part of the identity: raise it when tiling makes other pixels
 # An RRDB network sees some 350 pixels, but from here on cuts change no pixel by two levels (docs/upscaling.md).
 _SEEN_CLEARLY = 48
 _TILE_BYTES = 800_000_000  # of memory that a tile may take: a fixed number, so that every machine cuts alike
+_CORRECTING_BYTES = 112  # for each of its enlarged pixels while a tile is corrected: grain takes most
 _LARGEST_TILE = 1024
 _ANY = 2**31  # pixels: no picture is wider or higher
 _SHARE_OF_FREE = 0.5  # of the free memory, where that is less
@@ -61,7 +62,8 @@ class Enlarger:
     @property
     def tiling(self) -> Tiling:
         """How a picture is cut: whole, where the network gives nothing sensible for a part."""
-        margin = min(self.engine.sees, _SEEN_CLEARLY) + sum(each.reach for each in self.corrections)
+        # Corrections follow one another, but what the first makes of a cut is too faint for the next to carry it on.
+        margin = min(self.engine.sees, _SEEN_CLEARLY) + max((each.reach for each in self.corrections), default=0)
         least = Tiling(0, margin).smallest
         return Tiling(max(self.tile, least) if self.engine.may_be_tiled else _ANY, margin)
 
@@ -69,20 +71,20 @@ class Enlarger:
         """How many tiles a picture of this size is worked on in: the steps that `enlarge` tells of."""
         return self.tiling.count(height, width)
 
-    def enlarge(self, picture: np.ndarray, advance: Advance | None = None, *, keep_tone: bool = True) -> np.ndarray:
+    def enlarge(self, picture: np.ndarray, advance: Advance | None = None, *, corrected: bool = True) -> np.ndarray:
         """The picture, H x W x 3 in 8-bit sRGB, as (H * scale) x (W * scale) x 3; `advance` is called for every tile.
 
-        The network's pixels are corrected towards the picture's (`constraints`) unless `keep_tone` is False.
-        Neighbouring tiles share more than the network sees clearly and fade into each
-        other, so the result is that of one piece (docs/upscaling.md says how nearly). Where there is no memory for a
-        tile it is made in smaller ones, which is said on the terminal.
+        The network's pixels are corrected towards the picture's (`constraints`) unless `corrected` is False.
+        Neighbouring tiles share more than the network sees clearly and fade into each other, so the result is that of
+        one piece (docs/upscaling.md says how nearly). Where there is no memory for a tile it is made in smaller ones,
+        which is said on the terminal.
 
         Raises BadInput for anything but an RGB picture, ArtMasterError where there is no memory for any tile.
         """
         check_picture(picture)
         height, width = picture.shape[:2]
         canvas = InMemory(np.empty((height * self.scale, width * self.scale, 3), np.uint8), self._shared_rows)
-        self.enlarge_onto(picture, canvas, advance, keep_tone=keep_tone)
+        self.enlarge_onto(picture, canvas, advance, corrected=corrected)
         return canvas.pixels
 
     def enlarge_onto(
@@ -91,7 +93,7 @@ class Enlarger:
         canvas: Canvas,
         advance: Advance | None = None,
         *,
-        keep_tone: bool = True,
+        corrected: bool = True,
         first_band: int = 0,
         say: Callable[[str], None] | None = None,
     ) -> None:
@@ -100,7 +102,7 @@ class Enlarger:
         `first_band`: how many bands of tiles are there already. `say` is told where tiles had to become smaller.
         """
         told, tell = advance or _silent, say or terminal_progress().say
-        work = lambda tile: self._run(tile, keep_tone, tell)  # noqa: E731
+        work = lambda tile: self._run(tile, corrected, tell)  # noqa: E731
         ahead = 0 if self.engine.device.type == "cpu" else 1  # a GPU computes while the tile before is laid
         lay_tiles(source, self.scale, self.tiling, work, canvas, told, first_band, ahead)
 
@@ -108,23 +110,25 @@ class Enlarger:
     def _shared_rows(self) -> int:
         return self.tiling.overlap * self.scale
 
-    def _run(self, tile: np.ndarray, keep_tone: bool, say: Callable[[str], None]) -> Fetch:
+    def _run(self, tile: np.ndarray, corrected: bool, say: Callable[[str], None]) -> Fetch:
         if max(tile.shape[:2]) > self._room.side and self.engine.may_be_tiled:
-            return self._in_parts(tile, keep_tone, say)
+            return self._in_parts(tile, corrected, say)
         try:
-            return self._corrected(tile, keep_tone)
-        except OutOfMemory:
-            pass  # gone on with below: as long as the error is held, so is what the tile has taken
+            return self._tile(tile, corrected)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        # Not in there: as long as the error is held, so is what the tile has taken.
         self._make_smaller(max(tile.shape[:2]), say)
-        return self._run(tile, keep_tone, say)
+        return self._run(tile, corrected, say)
 
-    def _corrected(self, tile: np.ndarray, keep_tone: bool) -> Fetch:
+    def _tile(self, tile: np.ndarray, corrected: bool) -> Fetch:
         import torch
 
         enlarged = self.engine.enlarge(tile)
         with torch.inference_mode():
             original = tensor_of(tile, self.engine.device)
-            for correct in self.corrections if keep_tone else ():
+            for correct in self.corrections if corrected else ():
                 enlarged = correct(original, enlarged)
             return self._sound(fetching(enlarged))
 
@@ -142,11 +146,11 @@ class Enlarger:
 
         return wait
 
-    def _in_parts(self, tile: np.ndarray, keep_tone: bool, say: Callable[[str], None]) -> Fetch:
+    def _in_parts(self, tile: np.ndarray, corrected: bool, say: Callable[[str], None]) -> Fetch:
         height, width = tile.shape[:2]
         canvas = InMemory(np.empty((height * self.scale, width * self.scale, 3), np.float32), self._shared_rows)
         tiling = Tiling(self._room.side, self.tiling.margin)
-        lay_tiles(tile, self.scale, tiling, lambda part: self._run(part, keep_tone, say), canvas, _silent)
+        lay_tiles(tile, self.scale, tiling, lambda part: self._run(part, corrected, say), canvas, _silent)
         return lambda: canvas.pixels
 
     def _make_smaller(self, side: int, say: Callable[[str], None]) -> None:
@@ -167,9 +171,13 @@ def enlarger_by(engine: Engine) -> Enlarger:
 
 
 def _tile_side(engine: Engine) -> int:
-    """The side of the largest tile that takes no more than `_TILE_BYTES`, or a part of what is free, in steps of 64."""
+    """The side of the largest tile that takes no more than `_TILE_BYTES`, or a part of what is free, in steps of 64.
+
+    What the engine takes is given back before a tile is corrected, so the larger of the two counts.
+    """
     most = min(_TILE_BYTES, int(_SHARE_OF_FREE * engine.free_bytes()))
-    fitting = math.isqrt(most * 64 * 64 // max(1, engine.tile_bytes(64, 64))) // 64 * 64
+    taken = max(engine.tile_bytes(64, 64), 64 * 64 * engine.scale**2 * _CORRECTING_BYTES)
+    fitting = math.isqrt(most * 64 * 64 // taken) // 64 * 64
     return min(fitting, _LARGEST_TILE)
 
 

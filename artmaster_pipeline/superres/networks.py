@@ -1,19 +1,21 @@
 """Which super-resolution networks there are, and how one is loaded: by the name of a shipped one, or from a file.
 
 What a network is (its family, scale, channels, whether it may be tiled) is asked of spandrel's descriptor, which
-recognises it by its tensors; nothing is decided by a name.
+recognises it by its tensors; nothing is decided by a name, but which networks are of one kind in several scales.
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artmaster_pipeline.errors import BadInput, WrongUse
 from artmaster_pipeline.sessions import kept
-from artmaster_pipeline.settings import Profile
+from artmaster_pipeline.settings import CONSTRAINTS, Profile
 from artmaster_pipeline.superres.constraints import corrections_of, falls_in
+from artmaster_pipeline.superres.detail import Enlarging, passes
 from artmaster_pipeline.superres.engines import Dtype, Network, load_engine
 from artmaster_pipeline.superres.enlarge import Enlarger, enlarger_by
 from artmaster_pipeline.superres.ncnn_weights import read_shipped, shipped_folder
@@ -24,11 +26,22 @@ if TYPE_CHECKING:
 _OWN_FILES = (".pth", ".safetensors")
 DEFAULT_ENGINE = "torch"
 DEFAULT_NETWORK = "realesrgan-x4plus"
+LIKE_OTHERS = frozenset({"texture", "grain"})  # the constraints that go by pictures of the painter
+_OF_A_FAMILY = re.compile(r"(.+)-x\d+")
 
 
 def network_names() -> tuple[str, ...]:
     """The Real-ESRGAN networks that are installed with the product, sorted."""
     return tuple(sorted(file.stem for file in shipped_folder().glob("*.param")))
+
+
+def families() -> dict[str, tuple[str, ...]]:
+    """The installed networks that differ in scale alone, under the name that is left without it ("-x2", "-x4")."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in network_names():
+        if of := _OF_A_FAMILY.fullmatch(name):
+            found[of[1]] = (*found.get(of[1], ()), name)
+    return {name: members for name, members in found.items() if len(members) > 1}
 
 
 @kept
@@ -49,19 +62,67 @@ def load_network(
         name, files, descriptor = name_or_path, shipped_folder(), _load_shipped(name_or_path)
     else:
         raise WrongUse(
-            f"There is no super-resolution network {name_or_path!r}. Choose one of {', '.join(network_names())}, "
+            f"There is no super-resolution network {name_or_path!r}. Choose one of "
+            f"{', '.join(sorted((*network_names(), *families())))}, "
             "or give the path of a .pth or .safetensors file."
         )
     network = Network(name, descriptor, _weights_hash(descriptor.model.state_dict()), files)
     return enlarger_by(load_engine(engine, network, device, dtype))
 
 
-def network_of(profile: Profile) -> Enlarger:
-    """The network by which a profile's pictures are enlarged, under the profile's constraints."""
-    network = load_network(
+@dataclass(frozen=True)
+class Networks:
+    """A network, or all of a family, under a profile's constraints: for each picture the smallest scale that suffices.
+
+    `like`: pictures by whose texture and grain they go, as in `constrained`.
+    """
+
+    members: tuple[Enlarger, ...]
+    constraints: tuple[str, ...] = CONSTRAINTS
+    like: tuple["np.ndarray", ...] = ()
+    _ready: dict[int, Enlarger] = field(default_factory=dict, compare=False)
+
+    def largest(self) -> Enlarger:
+        """The one that enlarges most in one pass."""
+        return self._constrained(max(self.members, key=lambda network: network.scale))
+
+    def suited(self, factor: float) -> Enlarger:
+        """The one that makes a picture so many times wider and higher in the fewest passes, with the least to spare."""
+        return self._constrained(min(self.members, key=lambda each: (passes(factor, each.scale), each.scale)))
+
+    def to_long_side(self, size: tuple[int, int], long_side: int | None) -> Enlarging | None:
+        """What brings pictures of `size` (width, height) to that longer side; none where they have it.
+
+        In their own proportions. Without a `long_side` it is one pass of the largest network.
+        """
+        if long_side is None:
+            return Enlarging(self.largest())
+        factor = long_side / max(size)
+        if factor <= 1:
+            return None
+        width, height = (max(1, round(side * factor)) for side in size)
+        return Enlarging(self.suited(factor), (width, height))
+
+    def _constrained(self, network: Enlarger) -> Enlarger:
+        if network.scale not in self._ready:
+            self._ready[network.scale] = constrained(network, self.constraints, self.like)
+        return self._ready[network.scale]
+
+
+def load_networks(
+    name_or_path: str, device: str = "cpu", dtype: Dtype = "float32", engine: str = DEFAULT_ENGINE
+) -> Networks:
+    """The networks of a family, by its name, or the one that `load_network` gives; raises as it does."""
+    names = families().get(name_or_path, (name_or_path,))
+    return Networks(tuple(load_network(name, device, dtype, engine) for name in names))
+
+
+def networks_of(profile: Profile, like: Iterable["np.ndarray"] = ()) -> Networks:
+    """What a profile's pictures are enlarged by, under its constraints; see `Networks` for `like`."""
+    loaded = load_networks(
         profile.super_resolution, profile.device, profile.super_resolution_dtype, profile.super_resolution_engine
     )
-    return constrained(network, profile.super_resolution_constraints)
+    return replace(loaded, constraints=profile.super_resolution_constraints, like=tuple(like))
 
 
 def constrained(network: Enlarger, constraints: Sequence[str], like: Iterable["np.ndarray"] = ()) -> Enlarger:
@@ -69,7 +130,7 @@ def constrained(network: Enlarger, constraints: Sequence[str], like: Iterable["n
 
     `like`: H x W x 3 of type uint8, not enlarged themselves. Raises WrongUse for a constraint that is none.
     """
-    pictures = tuple(like)
+    pictures = tuple(like) if LIKE_OTHERS.intersection(constraints) else ()
     falls = falls_in(pictures, network.scale) if pictures else None
     return replace(network, corrections=corrections_of(constraints, falls))
 

@@ -13,7 +13,7 @@ from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import writing
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import TrainingImage, identity
-from artmaster_pipeline.sessions import free_memory
+from artmaster_pipeline.sessions import free_memory, is_out_of_memory
 from artmaster_pipeline.settings import Home, Profile
 from artmaster_pipeline.threads import giving_way
 from artmaster_pipeline.training.adalora.starting import changes_in
@@ -23,7 +23,7 @@ from artmaster_pipeline.training.learner import Example, Learner, TrainingDiverg
 from artmaster_pipeline.training.losses.masks import weights_of
 from artmaster_pipeline.training.losses.semantic_guidance import GuidanceTexts, guidance_texts
 from artmaster_pipeline.training.memory.process import give_memory_back
-from artmaster_pipeline.training.memory.running_out import is_out_of_memory, out_of_memory_message
+from artmaster_pipeline.training.memory.running_out import out_of_memory_message
 from artmaster_pipeline.training.monitoring.tensorboard import EventWriter
 from artmaster_pipeline.training.monitoring.watch import (
     Judge,

@@ -60,6 +60,8 @@ _FIELDS = {
     "crop_right": ("sc:Integer", "The same, exclusive."),
     "crop_bottom": ("sc:Integer", "The same, exclusive."),
     "enlarged_by": ("sc:Text", "The super-resolution network; empty where the scan had the detail itself."),
+    "detail": ("sc:Float", "The scan's pixels that carry detail, per pixel of the picture; 0: not recorded."),
+    "reason": ("sc:Text", "Why it was enlarged, or was not."),
 }
 
 
@@ -84,7 +86,18 @@ def _row(image: TrainingImage, scan: Scan, crop: Crop | None, rights: str) -> di
     box = {f"crop_{side}": getattr(crop, side) if crop else None for side in ("left", "top", "right", "bottom")}
     own = {
         name: getattr(image, name)
-        for name in ("id", "sha256", "width", "height", "caption", "caption_source", "split", "enlarged_by")
+        for name in (
+            "id",
+            "sha256",
+            "width",
+            "height",
+            "caption",
+            "caption_source",
+            "split",
+            "enlarged_by",
+            "detail",
+            "reason",
+        )
     }
     return {
         **own,

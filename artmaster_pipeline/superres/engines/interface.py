@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 Dtype = Literal["float32", "bfloat16", "float16"]
 
 
-class OutOfMemory(Exception):
-    """There was no memory for a tile of this size; a smaller one may go."""
+class OutOfMemory(MemoryError):
+    """There was no memory for a tile of this size; for engines whose own error `is_out_of_memory` does not know."""
 
 
 @dataclass(frozen=True)
@@ -74,5 +74,5 @@ class Engine(Protocol):
     def enlarge(self, tile: "np.ndarray") -> "Tensor":
         """A tile, H x W x 3 in 0..1 of type float32, as 3 x (H * scale) x (W * scale) in the same, on `device`.
 
-        On a GPU it is only begun with. Raises OutOfMemory.
+        On a GPU it is only begun with. Raises what `sessions.is_out_of_memory` knows where there is no memory for it.
         """

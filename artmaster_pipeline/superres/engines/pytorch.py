@@ -11,7 +11,7 @@ from artmaster_pipeline.base_models.precision import settle_precision
 from artmaster_pipeline.errors import MissingRequirement, WrongUse
 from artmaster_pipeline.records import identity
 from artmaster_pipeline.superres.engines import rrdb
-from artmaster_pipeline.superres.engines.interface import Dtype, Network, OutOfMemory
+from artmaster_pipeline.superres.engines.interface import Dtype, Network
 from artmaster_pipeline.superres.engines.probing import Probed, probe
 from artmaster_pipeline.superres.pixels import tensor_of
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 NAME = "torch"
 _FLOAT_BYTES, _COPIES = 4, 3  # of the enlarged tile, while it is clipped and laid in a row
-_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # how PyTorch says it on the CPU
 
 
 @dataclass(frozen=True)
@@ -71,18 +70,11 @@ class TorchEngine:
     def enlarge(self, tile: "np.ndarray") -> "Tensor":
         import torch
 
-        try:
-            with torch.inference_mode():
-                pixels = tensor_of(tile, self.device)[None]
-                pixels = pixels.to(self.descriptor.dtype, memory_format=torch.channels_last)
-                enlarged: Tensor = self.descriptor(pixels)[0].float().contiguous()
-                return enlarged
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise OutOfMemory from error
-        except RuntimeError as error:
-            if any(words in str(error) for words in _NO_MEMORY):
-                raise OutOfMemory from error
-            raise
+        with torch.inference_mode():
+            pixels = tensor_of(tile, self.device)[None]
+            pixels = pixels.to(self.descriptor.dtype, memory_format=torch.channels_last)
+            enlarged: Tensor = self.descriptor(pixels)[0].float().contiguous()
+            return enlarged
 
 
 def load(network: Network, device: str, dtype: Dtype) -> TorchEngine:

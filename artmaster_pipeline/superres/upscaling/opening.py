@@ -8,6 +8,7 @@ the file's profile (ISO 15076-1, relative colorimetric, black point compensation
 
 import re
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,8 +23,10 @@ Space = Literal["RGB", "grey", "CMYK"]
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
 MAX_PIXELS = 1_000_000_000
 CMYK_BETWEEN = "p3"  # libvips' own Display P3
-_RESAVE = "Save it again as an 8-bit or 16-bit RGB TIFF, PNG or JPEG"
+RESAVE = "Save it again as an 8-bit or 16-bit RGB TIFF, PNG or JPEG"
 _TEXT = re.compile(r"png-comment-\d+-(.+)", re.DOTALL)
+_PNG_UNSAID = (2.834, 2.834)  # what libvips takes a PNG for that says nothing
+_MILLIMETRES = {"in": 25.4, "cm": 10.0}
 _MAGIC = {
     "jpegload": (b"\xff\xd8\xff",),
     "pngload": (b"\x89PNG\r\n\x1a\n",),
@@ -61,10 +64,10 @@ class Opened:
         return int(self.image.width if self._on_its_side else self.image.height)
 
     @property
-    def resolution(self) -> tuple[float, float]:
-        """Pixels per millimetre across and down."""
-        across, down = self.image.xres, self.image.yres
-        return (down, across) if self._on_its_side else (across, down)
+    def resolution(self) -> tuple[float, float] | None:
+        """Pixels per millimetre across and down, where the file says so."""
+        said = _resolution_said(self.image)
+        return said[::-1] if said and self._on_its_side else said
 
     @property
     def _on_its_side(self) -> bool:
@@ -117,15 +120,30 @@ def open_picture(path: Path) -> Opened:
             raise BadInput(f"It is an animation of {pages} frames", "Save the frame that shows the artwork")
         notes.append(f"Only the first of its {pages} pages was enlarged")
     if image.interpretation not in _COLOURS or image.format not in ("uchar", "ushort"):
-        raise BadInput(f"Its pixels are {image.interpretation} values of type {image.format}", _RESAVE)
+        raise BadInput(f"Its pixels are {image.interpretation} values of type {image.format}", RESAVE)
     space, bands = _COLOURS[image.interpretation]
     beyond = image.bands - bands
     if beyond not in (0, 1):
-        raise BadInput(f"It has {image.bands} channels where {bands} and an alpha channel can be meant", _RESAVE)
+        raise BadInput(f"It has {image.bands} channels where {bands} and an alpha channel can be meant", RESAVE)
     if space == "CMYK" and not image.get_typeof("icc-profile-data"):
         notes.append("CMYK without a profile: taken as libvips' own press profile means it")
     bits = 16 if image.format == "ushort" else 8
     return Opened(path, image, space, beyond == 1, bits, tuple(notes), _words(image, path))
+
+
+def _resolution_said(image: "pyvips.Image") -> tuple[float, float] | None:
+    """Not all that libvips has: that is a number for every file. It tells no unit of a PNG and reads no WebP's EXIF."""
+    said = (float(image.xres), float(image.yres))
+    unit = image.get("resolution-unit") if image.get_typeof("resolution-unit") else None
+    if image.get("vips-loader") == "pngload" and said != _PNG_UNSAID:
+        return said
+    if unit and image.get("vips-loader") == "webpload":
+        across, down = (image.get(f"exif-ifd0-{side}Resolution").split()[0] for side in "XY")
+        try:
+            said = (float(Fraction(across)) / _MILLIMETRES[unit], float(Fraction(down)) / _MILLIMETRES[unit])
+        except (ValueError, ZeroDivisionError):
+            return None
+    return said if unit and min(said) > 0 else None
 
 
 def _words(image: "pyvips.Image", path: Path) -> Words:

@@ -2,17 +2,25 @@
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from artmaster_pipeline.errors import BadInput
+from artmaster_pipeline.faults import size_in_words
 from artmaster_pipeline.progress import Advance
 from artmaster_pipeline.superres.detail import passes
 from artmaster_pipeline.superres.enlarge import Enlarger
 from artmaster_pipeline.superres.upscaling.opening import Opened
 from artmaster_pipeline.superres.upscaling.saving import finished
-from artmaster_pipeline.superres.upscaling.sheets import RawPixels, Sheet, enlarged_by_lanczos, write_raw
+from artmaster_pipeline.superres.upscaling.sheets import (
+    RawPixels,
+    Sheet,
+    bands_there,
+    enlarged_by_lanczos,
+    write_raw,
+)
 
 if TYPE_CHECKING:
     import pyvips
@@ -21,22 +29,30 @@ _PIXEL = 6  # bytes of three channels
 
 
 class Speed:
-    """Tells how fast it goes, in megapixels of the enlarged pictures a second."""
+    """Tells how far work is, in tiles, and how fast it goes, in megapixels of the enlarged pictures a second."""
 
     def __init__(self, advance: Advance) -> None:
         self._advance = advance
         self._began = time.monotonic()
         self._pixels = 0.0
+        self._tiles = 0
 
-    def skip(self, tiles: int) -> None:
-        """Tiles that are there already."""
-        if tiles:
-            self._advance(tiles)
+    @contextmanager
+    def counted(self, tiles: int) -> Iterator[None]:
+        """So many tiles are counted in here at the end, also where a picture failed or there was nothing to make."""
+        before = self._tiles
+        try:
+            yield
+        finally:
+            if rest := before + tiles - self._tiles:
+                self._tiles += rest
+                self._advance(rest)
 
     def over(self, pixels: float, name: str) -> Callable[..., None]:
         """An `Advance` for tiles of about so many enlarged pixels."""
 
         def advance(steps: int = 1, note: str = "") -> None:
+            self._tiles += steps
             self._pixels += steps * pixels
             speed = self._pixels / 1e6 / max(time.monotonic() - self._began, 1e-3)
             self._advance(steps, f"{speed:.3g} megapixels/s, {name}")
@@ -44,10 +60,14 @@ class Speed:
         return advance
 
 
-def tiles_of(opened: Opened, width: int, net: Enlarger) -> int:
-    """How many tiles a picture is worked on in, over all passes, until it has that width."""
-    grown = [net.scale**done for done in range(passes(width / opened.width, net.scale))]
-    return sum(net.tiles(opened.height * n, opened.width * n) for n in grown)
+def tiles_to_make(opened: Opened, width: int, net: Enlarger, work: Path) -> int:
+    """How many tiles are still to be made until a picture has that width, over all passes."""
+    count = 0
+    for number in range(passes(width / opened.width, net.scale)):
+        times = net.scale**number
+        across, down = (net.tiling.spans(side * times) for side in (opened.width, opened.height))
+        count += len(across) * (len(down) - bands_there(work, _name(number), _cut(net)))
+    return count
 
 
 def check_disk(out: Path, opened: Opened, size: tuple[int, int], net: Enlarger) -> None:
@@ -56,7 +76,7 @@ def check_disk(out: Path, opened: Opened, size: tuple[int, int], net: Enlarger) 
     needed = (opened.width * opened.height * times**2 + size[0] * size[1]) * _PIXEL
     if needed > (free := shutil.disk_usage(out).free):
         raise BadInput(
-            f"It takes up to {needed / 1e9:.1f} GB of the disk while it lasts, and {free / 1e9:.1f} GB are free",
+            f"It takes up to {size_in_words(needed)} of the disk while it lasts, and {size_in_words(free)} are free",
             "Make room, or choose another --out",
         )
 
@@ -94,11 +114,17 @@ def _pass(
 ) -> RawPixels:
     """The network once over all of the source."""
     height, width, _ = source.shape
-    tiling = net.tiling
-    cut, shared = f"{tiling.side} {tiling.overlap}", tiling.overlap * net.scale
-    sheet = Sheet(work, f"pass-{number}", height * net.scale, width * net.scale, shared, cut)
-    across, tiles = len(tiling.spans(width)), tiling.count(height, width)
-    told.skip(sheet.bands * across)
-    advance = told.over(height * width * net.scale**2 / tiles, name)
+    shared = net.tiling.overlap * net.scale
+    sheet = Sheet(work, _name(number), height * net.scale, width * net.scale, shared, _cut(net))
+    advance = told.over(height * width * net.scale**2 / net.tiles(height, width), name)
     net.enlarge_onto(source, sheet, advance, first_band=sheet.bands, say=say)
     return sheet.pixels
+
+
+def _name(number: int) -> str:
+    return f"pass-{number}"
+
+
+def _cut(net: Enlarger) -> str:
+    """How pictures are cut into tiles."""
+    return f"{net.tiling.side} {net.tiling.overlap}"

@@ -17,7 +17,8 @@ Format = Literal["png", "tiff", "jpeg"]
 ENDINGS: dict[Format, str] = {"png": ".png", "tiff": ".tif", "jpeg": ".jpg"}
 _JPEG_SIDE = 65_500  # pixels; libjpeg's limit
 _BIG = 3_500_000_000  # bytes of pixels, from which on a TIFF needs 64-bit offsets
-_CARRIED = re.compile(r"exif-.*|xmp-data|icc-profile-data|image-description|resolution-unit")
+_UNKNOWN = (72 / 25.4, 72 / 25.4)  # pixels per millimetre, which Exif 2.32 (4.6.4) has written where nobody knows
+_CARRIED = re.compile(r"exif-.*|xmp-data|icc-profile-data|resolution-unit")
 _TURNED = re.compile(rb'(tiff:Orientation(?:="|>))[2-8]')
 _KINDS = {("RGB", 8): "srgb", ("RGB", 16): "rgb16", ("grey", 8): "b-w", ("grey", 16): "grey16"}
 
@@ -44,13 +45,12 @@ def finished(
     image = _in_own_space(opened, colours, bits, folder)
     if alpha is not None:
         image = image.bandjoin(_reduced(alpha, bits))
-    kind = _KINDS.get((opened.space, bits), "cmyk")
-    # libvips knows a resolution of one pixel per millimetre where the file says none
-    across, down = opened.resolution
-    factor = colours.width / opened.width if across != 1 else 1
-    image = image.copy(interpretation=kind, xres=across * factor, yres=down * factor)
+    image = image.copy(interpretation=_KINDS.get((opened.space, bits), "cmyk"))
     _carry(opened, image)
-    return image
+    across, down = _UNKNOWN
+    if opened.resolution:
+        across, down = (side * colours.width / opened.width for side in opened.resolution)
+    return image.copy(xres=across, yres=down)  # last: libvips takes what EXIF says wherever EXIF is set
 
 
 def save(image: "pyvips.Image", file: Path, file_format: Format, quality: int, words: Words) -> None:

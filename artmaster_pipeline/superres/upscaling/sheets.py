@@ -6,6 +6,8 @@ whole. A sheet remembers how many bands of tiles it holds: after a kill the next
 """
 
 import json
+import math
+import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +122,9 @@ class Sheet:
         self._state = folder / f"{name}.json"
         self._shared_rows = shared_rows
         self._cut = cut
-        self.bands = self._bands_there()
+        self.bands = bands_there(folder, name, cut)
+        if not self.bands:
+            _take_room(self.pixels.file, _HEAD + self.pixels.size)
 
     def write(self, top: int, left: int, values: np.ndarray) -> None:
         """Put finished pixels in their place."""
@@ -131,7 +135,10 @@ class Sheet:
         """The rows that a band shares with the next. Two files take turns, so that a band can be made again."""
         file = self._shared_file(band)
         shape = (self._shared_rows, *self.pixels.shape[1:])
-        return np.memmap(file, np.float32, "r+" if file.exists() else "w+", shape=shape)
+        size = math.prod(shape) * np.dtype(np.float32).itemsize
+        if not file.exists() or file.stat().st_size != size:
+            _take_room(file, size)
+        return np.memmap(file, np.float32, "r+", shape=shape)
 
     def _shared_file(self, band: int) -> Path:
         return self.pixels.file.with_suffix(f".shared{band % 2}")
@@ -144,13 +151,24 @@ class Sheet:
         self.bands = band + 1
         write_text(self._state, json.dumps({"bands": self.bands, "cut": self._cut}))
 
-    def _bands_there(self) -> int:
-        try:
-            state = json.loads(self._state.read_text(encoding="utf-8"))
-            if state["cut"] == self._cut and self.pixels.file.is_file():
-                return int(state["bands"])
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        with self.pixels.file.open("wb") as file:
-            file.truncate(_HEAD + self.pixels.size)
-        return 0
+
+def bands_there(folder: Path, name: str, cut: str) -> int:
+    """How many bands of tiles a sheet of that name holds, if it is cut like that."""
+    try:
+        state = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        if state["cut"] == cut and (folder / f"{name}.raw").is_file():
+            return int(state["bands"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return 0
+
+
+def _take_room(file: Path, size: int) -> None:
+    """A file of that many zeros for which the disk has room: a disk found full while memory is mapped kills a process.
+
+    Where the system cannot take room (macOS, Windows) the file is as long and its room is taken later.
+    """
+    with file.open("wb") as opened:
+        opened.truncate(size)
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(opened.fileno(), 0, size)

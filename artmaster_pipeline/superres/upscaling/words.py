@@ -5,6 +5,7 @@ the pixels lie (TIFF 6.0; Exif 2.32, section 4.6; BigTIFF), so that these are pi
 """
 
 import io
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ _SAID = {269, 270, 271, 272, 305, 306, 315, 316, 33432, *range(40091, 40096)}
 _EXIF, _GPS, _IPTC = 34665, 34853, 33723
 # Of the old pixels, or with places in the old file: width, height, interoperability, the maker's notes.
 _LEFT_OUT = {40962, 40963, 40965, 37500}
+_DESCRIPTION = 270
+_OF_PIXELS = re.compile(rb'\s*\{"shape"|ImageJ=|SCIFIO=|(?:<\?xml[^>]*>)?(?:\s*<!--.*?-->)*\s*<OME[ >]', re.DOTALL)
 _LEAD = b"Exif\0\0"
 
 
@@ -95,5 +98,10 @@ def _read(file: IO[bytes]) -> Words:
     exif = tuple(entry for entry in inner.get(_EXIF, ()) if entry.tag not in _LEFT_OUT)
     # captions are bytes, in whatever numbers they are written
     captions = [turned(entry.data, entry.kind, form.order) for entry in entries if entry.tag == _IPTC]
-    main = tuple(entry for entry in entries if entry.tag in _SAID)
+    main = tuple(entry for entry in entries if entry.tag in _SAID and not _is_of_the_pixels(entry))
     return Words(main, exif, tuple(inner.get(_GPS, ())), b"".join(captions[:1]))
+
+
+def _is_of_the_pixels(entry: Entry) -> bool:
+    """Whether a description is a program's own, of how many pixels there are: another picture's would mislead it."""
+    return entry.tag == _DESCRIPTION and bool(_OF_PIXELS.match(entry.data))

@@ -63,8 +63,9 @@ def enlarging(profile: Profile) -> dict[str, float]:
 
 @cache
 def _enlarger(name: str, dtype: Dtype, engine: str) -> tuple[int, int]:
-    """Bytes of a network and of its largest tile."""
-    from artmaster_pipeline.superres import load_network
+    """Bytes of a network, or of all of a family, and of the largest tile."""
+    from artmaster_pipeline.superres import load_networks
 
-    enlarger = load_network(name, "cpu", dtype, engine)
-    return enlarger.engine.weight_bytes, enlarger.engine.tile_bytes(enlarger.tile, enlarger.tile)
+    networks = load_networks(name, "cpu", dtype, engine).members
+    held = sum(network.engine.weight_bytes for network in networks)
+    return held, max(network.engine.tile_bytes(network.tile, network.tile) for network in networks)

@@ -1,19 +1,9 @@
-"""Memory that ran out: telling it from other errors, and saying what used it and what brings it down."""
+"""Memory that ran out: saying what used it and what brings it down."""
 
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.settings import Profile
 from artmaster_pipeline.training.memory.base import GIB
 from artmaster_pipeline.training.memory.forecast import predict
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out: PyTorch's on CUDA and on the CPU, or Python's own."""
-    import torch
-
-    said = str(error)
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and ("out of memory" in said or "can't allocate memory" in said)
-    )
 
 
 def out_of_memory_message(profile: Profile, error: BaseException) -> str:
