@@ -22,7 +22,7 @@ DEFAULT_HOME = Path("assets_data")
 DEFAULT_PROFILE = "miniature"
 EMBEDDED_READER = "embedded-reader"  # the captioner that ships with the product
 Constraint = Literal["tone", "colour", "texture", "grain", "back-projection"]  # module superres.constraints
-EnlargingEngine = Literal["torch", "ncnn"]  # module superres.engines
+EnlargingEngine = Literal["torch"]  # module superres.engines
 CONSTRAINTS: tuple[Constraint, ...] = ("colour", "texture", "grain", "back-projection")  # unless others are named
 CROP_SIZES = ((512, 512), (512, 768))  # width, height: the two shapes that every profile's pictures stand for
 

@@ -17,18 +17,20 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from artmaster_pipeline.superres import load_network, network_names
+from artmaster_pipeline.superres.engines import engine_names
 from artmaster_pipeline.superres.ncnn_weights import shipped_folder
 from artmaster_pipeline.superres.pixels import array_of, tensor_of
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 TILE, PAD = 512, 10  # of the tile loop: what Real-ESRGAN's own command line is mostly told, and its default
-NCNN, LOOP = "ncnn, the peer", "the tile loop"
+NCNN, LOOP = "ncnn", "the tile loop"
 Way = Callable[[np.ndarray], np.ndarray]  # H x W x 3 in 0..1 of type float32
 
 
@@ -66,9 +68,7 @@ def own(name: str, options: Any) -> Iterator[tuple[str, Way]]:
     yield LOOP, tile_loop(name, options.device)
     if options.device == "cuda":
         yield f"{LOOP} in float16", tile_loop(name, options.device, half=True)
-    for engine, dtype in [("torch", "float32"), *(("torch", each) for each in options.dtypes), ("ncnn", "float32")]:
-        if engine == "ncnn" and options.device == "cuda":
-            continue
+    for engine, dtype in product(engine_names(), ("float32", *options.dtypes)):
         network = load_network(name, options.device, dtype, engine)
         yield f"{engine}, {dtype}", floats_by(replace(network, corrections=()))
         yield f"{engine}, {dtype}, with constraints", floats_by(network)

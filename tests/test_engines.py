@@ -1,6 +1,5 @@
 """What computes a network: engines give torch's pixels, Winograd's convolutions the plain ones', tiles lie in order."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from artmaster_pipeline.errors import ArtMasterError, MissingRequirement, WrongUse
+from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.settings import EnlargingEngine
 from artmaster_pipeline.superres import Enlarger, load_network
 from artmaster_pipeline.superres.engines import engine_names, winograd
@@ -93,33 +92,6 @@ def test_an_rrdb_network_of_another_make_is_left_as_it_is(tmp_path: Path):
     with torch.inference_mode():
         expected = network(torch.from_numpy(tile.transpose(2, 0, 1))[None])[0].clamp(0, 1)
     assert torch.allclose(load_network(str(path)).engine.enlarge(tile), expected, atol=1e-5)
-
-
-@pytest.mark.parametrize("name", ["realesr-animevideov3-x3", COMPACT, RRDB])
-@pytest.mark.parametrize("size", [(1, 1), (1, 17), (2, 3), (40, 23)])
-def test_ncnn_gives_torchs_pixels(name: str, size: tuple[int, int]):
-    pytest.importorskip("ncnn")
-    ours, theirs = load_network(name), load_network(name, engine="ncnn")
-    tile = noise(*size)
-    assert (ours.engine.enlarge(tile) - theirs.engine.enlarge(tile)).abs().max() < 1 / 255
-    assert (ours.scale, ours.engine.sees) == (theirs.scale, theirs.engine.sees) or name == RRDB
-    assert theirs.identity != ours.identity and theirs.engine.name == "ncnn"
-    assert theirs.engine.tile_bytes(64, 64) > ours.engine.tile_bytes(64, 64)
-
-
-def test_what_ncnn_does_not_compute_is_answered_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from safetensors.torch import save_file
-
-    pytest.importorskip("ncnn")
-    own = tmp_path / f"{COMPACT}.safetensors"
-    save_file(read_shipped(COMPACT).state_dict, own)
-    with pytest.raises(WrongUse, match="choose torch"):
-        load_network(str(own), engine="ncnn")
-    with pytest.raises(WrongUse, match="cpu in bfloat16"):
-        load_network(COMPACT, dtype="bfloat16", engine="ncnn")
-    monkeypatch.setitem(sys.modules, "ncnn", None)
-    with pytest.raises(MissingRequirement, match=r"artmaster-pipeline\[ncnn\]"):
-        load_network(COMPACT, engine="ncnn")
 
 
 def test_float16_is_cudas_alone():

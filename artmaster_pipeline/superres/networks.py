@@ -57,16 +57,16 @@ def load_network(
     RGB super-resolution network; MissingRequirement where CUDA is asked for and absent.
     """
     if Path(name_or_path).suffix.lower() in _OWN_FILES:
-        name, files, descriptor = Path(name_or_path).stem, None, _load_own(Path(name_or_path))
+        name, descriptor = Path(name_or_path).stem, _load_own(Path(name_or_path))
     elif name_or_path in network_names():
-        name, files, descriptor = name_or_path, shipped_folder(), _load_shipped(name_or_path)
+        name, descriptor = name_or_path, _load_shipped(name_or_path)
     else:
         raise WrongUse(
             f"There is no super-resolution network {name_or_path!r}. Choose one of "
             f"{', '.join(sorted((*network_names(), *families())))}, "
             "or give the path of a .pth or .safetensors file."
         )
-    network = Network(name, descriptor, _weights_hash(descriptor.model.state_dict()), files)
+    network = Network(name, descriptor, _weights_hash(descriptor.model.state_dict()))
     return enlarger_by(load_engine(engine, network, device, dtype))
 
 

@@ -10,10 +10,7 @@ from artmaster_pipeline.superres.engines.interface import Dtype, Engine, Network
 
 __all__ = ["Dtype", "Engine", "Network", "OutOfMemory", "engine_names", "load_engine"]
 
-_LOADERS = {
-    "torch": "artmaster_pipeline.superres.engines.pytorch",
-    "ncnn": "artmaster_pipeline.superres.engines.ncnn_runtime",
-}
+_LOADERS = {"torch": "artmaster_pipeline.superres.engines.pytorch"}
 
 
 def engine_names() -> tuple[str, ...]:

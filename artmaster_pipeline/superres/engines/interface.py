@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     from torch import Tensor
 
@@ -23,7 +21,6 @@ class Network:
     name: str
     descriptor: Any  # spandrel's ImageModelDescriptor: it knows the network's scale, sizes and tiling
     weights: str  # a hash of its tensors
-    files: "Path | None" = None  # the folder that has it in ncnn's own form, where one does
 
 
 class Engine(Protocol):

@@ -65,7 +65,12 @@ class TorchEngine:
         return self.descriptor.device
 
     def free_bytes(self) -> int:
-        return free_bytes(self.device)
+        import psutil
+        import torch
+
+        if self.device.type == "cuda":
+            return int(torch.cuda.mem_get_info(self.device)[0])
+        return int(psutil.virtual_memory().available)
 
     def enlarge(self, tile: "np.ndarray") -> "Tensor":
         import torch
@@ -94,21 +99,13 @@ def load(network: Network, device: str, dtype: Dtype) -> TorchEngine:
     descriptor.eval().to(place)
     _arrange(descriptor, dtype)
     descriptor.model.to(memory_format=torch.channels_last)
-    found = probed(descriptor)
+    found = _probed(descriptor)
     if place.type == "cpu" and dtype == "float32" and isinstance(descriptor.model, ESRGAN):
         rrdb.convolve_by_winograd(descriptor.model)
     return TorchEngine(descriptor, network.name, dtype, known_as, found)
 
 
-def free_bytes(device: Any) -> int:
-    """Memory that is free on a device."""
-    import psutil
-    import torch
-
-    return int(torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available)
-
-
-def probed(descriptor: Any) -> Probed:
+def _probed(descriptor: Any) -> Probed:
     """What a network is like, by its layers."""
     import torch
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _STEP = 4  # pixels that a piece gives in each direction
-_PIECES = 256  # worked on at a time: what they take stays in the cache
+_PIECES = 512  # worked on at a time: of half as many and of twice as many, none is faster
 _PIECE = ((0, 3, -1), (slice(1, 5), slice(4), 0), (5, 0, 1))  # rows of a piece, phases that they are, squares away
 # The matrices of section 4.3, for the points 0, 1, -1, 2, -2 and infinity.
 _INTO = (
