@@ -45,7 +45,7 @@ class Progress:
                 if now - spoke >= self._every:
                     spoke = now
                     left = (now - began) / max(count - done, 1) * (total - count)
-                    self._note(f"{description}: {count} of {total}, about {left:.0f} s left. {note}".strip())
+                    self._note(f"{description}: {count} of {total}, about {_lasting(left)} left. {note}".strip())
 
             yield advance
             self._note(f"{description}: {count} of {total} in {time.monotonic() - began:.1f} s")
@@ -73,6 +73,14 @@ class Progress:
         with Bars(*columns, console=screen, redirect_stdout=False) as bars, guarded_stderr():
             row = bars.add_task(plain(description, screen.encoding), total=total, completed=done, note="")
             yield lambda steps=1, note="": bars.update(row, advance=steps, note=plain(note, screen.encoding))
+
+
+def _lasting(seconds: float) -> str:
+    """As exactly as a person wants it: 90 s, 12 min, 9 h 27 min."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def terminal_progress(log: Callable[[str], None] | None = None) -> Progress:

@@ -26,6 +26,7 @@ import numpy as np
 from artmaster_pipeline.superres import load_network, network_names
 from artmaster_pipeline.superres.engines import engine_names
 from artmaster_pipeline.superres.ncnn_weights import shipped_folder
+from artmaster_pipeline.superres.networks import load_descriptor
 from artmaster_pipeline.superres.pixels import array_of, tensor_of
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -128,10 +129,8 @@ def floats_by(network: Any) -> Way:
 
 
 def model_of(name: str, device: str = "cpu") -> Any:
-    """The network as spandrel has it; x2 and x3 of the compact one with their resize, by `load_network`'s own."""
-    from artmaster_pipeline.superres.networks import _load_shipped
-
-    return _load_shipped(name).eval().to(device)
+    """The network as spandrel has it."""
+    return load_descriptor(name).eval().to(device)
 
 
 def plain(name: str, device: str) -> Way:

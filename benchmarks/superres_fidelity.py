@@ -1,12 +1,13 @@
 """Super-resolution in closed loop: real scans reduced, enlarged again, and compared with what they were.
 
     python benchmarks/superres_fidelity.py PAINTINGS [--works 3] [--scales 4 2] [--networks NAME ...] [--json FILE]
-        [--pictures FOLDER] [--constraints NAME ...]
+        [--pictures FOLDER] [--constraints NAME ...] [--refine STEPS]
 
 `PAINTINGS` holds folders of scans, one per painter or collection. Of each the middles of `--works` files, evenly spread
 over the sorted names, are reduced by the area mean to 96 x 96 pixels of 8 bits and enlarged again: by Lanczos, by each
 network alone, and by each network under constraints, whose texture is measured on the folder's other files. Where the
-scale is less than the network's its answer is reduced by the area mean.
+scale is less than the network's its answer is reduced by the area mean. With `--refine` the last network is refined on
+the folder's other files, too (`artmaster refine`), and judged alone and under constraints.
 
 The measures, fixed before anything was looked at:
 
@@ -34,13 +35,19 @@ from typing import Any
 
 import numpy as np
 
+from artmaster_pipeline.progress import terminal_progress
 from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import CONSTRAINTS
 from artmaster_pipeline.superres import Enlarger, constrained, load_network
+from artmaster_pipeline.superres.engines import Network, load_engine
+from artmaster_pipeline.superres.enlarge import enlarger_by
+from artmaster_pipeline.superres.networks import load_descriptor
 from artmaster_pipeline.superres.pixels import array_of, tensor_of
+from artmaster_pipeline.superres.refining import refine
 
 SIDE = 96  # pixels of the reduced scan
 NETWORKS = ("realesr-animevideov3-x4", "realesrgan-x4plus-anime", "realesrgan-x4plus")
+REFINED_ON = 24
 OTHERS = 8  # files of a folder on which its texture is measured
 MEASURES = ("input", "colour", "LPIPS", "bands", "strokes", "twice")
 RAW: dict[tuple[str, bytes], Any] = {}  # what networks gave
@@ -110,17 +117,33 @@ class Loop:
         files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png"))
         self.judged = [files[int((number + 0.5) * len(files) / works)] for number in range(works)]
         others = [file for file in files if file not in self.judged]
-        self.like = [middle(file, 4 * SIDE) for file in others[:: max(1, len(others) // OTHERS)][:OTHERS]]
+        self.like = [middle(file, 4 * SIDE) for file in evenly(others, OTHERS)]
+        self.others = others
         self.constraints = constraints
+        self.refined: Enlarger | None = None
+
+    def refine(self, name: str, steps: int) -> None:
+        """Refine a network on other files than those that are judged."""
+        pictures = [middle(file, 2 * 4 * SIDE) for file in evenly(self.others, REFINED_ON)]
+        descriptor = load_descriptor(name)
+        refined = refine(descriptor, pictures, steps=steps, progress=terminal_progress())
+        print(f"\n{name} refined: LPIPS {refined.lpips}, texture {refined.texture} dB, before and after", flush=True)
+        network = Network(f"{name}, refined", descriptor, f"refined without {self.judged[0].name}")
+        self.refined = enlarger_by(load_engine("torch", network, "cpu", "float32"))
 
     def ways(self, networks: list[Enlarger]) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
         """How a picture is enlarged, each to its network's scale, uint8."""
         found: dict[str, Callable[[np.ndarray], np.ndarray]] = {"Lanczos": lanczos}
-        for network in networks:
+        for network in [*networks, *([self.refined] if self.refined else [])]:
             own = constrained(network, self.constraints, self.like)
             found[network.name] = partial(answer, constrained(network, ()))
             found[f"{network.name}, constrained"] = partial(answer, own)
         return found
+
+
+def evenly(files: list[Path], most: int) -> list[Path]:
+    """So many of them at most."""
+    return files[:: max(1, len(files) // most)][:most]
 
 
 def answer(network: Enlarger, low: np.ndarray) -> np.ndarray:
@@ -147,10 +170,11 @@ def lanczos(low: np.ndarray) -> np.ndarray:
 
 
 def middle(file: Path, side: int) -> np.ndarray:
-    """The square in the middle of a scan."""
+    """The square in the middle of a scan, smaller where the scan is."""
     from PIL import Image
 
     with Image.open(file) as image:
+        side = min(side, *image.size)
         left, top = (image.width - side) // 2, (image.height - side) // 2
         return np.asarray(image.convert("RGB").crop((left, top, left + side, top + side)))
 
@@ -182,6 +206,7 @@ def main() -> None:
     parser.add_argument("--scales", type=int, nargs="*", default=(4, 2), choices=(2, 4))
     parser.add_argument("--networks", nargs="*", default=NETWORKS, help="of scale 4")
     parser.add_argument("--constraints", nargs="*", default=list(CONSTRAINTS))
+    parser.add_argument("--refine", type=int, default=0, metavar="STEPS", help="0: not")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--pictures", type=Path)
     options = parser.parse_args()
@@ -190,6 +215,8 @@ def main() -> None:
     with session():
         for folder in options.folders:
             loop = Loop(options.paintings / folder, options.works, options.constraints)
+            if options.refine:
+                loop.refine(options.networks[-1], options.refine)
             for scale in options.scales:
                 rows += measured(loop, folder, scale, loop.ways(networks), options.pictures)
                 RAW.clear()

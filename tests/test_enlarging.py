@@ -262,7 +262,7 @@ def test_a_gallery_has_the_size_that_the_profile_asks_for_and_leaves_what_has_it
 
 def test_pictures_on_request_get_the_size_that_is_asked_for(tmp_path: Path):
     said: list[str] = []
-    asked = profile(), (512, 768)  # 64 x 96 pixels of this base
+    asked = Home(tmp_path), [PAINTER], profile(), (512, 768)  # 64 x 96 pixels of this base
     assert enlarging(*asked, False, None, said.append) is None and not said
     assert enlarging(*asked, True, None, said.append).name == f"{FAMILY}-x4"
     by = enlarging(*asked, False, 250, said.append)

@@ -10,6 +10,7 @@ import json
 import signal
 import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 
 import forked
 import numpy as np
@@ -356,7 +357,7 @@ def test_a_picture_that_was_enlarged_before_is_told_of_and_enlarged(tmp_path: Pa
         assert record.width == 80 and "enlarged before, from a.png by repeater" in record.notes[0]
 
 
-def test_links_count_as_the_pictures_they_lead_to(tmp_path: Path, repeater: str):
+def test_links_count_as_the_pictures_they_lead_to_and_odd_names_are_told_of(tmp_path: Path, repeater: str):
     """Under the picture's own name where it is among them; as they are named where a store holds it."""
     stored = save(tmp_path / "store" / "0a1b.tif", painting(0, 20, 30))
     (tmp_path / "in").mkdir()
@@ -364,9 +365,19 @@ def test_links_count_as_the_pictures_they_lead_to(tmp_path: Path, repeater: str)
     save(tmp_path / "in" / "z.tif", painting(1, 20, 30))
     (tmp_path / "in" / "a link.tif").symlink_to(tmp_path / "in" / "z.tif")
     (tmp_path / "in" / "lost.tif").symlink_to(tmp_path / "nowhere.tif")
+    (tmp_path / "in" / "\udcff.tif").symlink_to(stored)
     done = upscale([tmp_path / "in"], tmp_path / "out", network=repeater)
     assert [record.path for record in done.pictures] == ["boat.png", "z.png"]
     assert reasons(done) == {"lost.tif": "It is no file, or a link to nothing"}
+    (tmp_path / "in" / "boat.tif").unlink()
+    assert reasons(upscale([tmp_path / "in"], tmp_path / "out", network=repeater)) == {
+        "lost.tif": "It is no file, or a link to nothing",
+        "\udcff.tif": "Its name is not valid UTF-8",
+    }
+    save(tmp_path / "in" / f"{'long' * 62}.tif", painting(0, 20, 30))
+    save(tmp_path / "in" / f"{'LONG' * 62}.tif", painting(1, 20, 30))
+    told = reasons(upscale([tmp_path / "in"], tmp_path / "out", network=repeater))
+    assert "too long for this disk. Shorten" in told[f"{'long' * 62}.tif"]
 
 
 def test_a_folder_that_cannot_be_listed_is_told_of(tmp_path: Path, repeater: str, monkeypatch: pytest.MonkeyPatch):
@@ -532,6 +543,25 @@ def test_memory_does_not_grow_with_the_picture(tmp_path: Path, repeater: str):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert max(peaks) < 1.2 * peaks[0] + 100_000  # the larger ones have 2 MB, enlarged
+
+
+def test_progress_tells_megapixels_a_second_and_the_time_that_is_left(
+    tmp_path: Path, repeater: str, monkeypatch: pytest.MonkeyPatch
+):
+    """By a clock on which every look at it takes half an hour."""
+    from artmaster_pipeline import progress
+    from artmaster_pipeline.superres.upscaling import passing
+
+    clock = itertools.count(0, 1800)
+    for module in (progress, passing):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    for number in range(3):
+        save(tmp_path / "in" / f"{number}.png", painting(number, 20, 30))
+    said: list[str] = []
+    upscale([tmp_path / "in"], tmp_path / "out", network=repeater, progress=Progress(said.append))
+    speed = 40 * 60 / 1e6 / 1800  # the clock is looked at once between the start and the first tile
+    told = f"Enlarging: 1 of 3, about 4 h 0 min left. {speed:.3g} megapixels/s, 0.png"
+    assert told in said, said
 
 
 def test_a_full_disk_is_seen_before_work_begins(tmp_path: Path, repeater: str, monkeypatch: pytest.MonkeyPatch):

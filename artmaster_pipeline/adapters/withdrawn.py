@@ -102,6 +102,21 @@ def check_not_withdrawn(home: Home, adapter: Adapter) -> None:
         raise HoldsWithdrawn(refusal(f"The adapter {adapter.id} of {adapter.painter}", marks, adapter.painter))
 
 
+def check_network_not_withdrawn(home: Home, painters: Iterable[str], network: str) -> None:
+    """Raise HoldsWithdrawn where the network that enlarges was refined on a work that may not be used any more."""
+    from artmaster_pipeline.superres.refined_files import made_from
+
+    scans = made_from(network)
+    for painter in painters if scans else ():
+        works = withdrawn_works(home, painter)
+        if held := sorted(scans & works.keys()):
+            mark = works[held[0]]
+            raise HoldsWithdrawn(
+                f"{mark.of(f'The network {network}')}, so it is not used any more. Refine it again without that work "
+                f"(artmaster refine), or name another super_resolution in the profile. {mark.way_back()}"
+            )
+
+
 def refusal(what: str, marks: tuple[Mark, ...], painter: str) -> str:
     """Why something marked is not used, and the way out."""
     more = f", and {len(marks) - 1} more such works" if len(marks) > 1 else ""

@@ -52,7 +52,7 @@ UnguidedOption = Annotated[
 ]
 EnlargeOption = Annotated[bool, typer.Option(help="Enlarge each picture in one pass of the profile's network.")]
 LongSideOption = Annotated[
-    int | None, typer.Option(min=1, help="Enlarge each picture to so many pixels, the longer side.")
+    int | None, typer.Option(min=1, max=16384, help="Enlarge each picture to so many pixels, the longer side.")
 ]
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from artmaster_pipeline.adapters.withdrawn import check_network_not_withdrawn
 from artmaster_pipeline.dataset.own_pictures import OwnPicture, like_the_painters
 from artmaster_pipeline.dataset.split import SplitTable
 from artmaster_pipeline.errors import ArtMasterError
@@ -82,6 +83,7 @@ def _networks(
     """What enlarges the crops that lack detail like those of the part `train` that do not, and figures on that."""
     from artmaster_pipeline.superres import networks_of
 
+    check_network_not_withdrawn(home, [painter], profile.super_resolution)
     folder = home.crops(painter)
     large = [
         OwnPicture(crop.id, parts.places[crop.scan_sha256].work, inside(folder, crop.path), crop.sha256)

@@ -204,7 +204,9 @@ def mix_pictures(
     family = family_here(profile.base_model)
     if family is not None and (unread := unread_message([prompt], family, "prompt")):
         progress.say(unread)
-    network = enlarging(profile, size, enlarge, long_side, progress.say)
+    network = enlarging(
+        home, (each.painter for each in resolved.adapters), profile, size, enlarge, long_side, progress.say
+    )
     knowledge = knowledge_of(home, resolved.adapters)
     said = plain_words(prompt)
     if said_nothing := unmapped(resolved, knowledge):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from artmaster_pipeline.adapters.withdrawn import check_network_not_withdrawn
 from artmaster_pipeline.dataset.own_pictures import like_the_painters, trained_on
 from artmaster_pipeline.files import inside, sha256_of
 from artmaster_pipeline.gallery.gates import gates_said
@@ -38,6 +39,7 @@ def enlarge_samples(
     """
     from artmaster_pipeline.superres import networks_of
 
+    check_network_not_withdrawn(home, members(painter), profile.super_resolution)
     like, figures = like_the_painters(trained_on(home, members(painter)), profile, progress.say)
     networks, long_side = networks_of(profile, like), profile.gallery_long_side
     how = {s.id: networks.to_long_side((s.width, s.height), long_side) for s in samples}

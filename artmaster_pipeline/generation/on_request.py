@@ -74,7 +74,7 @@ def generate(
     family = family_here(profile.base_model)
     if family is not None and (unread := unread_message([prompt], family, "prompt")):
         progress.say(unread)
-    network = enlarging(profile, size, enlarge, long_side, progress.say)
+    network = enlarging(home, [painter], profile, size, enlarge, long_side, progress.say)
     how = how_drawn(profile, drawing, size, network)
     ids = (
         (each, identity("generated", adapter.id, adapter.sha256, said, each, *how))

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from artmaster_pipeline.adapters.withdrawn import check_network_not_withdrawn
 from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import check_folder, inside
 from artmaster_pipeline.pictures import AI_GENERATED, is_whole
 from artmaster_pipeline.records import Adapter
-from artmaster_pipeline.settings import CROP_SIZES, Profile
+from artmaster_pipeline.settings import CROP_SIZES, Home, Profile
 
 if TYPE_CHECKING:
     from artmaster_pipeline.superres.detail import Enlarging
@@ -98,16 +99,24 @@ def facts_of(
 
 
 def enlarging(
-    profile: Profile, size: tuple[int, int], wanted: bool, long_side: int | None, say: Callable[[str], None]
+    home: Home,
+    painters: Iterable[str],
+    profile: Profile,
+    size: tuple[int, int],
+    wanted: bool,
+    long_side: int | None,
+    say: Callable[[str], None],
 ) -> "Enlarging | None":
     """What brings pictures of that training shape to the longer side asked for, or enlarges them in one pass.
 
-    None where neither is wanted, or they have the size, which is said.
+    None where neither is wanted, or they have the size, which is said. Raises HoldsWithdrawn where the network was
+    refined on a work that may not be used any more.
     """
     from artmaster_pipeline.superres import networks_of
 
     if not wanted and long_side is None:
         return None
+    check_network_not_withdrawn(home, painters, profile.super_resolution)
     by = networks_of(profile).to_long_side(profile.size(*size), long_side)
     if by is None:
         say(f"The pictures have {long_side} pixels or more and are left as they are.")

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 class Correction(Protocol):
-    """A step. It works on tiles, so it says how far it looks: tiles overlap by that much more."""
+    """A step. It works on tiles, so it says how far it looks: tiles overlap by what the furthest looks."""
 
     @property
     def name(self) -> str:

@@ -44,6 +44,22 @@ def families() -> dict[str, tuple[str, ...]]:
     return {name: members for name, members in found.items() if len(members) > 1}
 
 
+def load_descriptor(name_or_path: str) -> Any:
+    """Spandrel's descriptor of the network of that name, or of that file; raises as `load_network` does."""
+    if _is_own(name_or_path):
+        return _load_own(Path(name_or_path))
+    if name_or_path in network_names():
+        return _load_shipped(name_or_path)
+    raise WrongUse(
+        f"There is no super-resolution network {name_or_path!r}. Choose one of "
+        f"{', '.join(sorted((*network_names(), *families())))}, or give the path of a .pth or .safetensors file."
+    )
+
+
+def _is_own(name_or_path: str) -> bool:
+    return Path(name_or_path).suffix.lower() in _OWN_FILES
+
+
 @kept
 def load_network(
     name_or_path: str, device: str = "cpu", dtype: Dtype = "float32", engine: str = DEFAULT_ENGINE
@@ -56,16 +72,8 @@ def load_network(
     Raises WrongUse for an unknown name, a missing file, an unknown device or engine; BadInput for a file that is not an
     RGB super-resolution network; MissingRequirement where CUDA is asked for and absent.
     """
-    if Path(name_or_path).suffix.lower() in _OWN_FILES:
-        name, descriptor = Path(name_or_path).stem, _load_own(Path(name_or_path))
-    elif name_or_path in network_names():
-        name, descriptor = name_or_path, _load_shipped(name_or_path)
-    else:
-        raise WrongUse(
-            f"There is no super-resolution network {name_or_path!r}. Choose one of "
-            f"{', '.join(sorted((*network_names(), *families())))}, "
-            "or give the path of a .pth or .safetensors file."
-        )
+    descriptor = load_descriptor(name_or_path)
+    name = Path(name_or_path).stem if _is_own(name_or_path) else name_or_path
     network = Network(name, descriptor, _weights_hash(descriptor.model.state_dict()))
     return enlarger_by(load_engine(engine, network, device, dtype))
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SIDE = 96  # pixels of a crop after it was reduced
+STEPS = 150  # from there on the held-out pictures come no nearer
 LEAST = 5  # pictures
 _CROPS = 24
 _HELD_OUT = 5  # one picture in so many judges
@@ -65,7 +66,7 @@ class _Crop:
 
 
 def refine(
-    descriptor: Any, pictures: Sequence[np.ndarray], *, steps: int = 150, seed: int = 0, progress: Progress = SILENT
+    descriptor: Any, pictures: Sequence[np.ndarray], *, steps: int = STEPS, seed: int = 0, progress: Progress = SILENT
 ) -> Refined:
     """Refine a network, spandrel's descriptor of it, in place, on `pictures`, H x W x 3 of type uint8.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from artmaster_pipeline.errors import ArtMasterError, BadInput, WrongUse
+from artmaster_pipeline.faults import in_words
 from artmaster_pipeline.files import check_folder, inside, make_folder, move, sha256_of, to_disk, writing
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import identity
@@ -271,7 +272,8 @@ class _Run:
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            self._failed.append(Failed(source, f"It cannot be read or written ({error.strerror})", "Check the disk"))
+            words = in_words(error)
+            self._failed.append(Failed(source, str(words or f"It cannot be read or written ({error.strerror})"), ""))
 
 
 def _decoders_words(error: Exception) -> str:

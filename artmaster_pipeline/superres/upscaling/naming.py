@@ -72,8 +72,11 @@ def _pictures(folder: Path, out: Path | None = None) -> Iterator[Job]:
 def _job(file: Path, below: PurePosixPath) -> Job:
     try:
         problem = "" if file.is_file() else "It is no file, or a link to nothing"
+        str(below).encode()
     except OSError as error:
         problem = f"It cannot be looked at ({error.strerror})"
+    except UnicodeEncodeError:
+        problem = "Its name is not valid UTF-8"
     return Job(file, str(below), problem)
 
 
