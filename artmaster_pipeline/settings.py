@@ -401,7 +401,7 @@ class Profile(_Settings):
     max_sequence_length: int = Field(512, gt=0)  # T5 tokens
     super_resolution: str = "realesrgan-x4plus"  # a network or family of the wheel, or a path to .pth/.safetensors
     super_resolution_engine: EnlargingEngine = "torch"  # what computes it
-    super_resolution_dtype: Literal["float32", "bfloat16"] = "float32"  # of its convolutions
+    super_resolution_dtype: Literal["float32", "bfloat16", "float16"] = "float32"  # of its convolutions
     super_resolution_constraints: tuple[Constraint, ...] = CONSTRAINTS  # what holds its pixels to the picture's
     # pixels, of the pictures in a gallery; none: as one pass of the network makes them
     gallery_long_side: int | None = Field(None, gt=0, le=16384)

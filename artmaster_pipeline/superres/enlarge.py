@@ -15,8 +15,8 @@ from artmaster_pipeline.settings import CONSTRAINTS
 from artmaster_pipeline.superres.constraints import corrections_of
 from artmaster_pipeline.superres.corrections import Correction
 from artmaster_pipeline.superres.engines import Engine
-from artmaster_pipeline.superres.pixels import array_of, tensor_of
-from artmaster_pipeline.superres.tiling import ALIGNMENT, Canvas, Tiling, lay_tiles
+from artmaster_pipeline.superres.pixels import fetching, tensor_of
+from artmaster_pipeline.superres.tiling import ALIGNMENT, Canvas, Fetch, Tiling, lay_tiles
 
 _METHOD = 2  # part of the identity: raise it when tiling makes other pixels
 # An RRDB network sees some 350 pixels, but from here on cuts change no pixel by two levels (docs/upscaling.md).
@@ -103,13 +103,14 @@ class Enlarger:
         """
         told, tell = advance or _silent, say or terminal_progress().say
         work = lambda tile: self._run(tile, corrected, tell)  # noqa: E731
-        lay_tiles(source, self.scale, self.tiling, work, canvas, told, first_band)
+        ahead = 0 if self.engine.device.type == "cpu" else 1  # a GPU computes while the tile before is laid
+        lay_tiles(source, self.scale, self.tiling, work, canvas, told, first_band, ahead)
 
     @property
     def _shared_rows(self) -> int:
         return self.tiling.overlap * self.scale
 
-    def _run(self, tile: np.ndarray, corrected: bool, say: Callable[[str], None]) -> np.ndarray:
+    def _run(self, tile: np.ndarray, corrected: bool, say: Callable[[str], None]) -> Fetch:
         if max(tile.shape[:2]) > self._room.side and self.engine.may_be_tiled:
             return self._in_parts(tile, corrected, say)
         try:
@@ -121,7 +122,7 @@ class Enlarger:
         self._make_smaller(max(tile.shape[:2]), say)
         return self._run(tile, corrected, say)
 
-    def _tile(self, tile: np.ndarray, corrected: bool) -> np.ndarray:
+    def _tile(self, tile: np.ndarray, corrected: bool) -> Fetch:
         import torch
 
         enlarged = self.engine.enlarge(tile)
@@ -129,14 +130,28 @@ class Enlarger:
             original = tensor_of(tile, self.engine.device)
             for correct in self.corrections if corrected else ():
                 enlarged = correct(original, enlarged)
-            return array_of(enlarged)
+            return self._sound(fetching(enlarged))
 
-    def _in_parts(self, tile: np.ndarray, corrected: bool, say: Callable[[str], None]) -> np.ndarray:
+    def _sound(self, fetch: Fetch) -> Fetch:
+        """The same; raises ArtMasterError where values are no numbers. Asked before, a GPU would be waited for."""
+
+        def wait() -> np.ndarray:
+            piece = fetch()
+            if np.isnan(piece.min()):
+                raise ArtMasterError(
+                    f"The network {self.name} gave values that are no numbers ({self.engine.dtype}): "
+                    "choose float32, or another network."
+                )
+            return piece
+
+        return wait
+
+    def _in_parts(self, tile: np.ndarray, corrected: bool, say: Callable[[str], None]) -> Fetch:
         height, width = tile.shape[:2]
         canvas = InMemory(np.empty((height * self.scale, width * self.scale, 3), np.float32), self._shared_rows)
         tiling = Tiling(self._room.side, self.tiling.margin)
         lay_tiles(tile, self.scale, tiling, lambda part: self._run(part, corrected, say), canvas, _silent)
-        return canvas.pixels
+        return lambda: canvas.pixels
 
     def _make_smaller(self, side: int, say: Callable[[str], None]) -> None:
         free_memory()

@@ -7,12 +7,14 @@ once.
 """
 
 import math
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
+Fetch = Callable[[], np.ndarray]  # waits for an enlarged tile, H x W x 3 in 0..1 of type float32
 _FADE = 16  # pixels before enlarging in which one tile fades into the next
 ALIGNMENT = 8  # tiles begin at multiples of it, since some networks fold 2x2 pixels or 8x8 windows into one
 
@@ -71,26 +73,29 @@ def lay_tiles(
     source: Any,
     scale: int,
     tiling: Tiling,
-    enlarge: Callable[[np.ndarray], np.ndarray],
+    enlarge: Callable[[np.ndarray], Fetch],
     canvas: Canvas,
     advance: Callable[[], None],
     first_band: int = 0,
+    ahead: int = 0,
 ) -> None:
     """Enlarge `source`, an H x W x 3 array of unsigned numbers (or float32 in 0..1), tile by tile onto `canvas`.
 
-    Bands before `first_band` are there already.
+    `enlarge` begins with a tile and answers with what waits for it; it is asked for so many tiles `ahead`. Bands before
+    `first_band` are there already.
     """
     height, width = source.shape[:2]
     across, bands = tiling.spans(width), tiling.spans(height)
     ramp = tiling.ramp(scale)
+    tiles = (_in_unit(source[rows, columns]) for rows in bands[first_band:] for columns in across)
+    pieces = fetched(map(enlarge, tiles), ahead)
     for band in range(first_band, len(bands)):
         rows = bands[band]
         above = canvas.shared(band - 1) if band else None
         below = canvas.shared(band) if band + 1 < len(bands) else None
         strip = None  # what the tile before shares with this one
         for columns in across:
-            piece = enlarge(_in_unit(source[rows, columns]))
-            piece, strip = _beside(piece, strip, ramp, last=columns is across[-1])
+            piece, strip = _beside(next(pieces), strip, ramp, last=columns is across[-1])
             left = columns.start * scale
             reach = slice(left, left + piece.shape[1])
             if above is not None:
@@ -101,6 +106,17 @@ def lay_tiles(
             canvas.write(rows.start * scale, left, piece)
             advance()
         canvas.finished(band)
+
+
+def fetched(begun: Iterable[Fetch], ahead: int) -> Iterator[np.ndarray]:
+    """What is fetched, in order, each after so many more were begun with."""
+    waiting: deque[Fetch] = deque()
+    for fetch in begun:
+        waiting.append(fetch)
+        if len(waiting) > ahead:
+            yield waiting.popleft()()
+    while waiting:
+        yield waiting.popleft()()
 
 
 def _in_unit(pixels: np.ndarray) -> np.ndarray:

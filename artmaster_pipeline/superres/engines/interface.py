@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-Dtype = Literal["float32", "bfloat16"]
+Dtype = Literal["float32", "bfloat16", "float16"]
 
 
 class OutOfMemory(MemoryError):
@@ -71,6 +71,5 @@ class Engine(Protocol):
     def enlarge(self, tile: "np.ndarray") -> "Tensor":
         """A tile, H x W x 3 in 0..1 of type float32, as 3 x (H * scale) x (W * scale) in the same, on `device`.
 
-        Raises what `sessions.is_out_of_memory` knows where there is no memory for it, and ArtMasterError where values
-        come out that are no numbers.
+        On a GPU it is only begun with. Raises what `sessions.is_out_of_memory` knows where there is no memory for it.
         """

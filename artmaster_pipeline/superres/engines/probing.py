@@ -6,7 +6,8 @@ from typing import Any
 
 _SIDE = 32  # pixels of the tile
 UNBOUNDED = 10_000  # what a network sees that looks at all of a tile, or in a way that is not known here
-_HELD = 2.5  # times a layer's input and output: what waits to be joined to it later is there, too
+_HELD = 3  # times a layer's input and output: what waits to be joined to it later is there, too
+_IN_A_ROW = "SRVGGNetCompact"  # the class of networks in which nothing does
 # Layers that look no further than a convolution's kernel does.
 _LOCAL = {
     *("Conv2d", "PReLU", "ReLU", "LeakyReLU", "SiLU", "GELU", "Mish", "BatchNorm2d", "Identity"),
@@ -19,7 +20,8 @@ class Probed:
     """What was found."""
 
     sees: int  # pixels before enlarging; an upper bound: all convolutions one behind the other
-    bytes_per_pixel: float  # of the tile, at the layer that takes most
+    layer_bytes: float  # for each pixel of the tile: what the layer that takes most is given and makes
+    held: int  # times that much is there at once
 
 
 def probe(model: Any, run: Any) -> Probed:
@@ -47,5 +49,6 @@ def probe(model: Any, run: Any) -> Probed:
     finally:
         for hook in hooks:
             hook.remove()
+    held = 1 if type(model).__name__ == _IN_A_ROW else _HELD
     sees = UNBOUNDED if unknown else math.ceil(sum(seen)) + 1  # one more for a resize behind the network
-    return Probed(sees, _HELD * max(bytes_taken) / _SIDE**2)
+    return Probed(sees, max(bytes_taken) / _SIDE**2, held)

@@ -1,15 +1,16 @@
 """The engine `torch`: PyTorch on the CPU and on CUDA, channels last.
 
-In bfloat16 a compact network computes in bfloat16 throughout. An RRDB network adds up hundreds of small residuals,
-which eight bits of mantissa do not hold: there the convolutions alone are in bfloat16, and the sums are in float32.
+In a 16-bit type a compact network computes in it throughout. An RRDB network adds up hundreds of small residuals,
+which bfloat16's eight bits of mantissa do not hold: there the convolutions alone are in it, and sums are in float32.
 """
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from artmaster_pipeline.base_models.precision import settle_precision
-from artmaster_pipeline.errors import ArtMasterError, MissingRequirement, WrongUse
+from artmaster_pipeline.errors import MissingRequirement, WrongUse
 from artmaster_pipeline.records import identity
+from artmaster_pipeline.superres.engines import rrdb
 from artmaster_pipeline.superres.engines.interface import Dtype, Network
 from artmaster_pipeline.superres.engines.probing import Probed, probe
 from artmaster_pipeline.superres.pixels import tensor_of
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NAME = "torch"
-_FLOAT_BYTES, _COPIES = 4, 4  # of the enlarged tile: as a tensor, as an array, with its tone, and on the way there
+_FLOAT_BYTES, _COPIES = 4, 3  # of the enlarged tile, while it is clipped and laid in a row
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class TorchEngine:
 
     def tile_bytes(self, height: int, width: int) -> int:
         enlarged = 3 * self.scale**2 * _FLOAT_BYTES * _COPIES
-        return int(height * width * (self.probed.bytes_per_pixel + enlarged))
+        computed = self.probed.layer_bytes * self.probed.held
+        return int(height * width * max(computed, enlarged))  # one after the other
 
     @property
     def device(self) -> Any:
@@ -77,33 +79,41 @@ class TorchEngine:
             pixels = tensor_of(tile, self.device)[None]
             pixels = pixels.to(self.descriptor.dtype, memory_format=torch.channels_last)
             enlarged: Tensor = self.descriptor(pixels)[0].float().contiguous()
-            if enlarged.isnan().any():
-                raise ArtMasterError(
-                    f"The network {self.network} gave values that are no numbers ({self.dtype}): "
-                    "choose float32, or another network."
-                )
             return enlarged
 
 
 def load(network: Network, device: str, dtype: Dtype) -> TorchEngine:
     """The engine with `network`, ready on `device`; raises as `load_engine` does."""
     import torch
+    from spandrel.architectures.ESRGAN import ESRGAN
 
     place = _device(device)
     settle_precision()
     descriptor = network.descriptor
-    if dtype == "bfloat16" and not descriptor.supports_bfloat16:
-        raise WrongUse(f"The network {network.name} is not made for bfloat16: choose float32.")
+    if dtype == "float16" and place.type == "cpu":
+        raise WrongUse("float16 is computed on CUDA alone: choose float32 or bfloat16, or device cuda.")
+    made_for = {"float16": descriptor.supports_half, "bfloat16": descriptor.supports_bfloat16, "float32": True}
+    if not made_for[dtype]:
+        raise WrongUse(f"The network {network.name} is not made for {dtype}: choose float32.")
     known_as = identity(NAME, network.name, descriptor.scale, dtype, network.weights)
     descriptor.eval().to(place)
     _arrange(descriptor, dtype)
     descriptor.model.to(memory_format=torch.channels_last)
+    found = _probed(descriptor)
+    if place.type == "cpu" and dtype == "float32" and isinstance(descriptor.model, ESRGAN):
+        rrdb.convolve_by_winograd(descriptor.model)
+    return TorchEngine(descriptor, network.name, dtype, known_as, found)
+
+
+def _probed(descriptor: Any) -> Probed:
+    """What a network is like, by its layers."""
+    import torch
 
     def run(side: int) -> None:
         with torch.inference_mode():
-            descriptor(torch.zeros(1, 3, side, side, device=place, dtype=descriptor.dtype))
+            descriptor(torch.zeros(1, 3, side, side, device=descriptor.device, dtype=descriptor.dtype))
 
-    return TorchEngine(descriptor, network.name, dtype, known_as, probe(descriptor.model, run))
+    return probe(descriptor.model, run)
 
 
 def _arrange(descriptor: Any, dtype: Dtype) -> None:
@@ -111,14 +121,12 @@ def _arrange(descriptor: Any, dtype: Dtype) -> None:
     import torch
     from spandrel.architectures.ESRGAN import ESRGAN
 
-    rough = dtype == "bfloat16"
+    rough = dtype != "float32"
     if isinstance(descriptor.model, ESRGAN):
-        from artmaster_pipeline.superres.engines import rrdb
-
-        rough = rough and not rrdb.keep_residuals_in_float32(descriptor.model)
+        rough = rough and not rrdb.keep_residuals_in_float32(descriptor.model, getattr(torch, dtype))
         rrdb.go_up_in_strips(descriptor.model)
     if rough:
-        descriptor.to(torch.bfloat16)
+        descriptor.to(getattr(torch, dtype))
 
 
 def _device(device: str) -> Any:

@@ -56,9 +56,8 @@ def captioning(profile: Profile) -> dict[str, float]:
 
 def enlarging(profile: Profile) -> dict[str, float]:
     """Parts of the super-resolution network and of a tile that goes through it. Raises as `load_network` does."""
-    weights, passing = _enlarger(
-        profile.super_resolution, profile.super_resolution_dtype, profile.super_resolution_engine
-    )
+    dtype = "float32" if profile.super_resolution_dtype == "float32" else "bfloat16"  # float16 takes as much
+    weights, passing = _enlarger(profile.super_resolution, dtype, profile.super_resolution_engine)
     return {"super-resolution network": float(weights), "a tile being enlarged": float(passing)}
 
 
