@@ -35,6 +35,7 @@ from typing import Any
 
 import numpy as np
 
+from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.progress import terminal_progress
 from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import CONSTRAINTS
@@ -126,7 +127,11 @@ class Loop:
         """Refine a network on other files than those that are judged."""
         pictures = [middle(file, 2 * 4 * SIDE) for file in evenly(self.others, REFINED_ON)]
         descriptor = load_descriptor(name)
-        refined = refine(descriptor, pictures, steps=steps, progress=terminal_progress())
+        try:
+            refined = refine(descriptor, pictures, steps=steps, progress=terminal_progress())
+        except ArtMasterError as error:
+            print(f"\n{name} refined: {error}", flush=True)
+            return
         print(f"\n{name} refined: LPIPS {refined.lpips}, texture {refined.texture} dB, before and after", flush=True)
         network = Network(f"{name}, refined", descriptor, f"refined without {self.judged[0].name}")
         self.refined = enlarger_by(load_engine("torch", network, "cpu", "float32"))

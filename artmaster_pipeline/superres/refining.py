@@ -6,8 +6,8 @@ the trunk's answer is computed once for every crop, and minutes on a CPU are eno
 The losses are what `constraints` hold, and the likeness that no statistic has:
 
 - colour: the area mean over each of the original's pixels against that pixel (L1), which is back-projection's residual;
-- texture: the local strength of every octave that the original has not, in three directions, in logarithms (L1;
-  module `constraints.bands`, where Portilla and Simoncelli 2000 is named);
+- texture: the strength of every octave that the original has not, in three directions and block by block, in logarithms
+  (L1; module `constraints.bands`, and Portilla and Simoncelli 2000 as in `constraints.texture`);
 - LPIPS with VGG16 (Zhang et al., "The unreasonable effectiveness of deep features as a perceptual metric", 2018);
 - the scan's own pixels (L1), which keeps strokes in their place.
 """
@@ -36,6 +36,7 @@ _PATCH, _CUT = 28, 2  # pixels of a crop that a step sees, and at its edges that
 _BATCH = 4
 _RATE, _WARM_UP = 2e-4, 20  # of AdamW, and steps in which it rises; then it falls to nothing, linearly
 _COLOUR, _TEXTURE, _PIXELS = 2.0, 0.15, 0.3  # times each loss, beside LPIPS once
+_BLOCK = 6  # pixels of the original a side, in which a band's strength is compared
 _FAINT = 1e-7  # a mean square: bare ground has no strength to compare
 _COMPACT_TAIL = 6  # of the compact network's layers: three convolutions and what follows each
 
@@ -180,7 +181,7 @@ def _patch(crop: _Crop, scale: int, rng: np.random.Generator) -> tuple["Tensor",
 
 
 def _texture(drawn: "Tensor", scan: "Tensor", scale: int) -> "Tensor":
-    """The mean distance of band strengths, in natural logarithms of mean squares."""
+    """The mean distance of band strengths in blocks, in natural logarithms of mean squares."""
     import torch
 
     distances = []
@@ -188,9 +189,15 @@ def _texture(drawn: "Tensor", scan: "Tensor", scale: int) -> "Tensor":
         one, other = ours, theirs
         for octave in range(bands.octaves(scale)):
             (one, had), (other, wanted) = bands.split(one, octave), bands.split(other, octave)
-            strengths = ([(bands.strength(band, scale) + _FAINT).log() for band in each] for each in (had, wanted))
+            strengths = (
+                [(reduced(band * band, _BLOCK * scale) + _FAINT).log() for band in each] for each in (had, wanted)
+            )
             distances += [(a - b).abs().mean() for a, b in zip(*strengths, strict=True)]
     return torch.stack(distances).mean()
+
+
+def _strength(band: "Tensor", block: int) -> "Tensor":
+    return (reduced(band * band, block) + _FAINT).log()
 
 
 def _judged(parts: _Parts, crops: Sequence[_Crop], scale: int) -> tuple[float, float]:
