@@ -63,7 +63,7 @@ def falls_in(pictures: Iterable[np.ndarray], scale: int) -> Falls:
         details = details_of(small, bands.luminance(large), level)
         ratios = [(each.has + _FAINT) / (each.wanted + _FAINT) for each in details]
         found.append([float(np.median(10 * np.log10(ratio.numpy()))) for ratio in ratios])
-    means = np.round(np.mean(found, axis=0) / _STEP) * _STEP
+    means = np.round(np.mean(found, axis=0) / _STEP) * _STEP + 0.0  # no -0.0, which would be another identity
     return tuple(tuple(map(float, octave)) for octave in means.reshape(-1, bands.DIRECTIONS))
 
 
