@@ -32,6 +32,7 @@ class TorchEngine:
     dtype: Dtype
     identity: str
     probed: Probed
+    transformed_bytes: int = 0  # of weights in another form, beside the descriptor's
 
     @property
     def name(self) -> str:
@@ -53,7 +54,7 @@ class TorchEngine:
 
     @property
     def weight_bytes(self) -> int:
-        return sum(tensor.numel() * tensor.element_size() for tensor in self.descriptor.model.parameters())
+        return self.transformed_bytes + sum(tensor.nbytes for tensor in self.descriptor.model.parameters())
 
     def tile_bytes(self, height: int, width: int) -> int:
         enlarged = 3 * self.scale**2 * _FLOAT_BYTES * _COPIES
@@ -100,9 +101,9 @@ def load(network: Network, device: str, dtype: Dtype) -> TorchEngine:
     _arrange(descriptor, dtype)
     descriptor.model.to(memory_format=torch.channels_last)
     found = _probed(descriptor)
-    if place.type == "cpu" and dtype == "float32" and isinstance(descriptor.model, ESRGAN):
-        rrdb.convolve_by_winograd(descriptor.model)
-    return TorchEngine(descriptor, network.name, dtype, known_as, found)
+    by_winograd = place.type == "cpu" and dtype == "float32" and isinstance(descriptor.model, ESRGAN)
+    transformed = rrdb.convolve_by_winograd(descriptor.model) if by_winograd else 0
+    return TorchEngine(descriptor, network.name, dtype, known_as, found, transformed)
 
 
 def _probed(descriptor: Any) -> Probed:

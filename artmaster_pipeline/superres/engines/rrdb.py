@@ -42,18 +42,22 @@ def keep_residuals_in_float32(network: Any, dtype: Any) -> bool:
     return True
 
 
-def convolve_by_winograd(network: Any) -> None:
-    """Let the trunk of spandrel's RRDBNet convolve by module `winograd`; unchanged, where it is of another make."""
+def convolve_by_winograd(network: Any) -> int:
+    """Let the trunk of spandrel's RRDBNet convolve by module `winograd`; unchanged, where it is of another make.
+
+    Gives the bytes that the transformed weights take beside the network's own.
+    """
     trunk = network.model[1]
     dense = _dense_blocks(trunk)
     layers = [_layers(getattr(block, name)) for block in dense or () for name in _CONVOLUTIONS]
     layers.append(_layers(trunk.sub[-1]))
     if dense is None or not all(fits(layer) and len(rest) <= 1 for layer, *rest in layers):
-        return
+        return 0
     *inner, last = [(Convolution.of(layer), rest[0] if rest else _unchanged) for layer, *rest in layers]
     count = len(_CONVOLUTIONS)
     blocks = [inner[first : first + count] for first in range(0, len(inner), count)]
     trunk.forward = _Trunk([blocks[first : first + 3] for first in range(0, len(blocks), 3)], last)
+    return sum(by.kernel.nbytes for by, _ in (*inner, last))
 
 
 def go_up_in_strips(network: Any) -> None:
