@@ -67,7 +67,7 @@ def test_changing_a_scan_makes_exactly_the_first_stage_of_that_painter_stale(hom
     [
         ("register", ("raw_scans", "curated_crops", "training_set", "sample_gallery")),
         ("crops", ("curated_crops", "training_set")),
-        ("training_set", ("training_set", "style_adapter", "evaluation_grid")),
+        ("training_set", ("training_set", "style_adapter", "evaluation_grid", "sample_gallery")),
         ("adapters", ("style_adapter", "evaluation_grid", "sample_gallery")),
         ("evaluation", ("evaluation_grid", "sample_gallery")),
         ("gallery", ("sample_gallery",)),
