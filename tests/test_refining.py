@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch  # noqa: TID253 - a test may
 from PIL import Image
 from small_archive import PAINTER, small_archive
 
@@ -14,10 +15,11 @@ from artmaster_pipeline.settings import Home
 from artmaster_pipeline.superres import load_network
 from artmaster_pipeline.superres.networks import load_descriptor
 from artmaster_pipeline.superres.refined_files import made_from, refine_network
-from artmaster_pipeline.superres.refining import refine
+from artmaster_pipeline.superres.refining import lattice, refine
 from artmaster_pipeline.withdrawals import WithdrawnScan, append, new_line
 
 COMPACT = "realesr-animevideov3-x4"
+RRDB = "realesrgan-x4plus-anime"  # the smaller one
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -49,17 +51,17 @@ def scans(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def refined(scans: Path, tmp_path_factory):
-    return refine_network([scans], tmp_path_factory.mktemp("out") / "hatcher.safetensors", network=COMPACT, steps=8)
+    return refine_network([scans], tmp_path_factory.mktemp("out") / "hatcher.safetensors", network=RRDB, steps=8)
 
 
 def test_a_refined_network_is_nearer_to_scans_that_it_never_saw_and_is_loaded_like_any(refined):
     assert refined.lpips[1] < refined.lpips[0] and refined.texture[1] < refined.texture[0]
     network = load_network(str(refined.path))
     assert (network.name, network.scale) == ("hatcher", 4)
-    assert network.identity != load_network(COMPACT).identity
+    assert network.identity != load_network(RRDB).identity
     low = hatched(7)[:40, :40]
     assert network.enlarge(low).shape == (160, 160, 3)
-    assert (network.enlarge(low) != load_network(COMPACT).enlarge(low)).any()
+    assert (network.enlarge(low) != load_network(RRDB).enlarge(low)).any()
 
 
 def test_its_file_says_which_scans_it_was_made_from_and_what_was_not_used_is_told(refined, scans: Path):
@@ -73,14 +75,28 @@ def test_its_file_says_which_scans_it_was_made_from_and_what_was_not_used_is_tol
 
 def test_the_same_scans_and_seed_give_the_same_network():
     pictures = [hatched(number) for number in range(5)]
-    one, other = (refine(load_descriptor(COMPACT), pictures, steps=2, seed=3) for _ in range(2))
+    one, other = (refine(load_descriptor(RRDB), pictures, steps=2, seed=3) for _ in range(2))
     assert all((one.tensors[name] == other.tensors[name]).all() for name in one.tensors)
 
 
 def test_a_network_that_comes_no_nearer_is_not_written(scans: Path, tmp_path: Path, monkeypatch):
     monkeypatch.setattr("artmaster_pipeline.superres.refining._RATE", 0.5)
     with pytest.raises(ArtMasterError, match="came no nearer to the pictures that were held out"):
-        refine_network([scans], tmp_path / "worse.safetensors", network=COMPACT, steps=2)
+        refine_network([scans], tmp_path / "worse.safetensors", network=RRDB, steps=2)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lattice_is_told_from_strokes_and_grain():
+    drawn = torch.from_numpy(hatched(0).transpose(2, 0, 1) / np.float32(255))
+    assert lattice(drawn, 4) < 0.05
+    drawn[:, ::4, ::4] += 0.2
+    assert lattice(drawn, 4) > 0.15
+
+
+def test_a_network_that_draws_a_lattice_is_not_written(scans: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("artmaster_pipeline.superres.refining._MOST_LATTICE", 0.0)
+    with pytest.raises(ArtMasterError, match="learned to draw a lattice"):
+        refine_network([scans], tmp_path / "grid.safetensors", network=RRDB, steps=3)
     assert not list(tmp_path.iterdir())
 
 
@@ -92,11 +108,12 @@ def test_what_cannot_be_refined_is_refused_before_work_begins(scans: Path, tmp_p
         ([scans], there, {}, "is there already"),
         ([scans], tmp_path / "out.pth", {}, "does not end in .safetensors"),
         ([scans / "0.png"], tmp_path / "few.safetensors", {}, "5 pictures at least, and there are 1"),
+        ([scans], tmp_path / "grid.safetensors", {"network": COMPACT}, "would draw a lattice: choose an ESRGAN"),
         ([scans], tmp_path / "no.safetensors", {"network": "nothing"}, "no super-resolution network 'nothing'"),
     )
     for inputs, out, more, says in cases:
         with pytest.raises(WrongUse, match=says):
-            refine_network(inputs, out, **({"network": COMPACT} | more))
+            refine_network(inputs, out, **({"network": RRDB} | more))
     assert there.read_bytes() == b"a person's file" and list(tmp_path.iterdir()) == [there]
 
 

@@ -12,6 +12,7 @@ The losses are what `constraints` hold, and the likeness that no statistic has:
 - the scan's own pixels (L1), which keeps strokes in their place.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ _RATE, _WARM_UP = 2e-4, 20  # of AdamW, and steps in which it rises; then it fal
 _COLOUR, _TEXTURE, _PIXELS = 2.0, 0.15, 0.3  # times each loss, beside LPIPS once
 _BLOCK = 6  # pixels of the original a side, in which a band's strength is compared
 _FAINT = 1e-7  # a mean square: bare ground has no strength to compare
-_COMPACT_TAIL = 6  # of the compact network's layers: three convolutions and what follows each
+_MOST_LATTICE = 0.1  # share of the finest contrast that repeats with the scale: scans have 0.01 to 0.04
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,6 @@ class _Parts:
 
     trunk: Callable[["Tensor"], "Tensor"]
     tail: Any  # a module
-    drawn: Callable[["Tensor", "Tensor"], "Tensor"]  # of the trunk's answer and the picture
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def refine(
 
     Every fifth picture is held out and judges. Raises WrongUse for a family of networks that this cannot take apart,
     for fewer than 5 pictures and for one that is too small; ArtMasterError where the network came no nearer to the
-    held-out pictures by LPIPS.
+    held-out pictures by LPIPS, or draws a lattice.
     """
     import torch
 
@@ -104,6 +104,11 @@ def refine(
             f"The network came no nearer to the pictures that were held out (LPIPS {before[0]:.3f} before and "
             f"{after[0]:.3f} after), so it stays as it was. Give more pictures, or other steps."
         )
+    if after[2] > _MOST_LATTICE:
+        raise ArtMasterError(
+            f"The network learned to draw a lattice ({after[2]:.0%} of the finest contrast), so it stays as it was. "
+            "Take fewer steps."
+        )
     tensors = {name: tensor.contiguous() for name, tensor in descriptor.model.state_dict().items()}
     return Refined(tensors, (before[0], after[0]), (before[1], after[1]))
 
@@ -118,26 +123,22 @@ def _check(pictures: Sequence[np.ndarray], scale: int) -> None:
 
 
 def _parts(descriptor: Any) -> _Parts:
-    from spandrel.architectures.Compact import Compact
+    """Raises WrongUse for other networks than RRDB ones.
+
+    The compact ones write all new pixels of a place at once and know which is which: for want of noise they learn to
+    meet a texture's strength by a lattice, which fooled every measure and no eye.
+    """
     from spandrel.architectures.ESRGAN import ESRGAN
     from torch import nn
-    from torch.nn.functional import interpolate
 
-    model = descriptor.model
-    model.eval().requires_grad_(False)
-    if isinstance(model, ESRGAN):
-        first, trunk, *rest = model.model
-        tail = nn.Sequential(*rest)
-        return _Parts(nn.Sequential(first, trunk), tail, lambda features, low: tail(features))
-    if isinstance(model, Compact):
-        body, tail = nn.Sequential(*model.body[:-_COMPACT_TAIL]), nn.Sequential(*model.body[-_COMPACT_TAIL:])
-
-        def drawn(features: "Tensor", low: "Tensor") -> "Tensor":
-            added: Tensor = model.upsampler(tail(features))
-            return added + interpolate(low, scale_factor=int(model.upscale))
-
-        return _Parts(body, tail, drawn)
-    raise WrongUse(f"Networks of the kind {descriptor.architecture.name} are not refined: ESRGAN and compact ones are.")
+    model = descriptor.model.eval().requires_grad_(False)
+    if not isinstance(model, ESRGAN):
+        raise WrongUse(
+            f"Networks of the kind {descriptor.architecture.name} are not refined, since they would draw a lattice: "
+            "choose an ESRGAN network, as realesrgan-x4plus is."
+        )
+    first, trunk, *rest = model.model
+    return _Parts(nn.Sequential(first, trunk), nn.Sequential(*rest))
 
 
 def _places(picture: np.ndarray, scale: int, count: int, rng: np.random.Generator) -> list[np.ndarray]:
@@ -165,7 +166,7 @@ def _loss(parts: _Parts, crops: Sequence[_Crop], scale: int, rng: np.random.Gene
 
     patches = [_patch(crops[int(rng.integers(len(crops)))], scale, rng) for _ in range(_BATCH)]
     features, low, scan = (torch.stack(each) for each in zip(*patches, strict=True))
-    drawn = parts.drawn(features, low)
+    drawn = parts.tail(features)
     drawn, scan = (each[..., _CUT * scale : -_CUT * scale, _CUT * scale : -_CUT * scale] for each in (drawn, scan))
     low = low[..., _CUT:-_CUT, _CUT:-_CUT]
     colour, pixels = (reduced(drawn, scale) - low).abs().mean(), (drawn - scan).abs().mean()
@@ -200,8 +201,8 @@ def _strength(band: "Tensor", block: int) -> "Tensor":
     return (reduced(band * band, block) + _FAINT).log()
 
 
-def _judged(parts: _Parts, crops: Sequence[_Crop], scale: int) -> tuple[float, float]:
-    """LPIPS, and the deviation of band strengths in dB: means over whole crops."""
+def _judged(parts: _Parts, crops: Sequence[_Crop], scale: int) -> tuple[float, float, float]:
+    """LPIPS, the deviation of band strengths in dB, and `lattice`: means over whole crops."""
     import torch
 
     from artmaster_pipeline.base_models.vgg import load_vgg
@@ -209,7 +210,18 @@ def _judged(parts: _Parts, crops: Sequence[_Crop], scale: int) -> tuple[float, f
     found = []
     with torch.no_grad():
         for crop in crops:
-            drawn, scan = parts.drawn(crop.features[None], crop.low[None]).clamp(0, 1), crop.scan[None]
-            found.append((float(load_vgg().lpips_of(drawn, scan)), float(_texture(drawn, scan, scale))))
-    lpips, texture = np.mean(found, axis=0)
-    return float(lpips), float(texture * 10 / np.log(10))
+            drawn, scan = parts.tail(crop.features[None]).clamp(0, 1), crop.scan[None]
+            likeness, texture = load_vgg().lpips_of(drawn, scan), _texture(drawn, scan, scale)
+            found.append((float(likeness), float(texture) * 10 / math.log(10), lattice(drawn[0], scale)))
+    lpips, texture, repeated = (float(mean) for mean in np.mean(found, axis=0))
+    return lpips, texture, repeated
+
+
+def lattice(picture: "Tensor", scale: int) -> float:
+    """How much of the contrast within squares of `scale` x `scale` pixels is alike in all of them, 0 to 1."""
+    from torch.nn.functional import pixel_unshuffle
+
+    light = bands.luminance(picture)
+    within = pixel_unshuffle(light[None], scale)  # a channel for each place in a square
+    within = within - within.mean(0)
+    return float(within.mean((1, 2)).std() / within.std())
