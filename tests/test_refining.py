@@ -45,6 +45,7 @@ def scans(tmp_path_factory) -> Path:
     for number in range(5):
         Image.fromarray(hatched(number)).save(folder / f"{number}.png")
     Image.fromarray(hatched(9, 200)).save(folder / "small.png")
+    Image.fromarray(np.tile(hatched(9), (1, 10, 1))).save(folder / "scroll.png")
     (folder / "torn.png").write_bytes((folder / "0.png").read_bytes()[:5000])
     return folder
 
@@ -69,6 +70,7 @@ def test_its_file_says_which_scans_it_was_made_from_and_what_was_not_used_is_tol
     assert set(refined.scans) == used == made_from(str(refined.path))
     reasons = {file.name: reason for file, reason in refined.left}
     assert reasons["small.png"] == "its shorter side has fewer than 384 pixels"
+    assert reasons["scroll.png"].startswith("it is too long and narrow: 2048x205")
     assert "cannot be read" in reasons["torn.png"]
     assert made_from(COMPACT) == frozenset() == made_from("not/there.safetensors")
 

@@ -61,10 +61,17 @@ def refine_network(
             left.append((job.source, job.problem or f"its shorter side has fewer than {least} pixels"))
         elif len(used) < _MOST:
             try:
-                pictures.append(read_large(job.source))
-                used.append(job.source)
+                pixels = read_large(job.source)
             except BadInput as error:
                 left.append((job.source, error.reason))
+                continue
+            if min(pixels.shape[:2]) < least:
+                left.append(
+                    (job.source, f"it is too long and narrow: {pixels.shape[1]}x{pixels.shape[0]} as it is used")
+                )
+                continue
+            pictures.append(pixels)
+            used.append(job.source)
         else:
             left.append((job.source, f"{_MOST} others are enough"))
     refined = refine(descriptor, pictures, steps=steps, seed=seed, progress=progress)
