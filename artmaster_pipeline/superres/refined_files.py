@@ -14,7 +14,7 @@ from artmaster_pipeline.sessions import session
 from artmaster_pipeline.superres.networks import DEFAULT_NETWORK, load_descriptor
 from artmaster_pipeline.superres.refining import SIDE, STEPS, refine
 from artmaster_pipeline.superres.upscaling.likeness import read_large, shorter_side
-from artmaster_pipeline.superres.upscaling.naming import jobs_for
+from artmaster_pipeline.superres.upscaling.naming import Job, jobs_for
 
 _SUFFIX = ".safetensors"
 _MADE_FROM = "artmaster.refined"  # in the file's metadata: JSON
@@ -57,23 +57,11 @@ def refine_network(
     least = SIDE * int(descriptor.scale)
     used, left, pictures = list[Path](), list[tuple[Path, str]](), list[np.ndarray]()
     for job in jobs_for([Path(each) for each in inputs], target, _SUFFIX):
-        if job.problem or shorter_side(job.source) < least:
-            left.append((job.source, job.problem or f"its shorter side has fewer than {least} pixels"))
-        elif len(used) < _MOST:
-            try:
-                pixels = read_large(job.source)
-            except BadInput as error:
-                left.append((job.source, error.reason))
-                continue
-            if min(pixels.shape[:2]) < least:
-                left.append(
-                    (job.source, f"it is too long and narrow: {pixels.shape[1]}x{pixels.shape[0]} as it is used")
-                )
-                continue
-            pictures.append(pixels)
+        try:
+            pictures.append(_large(job, least, len(used)))
             used.append(job.source)
-        else:
-            left.append((job.source, f"{_MOST} others are enough"))
+        except BadInput as error:
+            left.append((job.source, error.reason))
     refined = refine(descriptor, pictures, steps=steps, seed=seed, progress=progress)
     scans = tuple(sorted({sha256_of(file) for file in used}))
     said = {"network": network, "scans": scans, "steps": steps, "seed": seed, "lpips": refined.lpips}
@@ -82,6 +70,20 @@ def refine_network(
     with writing(target) as temporary:
         save_file(refined.tensors, temporary, {_MADE_FROM: json.dumps(said)})
     return RefinedFile(target, network, scans, tuple(left), refined.lpips, refined.texture)
+
+
+def _large(job: Job, least: int, used: int) -> np.ndarray:
+    """The picture, if it is to be used. Raises BadInput with the reason where not."""
+    if used == _MOST:
+        raise BadInput(f"{_MOST} others are enough", "")
+    if job.problem:
+        raise BadInput(job.problem, "Put it right, or take it out")
+    if shorter_side(job.source) < least:
+        raise BadInput(f"its shorter side has fewer than {least} pixels", "Give a larger scan")
+    pixels = read_large(job.source)
+    if min(pixels.shape[:2]) < least:
+        raise BadInput(f"it is too long and narrow: {pixels.shape[1]}x{pixels.shape[0]} as it is used", "")
+    return pixels
 
 
 def made_from(name_or_path: str) -> frozenset[str]:
