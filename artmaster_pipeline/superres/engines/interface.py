@@ -58,6 +58,10 @@ class Engine(Protocol):
     def weight_bytes(self) -> int:
         """Memory that the weights take."""
 
+    @property
+    def transformed_bytes(self) -> int:
+        """Of it, what weights take once more that were transformed for convolutions on a CPU."""
+
     def tile_bytes(self, height: int, width: int) -> int:
         """Memory that a tile takes on its way through, about."""
 

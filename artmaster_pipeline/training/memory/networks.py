@@ -57,15 +57,18 @@ def captioning(profile: Profile) -> dict[str, float]:
 def enlarging(profile: Profile) -> dict[str, float]:
     """Parts of the super-resolution network and of a tile that goes through it. Raises as `load_network` does."""
     dtype = "float32" if profile.super_resolution_dtype == "float32" else "bfloat16"  # float16 takes as much
-    weights, passing = _enlarger(profile.super_resolution, dtype, profile.super_resolution_engine)
+    weights, transformed, passing = _enlarger(profile.super_resolution, dtype, profile.super_resolution_engine)
+    weights += transformed if profile.device == "cpu" else 0
     return {"super-resolution network": float(weights), "a tile being enlarged": float(passing)}
 
 
 @cache
-def _enlarger(name: str, dtype: Dtype, engine: str) -> tuple[int, int]:
-    """Bytes of a network, or of all of a family, and of the largest tile."""
+def _enlarger(name: str, dtype: Dtype, engine: str) -> tuple[int, int, int]:
+    """Bytes of a network, or of all of a family, those that a CPU holds beside them, and of the largest tile."""
     from artmaster_pipeline.superres import load_networks
 
     networks = load_networks(name, "cpu", dtype, engine).members
     held = sum(network.engine.weight_bytes for network in networks)
-    return held, max(network.engine.tile_bytes(network.tile, network.tile) for network in networks)
+    transformed = sum(network.engine.transformed_bytes for network in networks)
+    passing = max(network.engine.tile_bytes(network.tile, network.tile) for network in networks)
+    return held - transformed, transformed, passing
