@@ -405,6 +405,8 @@ class Profile(_Settings):
     super_resolution_constraints: tuple[Constraint, ...] = CONSTRAINTS  # what holds its pixels to the picture's
     # pixels, of the pictures in a gallery; none: as one pass of the network makes them
     gallery_long_side: int | None = Field(None, gt=0, le=16384)
+    # of drawn pictures: the noise that a base has in single pixels, back-projection would bring back
+    gallery_constraints: tuple[Constraint, ...] = ("colour", "texture", "grain")
     # "embedded-reader" (the miniature's words), a hub repository, or none: captions then say what the archive knows
     captioner: str | None = None
     max_unread: float = Field(0.34, ge=0, le=1)  # of a caption's words: beyond it what the base cannot read is left out

@@ -29,7 +29,6 @@ _ENLARGING = (
     "super_resolution",
     "super_resolution_engine",
     "super_resolution_dtype",
-    "super_resolution_constraints",
 )
 # Settings of the final evaluation alone, which the panel that chooses among an adapter's states never reads.
 FINAL_EVALUATION = ("rows", "samples", "far_prompts", "far_samples", "strengths", "drawing")
@@ -100,7 +99,8 @@ TABLE: tuple[Stage, ...] = (
         after=("raw_scans", "curated_crops"),
         painter=("trigger", "name"),
         profile=(
-            *(*_ENLARGING, "captioner", "captioner_revision", "max_unread", "base_model", "revision"),
+            *(*_ENLARGING, "super_resolution_constraints", "captioner", "captioner_revision", "max_unread"),
+            *("base_model", "revision"),
             *("held_out_share", "validate_share", "device", "dtype"),
         ),
         group="training",
@@ -144,7 +144,7 @@ TABLE: tuple[Stage, ...] = (
         makes="artmaster_pipeline.publishing:publish_gallery",
         after=("raw_scans", "training_set", "style_adapter", "evaluation_grid"),
         painter=("name", "rights", "show_works"),
-        profile=(*_ENLARGING, "gallery_long_side", "device"),
+        profile=(*_ENLARGING, "gallery_long_side", "gallery_constraints", "device"),
         group="gallery",
         tools=("pytorch", "html"),
         pool="gpu",
@@ -197,7 +197,7 @@ TABLE: tuple[Stage, ...] = (
         makes="artmaster_pipeline.experts.publishing:publish_mixes",
         after=("raw_scans", "training_set", "style_adapter", "evaluation_grid", "sample_gallery", "mixed_samples"),
         painter=("name", "rights", "show_works"),
-        profile=(*_ENLARGING, "gallery_long_side", "device", "evaluation.style_features"),
+        profile=(*_ENLARGING, "gallery_long_side", "gallery_constraints", "device", "evaluation.style_features"),
         kind="painters",
         group="experts",
         tools=("pytorch", "html"),

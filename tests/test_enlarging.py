@@ -20,7 +20,7 @@ from artmaster_pipeline.orchestration.resources import DataHome
 from artmaster_pipeline.pictures import read_facts, read_rgb
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import MANIFEST, Crop, Outcome, Sample, TrainingImage, read_manifest, write_manifest
-from artmaster_pipeline.settings import Home, Profile, load_profile
+from artmaster_pipeline.settings import CONSTRAINTS, Home, Profile, load_profile
 from artmaster_pipeline.superres import load_networks, networks_of, restore_detail, upscale
 
 FAMILY = "realesr-animevideov3"
@@ -133,10 +133,10 @@ def test_a_crop_is_enlarged_where_its_scan_shows_too_little_and_the_record_says_
     assert checked(home).passed and not any(row.drift for row in rows.values())
     large = [row for row in rows.values() if row.split == "train" and not row.enlarged_by]
     assert outcome.figures["texture and grain"] == f"measured on {len(large)} large pictures"
-    like, _ = like_the_painters(trained_on(home, [PAINTER]), profile(), SILENT.say)  # as the gallery asks
+    like, _ = like_the_painters(trained_on(home, [PAINTER]), CONSTRAINTS, SILENT.say)  # as the gallery asks
     assert len(like) == len(large)
     crisp = Image.open(home.crops(PAINTER) / crops[rows[SOFT].crop_id].path).resize((38, 38), Image.Resampling.LANCZOS)
-    drawn = restore_detail(np.asarray(crisp), (SIDE, SIDE), networks_of(profile(), like).suited(SIDE / 38))
+    drawn = restore_detail(np.asarray(crisp), (SIDE, SIDE), networks_of(profile(), CONSTRAINTS, like).suited(SIDE / 38))
     assert (read_rgb(home.training_set(PAINTER) / rows[SOFT].path) == drawn).all()
     again = build(home)
     assert (again.made, again.records) == (0, outcome.records)
@@ -172,13 +172,13 @@ def test_of_many_pictures_each_work_gives_one_first_and_no_painter_more_than_16(
     pictures = [OwnPicture(f"{n:02d}", f"work {n % 7}", file, sha256_of(file)) for n in range(21)]
     spread = own_pictures._spread(reversed(pictures))
     assert [each.crop_id for each in spread[:7]] == ["00", "01", "02", "03", "04", "05", "06"]
-    like, figures = like_the_painters([pictures, pictures[:3]], profile(), SILENT.say)
+    like, figures = like_the_painters([pictures, pictures[:3]], CONSTRAINTS, SILENT.say)
     assert len(like) == 19 and all(each.shape == (256, 256, 3) for each in like)
     assert figures == {"texture and grain": "measured on 19 large pictures"}
-    assert like_the_painters([pictures], profile(super_resolution_constraints=["colour"]), SILENT.say) == ((), {})
+    assert like_the_painters([pictures], ["colour"], SILENT.say) == ((), {})
     file.write_bytes(b"changed")
     with pytest.raises(ArtMasterError, match=r"large.png is missing or was changed"):
-        like_the_painters([pictures], profile(), SILENT.say)
+        like_the_painters([pictures], CONSTRAINTS, SILENT.say)
 
 
 @pytest.fixture
@@ -258,6 +258,25 @@ def test_a_gallery_has_the_size_that_the_profile_asks_for_and_leaves_what_has_it
     assert enlarge_samples(home, PAINTER, sized, samples, SILENT)[1] == 0
     four_times, *_ = enlarge_samples(home, PAINTER, profile(), samples[:1], SILENT)
     assert (four_times[0].record.width, four_times[0].record.height) == (128, 192)
+
+
+def test_a_gallery_does_not_bring_back_the_hatching_of_single_pixels(home: Home):
+    one = sample(home, 1, 48, 48)
+    file = home.evaluation(PAINTER) / one.path
+    hatched = read_rgb(file).astype(int)
+    hatched[::2, ::2] -= 24
+    hatched[1::2, 1::2] -= 24
+    Image.fromarray(np.clip(hatched, 0, 255).astype(np.uint8)).save(file)
+    one = one.model_copy(update={"sha256": sha256_of(file)})
+    back = profile(gallery_constraints=["colour", "texture", "grain", "back-projection"])
+    large = [read_rgb(enlarge_samples(home, PAINTER, each, [one], SILENT)[0][0].file) for each in (profile(), back)]
+    ours, theirs = (each.mean(-1).reshape(48, 4, 48, 4).mean((1, 3)) for each in large)
+    assert hatching(ours) < 0.5 * hatching(theirs)
+
+
+def hatching(light: np.ndarray) -> float:
+    """How far pixels that share corners are from those that share sides."""
+    return float(abs(light[::2, ::2] + light[1::2, 1::2] - light[::2, 1::2] - light[1::2, ::2]).mean())
 
 
 def test_pictures_on_request_get_the_size_that_is_asked_for(tmp_path: Path):

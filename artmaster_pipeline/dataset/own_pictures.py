@@ -13,7 +13,7 @@ from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import inside, sha256_of
 from artmaster_pipeline.pictures import read_rgb
 from artmaster_pipeline.records import MANIFEST, TrainingImage, read_manifest
-from artmaster_pipeline.settings import Home, Profile
+from artmaster_pipeline.settings import Home
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,15 +48,17 @@ def trained_on(home: Home, painters: Iterable[str]) -> list[list[OwnPicture]]:
 
 
 def like_the_painters(
-    of_each: Sequence[Sequence[OwnPicture]], profile: Profile, say: Callable[[str], None]
+    of_each: Sequence[Sequence[OwnPicture]], constraints: Sequence[str], say: Callable[[str], None]
 ) -> tuple[tuple["np.ndarray", ...], dict[str, Any]]:
     """The middles of up to 16 pictures of each painter, and a figure on it; none where there are fewer than 4.
+
+    None either where no constraint goes by them.
 
     Raises ArtMasterError where one is missing or was changed.
     """
     from artmaster_pipeline.superres.networks import LIKE_OTHERS
 
-    if not LIKE_OTHERS.intersection(profile.super_resolution_constraints):
+    if not LIKE_OTHERS.intersection(constraints):
         return (), {}
     chosen = [picture for pictures in of_each for picture in _spread(pictures)[:_MOST]]
     if len(chosen) < _LEAST:

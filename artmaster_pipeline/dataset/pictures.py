@@ -90,8 +90,9 @@ def _networks(
         for crop in crops
         if not crop.lacks_detail and parts.places[crop.scan_sha256].part == "train"
     ]
-    like, figures = like_the_painters([large], profile, told.say)
-    return networks_of(profile, like), figures
+    constraints = profile.super_resolution_constraints
+    like, figures = like_the_painters([large], constraints, told.say)
+    return networks_of(profile, constraints, like), figures
 
 
 def _make_picture(

@@ -40,8 +40,9 @@ def enlarge_samples(
     from artmaster_pipeline.superres import networks_of
 
     check_network_not_withdrawn(home, members(painter), profile.super_resolution)
-    like, figures = like_the_painters(trained_on(home, members(painter)), profile, progress.say)
-    networks, long_side = networks_of(profile, like), profile.gallery_long_side
+    constraints = profile.gallery_constraints
+    like, figures = like_the_painters(trained_on(home, members(painter)), constraints, progress.say)
+    networks, long_side = networks_of(profile, constraints, like), profile.gallery_long_side
     how = {s.id: networks.to_long_side((s.width, s.height), long_side) for s in samples}
     if left := sum(by is None for by in how.values()):
         figures["pictures left as they are"] = left

@@ -117,7 +117,7 @@ def enlarging(
     if not wanted and long_side is None:
         return None
     check_network_not_withdrawn(home, painters, profile.super_resolution)
-    by = networks_of(profile).to_long_side(profile.size(*size), long_side)
+    by = networks_of(profile, profile.gallery_constraints).to_long_side(profile.size(*size), long_side)
     if by is None:
         say(f"The pictures have {long_side} pixels or more and are left as they are.")
     return by

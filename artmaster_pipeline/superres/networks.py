@@ -125,12 +125,12 @@ def load_networks(
     return Networks(tuple(load_network(name, device, dtype, engine) for name in names))
 
 
-def networks_of(profile: Profile, like: Iterable["np.ndarray"] = ()) -> Networks:
-    """What a profile's pictures are enlarged by, under its constraints; see `Networks` for `like`."""
+def networks_of(profile: Profile, constraints: Sequence[str], like: Iterable["np.ndarray"] = ()) -> Networks:
+    """What a profile's pictures are enlarged by, under constraints; see `Networks` for `like`."""
     loaded = load_networks(
         profile.super_resolution, profile.device, profile.super_resolution_dtype, profile.super_resolution_engine
     )
-    return replace(loaded, constraints=profile.super_resolution_constraints, like=tuple(like))
+    return replace(loaded, constraints=tuple(constraints), like=tuple(like))
 
 
 def constrained(network: Enlarger, constraints: Sequence[str], like: Iterable["np.ndarray"] = ()) -> Enlarger:
