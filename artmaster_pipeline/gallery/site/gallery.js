@@ -141,6 +141,7 @@ for (const slider of document.querySelectorAll("[data-slider]")) {
       opener = link;
       pieces = [...link.closest("section").querySelectorAll("[data-piece]")];
       dialog.showModal();
+      dialog.querySelector("[data-do=close]").focus(); // by `autofocus` a page would try it while it loads, too
       show(pieces.indexOf(link.closest("[data-piece]")), Number(link.dataset.open));
     });
   }
