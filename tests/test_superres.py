@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from artmaster_pipeline.errors import ArtMasterError, BadInput, MissingRequirement, WrongUse
 from artmaster_pipeline.superres import Enlarger, constrained, load_network, network_names, restore_detail
-from artmaster_pipeline.superres.engines import Engine, OutOfMemory
+from artmaster_pipeline.superres.engines import Engine
 from artmaster_pipeline.superres.enlarge import InMemory, enlarger_by
 from artmaster_pipeline.superres.ncnn_weights import read_shipped, shipped_folder
 
@@ -209,7 +209,7 @@ class Narrow:
     def enlarge(self, tile: np.ndarray) -> np.ndarray:
         self.asked.append(max(tile.shape[:2]))
         if self.asked[-1] > self._most:
-            raise OutOfMemory
+            raise MemoryError
         return self._engine.enlarge(tile)
 
 

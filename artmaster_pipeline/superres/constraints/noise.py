@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 _MIX = (0x85EBCA6B, 0xC2B2AE35)  # MurmurHash3's last steps, by which every bit comes to depend on every other
 _ROW, _COLUMN, _PLACE = 0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D  # odd: primes of xxHash
 _ALL = 0xFFFFFFFF
-REACH = 1
 
 
 def noise_of(original: "Tensor", scale: int) -> "Tensor":

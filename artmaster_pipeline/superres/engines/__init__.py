@@ -6,9 +6,9 @@ An engine is a module here with a function `load`, named once in `_LOADERS`, and
 from importlib import import_module
 
 from artmaster_pipeline.errors import WrongUse
-from artmaster_pipeline.superres.engines.interface import Dtype, Engine, Network, OutOfMemory
+from artmaster_pipeline.superres.engines.interface import Dtype, Engine, Network
 
-__all__ = ["Dtype", "Engine", "Network", "OutOfMemory", "engine_names", "load_engine"]
+__all__ = ["Dtype", "Engine", "Network", "engine_names", "load_engine"]
 
 _LOADERS = {"torch": "artmaster_pipeline.superres.engines.pytorch"}
 

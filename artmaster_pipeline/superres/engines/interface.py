@@ -10,10 +10,6 @@ if TYPE_CHECKING:
 Dtype = Literal["float32", "bfloat16", "float16"]
 
 
-class OutOfMemory(MemoryError):
-    """There was no memory for a tile of this size; for engines whose own error `is_out_of_memory` does not know."""
-
-
 @dataclass(frozen=True)
 class Network:
     """A network before an engine takes it."""
