@@ -1,0 +1,1 @@
+"""Several painters on one canvas: regions bound to experts, structure signals, and repainting what is there."""
