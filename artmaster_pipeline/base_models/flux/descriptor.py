@@ -53,6 +53,7 @@ class Flux1(Family):
 
     name = "flux-1"
     pipeline_class = "FluxPipeline"
+    forms: ClassVar = {"picture": "FluxImg2ImgPipeline", "repaint": "FluxInpaintPipeline"}
     transformer_class = "FluxTransformer2DModel"
     autoencoder_class = "AutoencoderKL"
     text_encoders = ("text_encoder", "text_encoder_2")
