@@ -10,7 +10,15 @@ from training_home import tiny_profile
 from artmaster_pipeline.base_models import load_pipeline
 from artmaster_pipeline.base_models.flux.descriptor import FAMILY
 from artmaster_pipeline.copainting.painting.gate import CanvasGate, HandGate
-from artmaster_pipeline.copainting.painting.listening import Heard, Speech, bias_at, listening, strength_at, together
+from artmaster_pipeline.copainting.painting.listening import (
+    Heard,
+    Speech,
+    bias_at,
+    lengthened,
+    listening,
+    strength_at,
+    together,
+)
 from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.experts import FACTORS, BlockGroup, Expert, FactorMap, Gate, block_groups, mixture
 from artmaster_pipeline.generation.sampling import draw_embedded
@@ -108,7 +116,7 @@ def pipe(tiny_flux):
 
 @pytest.fixture(scope="module")
 def texts(pipe):
-    return [FAMILY.encode_text(pipe, text, "cpu", 24) for text in ("mountain", "a lake", "")]
+    return [FAMILY.encode_text(pipe, text, "cpu", 40) for text in ("mountain", "a lake", "")]
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +225,20 @@ def test_a_region_listens_to_its_own_words_and_the_pass_without_a_prompt_to_none
     with listening(pipe, heard, halves(), hears):
         drawn(pipe, heard.text, GUIDED, texts[2])
     assert asked == [True, False] * 3
+
+
+def test_a_text_made_longer_says_what_it_said(pipe, texts):
+    import torch
+
+    short = FAMILY.encode_text(pipe, "", "cpu", 24)
+    longer, weights = lengthened(short, "prompt_embeds", 70)  # nearly three times
+    assert len(longer.tensors["prompt_embeds"]) == len(weights) == 70
+    heard = Heard(longer, ((("left",), 0, 1), ((), 1, 2)), (2, 0.0))
+    expected = drawn(pipe, short)
+    with listening(pipe, heard, halves(), lambda text: False, weights):
+        found = drawn(pipe, longer)
+    assert np.abs(found.astype(int) - expected).max() <= 1
+    assert torch.equal(longer.tensors["prompt_embeds"][:24], short.tensors["prompt_embeds"])
 
 
 def test_regions_keep_to_their_words_most_where_the_layout_is_decided():
