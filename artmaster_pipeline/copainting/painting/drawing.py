@@ -73,7 +73,7 @@ def prepare(pipe: Any, home: Home, hands: Hands, embedded: Mapping[str, TextEmbe
     masks = token_masks(hands.canvas, *token_grid(pipe, *size))
     hidden = family_for(pipe).hidden_text
     gates = hands.gates(home, hands.knowledge.map_for(pipe.transformer))
-    whole = _text(embedded, hands.heard_as_a_whole())
+    whole = text_of(embedded, hands.heard_as_a_whole())
     heard = together(hidden, Speech(whole), _speeches(hands, embedded), hands.shares)
     spoken = heard.segments if len(heard.spans) > 1 else ()
     gate = CanvasGate(gates, masks, GROUND, spoken)
@@ -91,10 +91,11 @@ def _speeches(hands: Hands, embedded: Mapping[str, TextEmbedding]) -> list[Speec
             found.setdefault(hands.heard(name), []).append(name)
     if list(found) == [hands.heard_as_a_whole()]:
         return []
-    return [Speech(_text(embedded, heard), tuple(names)) for heard, names in found.items()]
+    return [Speech(text_of(embedded, heard), tuple(names)) for heard, names in found.items()]
 
 
-def _text(embedded: Mapping[str, TextEmbedding], heard: Sequence[tuple[str, float]]) -> TextEmbedding:
+def text_of(embedded: Mapping[str, TextEmbedding], heard: Sequence[tuple[str, float]]) -> TextEmbedding:
+    """The mean of texts by their weights, which need not add up to one."""
     total = sum(weight for _, weight in heard)
     return mean_text([(embedded[text], weight / total) for text, weight in heard])
 
