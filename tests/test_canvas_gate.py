@@ -150,9 +150,7 @@ def test_a_region_that_covers_all_is_its_painter_alone_to_the_last_digit(pipe, t
 def test_words_of_a_region_are_read_by_its_own_expert(pipe, texts, experts):
     flat = FactorMap.flat(block_groups(pipe.transformer))
     heard = heard_of(texts, ("left",))
-    gate = CanvasGate(
-        {"ground": hand("A", flat), "left": hand("B", flat)}, halves(), "ground", heard.segments
-    )
+    gate = CanvasGate({"ground": hand("A", flat), "left": hand("B", flat)}, halves(), "ground", heard.segments)
     at = gate.text_at(0.5)
     (_, whole_begins, whole_ends), (_, begins, ends) = heard.spans
     assert np.allclose(at["B"][:, begins:ends], 1)

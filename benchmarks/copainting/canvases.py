@@ -149,7 +149,9 @@ def works_of(home: Home, painters: list[str], pipe, most: int = 40) -> dict[str,
             if len(found[painter][part]) >= most:
                 continue
             picture = Image.open(inside(home.training_set(painter), row.path)).convert("RGB")
-            picture = picture.crop((0, 0, min(picture.size), min(picture.size))).resize((128, 128), Image.Resampling.BOX)
+            picture = picture.crop((0, 0, min(picture.size), min(picture.size))).resize(
+                (128, 128), Image.Resampling.BOX
+            )
             with torch.inference_mode():
                 latent = family.encode_picture(pipe, picture, 128, 128)[None]
                 decoded = pipe.vae.decode(family.decoder_input(pipe.vae, latent)).sample[0]
@@ -205,7 +207,9 @@ def main() -> None:
 
 def measured(hands: Hands, found: dict, reader: Reader, works: dict) -> list[dict]:  # type: ignore[type-arg]
     rows = []
-    everyone = list(dict.fromkeys(hand.mix.painters[0] for name, hand in hands.resolved.items() if hands.shares[name] > 0))
+    everyone = list(
+        dict.fromkeys(hand.mix.painters[0] for name, hand in hands.resolved.items() if hands.shares[name] > 0)
+    )
     for name, hand in hands.resolved.items():
         if hands.shares[name] <= 0:
             continue
@@ -226,9 +230,7 @@ def measured(hands: Hands, found: dict, reader: Reader, works: dict) -> list[dic
             square = mask[:128]  # works are square
             of = works[own]["held_out"]
             if square.any() and of:
-                row["works right"] = [
-                    reader.score(d, own, others) > 0 for d in described(of, [square] * len(of))
-                ]
+                row["works right"] = [reader.score(d, own, others) > 0 for d in described(of, [square] * len(of))]
         rows.append(row)
     return rows
 
@@ -242,17 +244,34 @@ def report(rows: list[dict], times: list, all_hands: list[Hands], pictures: list
     print(f"the reader is right on held-out works inside the regions: {np.mean(right):.2f} of {len(right)}")
     keys = [*METHODS, "solo", *(["held"] if "held" in pictures[0] else [])]
     for key in keys:
-        print(f"own minus other above 0, {key}: {share(f'score {key}')}, median {median([r[f'score {key}'] for r in rows if f'score {key}' in r]):.3f}")
+        print(
+            f"own minus other above 0, {key}: {share(f'score {key}')}, median {median([r[f'score {key}'] for r in rows if f'score {key}' in r]):.3f}"
+        )
     for key in keys:
         print(f"from the painter alone, {key}: median {median([row[f'from solo {key}'] for row in rows]):.2f}")
     print("canvas over sum:", f"{median([row['from solo canvas'] / row['from solo sum'] for row in rows]):.2f}")
-    print("canvas over oracle:", f"{median([row['from solo canvas'] / row['from solo oracle'] for row in rows if row['from solo oracle'] > 0]):.2f}")
+    print(
+        "canvas over oracle:",
+        f"{median([row['from solo canvas'] / row['from solo oracle'] for row in rows if row['from solo oracle'] > 0]):.2f}",
+    )
     for key in ("canvas", "oracle", "sum", *(("held", "base") if "held" in pictures[0] else ())):
-        energies = [border_energy(found[key], labels_at(h, found[key].shape[:2])) for h, found in zip(all_hands, pictures, strict=True)]
-        print(f"border over inside, {key}: median {median(energies):.2f}, above 1.2 on {sum(e > 1.2 for e in energies)} of {len(energies)}")
-    alone = [border_energy(f[f"solo-{n}"], labels_at(h, f["canvas"].shape[:2])) for h, f in zip(all_hands, pictures, strict=True) for n in h.resolved if f"solo-{n}" in f]
+        energies = [
+            border_energy(found[key], labels_at(h, found[key].shape[:2]))
+            for h, found in zip(all_hands, pictures, strict=True)
+        ]
+        print(
+            f"border over inside, {key}: median {median(energies):.2f}, above 1.2 on {sum(e > 1.2 for e in energies)} of {len(energies)}"
+        )
+    alone = [
+        border_energy(f[f"solo-{n}"], labels_at(h, f["canvas"].shape[:2]))
+        for h, f in zip(all_hands, pictures, strict=True)
+        for n in h.resolved
+        if f"solo-{n}" in f
+    ]
     print(f"border over inside, one painter alone on the same map: median {median(alone):.2f}")
-    print(f"time of one pass: median {median([t for t, _ in times]):.2f}, worst {max(t for t, _ in times):.2f}; oracle {median([t for _, t in times]):.2f}")
+    print(
+        f"time of one pass: median {median([t for t, _ in times]):.2f}, worst {max(t for t, _ in times):.2f}; oracle {median([t for _, t in times]):.2f}"
+    )
 
 
 if __name__ == "__main__":

@@ -83,9 +83,7 @@ class CanvasGate:
         """Expert -> groups x image tokens, row after row."""
         by_hand = {name: self.of_hand(name, sigma) for name in self.hands}
         return {
-            expert: sum(
-                np.outer(by_hand[name][expert], np.reshape(self.masks[name], -1)) for name in self.hands
-            )  # type: ignore[misc]
+            expert: sum(np.outer(by_hand[name][expert], np.reshape(self.masks[name], -1)) for name in self.hands)  # type: ignore[misc]
             for expert in self.experts
         }
 

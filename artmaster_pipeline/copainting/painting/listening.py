@@ -76,7 +76,9 @@ def together(hidden: str, whole: Speech, others: Sequence[Speech], areas: Mappin
     kept = filling[: max(min(len(filling), _LEAST_FILLING), len(embeds[0]) - begin)]
     joined = torch.cat([*(tokens[:length] for tokens, length in zip(embeds, lengths, strict=True)), kept])
     tensors = {
-        name: joined if name == hidden else _mean([speech.text.tensors[name] for speech in (whole, *others)], whole, others, areas)
+        name: joined
+        if name == hidden
+        else _mean([speech.text.tensors[name] for speech in (whole, *others)], whole, others, areas)
         for name in whole.text.tensors
     }
     less = math.log(len(filling) / len(kept)) if len(kept) else 0.0
