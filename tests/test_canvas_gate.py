@@ -73,7 +73,7 @@ def test_what_a_region_leaves_of_a_factor_is_the_grounds():
     whole = FactorMap(
         groups=GROUPS,
         phi={"composition": (1.0, 0.0), "colour": (0.0, 1.0), "brush": (0.0, 0.0)},
-        psi={factor: (1.0,) * 4 for factor in FACTORS},
+        psi=dict.fromkeys(FACTORS, (1.0,) * 4),
     )  # composition lives in double blocks alone, colour in single ones
     region = hand("B", whole, factors={"composition": 0.0, "colour": 0.25})
     at = canvas_gate(whole, halves(np.ones((ROWS, COLUMNS))), left=region).at(0.5)

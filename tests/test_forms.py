@@ -1,4 +1,4 @@
-"""A loaded base as diffusers' other pipelines, and ControlNets asked by a hook: as diffusers does, to the last digit."""
+"""A loaded base as diffusers' other pipelines; ControlNets asked by a hook, as diffusers does, to the last digit."""
 
 import numpy as np
 import pytest
