@@ -355,14 +355,16 @@ class AdapterSnapshot(BaseModel):
 class Region(BaseModel):
     """A part of a painted canvas, as the picture's record tells it: whose it is, and of what."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: str  # as in canvas.yaml; "ground" for what no region covers
     adapters: dict[str, str]  # painter -> the id of the adapter
-    share: float  # of the picture's tokens, 0..1
-    prompt: str = ""  # empty: the canvas' own
-    strength: float | None = None  # none: as chosen for each adapter
+    share: float = 0.0  # of the picture, 0..1
+    prompt: str = ""
+    strengths: dict[str, float] = {}  # painter -> of the adapter
     factors: dict[str, float] = {}  # factor -> how much of it these hands have here, where less than all
+    kind: str = ""  # what it shows: rock, water, ...
+    label: int = 0  # its number on the map; 0: the ground
 
     @property
     def painters(self) -> tuple[str, ...]:
@@ -375,11 +377,11 @@ class Region(BaseModel):
         return tuple(self.adapters.values())
 
 
-GROUND = "ground"  # the id of what no region of a canvas covers
+_GROUND = "ground"  # the id of what no region of a canvas covers
 
 
 def regions_of(gates: Mapping[str, Any]) -> tuple[Region, ...]:
-    """The regions that a painted canvas' gates tell, the ground first, then in the record's order; () for others.
+    """The regions that a painted canvas' gates tell, the ground first, then by their numbers; () for others.
 
     What a file says there and is none is passed over: a picture's own words may be anybody's.
     """
@@ -387,15 +389,17 @@ def regions_of(gates: Mapping[str, Any]) -> tuple[Region, ...]:
     if not gates.get("canvas") or not isinstance(said, Mapping):
         return ()
     found = [region for name, of in said.items() if (region := _region(str(name), of)) is not None]
-    return tuple(sorted(found, key=lambda region: region.id != GROUND))
+    return tuple(sorted(found, key=lambda region: (region.id != _GROUND, region.label, region.id)))
 
 
 def _region(name: str, of: Any) -> Region | None:
-    if not isinstance(of, Mapping):
+    if not isinstance(of, Mapping) or not isinstance(of.get("adapters"), Mapping):
         return None
-    told = {field: of[field] for field in Region.model_fields if field != "id" and of.get(field) is not None}
+    told: dict[str, Any] = {"id": name} | {field: value for field, value in of.items() if value is not None}
+    if isinstance(strength := of.get("strength"), int | float):  # one for all hands of the region
+        told.setdefault("strengths", dict.fromkeys(of["adapters"], strength))
     try:
-        return Region.model_validate({"id": name, "share": 0.0} | told)
+        return Region.model_validate(told | {"id": name})
     except ValidationError:
         return None
 
@@ -427,7 +431,7 @@ class Sample(Record):
     checkpoint: int = 0  # the training step whose weights were used; 0 for the finished adapter
     # of a picture by several adapters: the mix of mixes.yaml that it is of, and who had which part
     mix: str = Field("", exclude_if=lambda name: not name)
-    canvas: str = Field("", exclude_if=lambda name: not name)  # or the canvas, whose regions `gates` tells
+    canvas: str = Field("", exclude_if=lambda name: not name)  # of a picture of a canvas: its name
     gates: dict[str, Any] = Field({}, exclude_if=lambda gates: not gates)
 
     @property

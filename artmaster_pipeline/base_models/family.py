@@ -34,6 +34,7 @@ class TextEmbedding:
     """A text as a transformer takes it: tensors by the pipeline's own argument names, without a batch dimension."""
 
     tensors: "Mapping[str, torch.Tensor]"
+    words: int = 0  # of the hidden text's tokens the leading ones that are the text's, its end among them; 0: not known
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ class Family(ABC):
 
     name: ClassVar[str]
     pipeline_class: ClassVar[str]  # of diffusers, as the three that follow
+    # what else a loaded base can do -> diffusers' pipeline of the same parts that does it
+    forms: ClassVar[Mapping[str, str]] = {}
     transformer_class: ClassVar[str]
     autoencoder_class: ClassVar[str]
     text_encoders: ClassVar[tuple[str, ...]]  # the pipeline's parts that embed texts
@@ -241,7 +244,7 @@ def family_for(model: Any) -> Family:
     """The family of a loaded pipeline or transformer. Raises WrongUse where it is of none that is known."""
     names = {kind.__name__ for kind in type(model).__mro__}
     for family in families():
-        if names & {family.pipeline_class, family.transformer_class}:
+        if names & {family.pipeline_class, family.transformer_class, *family.forms.values()}:
             return family
     raise WrongUse(f"{type(model).__name__} is of no known family of base models: {_known()}.")
 

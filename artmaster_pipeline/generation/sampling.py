@@ -5,7 +5,8 @@ Texts are embedded once each, and pictures can be drawn from embeddings alone, w
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -112,8 +113,12 @@ def draw_embedded(
     num_inference_steps: int,
     settings: DrawingSettings,
     negative: TextEmbedding | None = None,
+    further: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[np.ndarray]:
     """One batch of pictures from embeddings: uint8 (height, width, 3), sRGB.
+
+    `further` holds what a pipeline of another form takes besides (`forms.as_form`), in diffusers' words: the `image`,
+    the `mask_image`, the `strength`.
 
     `negative` is the embedding of what the family's `negative_prompt` names for these settings, if it names one. An
     adapter is on at the strength at which it was attached; compiled blocks run uncompiled where it is off in a pass.
@@ -129,6 +134,7 @@ def draw_embedded(
         pictures = pipe(
             **given,
             **family.guidance_arguments(settings),
+            **further,
             width=width,
             height=height,
             num_inference_steps=num_inference_steps,
@@ -211,7 +217,8 @@ def embed_texts(
     with open_pipeline(profile, family.text_encoders, home) as pipe, torch.inference_mode():
         for text in wanted:
             embedding = family.encode_text(pipe, text, profile.device, profile.max_sequence_length)
-            found[text] = TextEmbedding({name: tensor.cpu() for name, tensor in embedding.tensors.items()})
+            on_cpu = {name: tensor.cpu() for name, tensor in embedding.tensors.items()}
+            found[text] = replace(embedding, tensors=on_cpu)
     return found
 
 

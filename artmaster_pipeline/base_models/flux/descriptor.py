@@ -53,6 +53,7 @@ class Flux1(Family):
 
     name = "flux-1"
     pipeline_class = "FluxPipeline"
+    forms: ClassVar = {"picture": "FluxImg2ImgPipeline", "repaint": "FluxInpaintPipeline"}
     transformer_class = "FluxTransformer2DModel"
     autoencoder_class = "AutoencoderKL"
     text_encoders = ("text_encoder", "text_encoder_2")
@@ -102,7 +103,8 @@ class Flux1(Family):
         embeds, pooled, _ = pipe.encode_prompt(
             prompt=text, prompt_2=None, device=device, max_sequence_length=max_sequence_length
         )
-        return TextEmbedding({"prompt_embeds": embeds[0], "pooled_prompt_embeds": pooled[0]})
+        words = pipe.tokenizer_2(text, truncation=True, max_length=max_sequence_length).input_ids
+        return TextEmbedding({"prompt_embeds": embeds[0], "pooled_prompt_embeds": pooled[0]}, len(words))
 
     def pooled_text(self, embedding: TextEmbedding) -> "torch.Tensor":
         """CLIP's pooled vector."""
