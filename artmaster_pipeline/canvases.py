@@ -13,7 +13,7 @@ import yaml
 
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import inside, is_slug, sha256_of, write_text
-from artmaster_pipeline.yaml_text import read_yaml
+from artmaster_pipeline.yaml_text import read_strict_yaml
 
 FOLDER = "canvases"  # of the data home: a folder for each canvas
 CANVAS_FILE = "canvas.yaml"
@@ -43,12 +43,12 @@ def read_canvas_text(folder: Path) -> dict[str, Any]:
         if file.stat().st_size > _LARGEST:
             raise WrongUse(f"{file} has more than {_LARGEST // 1024} KiB, which no canvas needs: shorten it.")
         text = file.read_text(encoding="utf-8")
-        if "*" in text and any(isinstance(each, yaml.AliasToken) for each in yaml.scan(text, yaml.SafeLoader)):
-            raise WrongUse(f"{file} repeats a part by an alias (*name): write the part out where it is meant.")
-        content = read_yaml(text, quick=True)
+        content = read_strict_yaml(text)
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         why = " ".join(str(error).split())
-        raise WrongUse(f"{file} cannot be read ({why}): a canvas is a folder with that file (docs/copainting.md).") from error
+        raise WrongUse(
+            f"{file} cannot be read ({why}): a canvas is a folder with that file (docs/copainting.md)."
+        ) from error
     if not isinstance(content, dict):
         raise WrongUse(f"{file}: expected what the canvas is as 'name: value' lines (docs/copainting.md).")
     return content
@@ -87,7 +87,7 @@ def rename_hand(folder: Path, old: str, new: str) -> bool:
     word = re.compile(rf"(?<![\w-]){re.escape(old)}(?![\w-])")
     renamed = _HAND.sub(lambda found: found["key"] + word.sub(new, found["said"]), text)
     try:
-        after = read_yaml(renamed, quick=True)
+        after = read_strict_yaml(renamed)
     except yaml.YAMLError:
         return False
     wanted = [[new if painter == old else painter for painter in _named(hand)] for hand in _hands(before)]

@@ -19,7 +19,15 @@ from artmaster_pipeline.training.memory.forecast import forecast_stage
 
 _GIB = 2**30
 # the base and the panel's networks
-_USE_MODELS = ("style_adapter", "evaluation_grid", "expert_map", "expert_gate", "mixed_samples", "copaintings", "generate")
+_USE_MODELS = (
+    "style_adapter",
+    "evaluation_grid",
+    "expert_map",
+    "expert_gate",
+    "mixed_samples",
+    "copaintings",
+    "generate",
+)
 _ENLARGE = ("training_set", "sample_gallery", "mixed_gallery", "canvas_gallery", "generate")
 _LEAST = 2**28  # bytes that are asked for whatever is small
 # Bytes of a scan's crops, masks and training pictures, kept twice: beside each other and in DVC's cache. Measured: 4.5

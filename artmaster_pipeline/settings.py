@@ -89,7 +89,7 @@ class Home:
         return self.root / CANVASES / canvas_named(canvas_of(slug))
 
     def resolved_settings(self, partition: str) -> Path:
-        """What each stage of a painter (of a set, of a canvas) uses of painter.yaml and of the profile, as a file for DVC."""
+        """What each stage of a partition uses of painter.yaml, the profile and the like, as a file for DVC."""
         return self.root / "settings" / f"{check_partition(partition)}.yaml"
 
     @property

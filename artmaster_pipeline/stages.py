@@ -226,7 +226,7 @@ TABLE: tuple[Stage, ...] = (
     ),
     Stage(
         name="canvas_gallery",
-        says="A static site of a canvas that passed: its map over each picture, and region by region who and what works.",
+        says="A static site of a canvas that passed: its map over each picture; by region who painted, and from which works.",
         folder="gallery",
         makes="artmaster_pipeline.copainting.publishing:publish_canvas",
         after=("raw_scans", "training_set", "style_adapter", "evaluation_grid", "sample_gallery", "copaintings"),
@@ -283,7 +283,9 @@ def in_order(kind: Kind | None = None) -> tuple[Stage, ...]:
     read = ((stage.kind, entries[name].kind) for stage in TABLE for name in stage.after)
     if strange := sorted({(kind, other) for kind, other in read if other not in ("painter", kind)}):
         kind_, other_ = strange[0]
-        raise ValueError(f"a stage whose kind is {kind_!r} reads one of {other_!r}: which {_WHICH[other_]} would it be?")
+        raise ValueError(
+            f"a stage whose kind is {kind_!r} reads one of {other_!r}: which {_WHICH[other_]} would it be?"
+        )
     ranks = {name: rank for rank, name in enumerate(entries)}
     sorter = TopologicalSorter({stage.name: stage.after for stage in TABLE})
     try:
@@ -371,7 +373,7 @@ def set_of(painters: Iterable[str]) -> str:
 
 
 def check_partition(partition: str) -> str:
-    """Return `partition` if it is a painter's slug, a set as `set_of` writes it or a canvas; raises WrongUse otherwise."""
+    """Return `partition` if it is a painter's slug, a set as `set_of` writes it, a canvas; raises WrongUse otherwise."""
     if kind_of(partition) == "canvas":
         return canvas_of(canvas_named(partition))
     found = members(partition)

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from artmaster_pipeline.canvases import what_is_said
 from artmaster_pipeline.copainting.canvas import label_map, load
 from artmaster_pipeline.copainting.painting.hands import Hands, hands_of
-from artmaster_pipeline.errors import ArtMasterError
+from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.evaluation.panel.measure import read_panel
 from artmaster_pipeline.evaluation.samples import SAMPLES
-from artmaster_pipeline.evaluation.verdicts import decide
+from artmaster_pipeline.evaluation.verdicts import decide, last_verdict
 from artmaster_pipeline.experts.drawing import MixedDrawing, draw_mixed
 from artmaster_pipeline.experts.judging import judge_mix, write_panel
 from artmaster_pipeline.experts.samples import is_there
@@ -112,6 +112,11 @@ def decide_on_canvas(home: Home, partition: str, decision: Any, reason: str, pro
     Raises WrongUse where it was not judged yet.
     """
     key = hands_at_work(home, partition).identity()
+    if last_verdict(home.evaluation(partition) / key) is None:
+        raise WrongUse(
+            f"The canvas {canvas_named(partition)} has not been judged as it is now, so there is no verdict to "
+            f"overrule. Run: artmaster run {partition} --until copaintings"
+        )
     decide(home, partition, key, decision, reason)
     return judge_mix(home, partition, read_panel(home.evaluation(partition) / key / PANEL), profile.gate)
 

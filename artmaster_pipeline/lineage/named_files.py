@@ -56,7 +56,7 @@ class Named:
 
 
 def records_of(home: Home, painter: str, known: set[str], gone: frozenset[str], add: Add) -> Named:
-    """What the records of a painter, or of a canvas, name; `add` is told where they cannot be read or contradict one another.
+    """What a painter's records name, or a canvas'; `add` is told where they cannot be read or contradict one another.
 
     `known` are the adapters that there are, or were (`adapters_ever`), `gone` the scans that are withdrawn.
     """

@@ -265,7 +265,7 @@ def canvas_pages_are_whole(context: dg.AssetCheckExecutionContext, data_home: Da
     rows = read(site / MANIFEST, Sample)
     changed = changed_files(home, "canvas_gallery", partition, rows)
     nameless = [row.path for row in rows if not row.adapter_ids]
-    mapless = [row.path for row in rows if not (site / f"maps/{row.id}.png").is_file()]
+    mapless = [row.path for row in rows if not (site / f"maps/{row.id}.jpg").is_file()]
     return dg.AssetCheckResult(
         passed=bool(rows) and (site / "index.html").is_file() and not (changed or nameless or mapless),
         metadata={"pictures": len(rows), "changed": changed, "name no adapter": nameless, "without a map": mapless},

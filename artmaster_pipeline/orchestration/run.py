@@ -50,7 +50,7 @@ class RunReport:
 def run_painter(
     home: Home, partition: str, *, profile: str | None = None, until: str | None = None, only: str | None = None
 ) -> RunReport:
-    """Bring a painter, a set of painters or a canvas up to date: wholly, or to `until`; `only` makes one stage at least.
+    """Bring a painter, a set or a canvas up to date: wholly, or to `until`; `only` makes one stage, stale or not.
 
     A profile given here becomes the painters' (painter.yaml), so that the UI, the schedule and `dvc repro` go on with
     it.
@@ -147,7 +147,9 @@ def _make_all(home: Home, instance: dg.DagsterInstance, steps: Sequence[Step]) -
     """
     run_id, held_back = None, set[Step]()
     for partition in sorted({step.partition for step in steps}, key=lambda each: (KINDS.index(kind_of(each)), each)):
-        due = [step for step in steps if step.partition == partition and not held_back.intersection(inputs_of(step, home))]
+        due = [
+            step for step in steps if step.partition == partition and not held_back.intersection(inputs_of(step, home))
+        ]
         held_back |= {step for step in steps if step.partition == partition and step not in due}
         if due:
             run_id, passed = _execute(home, instance, partition, [step.stage for step in due])

@@ -238,7 +238,11 @@ def _known(site_versions: SiteVersions) -> tuple[Version, ...]:
 
 def _works(home: Home, partition: str) -> dict[str, Mark]:
     """What may not be used now by a painter, or by any painter of a set or of a canvas."""
-    return {sha256: mark for each in painters_behind(home, partition) for sha256, mark in withdrawn_works(home, each).items()}
+    return {
+        sha256: mark
+        for each in painters_behind(home, partition)
+        for sha256, mark in withdrawn_works(home, each).items()
+    }
 
 
 def _drew(site: Path) -> set[str]:

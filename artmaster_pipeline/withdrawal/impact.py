@@ -202,8 +202,8 @@ def _out_of_reach(marked: set[str], galleries: tuple[Gallery, ...]) -> list[str]
         ids = ", ".join(sorted(marked))
         said.append(
             f"Files that were exported from the adapters {ids} (artmaster export), and pictures that were drawn on "
-            "request with them (artmaster generate, artmaster mix, artmaster copaint): nobody keeps a list of those. Their metadata name "
-            "the adapters."
+            "request with them (artmaster generate, artmaster mix, artmaster copaint): nobody keeps a list of those. "
+            "Their metadata name the adapters."
         )
     if galleries:
         said.append("What visitors downloaded from the galleries, and what search engines and web archives keep.")
