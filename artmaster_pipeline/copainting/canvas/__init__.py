@@ -3,7 +3,9 @@
 from artmaster_pipeline.copainting.canvas.colours import colours_of, label_picture
 from artmaster_pipeline.copainting.canvas.finding import CANVAS_FILE, CANVASES, LABELS_FILE, canvases, find_canvas
 from artmaster_pipeline.copainting.canvas.reading import control_picture, label_map, load
+from artmaster_pipeline.copainting.canvas.showing import preview
 from artmaster_pipeline.copainting.canvas.tokens import token_masks
+from artmaster_pipeline.copainting.canvas.writing import write
 
 __all__ = [
     "CANVASES",
@@ -16,5 +18,7 @@ __all__ = [
     "label_map",
     "label_picture",
     "load",
+    "preview",
     "token_masks",
+    "write",
 ]

@@ -72,6 +72,20 @@ class _People:
     named: dict[str, None] = field(default_factory=dict)  # in the order in which they were named
     adapters: dict[str, str] = field(default_factory=dict)
 
+    def one(self, said: str, what: str, faults: list[str]) -> tuple[str, str]:
+        """The painter, and the adapter's id or nothing, that PAINTER or PAINTER@ID says."""
+        painter, at, adapter = said.partition("@")
+        if not is_slug(painter):
+            faults.append(f"{what}{said[:80]!r} is no painter's slug")
+            return painter, ""
+        if at and not _ADAPTER_ID.fullmatch(adapter):
+            faults.append(
+                f"{what}{said[:80]}: after the @ belongs an adapter's id of 16 digits (artmaster painters list)"
+            )
+            adapter = ""
+        self.take(painter, adapter, what, faults)
+        return painter, adapter
+
     def take(self, painter: str, adapter: str, what: str, faults: list[str]) -> None:
         """Take in a painter, and the adapter that is named."""
         self.named.setdefault(painter)
@@ -130,6 +144,28 @@ def load(path: Path, home: Home) -> Canvas:
         labels_sha256=sha256_of_labels(labels),
         control=tuple(controls),
     )
+
+
+def check_painters(home: Home, named: Sequence[str]) -> Profile:
+    """The profile that the first of these painters (PAINTER or PAINTER@ID) is worked on with.
+
+    Raises one WrongUse where any of them is not there, or none or too many are named.
+    """
+    faults: list[str] = []
+    people = _People(home, home.painters())
+    for each in named:
+        people.one(each, "", faults)
+    if not named or len(people.named) > MOST:
+        faults.append(f"{len(people.named)} painters on one canvas: name 1 to {MOST}, with commas between them")
+    profile = people.profile(faults)
+    if faults or profile is None:
+        raise WrongUse(f"Nobody can be given a part: {listed(faults)}")
+    return profile
+
+
+def token_of(profile: Profile) -> int:
+    """The canvas' pixels on a side of one image token."""
+    return _TOKEN * profile.size_divisor
 
 
 def label_map(canvas: Canvas) -> np.ndarray:
@@ -233,16 +269,7 @@ def _hand(said: HandWish, what: str, people: _People, faults: list[str]) -> Hand
     if said.mix:
         mix = _mix(said, what, people, faults)
         return mix and Hand(painters=mix.painters, mix=mix, strength=said.strength, prompt=said.prompt)
-    painter, at, adapter = said.painter.partition("@")
-    if not is_slug(painter):
-        faults.append(f"{what}{said.painter[:80]!r} is no painter's slug")
-        return None
-    if at and not _ADAPTER_ID.fullmatch(adapter):
-        faults.append(
-            f"{what}{said.painter[:80]}: after the @ belongs an adapter's id of 16 digits (artmaster painters list)"
-        )
-        adapter = ""
-    people.take(painter, adapter, what, faults)
+    painter, adapter = people.one(said.painter, what, faults)
     return Hand(painters=(painter,), adapter=adapter, strength=said.strength, prompt=said.prompt)
 
 
@@ -270,7 +297,7 @@ def _labels(folder: Path, said: _Said, profile: Profile | None, faults: list[str
         faults.append("labels: name the PNG whose pixels are the regions' labels")
     elif map_file and not by_label and said.regions:
         faults.append(f"labels: {map_file[:80]} is named, and no region has a label: bind its labels, or leave it out")
-    token = _TOKEN * profile.size_divisor if profile else _TOKEN
+    token = token_of(profile) if profile else _TOKEN
     if said.size and any(side % token for side in said.size):
         faults.append(f"size: with the profile {profile and profile.name} each side is a multiple of {token}")
     places = said.places()

@@ -1,20 +1,26 @@
-"""A canvas as a person looks at it before anything is painted: regions over a picture, numbered, and who paints each."""
+"""A canvas as a person looks at it before anything is painted: numbered regions over a picture, and who paints each."""
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from artmaster_pipeline.copainting.canvas.colours import Colour, shades_of
-from artmaster_pipeline.copainting.canvas.reading import label_map
+from artmaster_pipeline.copainting.canvas.fitting import fitted
+from artmaster_pipeline.copainting.canvas.reading import label_map, load
 from artmaster_pipeline.copainting.records import GROUND, Canvas, Hand
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.evaluation.report.lettering import OMITTED, Lettering, find_lettering
+from artmaster_pipeline.pictures import read_facts, write_png
 from artmaster_pipeline.sample_painters.layout import KIND_COLOURS
+from artmaster_pipeline.settings import Home
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
+_SHOWS = "who paints which region"
 _LONG_SIDE = 1024  # pixels of the canvas on the sheet
 _SAME_SHAPE = 0.02  # by which a picture's width over height may miss the canvas'
 _TINT = 0.4  # a region's colour over a picture
@@ -58,6 +64,24 @@ def preview(canvas: Canvas, picture: np.ndarray | None) -> np.ndarray:
     for region, entry in zip(canvas.regions, entries[1:], strict=True):
         _number(drawn, large == region.label, entry, lettering)
     return np.asarray(_sheet(canvas, drawn, entries, lettering))
+
+
+def write_preview(path: Path, home: Home, file: Path, over: Path | None = None) -> tuple[str, ...]:
+    """Write the sheet of a canvas.yaml as a PNG, over a picture where one is named; gives what is to be said of it.
+
+    The picture's middle is taken in the canvas' shape. Raises WrongUse as `load`, and where something else than such a
+    sheet has the file's place; BadInput for a picture that cannot be used.
+    """
+    if file.suffix.lower() != ".png":
+        raise WrongUse(f"--out {file}: the sheet is a PNG: name a file that ends in .png.")
+    if os.path.lexists(file) and read_facts(file).get("shows") != _SHOWS:
+        raise WrongUse(f"{file} exists and is no such sheet: name another file with --out.")
+    canvas = load(path, home)
+    picture, lost = None, 0.0
+    if over is not None:
+        _, picture, lost = fitted(over, canvas.size)
+    write_png(file, preview(canvas, picture), {"canvas": canvas.name, "shows": _SHOWS})
+    return (f"{lost:.0%} of the picture lies outside of the canvas' shape.",) if lost >= 0.005 else ()
 
 
 def _entries(canvas: Canvas, labels: np.ndarray) -> list[_Entry]:
@@ -119,7 +143,9 @@ def _number(drawn: "Image.Image", region: np.ndarray, entry: _Entry, lettering: 
     from scipy.ndimage import distance_transform_edt
 
     inside = distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
-    y, x = np.unravel_index(int(inside.argmax()), inside.shape)
+    places = np.argwhere(inside >= 0.95 * inside.max())
+    # of a band's many such places the one in its middle
+    y, x = places[np.square(places - np.argwhere(region).mean(axis=0)).sum(axis=1).argmin()]
     radius = 17
     x, y = (min(max(int(at), radius + 2), side - radius - 3) for at, side in zip((x, y), drawn.size, strict=True))
     pen = ImageDraw.Draw(drawn)

@@ -12,7 +12,7 @@ from artmaster_pipeline.base_models.family import TextEmbedding, family_for
 from artmaster_pipeline.copainting.canvas import token_masks
 from artmaster_pipeline.copainting.painting.gate import CanvasGate
 from artmaster_pipeline.copainting.painting.hands import Hands
-from artmaster_pipeline.copainting.painting.listening import Heard, Speech, listening, together
+from artmaster_pipeline.copainting.painting.listening import Heard, Speech, lengthened, listening, together
 from artmaster_pipeline.copainting.painting.structure import signals_of
 from artmaster_pipeline.copainting.records import GROUND
 from artmaster_pipeline.experts.drawing import mean_text
@@ -32,7 +32,8 @@ class Prepared:
     gate: CanvasGate
     heard: Heard
     whole: TextEmbedding  # the canvas' prompt as a single text
-    negative: TextEmbedding | None
+    negative: TextEmbedding | None  # as long as what is heard
+    unguided: np.ndarray | None  # what attention's logits need for it
     size: tuple[int, int]  # the model's pixels
 
 
@@ -70,12 +71,16 @@ def prepare(pipe: Any, home: Home, hands: Hands, embedded: Mapping[str, TextEmbe
 
     size = hands.profile.size(*hands.canvas.size)
     masks = token_masks(hands.canvas, *token_grid(pipe, *size))
+    hidden = family_for(pipe).hidden_text
     gates = hands.gates(home, hands.knowledge.map_for(pipe.transformer))
-    whole = _text(embedded, hands.heard_as_a_whole())
-    heard = together(family_for(pipe).hidden_text, Speech(whole), _speeches(hands, embedded), hands.shares)
+    whole = text_of(embedded, hands.heard_as_a_whole())
+    heard = together(hidden, Speech(whole), _speeches(hands, embedded), hands.shares)
     spoken = heard.segments if len(heard.spans) > 1 else ()
     gate = CanvasGate(gates, masks, GROUND, spoken)
-    return Prepared(gate, heard, whole, negative_of(pipe, embedded, hands.drawing), size)
+    negative, unguided = negative_of(pipe, embedded, hands.drawing), None
+    if negative is not None:
+        negative, unguided = lengthened(negative, hidden, len(heard.segments))
+    return Prepared(gate, heard, whole, negative, unguided, size)
 
 
 def _speeches(hands: Hands, embedded: Mapping[str, TextEmbedding]) -> list[Speech]:
@@ -86,10 +91,11 @@ def _speeches(hands: Hands, embedded: Mapping[str, TextEmbedding]) -> list[Speec
             found.setdefault(hands.heard(name), []).append(name)
     if list(found) == [hands.heard_as_a_whole()]:
         return []
-    return [Speech(_text(embedded, heard), tuple(names)) for heard, names in found.items()]
+    return [Speech(text_of(embedded, heard), tuple(names)) for heard, names in found.items()]
 
 
-def _text(embedded: Mapping[str, TextEmbedding], heard: Sequence[tuple[str, float]]) -> TextEmbedding:
+def text_of(embedded: Mapping[str, TextEmbedding], heard: Sequence[tuple[str, float]]) -> TextEmbedding:
+    """The mean of texts by their weights, which need not add up to one."""
     total = sum(weight for _, weight in heard)
     return mean_text([(embedded[text], weight / total) for text, weight in heard])
 
@@ -101,7 +107,7 @@ def at_work(pipe: Any, home: Home, hands: Hands, prepared: Prepared) -> Iterator
         mixing = stack.enter_context(mixture(pipe, hands.experts(home)))
         hears = _hears(pipe, prepared)
         mixing.use([prepared.gate], hears)
-        stack.enter_context(listening(pipe, prepared.heard, prepared.gate.masks, hears))
+        stack.enter_context(listening(pipe, prepared.heard, prepared.gate.masks, hears, prepared.unguided))
         yield
 
 

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from artmaster_pipeline.base_models.family import TextEmbedding, family_for
+from artmaster_pipeline.base_models.family import TextEmbedding
+from artmaster_pipeline.experts.mixing import Hears
 
 if TYPE_CHECKING:
     import torch
@@ -95,6 +96,21 @@ def _mean(
     return mean
 
 
+def lengthened(text: TextEmbedding, hidden: str, tokens: int) -> tuple[TextEmbedding, np.ndarray]:
+    """A text with its last tokens repeated up to so many, and what attention's logits need so that nothing changes.
+
+    diffusers wants both texts of a guided drawing equally long. Tokens of a text have no place of their own in FLUX.1,
+    so a token that stands there n times, each with its weight times 1/n, is the token. Gives the text and the logarithms
+    of these weights, (tokens,).
+    """
+    there = text.tensors[hidden]
+    again = range(len(there), tokens)
+    source = [*range(len(there)), *(len(there) - 1 - (place - len(there)) % len(there) for place in again)]
+    times = np.bincount(source, minlength=len(there))
+    tensors = {name: tensor[source] if name == hidden else tensor for name, tensor in text.tensors.items()}
+    return TextEmbedding(tensors, text.words), -np.log(times[source]).astype(np.float32)
+
+
 def strength_at(sigma: float) -> float:
     """How far regions keep to their own words at a noise level, 0..1."""
     levels, strengths = zip(*_STRENGTHS, strict=True)
@@ -127,16 +143,23 @@ def bias_at(heard: Heard, masks: Mapping[str, np.ndarray], strength: float) -> n
 
 
 @contextmanager
-def listening(pipe: Any, heard: Heard, masks: Mapping[str, np.ndarray], is_guided: Any = None) -> Iterator[None]:
+def listening(
+    pipe: Any,
+    heard: Heard,
+    masks: Mapping[str, np.ndarray],
+    hears: "Hears | None" = None,
+    unguided: np.ndarray | None = None,
+) -> Iterator[None]:
     """Let every pass of the transformer that hears this text keep its regions to their words, as long as this lasts.
 
-    A pass without the prompt is told apart by `is_guided`, asked with the text that the pass hears. Changes nothing
-    where there is one prompt alone, in full.
+    A pass without the prompt is told apart by `hears`, asked with the text of the pass; `unguided` is what its text
+    needs in turn (`lengthened`). Changes nothing where there is one prompt alone, in full.
     """
     if len(heard.spans) == 1 and not heard.filling[1]:
         yield
         return
-    hook = pipe.transformer.register_forward_pre_hook(_Bias(heard, masks, is_guided).before_pass, with_kwargs=True)
+    at_each_pass = _Bias(heard, masks, hears, unguided).before_pass
+    hook = pipe.transformer.register_forward_pre_hook(at_each_pass, with_kwargs=True)
     try:
         yield
     finally:
@@ -146,26 +169,34 @@ def listening(pipe: Any, heard: Heard, masks: Mapping[str, np.ndarray], is_guide
 class _Bias:
     """Attention's bias in each pass; made anew only where the noise level has changed."""
 
-    def __init__(self, heard: Heard, masks: Mapping[str, np.ndarray], is_guided: Any) -> None:
-        self._heard, self._masks, self._is_guided = heard, masks, is_guided
-        self._strength: float | None = None
-        self._bias: torch.Tensor | None = None
+    def __init__(
+        self, heard: Heard, masks: Mapping[str, np.ndarray], hears: "Hears | None", unguided: np.ndarray | None
+    ) -> None:
+        self._heard, self._masks, self._hears, self._unguided = heard, masks, hears, unguided
+        self._known: dict[float | None, torch.Tensor] = {}
 
     def before_pass(self, _: Any, args: tuple[Any, ...], given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """The pass' arguments with the bias, in the dtype of what attends."""
         import torch
 
         text, states = given["encoder_hidden_states"], given["hidden_states"]
-        given = given | {"txt_ids": torch.zeros(text.shape[1], 3).to(given["txt_ids"])}  # some pipelines reuse another's
-        if self._is_guided is not None and not self._is_guided(text):
-            return args, given
-        strength = round(strength_at(float(given["timestep"].reshape(-1)[0])), 3)
-        if strength != self._strength or self._bias is None:
-            found = bias_at(self._heard, self._masks, strength)
-            self._bias = torch.from_numpy(found).to(states.device, states.dtype)[None, None]
-            self._strength = strength
-        further = dict(given.get("joint_attention_kwargs") or {}) | {"attention_mask": self._bias}
+        guided = self._hears is None or self._hears(text)
+        strength = round(strength_at(float(given["timestep"].reshape(-1)[0])), 3) if guided else None
+        if strength not in self._known:
+            found = self._bias(strength, states.shape[1])
+            self._known = {key: bias for key, bias in self._known.items() if key is None}  # of the step before
+            self._known[strength] = torch.from_numpy(found).to(states.device, states.dtype)[None, None]
+        further = dict(given.get("joint_attention_kwargs") or {}) | {"attention_mask": self._known[strength]}
         return args, given | {"joint_attention_kwargs": further}
+
+    def _bias(self, strength: float | None, image: int) -> np.ndarray:
+        if strength is not None:
+            return bias_at(self._heard, self._masks, strength)
+        text = len(self._heard.segments)
+        columns = np.zeros(text + image, dtype=np.float32)
+        if self._unguided is not None:
+            columns[:text] = self._unguided
+        return np.broadcast_to(columns, (text + image, text + image)).copy()
 
 
 def _hidden(text: TextEmbedding) -> "list[torch.Tensor]":
