@@ -226,7 +226,7 @@ TABLE: tuple[Stage, ...] = (
     ),
     Stage(
         name="canvas_gallery",
-        says="A static site of a canvas that passed: its map over each picture; by region who painted, and from which works.",
+        says="A static site of a canvas that passed: its map over each picture; by region, hands and works.",
         folder="gallery",
         makes="artmaster_pipeline.copainting.publishing:publish_canvas",
         after=("raw_scans", "training_set", "style_adapter", "evaluation_grid", "sample_gallery", "copaintings"),
@@ -373,7 +373,7 @@ def set_of(painters: Iterable[str]) -> str:
 
 
 def check_partition(partition: str) -> str:
-    """Return `partition` if it is a painter's slug, a set as `set_of` writes it, a canvas; raises WrongUse otherwise."""
+    """Return `partition` if it is a painter, a set as `set_of` writes it, or a canvas; raises WrongUse otherwise."""
     if kind_of(partition) == "canvas":
         return canvas_of(canvas_named(partition))
     found = members(partition)

@@ -47,6 +47,8 @@ def add_canvas(home: Home, slug: str = VILLAGE, **changed: Any) -> Path:
     """Write canvases/<slug>/ with `SAID` and what is changed of it; gives the folder."""
     folder = home.canvas(slug)
     folder.mkdir(parents=True, exist_ok=True)
+    for name in ("canvas.yaml", "labels.png"):  # a copied home shares them with others by hard links
+        (folder / name).unlink(missing_ok=True)
     (folder / "canvas.yaml").write_text(yaml.safe_dump(SAID | changed, sort_keys=False), encoding="utf-8")
     Image.fromarray(labels()).save(folder / "labels.png")
     return folder

@@ -73,7 +73,7 @@ def test_what_a_region_leaves_of_a_factor_is_the_grounds():
     whole = FactorMap(
         groups=GROUPS,
         phi={"composition": (1.0, 0.0), "colour": (0.0, 1.0), "brush": (0.0, 0.0)},
-        psi={factor: (1.0,) * 4 for factor in FACTORS},
+        psi=dict.fromkeys(FACTORS, (1.0,) * 4),
     )  # composition lives in double blocks alone, colour in single ones
     region = hand("B", whole, factors={"composition": 0.0, "colour": 0.25})
     at = canvas_gate(whole, halves(np.ones((ROWS, COLUMNS))), left=region).at(0.5)
@@ -150,9 +150,7 @@ def test_a_region_that_covers_all_is_its_painter_alone_to_the_last_digit(pipe, t
 def test_words_of_a_region_are_read_by_its_own_expert(pipe, texts, experts):
     flat = FactorMap.flat(block_groups(pipe.transformer))
     heard = heard_of(texts, ("left",))
-    gate = CanvasGate(
-        {"ground": hand("A", flat), "left": hand("B", flat)}, halves(), "ground", heard.segments
-    )
+    gate = CanvasGate({"ground": hand("A", flat), "left": hand("B", flat)}, halves(), "ground", heard.segments)
     at = gate.text_at(0.5)
     (_, whole_begins, whole_ends), (_, begins, ends) = heard.spans
     assert np.allclose(at["B"][:, begins:ends], 1)

@@ -186,6 +186,37 @@ def test_dagster_has_the_stages_by_canvas() -> None:
     assert {"copaintings", "canvas_gallery"} <= nodes
 
 
+def test_a_canvas_asks_for_a_run_once_it_is_written(village: Home) -> None:
+    from artmaster_pipeline.orchestration.automation import new_canvases
+    from artmaster_pipeline.orchestration.instance import open_instance
+    from artmaster_pipeline.orchestration.resources import DataHome
+
+    cursor = None
+    resources = {"data_home": DataHome(root=str(village.root))}
+
+    def tick() -> list[str]:
+        nonlocal cursor
+        with (
+            open_instance(village) as instance,
+            dg.build_sensor_context(
+                instance=instance, resources=resources, definitions=build_defs(), cursor=cursor
+            ) as context,
+        ):
+            result = new_canvases(context)
+            cursor = result.cursor
+            return [str(request.partition_key) for request in result.run_requests or ()]
+
+    assert tick() == []  # somebody may be writing it
+    assert tick() == [CANVAS]
+    assert tick() == []
+    write(village, f"# a comment\n{TEXT}")
+    assert (tick(), tick()) == ([], [])
+    write(village, TEXT.replace("by a river", "by the sea"))
+    assert (tick(), tick(), tick()) == ([], [CANVAS], [])
+    write(village, "ground: [", "broken")
+    assert (tick(), tick()) == ([], [])
+
+
 def test_dvc_names_the_stages_of_a_canvas_with_its_folder_and_its_painters(village: Home) -> None:
     versioning.prepare(village, CANVAS)
     written = yaml.safe_load((village.root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]

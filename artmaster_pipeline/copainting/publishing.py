@@ -190,7 +190,7 @@ def _labels(file: Path) -> "np.ndarray":
     from PIL import Image
 
     with Image.open(file, formats=["PNG"]) as image:
-        return np.asarray(image.convert("L"))
+        return np.asarray(image.convert("RGB"))[..., 0]
 
 
 def _png(pixels: "np.ndarray") -> bytes:

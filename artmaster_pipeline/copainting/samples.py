@@ -150,10 +150,12 @@ def _check_told(partition: str, painted: Sequence[Sample]) -> None:
 
 
 def _keep_map(file: Path, labels: "np.ndarray", partition: str, hands: Hands) -> None:
-    """The label map that was painted, grey: a person may change the canvas' own before its pictures are published."""
+    """The label map that was painted, as greys: the canvas' own may be changed before its pictures are published."""
+    import numpy as np
+
     facts = {"id": f"{partition} {hands.canvas.labels_sha256}", "notice": "A map of a canvas' regions, no picture"}
     if not is_there(file, facts["id"]):
-        write_png(file, labels, facts)
+        write_png(file, np.repeat(labels[..., None], 3, axis=-1), facts)
 
 
 def _beside(
@@ -163,7 +165,7 @@ def _beside(
     folder, profile = home.evaluation(partition) / key / SAMPLES, hands.profile
     plain, size = hands.drawing.of_base(), profile.size(*hands.canvas.size)
     found: dict[str, tuple[Sample, MixedDrawing]] = {}
-    for sample in painted:
+    for sample in sorted(painted, key=lambda sample: (sample.seed, sample.id)):
         how = how_drawn(profile, plain, hands.canvas.size)
         name = identity("canvas base", key, sample.prompt, sample.seed, *how)
         drawing = MixedDrawing(((sample.prompt, 1.0),), sample.seed, size, plain, None, hands.knowledge)

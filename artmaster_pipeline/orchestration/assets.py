@@ -23,10 +23,11 @@ from artmaster_pipeline.stage_settings import partition_profile, settings_identi
 from artmaster_pipeline.stages import TRAINED, Kind, Stage, Step, before, chain, in_order
 
 PAINTERS = dg.DynamicPartitionsDefinition(name="painter")
+CANVASES = dg.DynamicPartitionsDefinition(name="canvas")
 PARTITIONS: dict[Kind, dg.DynamicPartitionsDefinition] = {
     "painter": PAINTERS,
     "painters": dg.DynamicPartitionsDefinition(name="painters"),
-    "canvas": dg.DynamicPartitionsDefinition(name="canvas"),
+    "canvas": CANVASES,
 }
 # A season without a new gallery of anybody is worth a look, a year is worth a question; nothing is done because of it.
 _FRESHNESS = {"sample_gallery": dg.FreshnessPolicy.time_window(fail_window=timedelta(366), warn_window=timedelta(92))}

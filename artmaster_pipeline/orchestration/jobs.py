@@ -1,4 +1,4 @@
-"""The jobs over the assets: the whole chain of a painter, a set or a canvas, taking scans in, a painter's retraining."""
+"""The jobs over the assets: the whole chain of a painter, set or canvas, taking scans in, a painter's retraining."""
 
 from collections.abc import Iterable
 from typing import Any
