@@ -15,13 +15,20 @@ from artmaster_pipeline.base_models.hub import describe_base, family_of, local_f
 from artmaster_pipeline.base_models.needs import Need, existing, gpu, hub_licence, memory
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement
 from artmaster_pipeline.settings import CROP_SIZES, EMBEDDED_READER, Home, Profile
-from artmaster_pipeline.stages import members
 from artmaster_pipeline.training.memory.forecast import forecast_stage
 
 _GIB = 2**30
 # the base and the panel's networks
-_USE_MODELS = ("style_adapter", "evaluation_grid", "expert_map", "expert_gate", "mixed_samples", "generate")
-_ENLARGE = ("training_set", "sample_gallery", "mixed_gallery", "generate")
+_USE_MODELS = (
+    "style_adapter",
+    "evaluation_grid",
+    "expert_map",
+    "expert_gate",
+    "mixed_samples",
+    "copaintings",
+    "generate",
+)
+_ENLARGE = ("training_set", "sample_gallery", "mixed_gallery", "canvas_gallery", "generate")
 _LEAST = 2**28  # bytes that are asked for whatever is small
 # Bytes of a scan's crops, masks and training pictures, kept twice: beside each other and in DVC's cache. Measured: 4.5
 # MB on the 40 scans of the sample painter.
@@ -102,9 +109,9 @@ def _scans_size(home: Home, partition: str | None, stages: tuple[str, ...]) -> f
 
 
 def _scans(home: Home, partition: str | None) -> int:
-    """How many scans a painter has, or the painters of a set have together."""
+    """How many scans a painter has, or the painters of a set or of a canvas have together."""
     folders = (
-        [folder for painter in members(partition) if (folder := home.scans(painter)).is_dir()] if partition else []
+        [folder for painter in home.members(partition) if (folder := home.scans(painter)).is_dir()] if partition else []
     )
     if not folders:
         return 100
@@ -214,7 +221,7 @@ def _repositories(profile: Profile, stages: tuple[str, ...]) -> list[tuple[str, 
     if "training_set" in stages and profile.captioner not in (None, EMBEDDED_READER):
         found.append((profile.captioner, profile.captioner_revision))
     chooses = "style_adapter" in stages and profile.training.validation.choose == "panel"
-    if chooses or {"evaluation_grid", "expert_map", "mixed_samples"} & set(stages):
+    if chooses or {"evaluation_grid", "expert_map", "mixed_samples", "copaintings"} & set(stages):
         names = [how.clip] if how.adherence == "clip" or how.style_features == "hub" else []
         names += [name for name in (how.dinov2, how.csd) if name and how.style_features == "hub"]
         found += [(name.partition("@")[0], name.partition("@")[2] or None) for name in names]

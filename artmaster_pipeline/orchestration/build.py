@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from artmaster_pipeline.orchestration.assets import assets
-from artmaster_pipeline.orchestration.automation import following, retraining, withdrawn_works
+from artmaster_pipeline.orchestration.automation import following, new_canvases, retraining, withdrawn_works
 from artmaster_pipeline.orchestration.checks import checks
 from artmaster_pipeline.orchestration.jobs import jobs
 from artmaster_pipeline.orchestration.notifying import tell_of_failures, tell_of_successes
@@ -24,7 +24,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
         assets=assets(),
         asset_checks=checks(),
         jobs=jobs(),
-        sensors=[new_scans, withdrawn_works, following, tell_of_successes, tell_of_failures],
+        sensors=[new_scans, new_canvases, withdrawn_works, following, tell_of_successes, tell_of_failures],
         schedules=[retraining],
         resources={"data_home": DataHome(), **(resource_overrides or {})},
         executor=dg.in_process_executor,
