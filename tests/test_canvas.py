@@ -127,6 +127,17 @@ def test_a_canvas_binds_regions_to_hands(folder: Path, home: Home) -> None:
     assert "folder" not in canvas.said()
 
 
+def test_the_manuals_canvas_can_be_read(folder: Path, home: Home) -> None:
+    manual = (Path(__file__).parent.parent / "docs" / "copainting.md").read_text(encoding="utf-8")
+    (folder / "canvas.yaml").write_text(manual.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    Image.fromarray(two_halves().repeat(2, axis=0)[:768]).save(folder / "labels.png")
+    Image.new("L", (512, 768)).save(folder / "edges.png")
+    sky = np.zeros((768, 512), np.uint8)
+    sky[:100] = 255
+    Image.fromarray(sky).save(folder / "sky.png")
+    assert [each.id for each in load(folder, home).regions] == ["rock", "water", "sky"]
+
+
 def test_masks_alone_make_a_canvas_and_black_and_white_is_one_label(folder: Path, home: Home) -> None:
     mask(folder, "left.png", slice(None), slice(0, 200))
     by_mask = loaded(folder, home, labels="", regions=[region("left", mask="left.png")])
