@@ -605,7 +605,10 @@ def test_with_more_painters_than_kinds_they_are_dealt_out_by_region() -> None:
     alone = first_canvas(np.ones((SIZE, SIZE), np.uint8), {1: "other"}, [A, B, C])
     assert alone.canvas_yaml["prompt"] == "a landscape"
     assert "prompt" not in alone.canvas_yaml["regions"][0]
-    assert alone.notes == (f"There are fewer regions than painters: {B}, {C} got none.",)
+    assert alone.notes == (
+        f"There are fewer regions than painters: {B}, {C} got none.",
+        f"The regions cover the whole canvas: what you take out of them, {A} paints as the ground.",
+    )
     with pytest.raises(WrongUse, match="No region was found of 64x64 pixels"):
         first_canvas(np.zeros((SIZE, SIZE), np.uint8), {1: "rock"}, [A], token=64)
 

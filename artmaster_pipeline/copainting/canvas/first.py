@@ -82,7 +82,7 @@ def new_canvas(
         control=[{"signal": kind} | ({} if kind == "labels" else {"file": f"{kind}.png"}) for kind in control],
         token=token,
     )
-    signals = [read_signal(kind, _seen(picture, size), source.name) for kind in control if kind != "labels"]
+    signals = [read_signal(kind, _seen(picture, size)) for kind in control if kind != "labels"]
     check_folder(folder)
     for signal in signals:
         write_signal(folder / f"{signal.kind}.png", signal)
@@ -127,19 +127,22 @@ def first_canvas(
         | {"feather_px": 16}
         for number, (id, kind, painter) in enumerate(zip(_ids(kept_kinds), kept_kinds, dealt, strict=True), 1)
     ]
+    whose = ground or painters[0]
     said: dict[str, Any] = {
         "prompt": " ".join(prompt.split()) or _whole(kept_kinds),
         "size": f"{labels.shape[1]}x{labels.shape[0]}",
         "seeds": [0],
-        "ground": {"painter": ground or painters[0]},
+        "ground": {"painter": whose},
         "labels": LABELS_FILE,
         **({"control": list(control)} if control else {}),
         "regions": regions,
     }
     left = len(by_size) - len(kept)
     notes = [f"{left} region{'s' * (left > 1)} too small or too many became ground."] if left else []
-    if idle := [painter for painter in painters if painter not in (*dealt, ground or painters[0])]:
+    if idle := [painter for painter in painters if painter not in (*dealt, whose)]:
         notes.append(f"There are fewer regions than painters: {', '.join(idle)} got none.")
+    if not np.any(renumbered[labels] == 0):
+        notes.append(f"The regions cover the whole canvas: what you take out of them, {whose} paints as the ground.")
     return FirstCanvas(said, renumbered[labels], tuple(notes))
 
 
