@@ -587,11 +587,11 @@ def test_painters_are_dealt_out_by_kind_the_largest_first() -> None:
     kinds: dict[int, Any] = {5: "sky", 9: "rock", 7: "trees", 3: "rock", 4: "water"}
     first = first_canvas(labels, kinds, [A, B], token=64)
     regions = first.canvas_yaml["regions"]
-    assert [each["id"] for each in regions] == ["sky", "rock", "trees", "rock-2"]
+    assert [each["id"] for each in regions] == ["rock", "sky", "trees", "rock-2"]
     assert {each["id"]: each["painter"] for each in regions} == {"sky": A, "rock": B, "rock-2": B, "trees": A}
     assert first.canvas_yaml["ground"] == {"painter": A}
     assert first.canvas_yaml["prompt"] == "a landscape with open sky, layered mountains and trees"
-    assert (first.labels[:200] == 1).all()
+    assert (first.labels[:200] == 5).all()  # labels stay
     assert not first.labels[400:].any()  # the water has fewer pixels than a token: it is the ground's
     assert "1 region too small" in first.notes[0]
 
