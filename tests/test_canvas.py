@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from statistics import NormalDist
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -408,6 +409,55 @@ def test_a_hostile_canvas_yaml_is_one_error(content: bytes, part: str, folder: P
     with pytest.raises(WrongUse, match=r"canvas\.yaml") as refused:
         load(folder, home)
     assert part in str(refused.value)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.dates()
+    | st.sampled_from(["labels.png", A, f"{A}=1", f"{A}=0.5 {B}=0.5", "512x512", "rock", "labels", ".", "../x"]),
+    lambda part: st.lists(part, max_size=4)
+    | st.dictionaries(st.sampled_from([*said(), "id", "label", "mask", "painter", "mix", "signal", "file", "factors",
+                                       "feather_px", "sigma_range", "strength", "kind", "brush", "x"]) | st.integers(),
+                      part, max_size=6),
+    max_leaves=25,
+)  # fmt: skip
+
+
+@settings(max_examples=60)
+@given(st.dictionaries(st.sampled_from([*said(), "size", "seeds", "control"]), ANYTHING))
+def test_whatever_a_canvas_yaml_says_is_a_canvas_or_one_error(content: dict[str, Any]) -> None:
+    with TemporaryDirectory() as place:
+        home, folder = Home(Path(place)), Path(place, "canvases", "a")
+        for each in (folder, home.root / "scans" / A, home.root / "scans" / B):
+            each.mkdir(parents=True)
+        Image.fromarray(two_halves()).save(folder / "labels.png")
+        (folder / "canvas.yaml").write_text(yaml.safe_dump(said() | content), encoding="utf-8")
+        try:
+            assert load(folder, home).regions
+        except WrongUse as error:
+            assert "canvas.yaml" in str(error)
+
+
+@settings(max_examples=50)
+@given(st.integers(8, 400), st.integers(0, 255), st.booleans())
+def test_a_damaged_map_is_never_read_as_another(at: int, byte: int, cut: bool) -> None:
+    with TemporaryDirectory() as place:
+        home, folder = Home(Path(place)), Path(place, "a")
+        for each in (folder, *(home.root / "scans" / painter for painter in (A, B, C))):
+            each.mkdir(parents=True)
+        whole = loaded_map(folder, home, two_halves())
+        content = bytearray((folder / "labels.png").read_bytes())
+        at = at % len(content)
+        content[at] = byte
+        (folder / "labels.png").write_bytes(content[:at] if cut else content)
+        try:
+            assert load(folder, home).labels_sha256 == whole
+        except WrongUse as error:
+            assert "labels.png" in str(error)
+
+
+def loaded_map(folder: Path, home: Home, labels: np.ndarray) -> str:
+    Image.fromarray(labels).save(folder / "labels.png")
+    return loaded(folder, home).labels_sha256
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux forgets a process's peak of memory")

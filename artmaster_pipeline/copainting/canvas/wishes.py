@@ -142,5 +142,5 @@ def read_list(said: Any, what: str, most: int, faults: list[str]) -> list[Any]:
 
 
 def _kind_of(said: Any) -> str:
-    kinds = {type(None): "nothing", dict: "'name: value' lines", list: "a list", str: "words"}
-    return next((words for kind, words in kinds.items() if isinstance(said, kind)), "a value")
+    kinds: dict[type, str] = {type(None): "nothing", dict: "'name: value' lines", list: "a list", str: "words"}
+    return kinds.get(type(said), "a value")
