@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from statistics import NormalDist
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -410,6 +411,55 @@ def test_a_hostile_canvas_yaml_is_one_error(content: bytes, part: str, folder: P
     assert part in str(refused.value)
 
 
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.dates()
+    | st.sampled_from(["labels.png", A, f"{A}=1", f"{A}=0.5 {B}=0.5", "512x512", "rock", "labels", ".", "../x"]),
+    lambda part: st.lists(part, max_size=4)
+    | st.dictionaries(st.sampled_from([*said(), "id", "label", "mask", "painter", "mix", "signal", "file", "factors",
+                                       "feather_px", "sigma_range", "strength", "kind", "brush", "x"]) | st.integers(),
+                      part, max_size=6),
+    max_leaves=25,
+)  # fmt: skip
+
+
+@settings(max_examples=60)
+@given(st.dictionaries(st.sampled_from([*said(), "size", "seeds", "control"]), ANYTHING))
+def test_whatever_a_canvas_yaml_says_is_a_canvas_or_one_error(content: dict[str, Any]) -> None:
+    with TemporaryDirectory() as place:
+        home, folder = Home(Path(place)), Path(place, "canvases", "a")
+        for each in (folder, home.root / "scans" / A, home.root / "scans" / B):
+            each.mkdir(parents=True)
+        Image.fromarray(two_halves()).save(folder / "labels.png")
+        (folder / "canvas.yaml").write_text(yaml.safe_dump(said() | content), encoding="utf-8")
+        try:
+            assert load(folder, home).regions
+        except WrongUse as error:
+            assert "canvas.yaml" in str(error)
+
+
+@settings(max_examples=50)
+@given(st.integers(8, 400), st.integers(0, 255), st.booleans())
+def test_a_damaged_map_is_never_read_as_another(at: int, byte: int, cut: bool) -> None:
+    with TemporaryDirectory() as place:
+        home, folder = Home(Path(place)), Path(place, "a")
+        for each in (folder, *(home.root / "scans" / painter for painter in (A, B, C))):
+            each.mkdir(parents=True)
+        whole = loaded_map(folder, home, two_halves())
+        content = bytearray((folder / "labels.png").read_bytes())
+        at = at % len(content)
+        content[at] = byte
+        (folder / "labels.png").write_bytes(content[:at] if cut else content)
+        try:
+            assert load(folder, home).labels_sha256 == whole
+        except WrongUse as error:
+            assert "labels.png" in str(error)
+
+
+def loaded_map(folder: Path, home: Home, labels: np.ndarray) -> str:
+    Image.fromarray(labels).save(folder / "labels.png")
+    return loaded(folder, home).labels_sha256
+
+
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux forgets a process's peak of memory")
 def test_a_hundred_megabytes_of_yaml_are_not_read(folder: Path, home: Home) -> None:
     with (folder / "canvas.yaml").open("wb") as file:
@@ -587,11 +637,11 @@ def test_painters_are_dealt_out_by_kind_the_largest_first() -> None:
     kinds: dict[int, Any] = {5: "sky", 9: "rock", 7: "trees", 3: "rock", 4: "water"}
     first = first_canvas(labels, kinds, [A, B], token=64)
     regions = first.canvas_yaml["regions"]
-    assert [each["id"] for each in regions] == ["sky", "rock", "trees", "rock-2"]
+    assert [each["id"] for each in regions] == ["rock", "sky", "trees", "rock-2"]
     assert {each["id"]: each["painter"] for each in regions} == {"sky": A, "rock": B, "rock-2": B, "trees": A}
     assert first.canvas_yaml["ground"] == {"painter": A}
     assert first.canvas_yaml["prompt"] == "a landscape with open sky, layered mountains and trees"
-    assert (first.labels[:200] == 1).all()
+    assert (first.labels[:200] == 5).all()  # labels stay
     assert not first.labels[400:].any()  # the water has fewer pixels than a token: it is the ground's
     assert "1 region too small" in first.notes[0]
 
@@ -605,7 +655,10 @@ def test_with_more_painters_than_kinds_they_are_dealt_out_by_region() -> None:
     alone = first_canvas(np.ones((SIZE, SIZE), np.uint8), {1: "other"}, [A, B, C])
     assert alone.canvas_yaml["prompt"] == "a landscape"
     assert "prompt" not in alone.canvas_yaml["regions"][0]
-    assert alone.notes == (f"There are fewer regions than painters: {B}, {C} got none.",)
+    assert alone.notes == (
+        f"There are fewer regions than painters: {B}, {C} got none.",
+        f"The regions cover the whole canvas: what you take out of them, {A} paints as the ground.",
+    )
     with pytest.raises(WrongUse, match="No region was found of 64x64 pixels"):
         first_canvas(np.zeros((SIZE, SIZE), np.uint8), {1: "rock"}, [A], token=64)
 

@@ -31,7 +31,7 @@ _PAPER, _INK, _QUIET = (250, 248, 243), (33, 30, 27), (112, 104, 96)
 
 @dataclass(frozen=True)
 class _Entry:
-    """A region in the legend; the ground has no number."""
+    """A region in the legend, with the number that it has on the label map; the ground has none."""
 
     number: str
     name: str
@@ -89,8 +89,8 @@ def _entries(canvas: Canvas, labels: np.ndarray, ground: Colour) -> list[_Entry]
     counts = np.bincount(labels.reshape(-1), minlength=256) / labels.size
     shades = shades_of(region.kind for region in canvas.regions)
     found = [_entry("", GROUND, "", canvas.ground, counts[0], ground)]
-    for number, (region, shade) in enumerate(zip(canvas.regions, shades, strict=True), 1):
-        found.append(_entry(str(number), region.id, region.kind, region, counts[region.label], shade))
+    for region, shade in zip(canvas.regions, shades, strict=True):
+        found.append(_entry(str(region.label), region.id, region.kind, region, counts[region.label], shade))
     return found
 
 
@@ -150,7 +150,13 @@ def _number(drawn: "Image.Image", region: np.ndarray, entry: _Entry, lettering: 
     x, y = (min(max(int(at), radius + 2), side - radius - 3) for at, side in zip((x, y), drawn.size, strict=True))
     pen = ImageDraw.Draw(drawn)
     pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=_PAPER, outline=_INK, width=2)
-    pen.text((x, y), entry.number, _INK, lettering.font(entry.number, 21, sans=True), anchor="mm")
+    pen.text(
+        (x, y),
+        entry.number,
+        _INK,
+        lettering.font(entry.number, 21 if len(entry.number) < 3 else 16, sans=True),
+        anchor="mm",
+    )
 
 
 def _sheet(canvas: Canvas, drawn: "Image.Image", entries: list[_Entry], lettering: Lettering) -> "Image.Image":
@@ -189,7 +195,7 @@ def _draw_entry(
     if entry.number:
         light = sum(entry.colour) > 3 * 120
         centre = (x + _SWATCH // 2, y + _SWATCH // 2)
-        font = lettering.font(entry.number, 19, sans=True)
+        font = lettering.font(entry.number, 19 if len(entry.number) < 3 else 15, sans=True)
         pen.text(centre, entry.number, _INK if light else _PAPER, font, anchor="mm")
     x, width = x + _SWATCH + 14, width - _SWATCH - 14
     kind = f", {entry.kind}" if entry.kind not in ("", entry.name) else ""
