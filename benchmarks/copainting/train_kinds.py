@@ -2,8 +2,8 @@
 
     python benchmarks/copainting/train_kinds.py PAINTINGS [--write]
 
-`marks.csv` holds boxes that were drawn by eye: file, kind, and the sides in percent of the picture. Superpixels of which
-seven tenths lie in a box count. Six-fold by picture: nothing of a picture that is judged was seen. With `--write`, the
+`marks.csv` holds boxes that were drawn by eye: file, kind, and the sides in percent of the picture. A superpixel
+counts of which seven tenths lie in a box. Six-fold by picture: nothing of a picture that is judged was seen. With `--write`, the
 readout fitted to all of `use` = fit replaces the shipped one; boxes of `use` = held are for read_regions.py alone.
 """
 
@@ -141,7 +141,8 @@ def report(found: np.ndarray, truth: np.ndarray, pictures: np.ndarray) -> None:
     for low, high in ((0, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1.01)):
         chosen = (sure >= low) & (sure < high)
         if chosen.any():
-            print(f"  said with {sure[chosen].mean():.2f}: right {np.mean((guessed == truth)[chosen]):.2f} ({chosen.sum()})")
+            right = np.mean((guessed == truth)[chosen])
+            print(f"  said with {sure[chosen].mean():.2f}: right {right:.2f} ({chosen.sum()})")
 
 
 def main() -> None:
@@ -151,7 +152,8 @@ def main() -> None:
     if "--write" in sys.argv:
         from safetensors.numpy import save_file
 
-        save_file({name: array.astype(np.float16) for name, array in fitted(*parts).arrays.items()}, WEIGHTS)
+        arrays = {name: np.ascontiguousarray(array, np.float16) for name, array in fitted(*parts).arrays.items()}
+        save_file(arrays, WEIGHTS)
         print(f"{WEIGHTS} written, {WEIGHTS.stat().st_size} bytes")
 
 

@@ -1,4 +1,4 @@
-"""How far away what a landscape shows seems to be, without weights. Near is white and far is black, as FLUX's nets want it.
+"""How far away what a landscape shows seems to be, without weights; near is white, far is black, as FLUX's nets want.
 
 A proxy, not a depth: painted distance is a convention, and blank ground has none. It is meant to be looked at and
 painted over.

@@ -1,4 +1,4 @@
-"""Which kind of thing a superpixel shows (sky, water, rock, ...): a linear readout of VGG16's features and plain measures.
+"""Which kind of thing a superpixel shows (sky, water, ...): a linear readout of VGG16's features and plain measures.
 
 The readout ships with the package (`kinds.safetensors`, described in `kinds.md`) and was fitted to marks on paintings.
 """

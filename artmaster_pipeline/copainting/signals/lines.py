@@ -1,6 +1,6 @@
 """A picture's lines, read without weights: Canny's edges, soft lines, and a sketch.
 
-Widths grow with the picture: they are for one of 512 x 512 pixels, so that a painting gives the same lines at two sizes.
+Widths grow with the picture (they are for 512 x 512 pixels), so that a painting gives the same lines at two sizes.
 """
 
 import numpy as np
@@ -23,13 +23,15 @@ _INK, _SOFT = 0.76, 12.0  # XDoG's epsilon, of the picture's own light, and phi
 def read_edges(picture: np.ndarray) -> Signal:
     """Canny's edges (1986), white on black.
 
-    Sureness: the mean F-score, within 2 pixels, with the edges that thresholds a fifth lower or higher and a smoothing a
-    third weaker or stronger give.
+    Sureness: the mean F-score, within 2 pixels, with the edges that thresholds a fifth lower or a quarter higher and a
+    smoothing a quarter weaker or a third stronger give.
     """
     edges = canny_edges(picture)
     others = (canny_edges(picture, times, smoothing) for times, smoothing in _OTHER_WAYS)
     sureness = float(np.mean([f_of(*agreement_of(edges, other, _STABLE_PX * _scale(picture))) for other in others]))
-    says = f"edges on {edges.mean():.0%} of the pixels; {sureness:.0%} of them stay under other thresholds and smoothing"
+    says = (
+        f"edges on {edges.mean():.0%} of the pixels; {sureness:.0%} of them stay under other thresholds and smoothing"
+    )
     return Signal("edges", "canny", same_three(edges.astype(np.float32)), sureness, says)
 
 

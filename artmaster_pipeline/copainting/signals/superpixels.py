@@ -10,7 +10,7 @@ import numpy as np
 
 SEEN_PIXELS = 384 * 384  # of the picture as it is looked at
 _SUPERPIXELS = 400
-_COMPACTNESS = 12.0  # of SLIC, for CIELAB lightness 0..100
+_COMPACTNESS = 0.1  # of SLIC, whose values skimage stretches to 0..1
 _STEPS = ((0.7, 1.4), (1.4, 2.8), (2.8, 5.6))  # standard deviations, in pixels, of the bands of texture
 _LEAST = 0.05  # of a band's energy: canvas grain and compression
 _STAGES = (2, 3, 4)  # relu3_3, relu4_3, relu5_3
@@ -110,7 +110,6 @@ def network_features(pixels: Superpixels, vgg: Any) -> np.ndarray:
     import torch
     from torch.nn.functional import interpolate
 
-    rows, columns = pixels.labels.shape
     weights = _shares(pixels)
     found = []
     for stage in (vgg.stages(pixels.rgb[None])[number] for number in _STAGES):
