@@ -3,7 +3,8 @@
     python benchmarks/copainting/train_kinds.py PAINTINGS [--write]
 
 `marks.csv` holds boxes that were drawn by eye: file, kind, and the sides in percent of the picture. A superpixel
-counts of which seven tenths lie in a box. Six-fold by picture: nothing of a picture that is judged was seen. With `--write`, the
+counts of which seven tenths lie in a box.
+Six-fold by picture: nothing of a picture that is judged was seen. With `--write`, the
 readout fitted to all of `use` = fit replaces the shipped one; boxes of `use` = held are for read_regions.py alone.
 """
 

@@ -12,7 +12,7 @@ _APART = 16.0  # CIELAB distance of two colours that were meant to differ
 _AREA = 0.003  # of the picture: the least area that is one
 _THICK = 0.012  # of the shorter side: what is thinner is a line
 _MEANT = 22.0  # CIELAB distance up to which a colour is a kind's
-_CLOSED = 0.004  # of the shorter side: half of the gap that an outline may have
+_CLOSED = 0.006  # of the shorter side: half of the gap that an outline may have
 _MOST_COLOURS = 24
 _REMEDY = "Fill areas with flat colours (those of the kinds say what they are), or draw closed outlines on white."
 
@@ -81,22 +81,26 @@ def _areas(picture: np.ndarray, colours: np.ndarray, of_pixel: np.ndarray, thick
     """Each piece of each thick colour; what belongs to none goes to the nearest piece."""
     from scipy.ndimage import label
 
+    coloured = np.zeros(of_pixel.shape, np.int32)
+    for place, number in enumerate(thick, 1):
+        coloured[_opened(of_pixel == number, picture)] = place
+    coloured = _grown(coloured)
     pieces = np.zeros(of_pixel.shape, np.int32)
-    of_piece: list[int] = []
-    for number in thick:
-        found, count = label(_opened(of_pixel == number, picture))
+    of_piece = [-1]
+    for place, number in enumerate(thick, 1):
+        found, count = label(coloured == place)
         for piece in range(1, count + 1):
             if (found == piece).mean() >= _AREA:
-                of_piece.append(number)
                 pieces[found == piece] = len(of_piece)
-    whole, of_piece = _grown(pieces), [-1, *of_piece]
+                of_piece.append(number)
+    whole = _grown(pieces)
     joined = ""
     if len(of_piece) - 1 > most:
         whole, of_piece = _by_colour(whole, of_piece, most)
         joined = f" There were more pieces than {most}: those of one colour are one region."
     named = {number: kind_of_colour(colours[number]) for number in thick}
-    found = [(label_, *named[of_piece[label_]]) for label_ in range(1, len(of_piece)) if (whole == label_).any()]
-    return _numbered(whole, found, "flat-colours", "Areas of flat colours were read." + joined)
+    regions = [(piece, *named[of_piece[piece]]) for piece in range(1, len(of_piece)) if (whole == piece).any()]
+    return _numbered(whole, regions, "flat-colours", "Areas of flat colours were read." + joined)
 
 
 def kind_of_colour(lab: np.ndarray) -> tuple[Kind, float]:

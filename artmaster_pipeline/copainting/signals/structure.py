@@ -32,8 +32,10 @@ def edge_agreement(source: np.ndarray, picture: np.ndarray, tolerance_px: float 
     """Precision and recall of a picture's Canny edges against its source's, within a tolerance in pixels.
 
     Both are uint8 (height, width, 3) of one size. As in the boundary benchmark of Martin, Fowlkes and Malik (2004),
-    with its tolerance of 0.0075 of the diagonal where none is named; a pixel may answer for several, so that the score
-    is at least what their one-to-one matching gives. Read it beside `chance`. Raises WrongUse for pictures of two sizes.
+    with its tolerance of 0.0075 of the diagonal where none is named; a pixel may answer for several, so that
+    the score is at least what their one-to-one matching gives. Read it beside `chance`.
+
+    Raises WrongUse for pictures of two sizes.
     """
     from artmaster_pipeline.copainting.signals.lines import canny_edges
 
