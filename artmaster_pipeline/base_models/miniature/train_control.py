@@ -34,7 +34,7 @@ from artmaster_pipeline.progress import Progress
 if TYPE_CHECKING:
     import torch
 
-_BATCH = 16
+BATCH = 16
 _MUON_RATE = 1.5e-3
 _ADAM_RATE = 1e-3
 _EMA = 0.99  # a training of some thousand steps
@@ -165,19 +165,19 @@ class _Loop:
         dice = np.random.default_rng((self.seed, step, 7))
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
         shard = self.shards[int(dice.integers(len(self.shards)))]
-        rows = torch.from_numpy(dice.integers(len(shard.captions), size=_BATCH))
+        rows = torch.from_numpy(dice.integers(len(shard.captions), size=BATCH))
         clean = shard.latents[rows].float()
         noise = torch.randn(clean.shape, generator=generator)
         sigmas = draw_sigmas(self.pipe.scheduler, clean, generator)
         noisy = (1 - sigmas.view(-1, 1, 1, 1)) * clean + sigmas.view(-1, 1, 1, 1) * noise
-        signals, modes = shard.signals(rows, torch.from_numpy(dice.random(_BATCH) < _LABELS_SHARE))
+        signals, modes = shard.signals(rows, torch.from_numpy(dice.random(BATCH) < _LABELS_SHARE))
         captions = [some_words(shard.captions[int(row)], dice) for row in rows]
         length = int(dice.choice([n for n, _ in TOKENS], p=[p for _, p in TOKENS]))
         control = signals.to(self.device), modes.to(self.device)
         state = noisy.to(self.device), sigmas.to(self.device)
         told = [[caption if dice.random() >= _SILENT else "" for caption in captions] for _ in range(2)]
         low, high = _GUIDANCE
-        guidance = (low + (high - low) * torch.rand(_BATCH, generator=generator)).to(self.device)
+        guidance = (low + (high - low) * torch.rand(BATCH, generator=generator)).to(self.device)
         target = (noise - clean).to(self.device)
         with autocast(self.device), plain_attention(self.device):
             answer = self._answer(state, control, told[0], length, guidance)
