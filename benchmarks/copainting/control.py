@@ -2,13 +2,13 @@
 
     python benchmarks/copainting/control.py --scenes 40 --sheet sheet.png
 
-Each held-out scene (its layout and its picture are in no training) is drawn by the base three times from one noise: freely,
-held by its layout ("labels") and held by its edges. Told by the numbers are
+Each held-out scene is drawn by the base three times from one noise: freely, held by its layout ("labels") and held by
+its edges. Told by the numbers are
 
 - thumbnail: correlation of lightness, averaged over 16 x 16 fields, with the painted scene;
 - by regions: the share of the variance of Lab that the true layout's kinds explain (of regions of 1 % or more);
 - edges: F-score of Canny's edges (100, 200) with the painted scene's, within 2 pixels;
-- subject: how often the base finds, among the 17 subjects, the one that was asked for (denoising error, Li et al. 2023).
+- subject: how often the base finds, among the 17 subjects, what was asked for (denoising error, Li et al. 2023).
 """
 
 import argparse
@@ -98,29 +98,24 @@ def draw(pipe: Any, scene: dict[str, Any], signal: str, scale: float, until: flo
     height, width = scene["picture"].shape[:2]
     noise = torch.randn(1, 16, height // 8, width // 8, generator=torch.Generator().manual_seed(scene["seed"]))
     shown = scene[signal] if signal else np.zeros_like(scene["picture"])
-    return (
-        pipe(
-            scene["scene"].caption(name_style=True),
-            negative_prompt="",
-            true_cfg_scale=TRUE_GUIDANCE,
-            guidance_scale=1.0,
-            width=width,
-            height=height,
-            num_inference_steps=STEPS,
-            latents=pipe._pack_latents(noise, 1, 16, height // 8, width // 8),
-            control_image=Image.fromarray(shown),
-            control_mode=CONTROL_MODES.index(signal) if signal else 0,
-            controlnet_conditioning_scale=scale,
-            control_guidance_end=until,
-            max_sequence_length=TEXT_TOKENS,
-            generator=torch.Generator().manual_seed(0),
-            output_type="np",
-        )
-        .images[0]
-        .__mul__(255)
-        .round()
-        .astype(np.uint8)
-    )
+    drawn = pipe(
+        scene["scene"].caption(name_style=True),
+        negative_prompt="",
+        true_cfg_scale=TRUE_GUIDANCE,
+        guidance_scale=1.0,
+        width=width,
+        height=height,
+        num_inference_steps=STEPS,
+        latents=pipe._pack_latents(noise, 1, 16, height // 8, width // 8),
+        control_image=Image.fromarray(shown),
+        control_mode=CONTROL_MODES.index(signal) if signal else 0,
+        controlnet_conditioning_scale=scale,
+        control_guidance_end=until,
+        max_sequence_length=TEXT_TOKENS,
+        generator=torch.Generator().manual_seed(0),
+        output_type="np",
+    ).images[0]
+    return np.round(np.clip(drawn, 0, 1) * 255).astype(np.uint8)
 
 
 def thumbnail(_: Any, scene: dict[str, Any], picture: np.ndarray) -> float:
