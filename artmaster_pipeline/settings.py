@@ -410,6 +410,13 @@ class ExpertSettings(_Settings):
     gate: LearnedGateSettings = LearnedGateSettings()
 
 
+class ControlSettings(_Settings):
+    """The ControlNet that holds pictures to a structure, see `base_models/control.py`."""
+
+    model: str  # "miniature", a hub repository, or a folder
+    revision: str | None = None  # its commit, as a profile's
+
+
 class Profile(_Settings):
     """The size of things. A room reads the profile; it never asks which base model it is on."""
 
@@ -441,6 +448,7 @@ class Profile(_Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     gate: GateSettings = GateSettings()
     experts: ExpertSettings = ExpertSettings()
+    control: ControlSettings | None = None  # none: nothing can hold a picture to a structure
 
     @model_validator(mode="after")
     def _most_works_are_trained_on(self) -> "Profile":
