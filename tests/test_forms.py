@@ -1,4 +1,4 @@
-"""A loaded base as diffusers' other pipelines, and ControlNets asked by a hook: as diffusers does, to the last digit."""
+"""A loaded base as diffusers' other pipelines; ControlNets asked by a hook, as diffusers does, to the last digit."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,9 @@ def network(pipe):
     torch.manual_seed(5)
     config = {name: value for name, value in pipe.transformer.config.items() if not name.startswith("_")}
     config |= {"num_layers": 1, "num_single_layers": 1, "num_mode": 3}
-    config = {name: config[name] for name in config if name in FluxControlNetModel.__init__.__wrapped__.__code__.co_varnames}
+    config = {
+        name: config[name] for name in config if name in FluxControlNetModel.__init__.__wrapped__.__code__.co_varnames
+    }
     made = FluxControlNetModel(**config).eval()
     for block in (*made.controlnet_blocks, *made.controlnet_single_blocks, made.controlnet_x_embedder):
         torch.nn.init.normal_(block.weight, std=0.3)
@@ -68,9 +70,7 @@ def test_a_picture_is_changed_the_less_the_lower_the_strength(pipe, texts, setti
 
     picture = Image.fromarray(LINES)
     with as_form(pipe, "picture") as shaped:
-        little, much = (
-            drawn(shaped, texts, settings, image=picture, strength=strength)[0] for strength in (0.25, 1.0)
-        )
+        little, much = (drawn(shaped, texts, settings, image=picture, strength=strength)[0] for strength in (0.25, 1.0))
     kept = through_the_autoencoder(pipe, picture)
     assert little.shape == LINES.shape
     assert np.abs(little - kept).mean() < np.abs(much - kept).mean()

@@ -37,7 +37,7 @@ def off_in_unguided(transformer: Any, guided: "torch.Tensor", unguided: "torch.T
 
 
 def is_unguided(text: "torch.Tensor", guided: "torch.Tensor", unguided: "torch.Tensor") -> bool:
-    """Whether a pass hears the text that is taken away from: by the tensor itself, or, where it is a copy, its numbers."""
+    """Whether a pass hears the text that is taken away from: by the tensor, or, where it is a copy, by its numbers."""
     import torch
 
     if text is guided or text is unguided:

@@ -51,9 +51,7 @@ def controlled(
 class _Asked:
     """A network that is asked once in each step."""
 
-    def __init__(
-        self, pipe: Any, network: Any, signals: Sequence[ControlSignal], text: TextEmbedding | None
-    ) -> None:
+    def __init__(self, pipe: Any, network: Any, signals: Sequence[ControlSignal], text: TextEmbedding | None) -> None:
         self._pipe, self._network, self._text = pipe, network, text
         self._signals = [(signal, _packed(pipe, signal.picture)) for signal in signals]
         self._last: float | None = None  # the noise level of the pass before

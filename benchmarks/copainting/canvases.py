@@ -4,8 +4,9 @@
 
 HOME has a trained adapter of each painter. A canvas' map is the exact layout of a scene of the sample painter (sky and
 blank ground are the ground's; rock, water, trees, buildings and figures of 5 % or more are regions, three at most); the
-painters take turns, three on a canvas. Every second canvas gives its regions prompts of their own. What is measured says
-`measures.py`, which was fixed first. Pictures lie in DIR and are not drawn again; the sheets there are to be looked at.
+painters take turns, three on a canvas. Every second canvas gives its regions prompts of their own. What is measured
+says `measures.py`, which was fixed first. Pictures lie in DIR and are not drawn again; the sheets there are to be
+looked at.
 """
 
 import argparse
@@ -41,6 +42,7 @@ WORDS = {
 }
 LEAST, MOST = 0.05, 3
 METHODS = ("canvas", "oracle", "sum")
+LIMIT = 1.2  # of energy at borders over that inside
 
 
 def make_canvas(folder: Path, number: int, painters: list[str], control: bool) -> Path:
@@ -149,7 +151,9 @@ def works_of(home: Home, painters: list[str], pipe, most: int = 40) -> dict[str,
             if len(found[painter][part]) >= most:
                 continue
             picture = Image.open(inside(home.training_set(painter), row.path)).convert("RGB")
-            picture = picture.crop((0, 0, min(picture.size), min(picture.size))).resize((128, 128), Image.Resampling.BOX)
+            picture = picture.crop((0, 0, min(picture.size), min(picture.size))).resize(
+                (128, 128), Image.Resampling.BOX
+            )
             with torch.inference_mode():
                 latent = family.encode_picture(pipe, picture, 128, 128)[None]
                 decoded = pipe.vae.decode(family.decoder_input(pipe.vae, latent)).sample[0]
@@ -205,7 +209,9 @@ def main() -> None:
 
 def measured(hands: Hands, found: dict, reader: Reader, works: dict) -> list[dict]:  # type: ignore[type-arg]
     rows = []
-    everyone = list(dict.fromkeys(hand.mix.painters[0] for name, hand in hands.resolved.items() if hands.shares[name] > 0))
+    everyone = list(
+        dict.fromkeys(hand.mix.painters[0] for name, hand in hands.resolved.items() if hands.shares[name] > 0)
+    )
     for name, hand in hands.resolved.items():
         if hands.shares[name] <= 0:
             continue
@@ -226,33 +232,37 @@ def measured(hands: Hands, found: dict, reader: Reader, works: dict) -> list[dic
             square = mask[:128]  # works are square
             of = works[own]["held_out"]
             if square.any() and of:
-                row["works right"] = [
-                    reader.score(d, own, others) > 0 for d in described(of, [square] * len(of))
-                ]
+                row["works right"] = [reader.score(d, own, others) > 0 for d in described(of, [square] * len(of))]
         rows.append(row)
     return rows
 
 
 def report(rows: list[dict], times: list, all_hands: list[Hands], pictures: list[dict]) -> None:  # type: ignore[type-arg]
-    def share(key: str) -> str:
-        values = [row[key] > 0 for row in rows if key in row]
-        return f"{np.mean(values):.2f} of {len(values)}"
-
+    held = ["held"] if "held" in pictures[0] else []
     right = [value for row in rows for value in row.get("works right", [])]
     print(f"the reader is right on held-out works inside the regions: {np.mean(right):.2f} of {len(right)}")
-    keys = [*METHODS, "solo", *(["held"] if "held" in pictures[0] else [])]
-    for key in keys:
-        print(f"own minus other above 0, {key}: {share(f'score {key}')}, median {median([r[f'score {key}'] for r in rows if f'score {key}' in r]):.3f}")
-    for key in keys:
+    for key in (*METHODS, "solo", *held):
+        scores = [row[f"score {key}"] for row in rows if f"score {key}" in row]
+        above = np.mean([score > 0 for score in scores])
+        print(f"own minus other, {key}: above 0 in {above:.2f} of {len(scores)} regions, median {median(scores):.3f}")
         print(f"from the painter alone, {key}: median {median([row[f'from solo {key}'] for row in rows]):.2f}")
-    print("canvas over sum:", f"{median([row['from solo canvas'] / row['from solo sum'] for row in rows]):.2f}")
-    print("canvas over oracle:", f"{median([row['from solo canvas'] / row['from solo oracle'] for row in rows if row['from solo oracle'] > 0]):.2f}")
-    for key in ("canvas", "oracle", "sum", *(("held", "base") if "held" in pictures[0] else ())):
-        energies = [border_energy(found[key], labels_at(h, found[key].shape[:2])) for h, found in zip(all_hands, pictures, strict=True)]
-        print(f"border over inside, {key}: median {median(energies):.2f}, above 1.2 on {sum(e > 1.2 for e in energies)} of {len(energies)}")
-    alone = [border_energy(f[f"solo-{n}"], labels_at(h, f["canvas"].shape[:2])) for h, f in zip(all_hands, pictures, strict=True) for n in h.resolved if f"solo-{n}" in f]
-    print(f"border over inside, one painter alone on the same map: median {median(alone):.2f}")
-    print(f"time of one pass: median {median([t for t, _ in times]):.2f}, worst {max(t for t, _ in times):.2f}; oracle {median([t for _, t in times]):.2f}")
+    for other in ("sum", "oracle"):
+        ratios = [row["from solo canvas"] / row[f"from solo {other}"] for row in rows if row[f"from solo {other}"] > 0]
+        print(f"from the painter alone, canvas over {other}: median {median(ratios):.2f}")
+    both = list(zip(all_hands, pictures, strict=True))
+    for key in (*METHODS, *(("held", "base") if held else ())):
+        borders(key, [(hands, found[key]) for hands, found in both])
+    alone = [(hands, found[f"solo-{name}"]) for hands, found in both for name in hands.resolved if hands.shares[name]]
+    borders("one painter alone on the same map", alone)
+    own, oracle = ([each[place] for each in times] for place in (0, 1))
+    print(f"time over one pass: median {median(own):.2f}, worst {max(own):.2f}; oracle {median(oracle):.2f}")
+
+
+def borders(name: str, drawn: list[tuple[Hands, np.ndarray]]) -> None:
+    """A line on the gradient's energy at the borders of maps."""
+    energies = [border_energy(picture, labels_at(hands, picture.shape[:2])) for hands, picture in drawn]
+    above = sum(energy > LIMIT for energy in energies)
+    print(f"border over inside, {name}: median {median(energies):.2f}, above {LIMIT} in {above} of {len(energies)}")
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 - **Whose hand is it, in a region?** VGG16's relu1_2, relu2_2 and relu3_3 inside the region: mean and standard deviation
   of each channel (https://arxiv.org/abs/1703.06868), and mean and standard deviation of L*a*b*. Each number in units of
-  its spread among one painter's works (pooled over painters); a painter's distance is the mean square of the differences
-  to the mean of that painter's works, averaged over the four groups. The score is the mean distance of the canvas' other
-  painters minus the own painter's: above zero, the region is nearer to its own. Works are read as the base's autoencoder
-  gives them back, through the regions of the canvases. How far the reader is right on works that it was not made from is
-  printed beside it.
+  its spread among one painter's works (pooled over painters); a painter's distance is the mean square of the
+  differences to the mean of that painter's works, averaged over the four groups. The score is the mean distance of the
+  canvas' other painters minus the own painter's: above zero, the region is nearer to its own. Works are read as the
+  base's autoencoder gives them back, whole. How far the reader is right on works that it was not made from, seen
+  through the regions of the canvases, is printed beside it.
 - **How far is a region from its painter alone?** Root mean square of the L*a*b* differences inside the region to the
   picture of the same seed and the region's own prompt by that painter alone.
 - **Borders.** Energy of lightness' gradient (Sobel, squared) within two pixels of a border between regions over that

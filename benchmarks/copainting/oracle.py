@@ -32,7 +32,14 @@ def solo(pipe: Any, home: Any, hands: Hands, prepared: Prepared, embedded: Any, 
     from artmaster_pipeline.generation.sampling import negative_of
 
     with mixture(pipe, hands.experts(home), [alone(hands, prepared, name)]):
-        return drawn(pipe, hands, prepared, text_of(embedded, hands.heard(name)), seed, negative_of(pipe, embedded, hands.drawing))
+        return drawn(
+            pipe,
+            hands,
+            prepared,
+            text_of(embedded, hands.heard(name)),
+            seed,
+            negative_of(pipe, embedded, hands.drawing),
+        )
 
 
 def weighted_sum(pipe: Any, home: Any, hands: Hands, prepared: Prepared, embedded: Any, seed: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The gate of a canvas: which expert acts on which image token, in which blocks, at which noise level.
 
-    g(expert, blocks, sigma, token) = sum over hands h of m_h(token) * [ own_h(expert, blocks, sigma) + rest_h * ground ]
+    g(expert, blocks, sigma, token) = sum over hands h of m_h(token) * (own_h(expert, blocks, sigma) + rest_h * ground)
 
 m is a partition of unity over the hands, the ground's among them. A hand's own part is its shares in the factors, each
 times how much of the factor it has here and what the factor weighs in these blocks at this noise (`experts.factors`);
@@ -11,7 +11,6 @@ up to one on every token, before strengths.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -83,9 +82,7 @@ class CanvasGate:
         """Expert -> groups x image tokens, row after row."""
         by_hand = {name: self.of_hand(name, sigma) for name in self.hands}
         return {
-            expert: sum(
-                np.outer(by_hand[name][expert], np.reshape(self.masks[name], -1)) for name in self.hands
-            )  # type: ignore[misc]
+            expert: sum(np.outer(by_hand[name][expert], np.reshape(self.masks[name], -1)) for name in self.hands)  # type: ignore[misc]
             for expert in self.experts
         }
 

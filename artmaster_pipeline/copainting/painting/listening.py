@@ -76,7 +76,9 @@ def together(hidden: str, whole: Speech, others: Sequence[Speech], areas: Mappin
     kept = filling[: max(min(len(filling), _LEAST_FILLING), len(embeds[0]) - begin)]
     joined = torch.cat([*(tokens[:length] for tokens, length in zip(embeds, lengths, strict=True)), kept])
     tensors = {
-        name: joined if name == hidden else _mean([speech.text.tensors[name] for speech in (whole, *others)], whole, others, areas)
+        name: joined
+        if name == hidden
+        else _mean([speech.text.tensors[name] for speech in (whole, *others)], whole, others, areas)
         for name in whole.text.tensors
     }
     less = math.log(len(filling) / len(kept)) if len(kept) else 0.0
@@ -100,8 +102,8 @@ def lengthened(text: TextEmbedding, hidden: str, tokens: int) -> tuple[TextEmbed
     """A text with its last tokens repeated up to so many, and what attention's logits need so that nothing changes.
 
     diffusers wants both texts of a guided drawing equally long. Tokens of a text have no place of their own in FLUX.1,
-    so a token that stands there n times, each with its weight times 1/n, is the token. Gives the text and the logarithms
-    of these weights, (tokens,).
+    so a token that stands there n times, each with its weight times 1/n, is the token. Gives the text and the
+    logarithms of these weights, (tokens,).
     """
     there = text.tensors[hidden]
     again = range(len(there), tokens)

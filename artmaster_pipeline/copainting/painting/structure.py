@@ -5,14 +5,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from artmaster_pipeline.base_models.family import TextEmbedding
+from artmaster_pipeline.copainting.canvas import control_picture
 from artmaster_pipeline.copainting.records import Canvas, Control
-from artmaster_pipeline.files import inside
 from artmaster_pipeline.generation.control import ControlSignal, controlled
 from artmaster_pipeline.settings import Home, Profile
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
 
     from artmaster_pipeline.copainting.painting.hands import Hands
@@ -24,12 +22,12 @@ def signals_of(pipe: Any, home: Home, hands: "Hands", text: TextEmbedding) -> It
 
     Raises MissingRequirement or WrongUse where the profile's ControlNet is not here or does not know a signal.
     """
-    from artmaster_pipeline.base_models.control import open_control
-
     canvas, profile = hands.canvas, hands.profile
     if not canvas.control:
         yield
         return
+    from artmaster_pipeline.base_models.control import open_control
+
     signals = [control_signal(canvas, control, profile) for control in canvas.control]
     with open_control(profile, home) as network, controlled(pipe, network, signals, text):
         yield
@@ -47,13 +45,5 @@ def _picture(canvas: Canvas, control: Control, size: tuple[int, int]) -> "np.nda
     import numpy as np
     from PIL import Image
 
-    from artmaster_pipeline.copainting.canvas import label_picture
-    from artmaster_pipeline.copainting.signals import read_signal_file
-
-    if control.file:
-        from pathlib import Path
-
-        pixels, how = read_signal_file(inside(Path(canvas.folder), control.file)).pixels, Image.Resampling.BOX
-    else:
-        pixels, how = label_picture(canvas), Image.Resampling.NEAREST
-    return np.asarray(Image.fromarray(pixels).resize(size, how))
+    how = Image.Resampling.BOX if control.file else Image.Resampling.NEAREST
+    return np.asarray(Image.fromarray(control_picture(canvas, control)).resize(size, how))
