@@ -170,18 +170,19 @@ def _seen(t: Words, records: Sequence[Sample]) -> dict[str, Any]:
 
 
 def _over(picture: Picture, labels: "np.ndarray") -> "np.ndarray":
-    """The map over a picture, as large as a browser is given in one file."""
+    """The map over a picture, as large as it, or as a browser is given in one file; over a small one larger."""
     import numpy as np
     from PIL import Image
 
-    size = _within(picture.record, renditions.LARGEST_WHOLE)
+    longer = max(picture.record.width, picture.record.height)
+    size = _within(picture.record, min(max(longer, _MAP_SIDE), renditions.LARGEST_WHOLE))
     shown = Image.fromarray(read_rgb(picture.file)).resize(size, Image.Resampling.LANCZOS)
     return mapped(labels, picture.record.regions, size, np.asarray(shown))
 
 
 def _within(record: Sample, side: int) -> tuple[int, int]:
-    """Width and height of a picture in pixels, its longer side at most `side`."""
-    scale = min(1.0, side / max(record.width, record.height))
+    """Width and height of a picture whose longer side has `side` pixels."""
+    scale = side / max(record.width, record.height)
     return max(1, round(record.width * scale)), max(1, round(record.height * scale))
 
 
