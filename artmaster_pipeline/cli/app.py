@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from artmaster_pipeline.cli import (
     captions,
     drawing,
+    editing,
     evaluating,
     experts,
     keeping,
@@ -73,6 +74,9 @@ for _command in (
     drawing.generate,
     mixing.mix,
     mixing.mixes,
+    editing.repaint,
+    editing.restyle,
+    editing.outpaint,
     drawing.export,
     upscaling.upscale,
     refining.refine,
