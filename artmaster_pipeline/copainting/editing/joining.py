@@ -110,7 +110,7 @@ def _window(side: int) -> np.ndarray:
 
 
 def _random_phase(piece: np.ndarray, shape: tuple[int, int], chance: np.random.Generator) -> np.ndarray:
-    """Noise of a shape with a piece's spectrum, the same phases in all channels, so that their colours stay together."""
+    """Noise of a shape with a piece's spectrum; the same phases in all channels, so that colours stay together."""
     noise = chance.standard_normal(shape)
     spectrum = np.fft.rfft2(noise)
     found = [
