@@ -379,6 +379,7 @@ class Sample(Record):
     checkpoint: int = 0  # the training step whose weights were used; 0 for the finished adapter
     # of a picture by several adapters: the mix of mixes.yaml that it is of, and who had which part
     mix: str = Field("", exclude_if=lambda name: not name)
+    canvas: str = Field("", exclude_if=lambda name: not name)  # of a picture of a canvas: its name
     gates: dict[str, Any] = Field({}, exclude_if=lambda gates: not gates)
 
     @property

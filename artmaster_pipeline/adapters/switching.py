@@ -23,7 +23,7 @@ def off_in_unguided(transformer: Any, guided: "torch.Tensor", unguided: "torch.T
     before = [layer._disable_adapters for layer in layers]
 
     def switch(_: Any, args: tuple[Any, ...], given: dict[str, Any]) -> None:
-        off = _is_unguided(given["encoder_hidden_states"], guided, unguided)
+        off = is_unguided(given["encoder_hidden_states"], guided, unguided)
         for layer, was_off in zip(layers, before, strict=True):
             layer._disable_adapters = was_off or off
 
@@ -36,7 +36,8 @@ def off_in_unguided(transformer: Any, guided: "torch.Tensor", unguided: "torch.T
             layer._disable_adapters = was_off
 
 
-def _is_unguided(text: "torch.Tensor", guided: "torch.Tensor", unguided: "torch.Tensor") -> bool:
+def is_unguided(text: "torch.Tensor", guided: "torch.Tensor", unguided: "torch.Tensor") -> bool:
+    """Whether a pass hears the text that is taken away from: by the tensor, or, where it is a copy, by its numbers."""
     import torch
 
     if text is guided or text is unguided:

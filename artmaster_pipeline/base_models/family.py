@@ -34,6 +34,7 @@ class TextEmbedding:
     """A text as a transformer takes it: tensors by the pipeline's own argument names, without a batch dimension."""
 
     tensors: "Mapping[str, torch.Tensor]"
+    words: int = 0  # of the hidden text's tokens the leading ones that are the text's, its end among them; 0: not known
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from artmaster_pipeline.cli import (
     captions,
+    copainting,
     drawing,
     editing,
     evaluating,
@@ -106,6 +107,16 @@ _lineage.command("file")(lineage.lineage_file)
 _lineage.command("verify")(lineage.lineage_verify)
 _lineage.command("export")(lineage.lineage_export)
 app.add_typer(_lineage, name="lineage")
+
+_copaint = typer.Typer(
+    cls=copainting.CopaintGroup,
+    no_args_is_help=True,
+    help="Several painters on one canvas: `artmaster copaint CANVAS` paints it.",
+)
+_copaint.command("paint")(copainting.copaint)
+_copaint.command("preview")(copainting.copaint_preview)
+_copaint.command("new")(copainting.copaint_new)
+app.add_typer(_copaint, name="copaint")
 
 _experts = typer.Typer(no_args_is_help=True, help="Several painters' adapters, before they draw together.")
 _experts.command("map")(experts.experts_map)

@@ -147,14 +147,15 @@ def mean_text(heard: "Sequence[tuple[TextEmbedding, float]]") -> "TextEmbedding"
     """
     from artmaster_pipeline.base_models import TextEmbedding
 
-    leading = max(heard, key=lambda part: part[1])[0].tensors
+    leading = max(heard, key=lambda part: part[1])[0]
     if len(heard) == 1:
-        return heard[0][0]
+        return leading
     return TextEmbedding(
         {
             name: sum(weight * _moved(text.tensors[name], there) for text, weight in heard)
-            for name, there in leading.items()
-        }
+            for name, there in leading.tensors.items()
+        },
+        max(text.words for text, _ in heard),
     )
 
 

@@ -111,6 +111,14 @@ class Gate(BaseModel):
             gates = gates / np.where(whole > 0, whole, 1) * np.minimum(present.sum(axis=0), 1)
         return dict(zip(self.shares, gates, strict=True))
 
+    @property
+    def text_tokens(self) -> None:
+        """None: text is nowhere in the picture, so it has the mean of the gates."""
+
+    def text_at(self, sigma: float) -> dict[str, np.ndarray]:
+        """Of nothing, as `text_tokens` says."""
+        return {}
+
     def _present(self, band: int) -> np.ndarray:
         rows, columns = self.token_grid or (1, 1)
         everywhere = np.ones(rows * columns)

@@ -7,26 +7,59 @@ blocks take the gates as inputs, so nothing is compiled again.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from artmaster_pipeline.adapters.attaching import detach
 from artmaster_pipeline.base_models.family import family_for
 from artmaster_pipeline.errors import WrongUse
-from artmaster_pipeline.experts.factors import BlockGroup, group_of
-from artmaster_pipeline.experts.gates import Gate
+from artmaster_pipeline.experts.factors import BlockGroup, FactorMap, group_of
 from artmaster_pipeline.experts.joining import joined
 
 if TYPE_CHECKING:
     import torch
 
 MOST_EXPERTS = 8
+
+
+Hears = Callable[["torch.Tensor"], bool]  # whether the text of a pass is the prompt's
+
+
+class AnyGate(Protocol):
+    """What `mixture` asks of a gate: `gates.Gate` is one, a canvas has another."""
+
+    @property
+    def experts(self) -> tuple[str, ...]:
+        """The experts' names."""
+
+    @property
+    def factor_map(self) -> FactorMap:
+        """Which blocks are in which group."""
+
+    @property
+    def token_grid(self) -> tuple[int, int] | None:
+        """Rows and columns of image tokens; None where all tokens have the same gates."""
+
+    def band(self, sigma: float) -> int:
+        """A number for all noise levels at which the gate is the same."""
+
+    def at(self, sigma: float) -> dict[str, np.ndarray]:
+        """Expert -> groups x image tokens, or groups x 1."""
+
+    @property
+    def text_tokens(self) -> int | None:
+        """Of how many text tokens `text_at` speaks; None where text has the mean of the picture's gates."""
+
+    def text_at(self, sigma: float) -> dict[str, np.ndarray]:
+        """Expert -> groups x text tokens."""
+
+
 _NAME = "experts"  # the adapter's on the transformer; no part of any module's path
 
 
@@ -41,7 +74,7 @@ class Expert:
 
 @contextmanager
 def mixture(
-    pipe: Any, experts: Sequence[Expert], gates: Sequence[Gate] = (), alike: bool = False
+    pipe: Any, experts: Sequence[Expert], gates: Sequence[AnyGate] = (), alike: bool = False
 ) -> Iterator["Mixing"]:
     """The experts on the pipeline, gated as long as this lasts; afterwards the pipeline is exactly the base's.
 
@@ -92,6 +125,7 @@ class _Layout:
     text: int  # tokens
     image: int
     regional: bool
+    spoken: bool  # whether text tokens have gates of their own
 
 
 @dataclass
@@ -111,14 +145,17 @@ class Mixing:
         self._transformer = transformer
         self._experts = tuple(experts)
         self._layers = _gated_layers(transformer, ranks)
-        self._gates: tuple[Gate, ...] = ()
+        self._gates: tuple[AnyGate, ...] = ()
+        self._hears: Hears | None = None
         self._groups: tuple[BlockGroup, ...] = ()
         self._in_groups: dict[str, int] = {}  # layer -> the number of its group of blocks
         self._buffers: dict[_Layout, _Buffers] = {}
         self._bound: _Buffers | None = None
 
-    def use(self, gates: Sequence[Gate]) -> None:
+    def use(self, gates: Sequence[AnyGate], hears: "Hears | None" = None) -> None:
         """Draw the next batches with these gates: one for each picture of a batch, or one for all.
+
+        Gates of text tokens hold in the passes whose text `hears` knows as the prompt's; without it in all.
 
         Raises WrongUse for gates of other experts than those attached, and for gates that cannot be in one batch.
         """
@@ -134,7 +171,7 @@ class Mixing:
         if any(gate.factor_map.groups != gates[0].factor_map.groups for gate in gates):
             raise WrongUse("The pictures of a batch have gates of different groups of blocks: draw them apart.")
         self._sort_into_groups(gates[0].factor_map.groups)
-        self._gates = tuple(gates)
+        self._gates, self._hears = tuple(gates), hears
         for buffers in self._buffers.values():
             buffers.shown = ()
 
@@ -164,7 +201,9 @@ class Mixing:
         batch, image = given["hidden_states"].shape[:2]
         text = given["encoder_hidden_states"].shape[1]
         gates = self._gates_of(batch)
-        layout = _Layout(batch, text, image, any(gate.token_grid for gate in gates))
+        spoken = all(gate.text_tokens == text for gate in gates)
+        spoken = spoken and (self._hears is None or self._hears(given["encoder_hidden_states"]))
+        layout = _Layout(batch, text, image, any(gate.token_grid for gate in gates), spoken)
         if layout.regional:
             _check_grid(gates, image, given["img_ids"])
         sigmas = given["timestep"].float().reshape(-1).tolist()
@@ -172,10 +211,11 @@ class Mixing:
         buffers = self._bind(layout, given["hidden_states"].device)
         bands = tuple(gate.band(sigma) for gate, sigma in zip(gates, sigmas, strict=True))
         if buffers.shown != bands:
-            self._fill(buffers, layout, self._table(gates, sigmas))
+            spoken_to = self._text_table(gates, sigmas) if spoken else None
+            self._fill(buffers, layout, self._table(gates, sigmas), spoken_to)
             buffers.shown = bands
 
-    def _gates_of(self, batch: int) -> tuple[Gate, ...]:
+    def _gates_of(self, batch: int) -> tuple[AnyGate, ...]:
         if len(self._gates) not in (1, batch):
             raise WrongUse(
                 f"A batch of {batch} pictures has {len(self._gates)} gates: name one for each, or one for all."
@@ -196,7 +236,8 @@ class Mixing:
     def _new_buffers(self, layout: _Layout, device: Any) -> _Buffers:
         import torch
 
-        tokens = {"image": layout.image, "text": 1, "both": layout.text + layout.image}
+        text = layout.text if layout.spoken else 1
+        tokens = {"image": layout.image, "text": text, "both": layout.text + layout.image}
         buffers = _Buffers({}, [])
         with torch.inference_mode(False):  # compiled blocks tell inference tensors from others
             for place, layers in self._layers.items():
@@ -212,11 +253,17 @@ class Mixing:
     def _groups_at(self, place: _Place) -> list[int]:
         return sorted({self._in_groups[layer] for layer in self._layers[place]})
 
-    def _table(self, gates: Sequence[Gate], sigmas: Sequence[float]) -> "torch.Tensor":
+    def _table(self, gates: Sequence[AnyGate], sigmas: Sequence[float]) -> "torch.Tensor":
         """The gates of these noise levels with the experts' strengths: groups x batch x image tokens x experts."""
+        return self._as_table([gate.at(sigma) for gate, sigma in zip(gates, sigmas, strict=True)])
+
+    def _text_table(self, gates: Sequence[AnyGate], sigmas: Sequence[float]) -> "torch.Tensor":
+        """The same of text tokens: groups x batch x text tokens x experts."""
+        return self._as_table([gate.text_at(sigma) for gate, sigma in zip(gates, sigmas, strict=True)])
+
+    def _as_table(self, found: Sequence[Mapping[str, np.ndarray]]) -> "torch.Tensor":
         import torch
 
-        found = [gate.at(sigma) for gate, sigma in zip(gates, sigmas, strict=True)]
         tokens = max(of_expert.shape[-1] for of_picture in found for of_expert in of_picture.values())
         table = np.array(
             [
@@ -227,14 +274,20 @@ class Mixing:
         strengths = np.array([expert.strength for expert in self._experts])
         return torch.from_numpy((table.transpose(2, 1, 3, 0) * strengths).astype(np.float32))
 
-    def _fill(self, buffers: _Buffers, layout: _Layout, table: "torch.Tensor") -> None:
-        """Write a table of gates into the buffers: of each place's groups and tokens, once for each expert's ranks."""
+    def _fill(
+        self, buffers: _Buffers, layout: _Layout, table: "torch.Tensor", spoken: "torch.Tensor | None" = None
+    ) -> None:
+        """Write a table of gates into the buffers: of each place's groups and tokens, once for each expert's ranks.
+
+        `spoken` is the table of text tokens, where they have gates of their own.
+        """
         import torch
 
         whole = table.mean(2, keepdim=True)  # text is nowhere in the picture
-        seen = {"image": table, "text": whole, "vector": whole[:, :, 0], "both": table}
+        text = whole if spoken is None else spoken
+        seen = {"image": table, "text": text, "vector": whole[:, :, 0], "both": table}
         if layout.regional:
-            seen["both"] = torch.cat([whole.expand(-1, -1, layout.text, -1), table], 2)
+            seen["both"] = torch.cat([text.expand(-1, -1, layout.text, -1), table], 2)
         device = next(iter(buffers.of_place.values())).device
         seen = {sees: gates.to(device) for sees, gates in seen.items()}
         for place, buffer in buffers.of_place.items():
@@ -274,7 +327,7 @@ def _gated_linear() -> Any:
     return GatedLinear
 
 
-def _check_grid(gates: Sequence[Gate], image: int, ids: "torch.Tensor") -> None:
+def _check_grid(gates: Sequence[AnyGate], image: int, ids: "torch.Tensor") -> None:
     """Raise WrongUse unless the regions are of the picture's size, which its last token's row and column tell."""
     row, column = (int(place) for place in ids.reshape(-1, ids.shape[-1])[-1, 1:3].tolist())
     there = (row + 1, column + 1)

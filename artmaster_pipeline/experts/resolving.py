@@ -126,7 +126,8 @@ def resolve(
         raise _error(mix, wrong, withdrawn, unfit)
     experts = tuple(found[painter] for painter in mix.painters)
     profile = profiles[mix.painters[0]]
-    return Resolved(mix, experts, profile, _drawing(mix, experts, profiles), maps)
+    parts = [(mix.weight(p), chosen.adapter, profiles[p]) for p, chosen in zip(mix.painters, experts, strict=True)]
+    return Resolved(mix, experts, profile, drawn_together(parts), maps)
 
 
 def check_base(home: Home, resolved: Resolved) -> None:
@@ -222,14 +223,14 @@ def _maps(home: Home, mix: Mix, size: tuple[int, int], faults: list[str]) -> tup
     return tuple(found)
 
 
-def _drawing(mix: Mix, experts: Sequence[Chosen], profiles: dict[str, Profile]) -> DrawingSettings:
-    """How all are drawn together, from how each is drawn alone: guidance by their parts in the whole.
+def drawn_together(parts: Sequence[tuple[float, Adapter, Profile]]) -> DrawingSettings:
+    """How adapters are drawn together, from how each is drawn alone: guidance by their parts in the whole.
 
     The adapters are off in the pass without the prompt where those with more than half of the picture are. Strengths
     are each expert's own and multiply its gate, so here it is 1.
     """
-    weights = [mix.weight(expert.adapter.painter) for expert in experts]
-    alone = [drawing_of(expert.adapter, profiles[expert.adapter.painter]) for expert in experts]
+    weights = [weight for weight, _, _ in parts]
+    alone = [drawing_of(adapter, profile) for _, adapter, profile in parts]
     total = sum(weights)
 
     def mean(values: Iterable[float]) -> float:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from artmaster_pipeline.base_models.family import family_for
+from artmaster_pipeline.base_models.family import TextEmbedding, family_for
 
 if TYPE_CHECKING:
     import torch
@@ -29,16 +29,18 @@ class ControlSignal:
 
 
 @contextmanager
-def controlled(pipe: Any, network: Any, signals: Sequence[ControlSignal], text_tokens: int) -> Iterator[None]:
+def controlled(
+    pipe: Any, network: Any, signals: Sequence[ControlSignal], text: TextEmbedding | None = None
+) -> Iterator[None]:
     """Let every pass of the pipeline's transformer keep to the signals, as long as this lasts.
 
-    `network` is a FluxControlNetModel; of the text it hears the first `text_tokens` tokens. What several signals add
-    is added up. Both passes of a guided step see the same, as in diffusers. No signals change nothing.
+    `network` is a FluxControlNetModel; it hears `text`, or what the transformer hears where there is none. What several
+    signals add is added up. Both passes of a guided step see the same, as in diffusers. No signals change nothing.
     """
     if not signals:
         yield
         return
-    asked = _Asked(pipe, network, signals, text_tokens)
+    asked = _Asked(pipe, network, signals, text)
     hook = pipe.transformer.register_forward_pre_hook(asked.before_pass, with_kwargs=True)
     try:
         yield
@@ -49,8 +51,8 @@ def controlled(pipe: Any, network: Any, signals: Sequence[ControlSignal], text_t
 class _Asked:
     """A network that is asked once in each step."""
 
-    def __init__(self, pipe: Any, network: Any, signals: Sequence[ControlSignal], text_tokens: int) -> None:
-        self._pipe, self._network, self._text = pipe, network, text_tokens
+    def __init__(self, pipe: Any, network: Any, signals: Sequence[ControlSignal], text: TextEmbedding | None) -> None:
+        self._pipe, self._network, self._text = pipe, network, text
         self._signals = [(signal, _packed(pipe, signal.picture)) for signal in signals]
         self._last: float | None = None  # the noise level of the pass before
         self._step = -1
@@ -86,6 +88,9 @@ class _Asked:
         mode = None
         if signal.mode is not None:
             mode = torch.full((len(states), 1), signal.mode, device=states.device, dtype=torch.long)
+        words = {name: given[name] for name in ("encoder_hidden_states", "pooled_projections", "txt_ids")}
+        if self._text is not None:
+            words = self._own_words(states)
         samples: tuple[Any, Any] = self._network(
             hidden_states=states,
             controlnet_cond=latent.to(states).expand(len(states), -1, -1),
@@ -93,13 +98,23 @@ class _Asked:
             conditioning_scale=signal.scale,
             timestep=given["timestep"],
             guidance=given["guidance"] if self._network.config.guidance_embeds else None,
-            pooled_projections=given["pooled_projections"],
-            encoder_hidden_states=given["encoder_hidden_states"][:, : self._text],
-            txt_ids=given["txt_ids"][: self._text],
+            **words,
             img_ids=given["img_ids"],
             return_dict=False,
         )
         return samples
+
+    def _own_words(self, states: "torch.Tensor") -> dict[str, "torch.Tensor"]:
+        import torch
+
+        assert self._text is not None
+        of = family_for(self._pipe).conditioning([self._text] * len(states), None, states.device, states.dtype)
+        hidden = of["prompt_embeds"]
+        return {
+            "encoder_hidden_states": hidden,
+            "pooled_projections": of["pooled_prompt_embeds"],
+            "txt_ids": torch.zeros(hidden.shape[1], 3).to(states),
+        }
 
 
 def _packed(pipe: Any, picture: np.ndarray) -> "torch.Tensor":

@@ -5,7 +5,7 @@ Texts are embedded once each, and pictures can be drawn from embeddings alone, w
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -217,7 +217,8 @@ def embed_texts(
     with open_pipeline(profile, family.text_encoders, home) as pipe, torch.inference_mode():
         for text in wanted:
             embedding = family.encode_text(pipe, text, profile.device, profile.max_sequence_length)
-            found[text] = TextEmbedding({name: tensor.cpu() for name, tensor in embedding.tensors.items()})
+            on_cpu = {name: tensor.cpu() for name, tensor in embedding.tensors.items()}
+            found[text] = replace(embedding, tensors=on_cpu)
     return found
 
 

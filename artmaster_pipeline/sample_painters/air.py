@@ -124,6 +124,7 @@ def paint_water(canvas: Canvas, manner: Manner, top: float, bottom: float, rippl
     rows, _ = window
     depth = (canvas.ys[rows] - np.float32(top)) / np.float32(max(bottom - top, 0.05))
     soft = smooth(depth, 0.0, 0.06)
+    canvas.mark(window, soft, "water")
     if manner.medium:
         _mirror(canvas, manner, window, top, depth, soft)
     elif manner.flat:

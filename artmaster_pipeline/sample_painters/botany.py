@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from artmaster_pipeline.sample_painters.canvas import Canvas, Colour, Sheet, mix, supple
+from artmaster_pipeline.sample_painters.canvas import Canvas, Colour, Sheet, mix, shows, supple
 from artmaster_pipeline.sample_painters.manners import Manner
 from artmaster_pipeline.sample_painters.scenes import Scene
 
 _WHITE: Colour = (0.98, 0.98, 0.97)
 
 
+@shows("trees")
 def paint_branch(canvas: Canvas, manner: Manner, scene: Scene) -> None:
     """A branch from the side the composition names, dressed by the season, with a bird on it."""
     dice = canvas.dice("branch")
@@ -120,6 +121,7 @@ def _leaf(sheet: Sheet, manner: Manner, dice: np.random.Generator, at: np.ndarra
     sheet.stroke(spine, 0.0012, mix(colour, manner.ink, 0.5))
 
 
+@shows("figures")
 def _bird(
     canvas: Canvas, manner: Manner, dice: np.random.Generator, x: float, y: float, size: float, face: int
 ) -> None:
@@ -163,6 +165,7 @@ def _ring(sheet: Sheet, points: np.ndarray, manner: Manner) -> None:
     sheet.stroke(closed, 0.0018, manner.ink)
 
 
+@shows("trees")
 def paint_bamboo(canvas: Canvas, manner: Manner, scene: Scene) -> None:
     """Stalks of bamboo, pale ones behind and dark ones before, with leaves in hanging groups."""
     dice = canvas.dice("bamboo")
@@ -233,6 +236,7 @@ def _spray(sheet: Sheet, manner: Manner, dice: np.random.Generator, at: tuple[fl
             sheet.stroke(spine[:5] - (0, size * 0.03), widths[:5] * 0.6, _WHITE)
 
 
+@shows("trees")
 def paint_reeds(
     canvas: Canvas,
     manner: Manner,

@@ -81,6 +81,7 @@ def paint_hill(canvas: Canvas, hill: Hill, manner: Manner, kind: str = "hemp") -
     form = _form(canvas, hill)
     if form is None:
         return
+    canvas.mark(form.window, form.mask, "rock")  # to its foot: what dissolves into mist is the hill still
     if manner.flat:
         _lay_flat(canvas, hill, manner, form)
     else:

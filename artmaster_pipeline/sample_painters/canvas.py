@@ -4,14 +4,17 @@ Lengths are in units of the picture's short side, x to the right and y down, so 
 picture at every size. Colours are sRGB values in 0..1, held as three planes (3, H, W) of float32.
 """
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from artmaster_pipeline.sample_painters.chance import chance
+from artmaster_pipeline.sample_painters.layout import KINDS, Kind
 
+_Given, _Back = ParamSpec("_Given"), TypeVar("_Back")
 Colour = tuple[float, float, float]
 Plane = np.ndarray
 Window = tuple[slice, slice]  # rows, columns
@@ -49,6 +52,8 @@ class Canvas:
         self.planes: Plane = np.ones((3, height, width), np.float32)
         self.ground: Plane = self.planes
         self.light: Plane | None = None  # where lamps and the moon shine: spared by the night's glaze
+        self.kinds: Plane | None = None  # what each pixel shows, as an index into KINDS, where somebody asks for it
+        self.shown: Kind | None = None  # what the sheets that are laid now show; none: they change no kind
 
     def dice(self, part: str) -> np.random.Generator:
         """The part's own stream of chance."""
@@ -127,6 +132,11 @@ class Canvas:
             part += (value - part) * alpha
         self.shut(window, alpha)
 
+    def mark(self, window: Window, alpha: Plane, kind: Kind | None) -> None:
+        """Note that `kind` was laid where `alpha`, 0..1, covers at least half a pixel."""
+        if self.kinds is not None and kind is not None:
+            self.kinds[window][np.broadcast_to(alpha >= 0.5, self.kinds[window].shape)] = KINDS.index(kind)
+
     def shut(self, window: Window, alpha: Plane) -> None:
         """What is laid over a light dims it."""
         if self.light is not None:
@@ -154,6 +164,27 @@ class Canvas:
         """The picture as uint8 (H, W, 3)."""
         planes = np.clip(self.planes, 0.0, 1.0) * np.float32(255.0) + np.float32(0.5)
         return np.ascontiguousarray(np.moveaxis(planes.astype(np.uint8), 0, 2))
+
+
+def shows(
+    kind: Kind,
+) -> Callable[[Callable[Concatenate[Canvas, _Given], _Back]], Callable[Concatenate[Canvas, _Given], _Back]]:
+    """Of a function that paints on a canvas: the sheets that it lays show `kind`."""
+
+    def told(
+        paint: Callable[Concatenate[Canvas, _Given], _Back],
+    ) -> Callable[Concatenate[Canvas, _Given], _Back]:
+        @wraps(paint)
+        def painted(canvas: Canvas, /, *given: _Given.args, **named: _Given.kwargs) -> _Back:
+            before, canvas.shown = canvas.shown, kind
+            try:
+                return paint(canvas, *given, **named)
+            finally:
+                canvas.shown = before
+
+        return painted
+
+    return told
 
 
 class Sheet:
@@ -226,6 +257,7 @@ class Sheet:
         window = (slice(rows.start + y0, rows.start + y1), slice(columns.start + x0, columns.start + x1))
         small = np.asarray(self.image.reduce(f, box=(x0 * f, y0 * f, x1 * f, y1 * f)))
         alpha = small[..., 3] * np.float32(1 / 255)
+        self.canvas.mark(window, alpha, self.canvas.shown)
         thin = np.ones_like(alpha)
         if dry:
             thin = np.clip(1.0 + dry * (self.canvas.grain[window] * 0.5 - 0.35), 0.0, 1.0)

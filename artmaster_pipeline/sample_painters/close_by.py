@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from artmaster_pipeline.sample_painters.canvas import Canvas, Colour, Sheet, mix
+from artmaster_pipeline.sample_painters.canvas import Canvas, Colour, Sheet, mix, shows
 from artmaster_pipeline.sample_painters.manners import Manner
 from artmaster_pipeline.sample_painters.scenes import Scene
 
 _WHITE: Colour = (0.98, 0.98, 0.97)
 
 
+@shows("buildings")
 def paint_terrace(canvas: Canvas, manner: Manner, y: float) -> None:
     """A low wall whose top begins at `y`: what still lifes stand on."""
     sheet = canvas.sheet(0, y - 0.02, canvas.right, canvas.bottom)
@@ -24,6 +25,7 @@ def paint_terrace(canvas: Canvas, manner: Manner, y: float) -> None:
     sheet.lay(dry=0.0 if manner.flat else manner.dry * 0.3)
 
 
+@shows("other")
 def paint_vase(canvas: Canvas, manner: Manner, scene: Scene, x: float, y: float, size: float) -> None:
     """A vase that stands at (x, y), `size` tall, with the season's flowers in it."""
     dice = canvas.dice("vase")
@@ -87,6 +89,7 @@ def _flower(sheet: Sheet, manner: Manner, dice: np.random.Generator, scene: Scen
     sheet.dots(at[None], np.full((1, 2), size * 0.34), (heart,))
 
 
+@shows("other")
 def paint_fruit(canvas: Canvas, manner: Manner, scene: Scene, x: float, y: float, size: float) -> None:
     """A bowl of the season's fruit that stands at (x, y), `size` wide, and one fruit beside it."""
     dice = canvas.dice("fruit")
@@ -130,6 +133,7 @@ def _globe(sheet: Sheet, manner: Manner, middle: np.ndarray, radius: float, colo
         sheet.dots(one - (0, radius * 0.62), np.array(((radius * 0.6, radius * 0.26),)), (_WHITE,))
 
 
+@shows("figures")
 def paint_lady(canvas: Canvas, manner: Manner, x: float, y: float, tall: float, face: int) -> None:
     """A lady in a long robe who looks to `face` under an open parasol; y is the ground, `tall` without parasol."""
     sheet = canvas.sheet(x - tall, y - tall * 1.4, x + tall, y + tall * 0.1)

@@ -8,8 +8,9 @@ import numpy as np
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.sample_painters import air, botany, close_by, media, mountains, staffage, trees
 from artmaster_pipeline.sample_painters.brushwork import paint_hill
-from artmaster_pipeline.sample_painters.canvas import Canvas, mix
+from artmaster_pipeline.sample_painters.canvas import Canvas, mix, shows
 from artmaster_pipeline.sample_painters.chance import apart
+from artmaster_pipeline.sample_painters.layout import KINDS
 from artmaster_pipeline.sample_painters.manners import Manner, manner_of
 from artmaster_pipeline.sample_painters.scenes import Scene
 
@@ -33,9 +34,30 @@ def paint(scene: Scene, seed: int, width: int, height: int) -> np.ndarray:
     The layout belongs to the seed, the scene and the aspect ratio alone: a larger picture is the same one with finer
     strokes. Raises WrongUse for a size below 32 or above 8192 pixels.
     """
+    return _paint(_canvas(seed, width, height), scene)
+
+
+def paint_with_layout(scene: Scene, seed: int, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """The scene as `paint` gives it, and what each of its pixels shows: uint8 (height, width), indices into `KINDS`.
+
+    It is noted while the picture is laid: what covers at least half a pixel last, counts. Trees are all that grows;
+    people, birds and boats are figures; bridges and terraces are buildings; a vase or a bowl is something other; the
+    bare ground behind a plant near by is blank, and what else lies behind everything is sky. Mist, weather, night,
+    moss, grass and the seal change nothing. Raises WrongUse as `paint` does.
+    """
+    canvas = _canvas(seed, width, height)
+    bare = scene.subject in _BEFORE_NOTHING and not manner_of(scene).medium
+    canvas.kinds = np.full((height, width), KINDS.index("blank" if bare else "sky"), np.uint8)
+    return _paint(canvas, scene), canvas.kinds
+
+
+def _canvas(seed: int, width: int, height: int) -> Canvas:
     if not (min(width, height) >= 32 and max(width, height) <= 8192):
         raise WrongUse(f"A painting of {width}x{height} cannot be made: each side must be 32 to 8192 pixels.")
-    canvas = Canvas(width, height, seed)
+    return Canvas(width, height, seed)
+
+
+def _paint(canvas: Canvas, scene: Scene) -> np.ndarray:
     manner = manner_of(scene)
     layout = _lay_out(canvas, scene)
     air.lay_ground(canvas, manner)
@@ -255,6 +277,7 @@ def _waterfall(canvas: Canvas, manner: Manner, scene: Scene, layout: Layout) -> 
     _near_trees(canvas, manner, layout, _near_bank(canvas, manner, scene, layout, 0.5), 4)
 
 
+@shows("water")
 def _fall(canvas: Canvas, manner: Manner, x: float, top: float, foot: float, wide: float) -> None:
     dice = canvas.dice("fall")
     sheet = canvas.sheet(x - 0.2, top - 0.02, x + 0.2, foot + 0.02)
@@ -479,6 +502,7 @@ def _seal(canvas: Canvas, manner: Manner, layout: Layout) -> None:
     )
 
 
+_BEFORE_NOTHING = ("a branch with a bird", "bamboo")
 _CLOSE = (
     "a branch with a bird",
     "bamboo",

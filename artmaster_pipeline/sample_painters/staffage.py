@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from artmaster_pipeline.sample_painters.canvas import Canvas, Colour, Sheet, mix
+from artmaster_pipeline.sample_painters.canvas import Canvas, Colour, Sheet, mix, shows
 from artmaster_pipeline.sample_painters.manners import Manner
 
 _LAMP: Colour = (1.0, 0.80, 0.42)
@@ -32,6 +32,7 @@ def _roof(sheet: Sheet, manner: Manner, x: float, y: float, half: float, tall: f
     _edges(sheet, shape, pen, manner.ink)
 
 
+@shows("buildings")
 def paint_house(
     canvas: Canvas, manner: Manner, x: float, y: float, size: float, face: int = 1, lit: bool = False
 ) -> None:
@@ -67,6 +68,7 @@ def paint_house(
         lamp.lay(spare=True)
 
 
+@shows("buildings")
 def paint_pavilion(
     canvas: Canvas, manner: Manner, x: float, y: float, size: float, storeys: int = 1, lit: bool = False
 ) -> None:
@@ -125,6 +127,7 @@ def paint_pavilion(
         lamp.lay(spare=True)
 
 
+@shows("buildings")
 def paint_pagoda(canvas: Canvas, manner: Manner, x: float, y: float, size: float, storeys: int = 7) -> None:
     """A pagoda of `size` units in height whose foot is at y."""
     sheet = canvas.sheet(x - size * 0.4, y - size * 1.25, x + size * 0.4, y + size * 0.05)
@@ -153,6 +156,7 @@ def paint_pagoda(canvas: Canvas, manner: Manner, x: float, y: float, size: float
     sheet.lay()
 
 
+@shows("buildings")
 def paint_bridge(canvas: Canvas, manner: Manner, x0: float, x1: float, y: float, rise: float) -> None:
     """An arched bridge from x0 to x1 whose ends stand at y."""
     sheet = canvas.sheet(x0 - 0.02, y - rise - 0.06, x1 + 0.02, y + 0.08)
@@ -178,6 +182,7 @@ def paint_bridge(canvas: Canvas, manner: Manner, x0: float, x1: float, y: float,
     sheet.lay()
 
 
+@shows("figures")
 def paint_boat(
     canvas: Canvas, manner: Manner, x: float, y: float, size: float, face: int = 1, sail: bool = False
 ) -> None:
@@ -247,6 +252,7 @@ def _figure(sheet: Sheet, manner: Manner, x: float, y: float, tall: float, robe:
     _edges(sheet, hat, pen * 0.8, manner.ink)
 
 
+@shows("figures")
 def paint_figure(
     canvas: Canvas, manner: Manner, x: float, y: float, tall: float, robe: int = 0, staff: int = 1
 ) -> None:
@@ -258,6 +264,7 @@ def paint_figure(
     sheet.lay()
 
 
+@shows("figures")
 def paint_geese(
     canvas: Canvas, manner: Manner, dice: np.random.Generator, x: float, y: float, size: float, count: int
 ) -> None:

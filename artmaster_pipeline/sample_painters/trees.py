@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from artmaster_pipeline.sample_painters.canvas import Canvas, Colour, Sheet, mix, supple
+from artmaster_pipeline.sample_painters.canvas import Canvas, Colour, Sheet, mix, shows, supple
 from artmaster_pipeline.sample_painters.chance import apart
 from artmaster_pipeline.sample_painters.manners import Manner
 
@@ -72,6 +72,7 @@ def _grow_limb(
     return [_Bud(points[at[i]], float(angles[i]), bud.long * size[i], float(wides[i])) for i in range(forks)]
 
 
+@shows("trees")
 def paint_tree(
     canvas: Canvas, manner: Manner, dice: np.random.Generator, foot: tuple[float, float], height: float,
     kind: str = "broad", far: float = 0.0, lean: float = 0.0,
@@ -258,6 +259,7 @@ def _needles(
         sheet.dots(pads - (0, size * 0.3), caps, ((0.98, 0.98, 0.97),), 0.95)
 
 
+@shows("trees")
 def paint_wood(
     canvas: Canvas, manner: Manner, dice: np.random.Generator, feet: np.ndarray, size: float, far: float
 ) -> None:

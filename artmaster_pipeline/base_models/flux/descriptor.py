@@ -103,7 +103,8 @@ class Flux1(Family):
         embeds, pooled, _ = pipe.encode_prompt(
             prompt=text, prompt_2=None, device=device, max_sequence_length=max_sequence_length
         )
-        return TextEmbedding({"prompt_embeds": embeds[0], "pooled_prompt_embeds": pooled[0]})
+        words = pipe.tokenizer_2(text, truncation=True, max_length=max_sequence_length).input_ids
+        return TextEmbedding({"prompt_embeds": embeds[0], "pooled_prompt_embeds": pooled[0]}, len(words))
 
     def pooled_text(self, embedding: TextEmbedding) -> "torch.Tensor":
         """CLIP's pooled vector."""

@@ -6,13 +6,15 @@ which is why the scheduler's sequence lengths are FLUX's divided by 16 and its s
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from artmaster_pipeline.base_models.miniature.vocabulary import clip_tokenizer, t5_tokenizer
 from artmaster_pipeline.errors import MissingRequirement
 
 SHIPPED = Path(__file__).parent / "weights"
 LATENT_CHANNELS = 16
+ControlMode = Literal["labels", "edges", "soft-line", "sketch", "depth"]
+CONTROL_MODES: tuple[ControlMode, ...] = get_args(ControlMode)  # a signal's place here is its control_mode
 
 TRANSFORMER: dict[str, Any] = {
     "patch_size": 1,
@@ -26,6 +28,8 @@ TRANSFORMER: dict[str, Any] = {
     "guidance_embeds": True,
     "axes_dims_rope": (8, 20, 20),
 }
+# The ControlNet begins as the transformer's double blocks; it is asked for one of its modes, as FLUX's union nets are.
+CONTROLNET: dict[str, Any] = {**TRANSFORMER, "num_single_layers": 0, "num_mode": len(CONTROL_MODES)}
 AUTOENCODER: dict[str, Any] = {
     "down_block_types": ("DownEncoderBlock2D",) * 4,
     "up_block_types": ("UpDecoderBlock2D",) * 4,

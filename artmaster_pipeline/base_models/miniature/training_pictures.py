@@ -27,7 +27,7 @@ PER_SHARD = 240
 UNTAUGHT_STYLE = "emerald-and-ochre"  # kept from the base, so that an adapter has something to bring
 TAUGHT_STYLES = tuple(style for style in STYLES if style != UNTAUGHT_STYLE)
 TAUGHT_SUBJECTS = (*SUBJECTS, *FURTHER_SUBJECTS)
-_SHAPES = ((256, 256), (256, 256), (256, 256), (256, 384))  # width, height; a quarter of the shards is upright
+SHAPES = ((256, 256), (256, 256), (256, 256), (256, 384))  # width, height; a quarter of the shards is upright
 _PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 _MANIFEST = "MANIFEST.csv"
 _LONGEST = 768
@@ -67,7 +67,7 @@ def paint_shards(folder: Path, count: int, seed: int, progress: Progress = SILEN
     missing = [number for number, file in enumerate(files) if not file.exists()]
     if missing:
         spawn = get_context("spawn")  # a fork of a process whose torch has threads may hang
-        with ProcessPoolExecutor(min(_cores(), len(missing)), mp_context=spawn) as pool:
+        with ProcessPoolExecutor(min(cores(), len(missing)), mp_context=spawn) as pool:
             painted = pool.map(_paint_shard, (files[number] for number in missing), missing, repeat(seed))
             with progress.task("Painting", count, count - len(missing)) as advance:
                 for _ in painted:
@@ -79,7 +79,7 @@ def _paint_shard(file: Path, number: int, seed: int) -> None:
     from artmaster_pipeline.sample_painters import paint
 
     os.nice(5)
-    width, height = _SHAPES[number % len(_SHAPES)]
+    width, height = SHAPES[number % len(SHAPES)]
     pictures = np.empty((PER_SHARD, height, width, 3), np.uint8)
     captions = []
     for i in range(PER_SHARD):
@@ -97,7 +97,7 @@ def crop_shards(
 
     A crop's caption says what `describe` sees in it, the artist, and what can be measured.
     """
-    files = {shape: folder / f"paintings-{seed}-{shape[0]}x{shape[1]}.safetensors" for shape in dict.fromkeys(_SHAPES)}
+    files = {shape: folder / f"paintings-{seed}-{shape[0]}x{shape[1]}.safetensors" for shape in dict.fromkeys(SHAPES)}
     if all(file.exists() for file in files.values()):
         return list(files.values())
     shown = [painting for corpus in corpora for painting in paintings(corpus)]
@@ -226,5 +226,6 @@ def _write_shard(file: Path, pictures: np.ndarray, captions: list[tuple[str, str
         save_file({"pictures": pictures}, temporary, {"captions": json.dumps(captions)})
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many processes may paint at once."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
