@@ -125,6 +125,9 @@ def outpaint(
     prompt: _Prompt = "",
     left: Annotated[int, typer.Option(help="Pixels to be added at the left.")] = 0,
     right: Annotated[int, typer.Option(help="Pixels to be added at the right.")] = 0,
+    keep: Annotated[
+        float, typer.Option(help="How much of the work's mirror image shapes what is added, 0 to 0.95.")
+    ] = 0.2,
     n: _Count = 1,
     seed: _Seed = 0,
     adapter: AdapterOption = None,
@@ -147,6 +150,7 @@ def outpaint(
         picture=picture,
         left=left,
         right=right,
+        keep=keep,
         painter=painter,
         prompt=prompt,
         count=n,

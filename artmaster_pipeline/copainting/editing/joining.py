@@ -8,6 +8,7 @@ import numpy as np
 _BAND = 0.16  # of a window's shorter side: as far from the border tones are compared
 _PIECE = 48  # pixels: of what is looked at for grain
 _MOST = 26.0  # levels of 255: a difference of tone beyond that is what was asked for, not a mistake
+_LIGHTEST, _LEAST_TIMES = 96, 5 / 6  # percent; a window without paper in it says little of how light paper is
 _LIGHTER = 60  # percent: the ground (paper, silk) is told from what is painted on it by being lighter
 
 
@@ -42,14 +43,16 @@ def laid(ground: np.ndarray, made: np.ndarray, share: np.ndarray) -> np.ndarray:
 def in_tone(made: np.ndarray, around: np.ndarray, known: np.ndarray) -> np.ndarray:
     """`made` (uint8, height x width x 3) with the ground tone that `around` has where it is `known`.
 
-    Left and right of the border of the known part the lighter pixels, which are paper or silk, are compared; their
-    difference, at most 26 levels, is carried into all that was made. Nothing changes where nothing or all is known.
+    First nothing may be lighter than the lightest of the known part, which is its paper or silk. Then the lighter
+    pixels on either side of the known part's border are compared; their difference, at most 26 levels, is carried into
+    all that was made. Nothing changes where nothing or all is known.
     """
     import cv2
 
     paint = ~known
     if not known.any() or not paint.any():
         return made
+    made = _no_lighter(made, around, known)
     reach = max(4.0, _BAND * min(made.shape[:2]))
     outside = known & (_distance(known) <= reach)
     inside = paint & (_distance(paint) <= reach)
@@ -62,6 +65,14 @@ def in_tone(made: np.ndarray, around: np.ndarray, known: np.ndarray) -> np.ndarr
     field = np.clip((spread + faint * whole) / (thick + faint), -_MOST, _MOST)
     moved = np.clip(np.rint(made + field), 0, 255).astype(np.uint8)
     return np.where(paint[..., None], moved, made)
+
+
+def _no_lighter(made: np.ndarray, around: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """`made` with each channel scaled down until its lightest is the known part's, by a sixth at most."""
+    lightest = np.percentile(around[known], _LIGHTEST, axis=0)
+    has = np.maximum(np.percentile(made[~known], _LIGHTEST, axis=0), 1)
+    times = np.clip(lightest / has, _LEAST_TIMES, 1.0)
+    return np.rint(made * times).astype(np.uint8)
 
 
 def in_grain(made: np.ndarray, around: np.ndarray, known: np.ndarray, times: float, seed: int) -> np.ndarray:

@@ -35,6 +35,7 @@ from artmaster_pipeline.generation.on_request import with_trigger
 from artmaster_pipeline.generation.requests import how_drawn
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import identity
+from artmaster_pipeline.scans.decoding import reading
 from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import Home, Profile
 from artmaster_pipeline.superres.upscaling.opening import open_picture
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from artmaster_pipeline.superres.networks import Networks
 
 _METHOD = 1  # part of an edit's id: raise it when the same wish would give other pixels
-_FEATHER = 16  # of a window's shorter side, one part
+_FEATHER = {"repaint": 16, "restyle": 16, "outpaint": 8}  # of a window's shorter side, one part
 _CONTEXT = {"repaint": 8, "restyle": 8, "outpaint": 2}  # of a window: one part of it is seen around the mask at least
 _OVERLAP = {"repaint": 4, "restyle": 4, "outpaint": 2}  # of a window: one part is shared with the next
 _LOOKED_AT = 1024  # pixels of the longer side at which edges are compared
@@ -58,7 +59,7 @@ def edit(home: Home, wish: Wish, profile: Profile, progress: Progress = SILENT) 
 
     The same wish gives the same files: those that are there are not made again. Raises WrongUse with all that is wrong
     with the wish, HoldsWithdrawn for a withdrawn work or adapter, ArtMasterError where the work's rights forbid
-    changes.
+    changes, BadInput where it cannot be decoded to its end.
     """
     folder = home.cache / "editing"
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +68,9 @@ def edit(home: Home, wish: Wish, profile: Profile, progress: Progress = SILENT) 
     )
     check_not_withdrawn(home, adapter)
     check_network_not_withdrawn(home, [wish.painter], profile.super_resolution)
-    known = check_may_change(home, wish.picture, work.sha256, work.thumbnail())
+    with reading(wish.picture):
+        thumbnail = work.thumbnail()
+    known = check_may_change(home, wish.picture, work.sha256, thumbnail)
     drawing = drawing_of(adapter, profile, **wish.drawing)
     for sentence in (newer, _unread(wish, profile), *work.notes):
         if sentence:
@@ -90,7 +93,8 @@ class Layout:
     mask: Mask
     window: tuple[int, int]  # in the picture's pixels
     model: tuple[int, int]  # the same in the model's
-    feather: int
+    feather: int  # between what is made and the work
+    joint: int  # between windows
     sheets: tuple[Sheet, ...]
 
     @property
@@ -117,7 +121,7 @@ class _Edit:
                 key = self._id(seed)
                 target = wish.target(self._work, seed, key)
                 there = _there(target, key)
-                with _alone(self._folder, key, target) as place:
+                with _alone(self._folder, key, target) as place, reading(wish.picture):
                     done.append((target, there or self._make(seed, key, target, place)))
         return done
 
@@ -179,9 +183,9 @@ class _Edit:
             grows = "left" if wish.kind == "outpaint" and box[0] == 0 else "right"
             windows = windows_over(box, size, window, min(window) // _CONTEXT[wish.kind], part, grows)
             sheets.append(sheet_over(box, windows, size, place / f"sheet-{number}"))
-        feather = wish.feather or max(2, min(window) // _FEATHER)
-        feather = min(feather, widest_feather(window, part))
-        return Layout(size, wish.left, mask, window, model, feather, tuple(sheets))
+        feather = wish.feather or max(2, min(window) // _FEATHER[wish.kind])
+        widest = widest_feather(window, part)
+        return Layout(size, wish.left, mask, window, model, min(feather, widest), widest, tuple(sheets))
 
     def _ground(self, layout: Layout) -> "pyvips.Image":
         """The picture before it is painted; what is added is the work mirrored, of which a feather's width stays."""
@@ -243,14 +247,14 @@ class _Windows:
     def of_sheet(self, sheet: int) -> Any:
         """What makes the windows of one of the layout's sheets, by their numbers."""
         before = sum(len(each.windows) for each in self._layout.sheets[:sheet])
-        return lambda samples, paint, number: self._make(samples, paint, before + number)
+        return lambda samples, mask, done, number: self._make(samples, mask, done, before + number)
 
-    def _make(self, samples: np.ndarray, paint: np.ndarray, number: int) -> np.ndarray:
+    def _make(self, samples: np.ndarray, mask: np.ndarray, done: np.ndarray, number: int) -> np.ndarray:
         from artmaster_pipeline.superres.detail import resized
 
         edit, layout = self._edit, self._layout
         work = edit._work
-        shown = work.shown(samples)
+        paint, shown = mask & ~done, work.shown(samples)
         small = resized(shown, layout.model)
         share = _reduced(paint, layout.model)
         seed = (self._seed + _NEXT_SEED * number) % 2**63
@@ -258,7 +262,8 @@ class _Windows:
         made = in_tone(made, small, share < 0.5)
         large = self._enlarged(made, shown)
         large = in_grain(large, shown, ~paint, layout.window[0] / layout.model[0], seed)
-        colours = laid(samples[..., : work.colours], work.in_own_colours(large), opacity(paint, layout.feather))
+        part = np.minimum(opacity(mask, layout.feather), opacity(~done, layout.joint))
+        colours = laid(samples[..., : work.colours], work.in_own_colours(large), part)
         return np.concatenate([colours, samples[..., work.colours :]], 2)
 
     def _enlarged(self, made: np.ndarray, shown: np.ndarray) -> np.ndarray:

@@ -20,8 +20,8 @@ from artmaster_pipeline.superres.upscaling.sheets import RawPixels, write_raw
 if TYPE_CHECKING:
     import pyvips
 
-# What makes a window: its samples, which of them are painted, and its number -> its samples painted.
-Make = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
+# What makes a window of its samples, the mask there, what earlier windows have finished of it, and its number.
+Make = Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class Sheet:
             if file.is_file():
                 _lay(canvas, self.frame, window.box, np.load(file, allow_pickle=False))
                 continue
-            paint = _read_mask(mask, window, self.frame) & ~finished(window, self.windows[:number])
+            paint, done = _read_mask(mask, window, self.frame), finished(window, self.windows[:number])
             samples = _padded(canvas, window.box, self.frame)
-            made = make(samples, paint, number) if paint.any() else samples
+            made = make(samples, paint, done, number) if (paint & ~done).any() else samples
             inner = made[within(self.frame, window.box, made.shape[:2])]
             with writing(file) as temporary:
                 np.save(temporary, inner, allow_pickle=False)

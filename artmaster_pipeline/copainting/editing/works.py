@@ -81,8 +81,8 @@ class Work:
 
     def thumbnail(self) -> bytes:
         """The work at 256 pixels a side at most, as the register keeps it: a JPEG."""
-        small = self.pixels().thumbnail_image(_THUMBNAIL, height=_THUMBNAIL, size="down")
-        samples = small.numpy()
+        image = self.pixels()
+        samples = image.resize(min(1.0, _THUMBNAIL / max(self.size))).numpy()
         pixels = self.shown(samples if samples.ndim == 3 else samples[..., None])
         return _jpeg(pixels)
 
