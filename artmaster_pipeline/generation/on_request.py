@@ -70,7 +70,7 @@ def generate(
     )
     if newer:
         progress.say(newer)
-    said = _with_trigger(prompt, adapter.trigger)
+    said = with_trigger(prompt, adapter.trigger)
     family = family_here(profile.base_model)
     if family is not None and (unread := unread_message([prompt], family, "prompt")):
         progress.say(unread)
@@ -92,11 +92,23 @@ def generate(
     return [picture.file for picture in wanted]
 
 
-def _with_trigger(prompt: str, trigger: str) -> str:
+def with_trigger(prompt: str, trigger: str) -> str:
+    """The prompt with the trigger word before it where it is not in it; without line breaks."""
     prompt = " ".join(prompt.split())
     if trigger.casefold() in prompt.casefold():
         return prompt
     return f"{trigger}, {prompt}" if prompt else trigger
+
+
+def check_base(home: Home, profile: Profile, adapter: Adapter) -> None:
+    """Raise WrongUse where the base is another than the one that the adapter was trained on."""
+    from artmaster_pipeline.base_models import base_revision
+
+    if base_revision(profile, home) != adapter.base_revision:
+        raise WrongUse(
+            f"The base model {adapter.base_model} is no longer the one that the adapter {adapter.id} was trained on "
+            f"(revision {adapter.base_revision}): run `artmaster run {adapter.painter}` to train on the present one."
+        )
 
 
 @contextmanager
@@ -111,14 +123,10 @@ def _open_drawing(
 ) -> Iterator[Callable[[int], Any]]:
     """A function that draws `prompt` for a seed, with the pipeline loaded once."""
     from artmaster_pipeline.adapters import attach
-    from artmaster_pipeline.base_models import base_revision, open_pipeline
+    from artmaster_pipeline.base_models import open_pipeline
     from artmaster_pipeline.generation.sampling import draw_embedded, embed_texts, negative_of
 
-    if base_revision(profile, home) != adapter.base_revision:
-        raise WrongUse(
-            f"The base model {adapter.base_model} is no longer the one that the adapter {adapter.id} was trained on "
-            f"(revision {adapter.base_revision}): run `artmaster run {adapter.painter}` to train on the present one."
-        )
+    check_base(home, profile, adapter)
     embedded = embed_texts(profile, [prompt], home, drawing)
     with open_pipeline(profile, ("transformer", "vae"), home) as pipe:
         attach(pipe, folder_of(home, adapter), drawing.strength)

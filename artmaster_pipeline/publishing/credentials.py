@@ -12,7 +12,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -32,6 +33,7 @@ State = Literal["none", "house", "other", "broken", "not checked"]
 
 _AUTHORITY_YEARS, _SIGNER_YEARS = 30, 20  # without time stamps a signature is worth what its certificate is worth now
 _CLAIM_SIGNING, _EMAIL_PROTECTION = "1.3.6.1.4.1.62558.2.1", "1.3.6.1.5.5.7.3.4"
+_COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 _GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 _STATEMENT = "artmaster.provenance"
 _OFFLINE = {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_trust": True}
@@ -55,6 +57,19 @@ class Ingredient:
     title: str
     sha256: str  # or the older name of a base's weights
     says: str
+
+
+@dataclass(frozen=True)
+class EditClaim:
+    """What a manifest says of a picture of which a part was made, and the work that it was made in."""
+
+    title: str
+    parent: Path  # the work's file
+    parent_mime: str
+    boxes: Sequence[tuple[int, int, int, int]]  # around what was made: left, top, right, bottom in pixels
+    says: str  # of the edit, one sentence
+    statement: dict[str, Any]
+    ingredients: Sequence[Ingredient] = ()
 
 
 @dataclass(frozen=True)
@@ -87,19 +102,46 @@ class Signer:
         """
         import c2pa
 
+        signed = io.BytesIO()
+        with self._signing(title, "publish"):
+            builder = c2pa.Builder(_manifest(title, statement, ingredients), _context(self.certificate))
+            builder.sign(self._c2pa_signer(), f"image/{kind_of(content)}", io.BytesIO(content), signed)
+        return signed.getvalue()
+
+    def sign_edit(self, source: Path, target: Path, mime: str, claim: EditClaim) -> None:
+        """Write the picture `source` as `target` with a signed manifest that names the work as what it was made from.
+
+        As C2PA 2.2 has it (18.15): the work is the parent ingredient that was opened, and what was done is an edit
+        with the source type compositeWithTrainedAlgorithmicMedia and its regions. Raises as `sign`.
+        """
+        import c2pa
+
+        manifest = _edit_manifest(claim)
+        parent = {"title": claim.parent.name, "relationship": "parentOf", "label": "work"}
+        with self._signing(claim.title, "edit"), claim.parent.open("rb") as work:
+            builder = c2pa.Builder(manifest, _context(self.certificate))
+            builder.add_ingredient(parent, claim.parent_mime, work)
+            with source.open("rb") as unsigned, target.open("w+b") as signed:
+                builder.sign(self._c2pa_signer(), mime, unsigned, signed)
+
+    def _c2pa_signer(self) -> Any:
+        import c2pa
+
         chain = (self.folder / SIGNER).read_bytes() + self.certificate
         key = (self.folder / SIGNER_KEY).read_bytes()
-        signed = io.BytesIO()
+        return c2pa.Signer.from_info(c2pa.C2paSignerInfo("es256", chain, key, None))
+
+    @contextmanager
+    def _signing(self, title: str, verb: str) -> Iterator[None]:
+        import c2pa
+
         try:
-            signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo("es256", chain, key, None))
-            builder = c2pa.Builder(_manifest(title, statement, ingredients), _context(self.certificate))
-            builder.sign(signer, f"image/{kind_of(content)}", io.BytesIO(content), signed)
+            yield
         except c2pa.C2paError as error:
             raise ArtMasterError(
                 f"{title} could not be signed with the keys in {self.folder}: {error}. Move that folder away and "
-                "publish with --sign to make new ones, or publish without signing."
+                f"{verb} with --sign to make new ones, or {verb} without signing."
             ) from error
-        return signed.getvalue()
 
 
 def find_signer(home: Home) -> Signer | None:
@@ -165,17 +207,48 @@ def check_credentials(content: bytes, home: Home | None = None) -> Credentials:
 
 
 def _manifest(title: str, statement: dict[str, Any], ingredients: Sequence[Ingredient]) -> dict[str, Any]:
-    from artmaster_pipeline import __version__
-
-    labels = [f"{ingredient.kind}-{place}" for place, ingredient in enumerate(ingredients)]
+    labels = _labels(ingredients)
     created: dict[str, Any] = {"action": "c2pa.created", "digitalSourceType": _GENERATED}
     if labels:
         created["parameters"] = {"ingredientIds": labels}
+    return _manifest_of([created], title, statement, ingredients)
+
+
+def _edit_manifest(claim: EditClaim) -> dict[str, Any]:
+    opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["work"]}}
+    edited: dict[str, Any] = {
+        "action": "c2pa.edited",
+        "description": claim.says,
+        "digitalSourceType": _COMPOSITE,
+        "changes": [{"description": claim.says, "region": [_rectangle(box) for box in claim.boxes]}],
+    }
+    if labels := _labels(claim.ingredients):
+        edited["parameters"] = {"ingredientIds": labels}
+    return _manifest_of([opened, edited], claim.title, claim.statement, claim.ingredients)
+
+
+def _rectangle(box: tuple[int, int, int, int]) -> dict[str, Any]:
+    """A region of interest in pixels (C2PA 2.2, 18.2)."""
+    left, top, right, bottom = box
+    origin = {"x": float(left), "y": float(top)}
+    shape = {"type": "rectangle", "unit": "pixel", "origin": origin}
+    return {"type": "spatial", "shape": shape | {"width": float(right - left), "height": float(bottom - top)}}
+
+
+def _labels(ingredients: Sequence[Ingredient]) -> list[str]:
+    return [f"{ingredient.kind}-{place}" for place, ingredient in enumerate(ingredients)]
+
+
+def _manifest_of(
+    actions: list[dict[str, Any]], title: str, statement: dict[str, Any], ingredients: Sequence[Ingredient]
+) -> dict[str, Any]:
+    from artmaster_pipeline import __version__
+
     return {
         "claim_generator_info": [{"name": "ArtMaster", "version": __version__}],
         "title": title,
         "assertions": [
-            {"label": "c2pa.actions.v2", "data": {"actions": [created]}},
+            {"label": "c2pa.actions.v2", "data": {"actions": actions}},
             {"label": _STATEMENT, "data": statement},
         ],
         "ingredients": [
@@ -188,7 +261,7 @@ def _manifest(title: str, statement: dict[str, Any], ingredients: Sequence[Ingre
                 "data_types": [{"type": f"c2pa.types.{ingredient.kind}"}],
                 "description": ingredient.says,
             }
-            for label, ingredient in zip(labels, ingredients, strict=True)
+            for label, ingredient in zip(_labels(ingredients), ingredients, strict=True)
         ],
     }
 

@@ -75,7 +75,7 @@ class Opened:
 
     def colours(self) -> "pyvips.Image":
         """Three channels of 8 or 16 bits for the network."""
-        image = self._pixels()
+        image = self.pixels()
         if self.has_alpha:
             image = image.extract_band(0, n=image.bands - 1)
         if self.space == "grey":
@@ -93,9 +93,9 @@ class Opened:
 
     def alpha(self) -> "pyvips.Image | None":
         """The alpha channel, if there is one."""
-        return self._pixels().extract_band(self.image.bands - 1) if self.has_alpha else None
+        return self.pixels().extract_band(self.image.bands - 1) if self.has_alpha else None
 
-    def _pixels(self) -> "pyvips.Image":
+    def pixels(self) -> "pyvips.Image":
         """All bands, from top to bottom; what is to be turned cannot be read in that order and waits on the disk."""
         image = _load(self.path, in_order=not _is_turned(self.image))
         return image.autorot() if _is_turned(image) else image

@@ -45,11 +45,16 @@ def finished(
     image = _in_own_space(opened, colours, bits, folder)
     if alpha is not None:
         image = image.bandjoin(_reduced(alpha, bits))
+    return dressed(opened, image, bits, colours.width / opened.width)
+
+
+def dressed(opened: Opened, image: "pyvips.Image", bits: int, times: float = 1.0) -> "pyvips.Image":
+    """An image of the source's bands with what is in the source's header; it is so many `times` as wide as that."""
     image = image.copy(interpretation=_KINDS.get((opened.space, bits), "cmyk"))
     _carry(opened, image)
     across, down = _UNKNOWN
     if opened.resolution:
-        across, down = (side * colours.width / opened.width for side in opened.resolution)
+        across, down = (side * times for side in opened.resolution)
     return image.copy(xres=across, yres=down)  # last: libvips takes what EXIF says wherever EXIF is set
 
 
