@@ -23,9 +23,8 @@ from PIL import Image, ImageCms
 from sharing import linked_copy
 from training_home import PAINTER
 
-from artmaster_pipeline.copainting.editing import Edited, Wish, differences, edit
+from artmaster_pipeline.copainting.editing import Edited, Wish, differences, edit, making
 from artmaster_pipeline.copainting.editing import hands as hands_module
-from artmaster_pipeline.copainting.editing import making
 from artmaster_pipeline.copainting.editing.joining import in_grain, in_tone, laid, opacity
 from artmaster_pipeline.copainting.editing.records import mask_file, read_record, record_file
 from artmaster_pipeline.copainting.editing.rights import forbids_changes
