@@ -10,7 +10,7 @@ import pytest
 import yaml
 from browsing import VIEWS, Visit, rules_broken
 from canvas_painters import CANVAS, SAID, VILLAGE, add_canvas, labels, paint
-from mixed_painters import PROFILE, A, B, C, quick_mixing, three_published
+from mixed_painters import PROFILE, A, B, C, quick_mixing, three_experts, three_published
 from PIL import Image
 from small_archive import copied
 
@@ -26,8 +26,10 @@ from artmaster_pipeline.files import write_text
 from artmaster_pipeline.lineage import adapter_lineage, artwork_lineage, picture_lineage, verify
 from artmaster_pipeline.lineage.index import index_file
 from artmaster_pipeline.lineage.words import artwork_tables, picture_facts, picture_tables
+from artmaster_pipeline.orchestration.assets import make
 from artmaster_pipeline.orchestration.painters import remove_painter, rename_painter
 from artmaster_pipeline.orchestration.run import run_painter
+from artmaster_pipeline.progress import SILENT
 from artmaster_pipeline.publishing import publish_gallery
 from artmaster_pipeline.publishing.publish import kept_versions, published_version
 from artmaster_pipeline.publishing.taking_down import painters_behind, sets_with
@@ -35,6 +37,8 @@ from artmaster_pipeline.publishing.targets import copy_gallery
 from artmaster_pipeline.publishing.verify import verify_picture
 from artmaster_pipeline.records import MANIFEST, Region, Sample, TrainingImage, Verdict, read_manifest
 from artmaster_pipeline.settings import Home, load_painter, save_painter
+from artmaster_pipeline.stage_settings import partition_profile
+from artmaster_pipeline.stages import stage_named
 from artmaster_pipeline.withdrawal import impact_of, withdraw_artwork
 
 HOSTILE = "<img src=x onerror=alert(1)> '\"&"
@@ -370,6 +374,24 @@ def test_a_canvas_whose_folder_is_gone_is_still_listed_verified_and_taken_down(s
     assert not home.gallery(CANVAS).exists()
 
 
+def test_the_painting_itself_gives_the_stage_what_it_asks_for(
+    shared: Any, trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, profile, adapter = trained
+    experts = Home(shared("three-experts", lambda folder: three_experts(Home(folder), there, profile, adapter)))
+    home = copied(experts, Home(tmp_path / "home"))
+    unmeasured(monkeypatch)
+    add_canvas(home)
+    stage, profile = stage_named("copaintings"), partition_profile(home, CANVAS)
+    done = make(home, stage, CANVAS, SILENT)
+    assert done.made == len(done.records) == 4
+    drawn = [record for record in done.records if record.column == "adapter"]
+    assert [of.id for of in drawn[0].regions] == ["ground", "rock", "river"]
+    assert sum(of.share for of in drawn[0].regions) == pytest.approx(1, abs=0.001)
+    assert {(record.prompt, record.seed) for record in done.records} == {(SAID["prompt"], 0), (SAID["prompt"], 1)}
+    assert stage.function()(home, CANVAS, profile, **stage.lent()).made == 0
+
+
 def test_the_map_shows_each_region_in_its_kinds_colour_at_any_size() -> None:
     regions = (
         Region(id="ground", adapters={A: "0"}),
@@ -416,3 +438,18 @@ def test_the_viewer_lays_the_map_over_the_picture(browser: Any, site: Home) -> N
         page.click("#viewer .layers button >> nth=0")
         page.wait_for_selector('#viewer .layers button[aria-pressed="true"]:text-is("Picture")')
         assert visit.wrong == []
+
+
+def test_the_command_line_names_a_canvas_as_it_names_a_set(site: Home, tmp_path: Path) -> None:
+    from forked import artmaster
+
+    home = copied(site, Home(tmp_path / "home"))
+    told = artmaster("gate", CANVAS, "--json", "--home", str(home.root))
+    assert json.loads(told.stdout)["by"] == "person"
+    kept = artmaster("gate", CANVAS, "--reject", "--reason", "Not any more", "--home", str(home.root))
+    assert f"Canvas {VILLAGE}" in kept.stdout
+    with pytest.raises(NotPublished, match="Not any more"):
+        publish_canvas(home, CANVAS, PROFILE)
+    unknown = artmaster("run", "canvas_nowhere", "--home", str(home.root), check=False)
+    assert unknown.returncode != 0
+    assert "canvases/nowhere/canvas.yaml" in unknown.stderr
