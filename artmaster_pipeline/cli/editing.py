@@ -15,7 +15,7 @@ from artmaster_pipeline.cli.options import (
     UnguidedOption,
 )
 from artmaster_pipeline.progress import terminal_progress
-from artmaster_pipeline.settings import Home, painter_profile
+from artmaster_pipeline.settings import Home
 from artmaster_pipeline.terminal import out
 
 _Picture = Annotated[Path, typer.Argument(help="The work: a PNG, TIFF, JPEG or WebP of 8 or 16 bits.")]
@@ -179,7 +179,7 @@ def _edit(home: Path | None, as_json: bool, **wish: Any) -> None:
     from artmaster_pipeline.copainting.editing import Wish, edit
 
     place = Home.find(home)
-    done = edit(place, Wish(**wish), painter_profile(place, wish["painter"]), terminal_progress())
+    done = edit(place, Wish(**wish), progress=terminal_progress())
     if as_json:
         out.json([record.model_dump(mode="json") for _, record in done])
         return

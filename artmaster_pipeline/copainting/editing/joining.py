@@ -34,8 +34,8 @@ def opacity(paint: np.ndarray, feather: float) -> np.ndarray:
 
 def laid(ground: np.ndarray, made: np.ndarray, share: np.ndarray) -> np.ndarray:
     """`made` over `ground` (both height x width x bands of one integer type); where `share` is 0 the ground's own."""
-    part = share[..., None].astype(np.float64)
-    mixed = np.rint(ground + part * (made.astype(np.float64) - ground)).astype(ground.dtype)
+    part = share[..., None].astype(np.float32)  # exact: 16 bits fit its 24
+    mixed = np.rint(ground + part * (made.astype(np.float32) - ground)).astype(ground.dtype)
     result: np.ndarray = np.where(part > 0, mixed, ground)
     return result
 
@@ -52,7 +52,7 @@ def in_tone(made: np.ndarray, around: np.ndarray, known: np.ndarray) -> np.ndarr
     paint = ~known
     if not known.any() or not paint.any():
         return made
-    made = _no_lighter(made, around, known)
+    before, made = made, _no_lighter(made, around, known)
     reach = max(4.0, _BAND * min(made.shape[:2]))
     outside = known & (_distance(known) <= reach)
     inside = paint & (_distance(paint) <= reach)
@@ -64,7 +64,7 @@ def in_tone(made: np.ndarray, around: np.ndarray, known: np.ndarray) -> np.ndarr
     faint = 1e-3 * float(weight.max())
     field = np.clip((spread + faint * whole) / (thick + faint), -_MOST, _MOST)
     moved = np.clip(np.rint(made + field), 0, 255).astype(np.uint8)
-    return np.where(paint[..., None], moved, made)
+    return np.where(paint[..., None], moved, before)
 
 
 def _no_lighter(made: np.ndarray, around: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -29,15 +29,15 @@ from artmaster_pipeline.copainting.editing.wishes import Wish, opened_wish, wind
 from artmaster_pipeline.copainting.editing.works import Work
 from artmaster_pipeline.copainting.editing.writing import finish, signer_for
 from artmaster_pipeline.drawing_settings import drawing_of
-from artmaster_pipeline.errors import ArtMasterError, WrongUse
+from artmaster_pipeline.errors import ArtMasterError, BadInput, WrongUse
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.generation.on_request import with_trigger
 from artmaster_pipeline.generation.requests import how_drawn
 from artmaster_pipeline.progress import SILENT, Progress
-from artmaster_pipeline.records import identity
+from artmaster_pipeline.records import Adapter, identity
 from artmaster_pipeline.scans.decoding import reading
 from artmaster_pipeline.sessions import session
-from artmaster_pipeline.settings import Home, Profile
+from artmaster_pipeline.settings import Home, Profile, painter_profile
 from artmaster_pipeline.superres.upscaling.opening import open_picture
 
 if TYPE_CHECKING:
@@ -54,29 +54,48 @@ _NEXT_SEED = 104_729  # between windows: each has noise of its own
 
 
 @session()
-def edit(home: Home, wish: Wish, profile: Profile, progress: Progress = SILENT) -> list[tuple[Path, Edited]]:
-    """Make what is wished for, one picture for each seed; gives their files and records.
+def edit(
+    home: Home, wish: Wish, profile: Profile | None = None, progress: Progress = SILENT
+) -> list[tuple[Path, Edited]]:
+    """Make what is wished for, one picture for each seed; gives their files and records. `profile`: the painter's own.
 
     The same wish gives the same files: those that are there are not made again. Raises WrongUse with all that is wrong
     with the wish, HoldsWithdrawn for a withdrawn work or adapter, ArtMasterError where the work's rights forbid
     changes, BadInput where it cannot be decoded to its end.
     """
+
+    def found() -> tuple[Profile, Adapter, str]:
+        own = profile or painter_profile(home, wish.painter)
+        return own, *adapter_in_use(home, wish.painter, own, wish.adapter_id)
+
     folder = home.cache / "editing"
-    folder.mkdir(parents=True, exist_ok=True)
-    work, adapter, newer = opened_wish(
-        wish, folder, lambda: adapter_in_use(home, wish.painter, profile, wish.adapter_id)
-    )
+    work, (profile_in_use, adapter, newer) = opened_wish(wish, folder, found)
     check_not_withdrawn(home, adapter)
-    check_network_not_withdrawn(home, [wish.painter], profile.super_resolution)
-    with reading(wish.picture):
+    check_network_not_withdrawn(home, [wish.painter], profile_in_use.super_resolution)
+    drawing = drawing_of(adapter, profile_in_use, **wish.drawing)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _decoding(wish.picture):
         thumbnail = work.thumbnail()
     known = check_may_change(home, wish.picture, work.sha256, thumbnail)
-    drawing = drawing_of(adapter, profile, **wish.drawing)
-    for sentence in (newer, _unread(wish, profile), *work.notes):
+    for sentence in (newer, _unread(wish, profile_in_use), *work.notes):
         if sentence:
             progress.say(sentence)
-    hand = Hand(adapter, profile, drawing, with_trigger(wish.prompt, adapter.trigger))
+    hand = Hand(adapter, profile_in_use, drawing, with_trigger(wish.prompt, adapter.trigger))
     return _Edit(home, wish, hand, work, known, folder, progress).do()
+
+
+@contextmanager
+def _decoding(picture: Path) -> Iterator[None]:
+    """What cannot be decoded is told with the file's name."""
+    import pyvips
+
+    try:
+        with reading(picture):
+            yield
+    except BadInput as error:
+        if not isinstance(error.__cause__, pyvips.Error):
+            raise
+        raise BadInput(f"{picture} cannot be edited: {error.reason}", error.remedy) from error
 
 
 def _unread(wish: Wish, profile: Profile) -> str:
@@ -121,7 +140,7 @@ class _Edit:
                 key = self._id(seed)
                 target = wish.target(self._work, seed, key)
                 there = _there(target, key)
-                with _alone(self._folder, key, target) as place, reading(wish.picture):
+                with _alone(self._folder, key, target) as place, _decoding(wish.picture):
                     done.append((target, there or self._make(seed, key, target, place)))
         return done
 

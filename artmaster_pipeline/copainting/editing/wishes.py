@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from artmaster_pipeline.copainting.editing.masks import mask_faults
 from artmaster_pipeline.copainting.editing.records import Kind
@@ -16,8 +16,7 @@ from artmaster_pipeline.generation.requests import file_name
 from artmaster_pipeline.settings import Profile
 from artmaster_pipeline.superres.upscaling.saving import ENDINGS, Format
 
-if TYPE_CHECKING:
-    from artmaster_pipeline.records import Adapter
+T = TypeVar("T")
 
 _FORMATS: dict[str, Format] = {".png": "png", ".tif": "tiff", ".tiff": "tiff"}
 _PICTURES = (*_FORMATS, ".jpg", ".jpeg", ".webp")
@@ -78,10 +77,10 @@ class Wish:
         return self.out / f"{name}{ENDINGS[self.format_for(work)]}"
 
 
-def opened_wish(wish: Wish, folder: Path, adapter: "Callable[[], tuple[Adapter, str]]") -> "tuple[Work, Adapter, str]":
-    """The work, the painter's adapter and a sentence on a newer one; `folder` is for what is made on the way.
+def opened_wish(wish: Wish, folder: Path, hand: Callable[[], T]) -> tuple[Work, T]:
+    """The work, and what `hand` finds of the painter; `folder` is for what is made on the way.
 
-    Raises WrongUse with everything that is wrong with the wish.
+    Raises WrongUse with everything that is wrong with the wish, and with what `hand` raises of that kind.
     """
     import pyvips
 
@@ -100,14 +99,14 @@ def opened_wish(wish: Wish, folder: Path, adapter: "Callable[[], tuple[Adapter, 
         faults += _of_the_work(wish, work)
     found = None
     try:
-        found = adapter()
+        found = hand()
     except WrongUse as error:
         faults.append(str(error).removesuffix("."))
     if faults or work is None or found is None:
-        one = len(faults) == 1
-        raise WrongUse(f"{faults[0]}." if one else "".join(f"\n  - {fault}." for fault in faults).strip("\n"))
+        listed = "".join(f"\n  - {fault}." for fault in faults)
+        raise WrongUse(f"{faults[0]}." if len(faults) == 1 else f"There is more than one thing wrong:{listed}")
     check_folder(wish.out.parent if wish.is_file else wish.out)
-    return work, *found
+    return work, found
 
 
 def _numbers(wish: Wish) -> list[str]:
