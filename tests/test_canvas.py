@@ -165,6 +165,8 @@ def test_a_canvas_is_found_by_file_folder_or_name(folder: Path, home: Home) -> N
         assert load(find_canvas(words, home), home).name == "two-halves"
     with pytest.raises(WrongUse, match="Did you mean two-halves"):
         find_canvas("two-halfs", home)
+    with pytest.raises(WrongUse, match="is neither a canvas"):
+        find_canvas("x" * 5000, home)
     assert name_of(Path("/tmp/Été à la mer")) == "ete-a-la-mer"
     assert name_of(Path("/tmp/山水")) == "canvas"
 

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -22,8 +23,9 @@ def find_canvas(said: str, home: Home) -> Path:
     place = Path(said).expanduser()
     named = home.root / CANVASES / said / CANVAS_FILE if is_slug(said) else None
     for file in (place, place / CANVAS_FILE, named):
-        if file is not None and file.is_file():
-            return file
+        with suppress(OSError):  # a name too long for any file
+            if file is not None and file.is_file():
+                return file
     known = canvases(home)
     near = get_close_matches(said, known, n=1)
     hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known) or 'none yet'}."
