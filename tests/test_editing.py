@@ -23,9 +23,8 @@ from PIL import Image, ImageCms
 from sharing import linked_copy
 from training_home import PAINTER
 
-from artmaster_pipeline.copainting.editing import Edited, Wish, differences, edit
+from artmaster_pipeline.copainting.editing import Edited, Wish, differences, edit, making
 from artmaster_pipeline.copainting.editing import hands as hands_module
-from artmaster_pipeline.copainting.editing import making
 from artmaster_pipeline.copainting.editing.joining import in_grain, in_tone, laid, opacity
 from artmaster_pipeline.copainting.editing.records import mask_file, read_record, record_file
 from artmaster_pipeline.copainting.editing.rights import forbids_changes
@@ -223,7 +222,7 @@ def test_of_a_long_scroll_only_windows_are_in_memory(
     Image.fromarray(values).save(source, quality=90)
     paint[100:180, 15_000:15_100] = True
     hole = written_mask(tmp_path / "m.png", paint)
-    monkeypatch.setattr(making, "open_painting", lambda *_: nullcontext(SimpleNamespace(paint=_upside_down)))
+    monkeypatch.setattr(making, "open_painting", lambda *_, **__: nullcontext(SimpleNamespace(paint=_upside_down)))
     tracemalloc.start()
     out, _ = edits("repaint", source, mask=hole)
     _, peak = tracemalloc.get_traced_memory()
