@@ -1,5 +1,7 @@
 """One process at a time for each painter: every function that writes a painter's folders takes the painter's lock.
 
+A canvas has one of its own beside its painters', since canvas.yaml may name others tomorrow.
+
 The lock is the operating system's and goes with its process, so a kill leaves none behind. It may be taken again by the
 thread that holds it: a run holds its painter from the first stage to the last, and each stage takes it once more.
 """
@@ -19,11 +21,11 @@ from typing import Any, TypeVar
 from filelock import FileLock, Timeout
 
 from artmaster_pipeline import proof
-from artmaster_pipeline.errors import ArtMasterError
+from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.progress import Progress, terminal_progress
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.stages import members
+from artmaster_pipeline.stages import in_words, kind_of
 
 _LONGEST_COMMAND = 60  # characters of another process's command that a person is shown
 F = TypeVar("F", bound=Callable[..., Any])
@@ -31,7 +33,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @contextmanager
 def working_on(home: Home, partition: str, progress: Progress | None = None, *, wait: bool = True) -> Iterator[None]:
-    """Hold a painter, or all painters of a set, for the block.
+    """Hold a painter, all painters of a set, or a canvas and its painters for the block.
 
     Where another process holds one, `progress` (the terminal, where there is none) is told whom this one waits for;
     with `wait=False` that is an ArtMasterError instead.
@@ -40,7 +42,7 @@ def working_on(home: Home, partition: str, progress: Progress | None = None, *, 
         yield
         return
     with ExitStack() as stack:
-        for painter in members(partition):
+        for painter in _all_held(home, partition):
             stack.enter_context(_held(home, painter, progress, wait=wait))
         yield
 
@@ -64,6 +66,20 @@ def one_at_a_time(function: F) -> F:
     return locked  # type: ignore[return-value]
 
 
+def _all_held(home: Home, partition: str) -> tuple[str, ...]:
+    """Whose locks a partition's work takes, always in one order; last a canvas' own.
+
+    Where canvas.yaml cannot be read that one alone: the work that needs its painters says what is wrong with the file,
+    and a site may be taken down without them.
+    """
+    if kind_of(partition) != "canvas":
+        return home.members(partition)
+    try:
+        return (*home.members(partition), partition)
+    except WrongUse:
+        return (partition,)
+
+
 @contextmanager
 def _held(home: Home, painter: str, progress: Progress | None, *, wait: bool) -> Iterator[None]:
     folder = home.cache / "painters"
@@ -73,7 +89,7 @@ def _held(home: Home, painter: str, progress: Progress | None, *, wait: bool) ->
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        whom = painter if painter != proof.HOUSE else "What belongs to no painter"
+        whom = in_words(painter) if painter != proof.HOUSE else "What belongs to no painter"
         said = f"{whom} is being worked on by {_holder(note)}"
         if not wait:
             raise ArtMasterError(f"{said}. Wait for it to end, then run the same command again.") from error

@@ -11,17 +11,26 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from artmaster_pipeline.base_models.control import control_repository
 from artmaster_pipeline.base_models.hub import describe_base, family_of, local_folder
 from artmaster_pipeline.base_models.needs import Need, existing, gpu, hub_licence, memory
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement
 from artmaster_pipeline.settings import CROP_SIZES, EMBEDDED_READER, Home, Profile
-from artmaster_pipeline.stages import members
 from artmaster_pipeline.training.memory.forecast import forecast_stage
 
 _GIB = 2**30
 # the base and the panel's networks
-_USE_MODELS = ("style_adapter", "evaluation_grid", "expert_map", "expert_gate", "mixed_samples", "generate")
-_ENLARGE = ("training_set", "sample_gallery", "mixed_gallery", "generate")
+_USE_MODELS = (
+    "style_adapter",
+    "evaluation_grid",
+    "expert_map",
+    "expert_gate",
+    "mixed_samples",
+    "copaintings",
+    "generate",
+)
+_ENLARGE = ("training_set", "sample_gallery", "mixed_gallery", "canvas_gallery", "generate")
+_CONTROLLED = ("copaintings",)  # what may hold its pictures to a structure signal
 _LEAST = 2**28  # bytes that are asked for whatever is small
 # Bytes of a scan's crops, masks and training pictures, kept twice: beside each other and in DVC's cache. Measured: 4.5
 # MB on the 40 scans of the sample painter.
@@ -33,6 +42,7 @@ _SIZES = {
     "facebook/dinov2-base": 0.4e9,
     "yuxi-liu-wired/CSD": 1.3e9,
     "Qwen/Qwen3-VL-4B-Instruct": 8.9e9,
+    "Shakker-Labs/FLUX.1-dev-ControlNet-Union-Pro-2.0": 4.3e9,
 }
 # Memory that is surely enough, so that nothing has to be counted: for the libraries, and so many times a base's weights
 _LIBRARIES, _TIMES_WEIGHTS = 2.5 * _GIB, 60
@@ -102,9 +112,9 @@ def _scans_size(home: Home, partition: str | None, stages: tuple[str, ...]) -> f
 
 
 def _scans(home: Home, partition: str | None) -> int:
-    """How many scans a painter has, or the painters of a set have together."""
+    """How many scans a painter has, or the painters of a set or of a canvas have together."""
     folders = (
-        [folder for painter in members(partition) if (folder := home.scans(painter)).is_dir()] if partition else []
+        [folder for painter in home.members(partition) if (folder := home.scans(painter)).is_dir()] if partition else []
     )
     if not folders:
         return 100
@@ -214,10 +224,12 @@ def _repositories(profile: Profile, stages: tuple[str, ...]) -> list[tuple[str, 
     if "training_set" in stages and profile.captioner not in (None, EMBEDDED_READER):
         found.append((profile.captioner, profile.captioner_revision))
     chooses = "style_adapter" in stages and profile.training.validation.choose == "panel"
-    if chooses or {"evaluation_grid", "expert_map", "mixed_samples"} & set(stages):
+    if chooses or {"evaluation_grid", "expert_map", "mixed_samples", "copaintings"} & set(stages):
         names = [how.clip] if how.adherence == "clip" or how.style_features == "hub" else []
         names += [name for name in (how.dinov2, how.csd) if name and how.style_features == "hub"]
         found += [(name.partition("@")[0], name.partition("@")[2] or None) for name in names]
+    if set(stages) & set(_CONTROLLED) and (control := control_repository(profile)) is not None:
+        found.append(control)
     return [(name, revision) for name, revision in found if not Path(name).expanduser().is_dir()]
 
 

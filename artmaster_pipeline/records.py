@@ -8,12 +8,12 @@ names the records it came from; so lineage can be walked from any of them with n
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.errors import ArtMasterError
@@ -352,10 +352,62 @@ class AdapterSnapshot(BaseModel):
         return self.training.inherited if self.training else ()
 
 
+class Region(BaseModel):
+    """A part of a painted canvas, as the picture's record tells it: whose it is, and of what."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str  # as in canvas.yaml; "ground" for what no region covers
+    adapters: dict[str, str]  # painter -> the id of the adapter
+    share: float = 0.0  # of the picture, 0..1
+    prompt: str = ""
+    strengths: dict[str, float] = {}  # painter -> of the adapter
+    factors: dict[str, float] = {}  # factor -> how much of it these hands have here, where less than all
+    kind: str = ""  # what it shows: rock, water, ...
+    label: int = 0  # its number on the map; 0: the ground
+
+    @property
+    def painters(self) -> tuple[str, ...]:
+        """Who painted it."""
+        return tuple(self.adapters)
+
+    @property
+    def adapter_ids(self) -> tuple[str, ...]:
+        """The adapters that did."""
+        return tuple(self.adapters.values())
+
+
+_GROUND = "ground"  # the id of what no region of a canvas covers
+
+
+def regions_of(gates: Mapping[str, Any]) -> tuple[Region, ...]:
+    """The regions that a painted canvas' gates tell, the ground first, then by their numbers; () for others.
+
+    What a file says there and is none is passed over: a picture's own words may be anybody's.
+    """
+    said = gates.get("regions")
+    if not gates.get("canvas") or not isinstance(said, Mapping):
+        return ()
+    found = [region for name, of in said.items() if (region := _region(str(name), of)) is not None]
+    return tuple(sorted(found, key=lambda region: (region.id != _GROUND, region.label, region.id)))
+
+
+def _region(name: str, of: Any) -> Region | None:
+    if not isinstance(of, Mapping) or not isinstance(of.get("adapters"), Mapping):
+        return None
+    told: dict[str, Any] = {"id": name} | {field: value for field, value in of.items() if value is not None}
+    if isinstance(strength := of.get("strength"), int | float):  # one for all hands of the region
+        told.setdefault("strengths", dict.fromkeys(of["adapters"], strength))
+    try:
+        return Region.model_validate(told | {"id": name})
+    except ValidationError:
+        return None
+
+
 class Sample(Record):
     """A picture made by a model (or, in the `original` column, a held-out crop shown beside it)."""
 
-    painter: str  # or the set of painters
+    painter: str  # or the set of painters, or the canvas
     column: Column
     adapter_ids: tuple[str, ...] = ()  # all adapters that drew it; none in the columns `base` and `original`
     evaluated_adapter_id: str = ""  # the adapter whose evaluation shows it, in whatever column
@@ -391,6 +443,16 @@ class Sample(Record):
     def drawn_by(self) -> str:
         """`adapter_ids` in the words of a picture's file: one as it is, several with commas between them."""
         return ", ".join(self.adapter_ids)
+
+    @property
+    def regions(self) -> "tuple[Region, ...]":
+        """The parts of a canvas, the ground's first; none of other pictures."""
+        return regions_of(self.gates) if self.canvas else ()
+
+    def parts_of(self, adapter_ids: Collection[str]) -> tuple[str, ...]:
+        """The regions of a canvas that any of these adapters painted."""
+        wanted = set(adapter_ids)
+        return tuple(region.id for region in self.regions if not wanted.isdisjoint(region.adapter_ids))
 
     @property
     def drawing(self) -> DrawingSettings:

@@ -12,10 +12,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from artmaster_pipeline.axes import Axis
+from artmaster_pipeline.canvases import FOLDER as CANVASES
+from artmaster_pipeline.canvases import canvases_in, painters_named
 from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import check_slug, is_slug, write_text
-from artmaster_pipeline.stages import check_partition, stage_named
+from artmaster_pipeline.stages import canvas_named, canvas_of, check_partition, kind_of, members, stage_named
 from artmaster_pipeline.yaml_text import read_yaml
 
 DEFAULT_HOME = Path("assets_data")
@@ -29,7 +31,7 @@ CROP_SIZES = ((512, 512), (512, 768))  # width, height: the two shapes that ever
 
 @dataclass(frozen=True)
 class Home:
-    """The data home: the folders of the stages, one folder per painter (or set of painters) in each."""
+    """The data home: the folders of the stages, one folder per painter (or set of painters, or canvas) in each."""
 
     root: Path
 
@@ -52,7 +54,7 @@ class Home:
         return self.root / "scans" / check_slug(painter)
 
     def stage_folder(self, stage: str, partition: str) -> Path:
-        """The folder that a stage writes for one painter, or for one set of painters."""
+        """The folder that a stage writes for one painter, one set of painters, or one canvas."""
         return self.root / stage_named(stage).folder / check_partition(partition)
 
     def register(self, painter: str) -> Path:
@@ -71,16 +73,23 @@ class Home:
         """The stage style_adapter: one folder per adapter; manifest.jsonl names the current one."""
         return self.stage_folder("style_adapter", painter)
 
-    def evaluation(self, painter: str) -> Path:
-        """The stage evaluation_grid: one folder per adapter; manifest.jsonl lists the current one's samples."""
-        return self.stage_folder("evaluation_grid", painter)
+    def evaluation(self, partition: str) -> Path:
+        """Where pictures are measured and judged: one folder per adapter or mix; manifest.jsonl lists the current ones.
+
+        Of painters and sets evaluation/, of a canvas the folder of the stage copaintings.
+        """
+        return self.stage_folder("copaintings" if kind_of(partition) == "canvas" else "evaluation_grid", partition)
 
     def gallery(self, painter: str) -> Path:
         """The stage sample_gallery: a static site."""
         return self.stage_folder("sample_gallery", painter)
 
+    def canvas(self, slug: str) -> Path:
+        """What a person put there: canvas.yaml and its maps."""
+        return self.root / CANVASES / canvas_named(canvas_of(slug))
+
     def resolved_settings(self, partition: str) -> Path:
-        """What each stage of a painter (or of a set) uses of painter.yaml and of the profile, as a file for DVC."""
+        """What each stage of a partition uses of painter.yaml, the profile and the like, as a file for DVC."""
         return self.root / "settings" / f"{check_partition(partition)}.yaml"
 
     @property
@@ -99,6 +108,19 @@ class Home:
         if not scans.is_dir():
             return ()
         return tuple(sorted(entry.name for entry in scans.iterdir() if entry.is_dir() and is_slug(entry.name)))
+
+    def canvases(self) -> tuple[str, ...]:
+        """The partitions of all canvases below canvases/, sorted."""
+        return tuple(canvas_of(slug) for slug in canvases_in(self.root / CANVASES))
+
+    def members(self, partition: str) -> tuple[str, ...]:
+        """The painters of a partition: one, those of a set, or those whom a canvas.yaml names, sorted.
+
+        Raises WrongUse where that file is not there or cannot be read.
+        """
+        if kind_of(partition) == "canvas":
+            return painters_named(self.canvas(canvas_named(partition)))
+        return members(partition)
 
 
 class _Settings(BaseModel):
@@ -388,6 +410,13 @@ class ExpertSettings(_Settings):
     gate: LearnedGateSettings = LearnedGateSettings()
 
 
+class ControlSettings(_Settings):
+    """The ControlNet that holds pictures to a structure, see `base_models/control.py`."""
+
+    model: str  # "miniature", a hub repository, or a folder
+    revision: str | None = None  # its commit, as a profile's
+
+
 class Profile(_Settings):
     """The size of things. A room reads the profile; it never asks which base model it is on."""
 
@@ -419,6 +448,7 @@ class Profile(_Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     gate: GateSettings = GateSettings()
     experts: ExpertSettings = ExpertSettings()
+    control: ControlSettings | None = None  # none: nothing can hold a picture to a structure
 
     @model_validator(mode="after")
     def _most_works_are_trained_on(self) -> "Profile":

@@ -13,34 +13,35 @@ from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.records import identity
 from artmaster_pipeline.settings import Home, Profile, load_painter, painter_profile
-from artmaster_pipeline.stages import Stage, in_order, kind_of, members
+from artmaster_pipeline.stages import Stage, in_order, kind_of
 
 _HEAD = "# What each stage uses of painter.yaml and the profile. Written by ArtMaster: change those, not this file.\n"
 
 
 def partition_profile(home: Home, partition: str) -> Profile:
-    """The profile that a painter, or a set of painters, is worked on with.
+    """The profile that a painter, a set of painters or a canvas is worked on with.
 
-    Raises WrongUse where the members of a set are on different profiles.
+    Raises WrongUse where the members of a set, or a canvas' painters, are on different profiles.
     """
-    profiles = {member: painter_profile(home, member) for member in members(partition)}
+    profiles = {member: painter_profile(home, member) for member in home.members(partition)}
     first, *others = profiles.values()
     if any(other != first for other in others):
         said = ", ".join(f"{member}: {profile.name}" for member, profile in profiles.items())
-        raise WrongUse(f"Painters of one set need one profile, but their painter.yaml say {said}.")
+        what = "set" if kind_of(partition) == "painters" else "canvas"
+        raise WrongUse(f"Painters of one {what} need one profile, but their painter.yaml say {said}.")
     return first
 
 
 def settings_of(home: Home, partition: str, stage: Stage, profile: Profile | None = None) -> dict[str, Any]:
-    """The values that a stage uses: `painter` (of a set: by member), `profile`, `asked`; none that it does not use.
+    """The values that a stage uses: `painter` (of several: by painter), `profile`, `asked`; none that it does not use.
 
     `profile` is the partition's, where it was read already.
     """
     found: dict[str, Any] = {}
     if stage.painter:
-        of = {member: load_painter(home, member) for member in members(partition)}
+        of = {member: load_painter(home, member) for member in home.members(partition)}
         lines = {member: settings.model_dump(include=set(stage.painter)) for member, settings in of.items()}
-        found["painter"] = lines if kind_of(partition) == "painters" else lines[partition]
+        found["painter"] = lines[partition] if kind_of(partition) == "painter" else lines
     if stage.profile:
         profile = profile or partition_profile(home, partition)
         found["profile"] = _chosen(profile.model_dump(mode="json"), stage.profile)

@@ -3,24 +3,29 @@
 A stage is added here, by one entry of TABLE, and nowhere else. An entry names its function by import path, so that
 reading the table loads neither torch nor dagster.
 
-A stage is made once per partition: of one painter, or of a set of painters. A painter's partition is the slug; a set's
-is its members' slugs, sorted, with two hyphens between them, which no slug holds. One stage of one partition is a
-`Step`; steps form a graph, and a run makes those that are not current and all that lie below them. A stage that is
-made on request is no part of that: it is made for the partitions that somebody asks for, with all that it reads.
+A stage is made once per partition: of one painter, of a set of painters, or of a canvas. A painter's partition is the
+slug; a set's is its members' slugs, sorted, with two hyphens between them; a canvas' is its slug after `canvas_`. No
+slug holds two hyphens or an underscore, so that a name says what it is of. Who has a part in a canvas its file alone
+says: that is asked of the data home. One stage of one partition is a `Step`; steps form a graph, and a run makes those
+that are not current and all that lie below them. A stage that is made on request is no part of that: it is made for the
+partitions that somebody asks for, with all that it reads.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import check_slug
 
-Kind = Literal["painter", "painters"]  # what a stage's partitions are: single painters, or sets of them
-KINDS: tuple[Kind, ...] = ("painter", "painters")
+# What a stage's partitions are: single painters, sets of them, or canvases. Those of painters are made first.
+Kind = Literal["painter", "painters", "canvas"]
+KINDS: tuple[Kind, ...] = ("painter", "painters", "canvas")
 _BETWEEN = "--"
+_CANVAS = "canvas_"
+_WHICH: dict[Kind, str] = {"painter": "painter", "painters": "set", "canvas": "canvas"}
 
 # What every stage that loads the base model depends on.
 _BASE = ("base_model", "revision", "device", "dtype", "quantization", "size_divisor", "max_sequence_length")
@@ -46,10 +51,10 @@ class Stage:
 
     name: str
     says: str  # one sentence for people, in Dagster's UI
-    folder: str  # below the data home; one folder per partition in it, which painters' and sets' stages may share
+    folder: str  # below the data home; one folder per partition in it, which stages of several kinds may share
     makes: str
     after: tuple[str, ...] = ()  # the stages whose folders it reads
-    sources: tuple[str, ...] = ()  # folders that it reads and no stage makes, one per painter in each
+    sources: tuple[str, ...] = ()  # folders that it reads and no stage makes, one per painter (or canvas) in each
     painter: tuple[str, ...] = ()  # the lines of painter.yaml that decide its bytes
     profile: tuple[str, ...] = ()  # the settings of the profile that do: dotted names; "-name" takes one out again
     asks: str = ""  # "module:function" of what else does, asked with the home and the partition; JSON-able
@@ -203,10 +208,46 @@ TABLE: tuple[Stage, ...] = (
         tools=("pytorch", "html"),
         pool="gpu",
     ),
+    Stage(
+        name="copaintings",
+        says="A canvas painted by several painters at once, each in the regions that canvas.yaml gives it; and judged.",
+        folder="copaintings",
+        makes="artmaster_pipeline.copainting.samples:make_copaintings",
+        after=("style_adapter", "evaluation_grid", "sample_gallery"),
+        sources=("canvases",),
+        painter=("name", "trigger"),
+        profile=(*_BASE, "evaluation", "gate"),
+        asks="artmaster_pipeline.copainting.samples:what_is_painted",
+        lends=(("paint", "artmaster_pipeline.copainting.painting:paint_canvases"),),
+        kind="canvas",
+        group="copainting",
+        tools=("pytorch",),
+        pool="gpu",
+    ),
+    Stage(
+        name="canvas_gallery",
+        says="A static site of a canvas that passed: its map over each picture; by region, hands and works.",
+        folder="gallery",
+        makes="artmaster_pipeline.copainting.publishing:publish_canvas",
+        after=("raw_scans", "training_set", "style_adapter", "evaluation_grid", "sample_gallery", "copaintings"),
+        painter=("name", "rights", "show_works"),
+        profile=(*_ENLARGING, "gallery_long_side", "gallery_constraints", "device"),
+        kind="canvas",
+        group="copainting",
+        tools=("pytorch", "html"),
+        pool="gpu",
+    ),
 )
-# What a run of a painter makes; a set has its own.
+# What a run of a painter makes; a set and a canvas have their own.
 STAGES = tuple(stage.name for stage in TABLE if stage.kind == "painter" and not stage.on_request)
 TRAINED = "style_adapter"  # where what costs a GPU's hours begins
+
+
+class Membership(Protocol):
+    """Whoever knows the painters of every partition: the data home (`settings.Home`)."""
+
+    def members(self, partition: str) -> tuple[str, ...]:
+        """The painters of a partition."""
 
 
 @dataclass(frozen=True, order=True)
@@ -217,7 +258,7 @@ class Step:
     partition: str
 
     def __str__(self) -> str:
-        return f"{self.stage} of {' and '.join(members(self.partition))}"
+        return f"{self.stage} of {in_words(self.partition)}"
 
 
 def stage_named(name: str) -> Stage:
@@ -231,15 +272,20 @@ def stage_named(name: str) -> Stage:
 def in_order(kind: Kind | None = None) -> tuple[Stage, ...]:
     """The stages whose partitions are of that kind (none: all), each after those that it reads.
 
-    Raises ValueError where the table names a stage that it lacks, goes in a circle, or leads from sets to a painter.
+    Raises ValueError where the table names a stage that it lacks, goes in a circle, or leads from sets or canvases to
+    what is of another kind.
     """
     entries = {stage.name: stage for stage in TABLE}
     if len(entries) < len(TABLE):
         raise ValueError("two stages of the table share a name")
     if unknown := sorted({name for stage in TABLE for name in stage.after} - set(entries)):
         raise ValueError(f"the table names stages that it lacks: {', '.join(unknown)}")
-    if any(stage.kind == "painter" and entries[name].kind != "painter" for stage in TABLE for name in stage.after):
-        raise ValueError("a stage of single painters reads one over sets: which set would it be?")
+    read = ((stage.kind, entries[name].kind) for stage in TABLE for name in stage.after)
+    if strange := sorted({(kind, other) for kind, other in read if other not in ("painter", kind)}):
+        kind_, other_ = strange[0]
+        raise ValueError(
+            f"a stage whose kind is {kind_!r} reads one of {other_!r}: which {_WHICH[other_]} would it be?"
+        )
     ranks = {name: rank for rank, name in enumerate(entries)}
     sorter = TopologicalSorter({stage.name: stage.after for stage in TABLE})
     try:
@@ -278,13 +324,44 @@ def before(name: str) -> tuple[str, ...]:
 
 
 def members(partition: str) -> tuple[str, ...]:
-    """The painters of a partition: one, or the members of a set."""
+    """The painters of a partition whose name says them: one, or the members of a set.
+
+    Raises ValueError for a canvas: who paints it only the data home knows (`settings.Home.members`).
+    """
+    if kind_of(partition) == "canvas":
+        raise ValueError(f"{partition} is a canvas: ask the data home for its painters")
     return tuple(partition.split(_BETWEEN))
 
 
 def kind_of(partition: str) -> Kind:
-    """Whether a partition is one painter or a set of painters."""
+    """Whether a partition is one painter, a set of painters, or a canvas."""
+    if partition.startswith(_CANVAS):
+        return "canvas"
     return "painters" if _BETWEEN in partition else "painter"
+
+
+def canvas_of(slug: str) -> str:
+    """The partition that stands for a canvas."""
+    return f"{_CANVAS}{check_slug(slug)}"
+
+
+def canvas_named(partition: str) -> str:
+    """The slug of the canvas that a partition stands for: its folder's name in canvases/. Raises WrongUse otherwise."""
+    if kind_of(partition) != "canvas":
+        raise WrongUse(f"{partition!r} is no canvas: write {_CANVAS}NAME, the name of its folder in canvases/.")
+    return check_slug(partition.removeprefix(_CANVAS))
+
+
+def source_named(partition: str) -> str:
+    """What a partition's own folder is called among those that no stage makes: the painter's slug, the canvas'."""
+    return canvas_named(partition) if kind_of(partition) == "canvas" else partition
+
+
+def in_words(partition: str) -> str:
+    """Whom or what a partition is of, for a sentence."""
+    if kind_of(partition) == "canvas":
+        return f"the canvas {partition.removeprefix(_CANVAS)}"
+    return " and ".join(members(partition))
 
 
 def set_of(painters: Iterable[str]) -> str:
@@ -296,7 +373,9 @@ def set_of(painters: Iterable[str]) -> str:
 
 
 def check_partition(partition: str) -> str:
-    """Return `partition` if it is a painter's slug or a set as `set_of` writes it; raises WrongUse otherwise."""
+    """Return `partition` if it is a painter, a set as `set_of` writes it, or a canvas; raises WrongUse otherwise."""
+    if kind_of(partition) == "canvas":
+        return canvas_of(canvas_named(partition))
     found = members(partition)
     if len(found) == 1:
         return check_slug(partition)
@@ -305,45 +384,53 @@ def check_partition(partition: str) -> str:
     return partition
 
 
-def inputs_of(step: Step) -> tuple[Step, ...]:
-    """The steps that a step reads. A stage over a set reads its own set's stages and each member's."""
+def inputs_of(step: Step, home: Membership | None = None) -> tuple[Step, ...]:
+    """The steps that a step reads. A stage over a set or a canvas reads its own one's stages and each member's.
+
+    `home` is needed where there are canvases; without it only painters and sets are known.
+    """
     found = []
     for name in stage_named(step.stage).after:
         if stage_named(name).kind == kind_of(step.partition):
             found.append(Step(name, step.partition))
         else:
-            found += [Step(name, member) for member in members(step.partition)]
+            painters = home.members(step.partition) if home else members(step.partition)
+            found += [Step(name, member) for member in painters]
     return tuple(found)
 
 
-def steps_towards(partition: str, until: str | None = None) -> tuple[Step, ...]:
+def steps_towards(partition: str, until: str | None = None, home: Membership | None = None) -> tuple[Step, ...]:
     """The steps that bring a partition to the stage `until` (none: to its chain's end), each after its inputs.
 
-    For a set these are its members' steps too, as far as it reads them. Raises WrongUse where the stage is not of the
-    partition's kind.
+    For a set or a canvas these are its members' steps too, as far as it reads them; `home` as in `inputs_of`. Raises
+    WrongUse where the stage is not of the partition's kind.
     """
     kind = kind_of(partition)
     if until and stage_named(until).kind != kind:
-        raise WrongUse(f"The stage {until} is not made for {partition!r}: it is one of {stage_named(until).kind}.")
+        kinds = {"painter": "single painters", "painters": "sets of painters", "canvas": "canvases"}
+        said = kinds[stage_named(until).kind]
+        raise WrongUse(f"The stage {until} is not made for {partition!r}: it is one of {said}.")
     wanted = [Step(until, partition)] if until else [Step(stage.name, partition) for stage in chain(kind)]
     needed: set[Step] = set()
     while wanted:
         step = wanted.pop()
         if step not in needed:
             needed.add(step)
-            wanted += inputs_of(step)
+            wanted += inputs_of(step, home)
     ranks = {stage.name: rank for rank, stage in enumerate(in_order())}
     return tuple(sorted(needed, key=lambda step: (ranks[step.stage], step.partition)))
 
 
-def to_make(steps: Iterable[Step], is_current: Callable[[Step], bool]) -> tuple[Step, ...]:
+def to_make(
+    steps: Iterable[Step], is_current: Callable[[Step], bool], home: Membership | None = None
+) -> tuple[Step, ...]:
     """Of `steps`, each after its inputs: those that are not current, and those below them, whatever they say.
 
-    `is_current` is not asked about a step below one that has to be made.
+    `is_current` is not asked about a step below one that has to be made; `home` as in `inputs_of`.
     """
     found: list[Step] = []
     for step in steps:
-        if any(before in found for before in inputs_of(step)) or not is_current(step):
+        if any(before in found for before in inputs_of(step, home)) or not is_current(step):
             found.append(step)
     return tuple(found)
 

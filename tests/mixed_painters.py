@@ -91,9 +91,9 @@ def quick_mixing(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, bool]]
 def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let mixes be measured in no time: their panel holds no figures but that nothing was copied."""
 
-    def write_panel(home: Home, partition: str, key: str, name: str, *_: Any) -> dict[str, Any]:
+    def write_panel(home: Home, partition: str, key: str, said: tuple[str, str], *_: Any) -> dict[str, Any]:
         none: dict[str, Any] = {"axes": {}, "nearest": {}, "drift": {"loss": 0.0}, "counts": {}, "judged_by": []}
-        panel = {"id": key, "adapter_id": key, "mix": name, "memorisation": {"suspects": 0, "pictures": 1}} | none
+        panel = {"id": key, "adapter_id": key, said[0]: said[1], "memorisation": {"suspects": 0, "pictures": 1}} | none
         write_text(home.evaluation(partition) / key / "panel.json", json.dumps(panel))
         return panel
 

@@ -30,9 +30,18 @@ GRAPH = {
         *("experts", "gpu"),
         ["evaluation_grid", "mixed_samples", "raw_scans", "sample_gallery", "style_adapter", "training_set"],
     ),
+    "copaintings": ("copainting", "gpu", ["evaluation_grid", "sample_gallery", "style_adapter"]),
+    "canvas_gallery": (
+        *("copainting", "gpu"),
+        ["copaintings", "evaluation_grid", "raw_scans", "sample_gallery", "style_adapter", "training_set"],
+    ),
 }
 # check: whether it stops what comes after it
 CHECKS = {
+    "canvas_gallery:canvas_gallery_versioned": True,
+    "canvas_gallery:canvas_pages_are_whole": True,
+    "copaintings:copaintings_versioned": True,
+    "copaintings:every_region_names_its_hand": True,
     "curated_crops:curated_crops_versioned": True,
     "curated_crops:every_scan_is_accounted_for": True,
     "evaluation_grid:evaluation_grid_versioned": True,
@@ -94,7 +103,7 @@ def test_jobs_sensors_and_schedules(graph: dg.Definitions) -> None:
     assert {"whole_chain", "take_in", "retrain"} <= set(repository.job_names)
     assert {"on_request", "on_request_of_sets"} <= set(repository.job_names)
     assert [sensor.name for sensor in repository.sensor_defs] == [
-        *("default_automation_condition_sensor", "new_scans", "tell_of_failures", "tell_of_successes"),
+        *("default_automation_condition_sensor", "new_canvases", "new_scans", "tell_of_failures", "tell_of_successes"),
         "withdrawn_works",
     ]
     assert [(s.name, s.cron_schedule) for s in repository.schedule_defs] == [("retraining", "0 * * * *")]
@@ -106,7 +115,7 @@ def test_selections_given_as_strings_are_understood(graph: dg.Definitions) -> No
     keys = selection.resolve(graph.resolve_asset_graph())
     assert {key.to_user_string() for key in keys} == {
         *("style_adapter", "evaluation_grid", "sample_gallery"),
-        *("expert_map", "expert_gate", "mixed_samples", "mixed_gallery"),
+        *("expert_map", "expert_gate", "mixed_samples", "mixed_gallery", "copaintings", "canvas_gallery"),
     }
 
 

@@ -11,12 +11,10 @@ from PIL import Image
 from small_archive import copied
 
 from artmaster_pipeline.copainting.canvas import load
-from artmaster_pipeline.copainting.painting import hands_of, paint_canvas_file
-from artmaster_pipeline.copainting.painting.stage import paint
+from artmaster_pipeline.copainting.painting import hands_of, paint_canvas_file, paint_canvases
 from artmaster_pipeline.errors import HoldsWithdrawn, WrongUse
 from artmaster_pipeline.generation import generate
 from artmaster_pipeline.pictures import read_facts, read_rgb
-from artmaster_pipeline.progress import SILENT
 from artmaster_pipeline.settings import Home, painter_profile
 from artmaster_pipeline.withdrawals import WithdrawnScan, append, new_line
 
@@ -124,14 +122,19 @@ def test_a_withdrawn_work_in_any_region_keeps_the_canvas_from_being_painted(home
         paint_canvas_file(own, tmp_path / "river" / "canvas.yaml", out=tmp_path / "out")
 
 
-def test_the_stage_paints_each_seed_and_the_bases_beside_it_and_makes_nothing_twice(home, tmp_path: Path) -> None:
-    path = canvas(tmp_path / "river", seeds=[1, 2])
-    hands, records, made = paint(home, tmp_path / "out", "river", path, SILENT)
-    assert (made, len(records)) == (4, 4)
-    assert [sample.column for sample in records] == ["base", "base", "adapter", "adapter"]
-    painted = records[-1]
-    assert painted.canvas == "river"
-    assert set(painted.adapter_ids) == {adapter.id for adapter in hands.adapters}
-    assert not records[0].adapter_ids
-    again = paint(home, tmp_path / "out", "river", path, SILENT)
-    assert again[1:] == (records, 0)
+def test_the_stage_paints_each_seed_and_makes_nothing_twice(home, tmp_path: Path) -> None:
+    own = copied(home, Home(tmp_path / "home"))
+    (own.root / "canvases").mkdir()
+    canvas(own.root / "canvases" / "river", seeds=[1, 2])
+    done = paint_canvases(own, "river", painter_profile(own, A))
+    assert (done.made, done.reused) == (2, 0)
+    hands = hands_of(own, load(own.canvas("river"), own))
+    for sample in done.records:
+        assert (sample.canvas, sample.painter, sample.column) == ("river", "canvas_river", "adapter")
+        assert set(sample.adapter_ids) == {adapter.id for adapter in hands.adapters}
+        assert (own.evaluation("canvas_river") / sample.path).is_file()
+    again = paint_canvases(own, "river", painter_profile(own, A))
+    assert (again.records, again.made) == (done.records, 0)
+    (own.evaluation("canvas_river") / done.records[0].path).unlink()
+    mended = paint_canvases(own, "river", painter_profile(own, A))
+    assert (mended.records, mended.made) == (done.records, 1)

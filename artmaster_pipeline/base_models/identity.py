@@ -20,6 +20,7 @@ from typing import Any
 from artmaster_pipeline.base_models import pins
 from artmaster_pipeline.base_models.family import INDEX
 from artmaster_pipeline.base_models.hub import Source, fetched, find_source, hub_refusals
+from artmaster_pipeline.base_models.miniature.model import CONTROL
 from artmaster_pipeline.errors import ArtMasterError, BadInput, MissingRequirement
 from artmaster_pipeline.files import sha256_of, write_text
 from artmaster_pipeline.records import identity
@@ -239,4 +240,6 @@ def _content_hash(folder: Path) -> str:
 
 def _counted_before(file: Path, folder: Path) -> bool:
     inner = file.relative_to(folder).parts
+    if inner[0] == CONTROL:  # came later, and is no part of the base
+        return False
     return inner == (INDEX,) or (len(inner) == 2 and not inner[1].startswith(".") and inner[0][0] != ".")

@@ -41,12 +41,14 @@ def copaint(
 ) -> None:
     """Paint a canvas: every region in the hands that its canvas.yaml gives it, all in one picture."""
     from artmaster_pipeline.copainting.canvas import find_canvas
-    from artmaster_pipeline.copainting.painting import paint_canvas_file
 
     place = Home.find(home)
+    file = find_canvas(canvas, place)
+    from artmaster_pipeline.copainting.painting import paint_canvas_file
+
     done = paint_canvas_file(
         place,
-        find_canvas(canvas, place),
+        file,
         out=destination,
         count=n,
         seed=seed,

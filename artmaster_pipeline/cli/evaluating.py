@@ -19,7 +19,7 @@ from artmaster_pipeline.cli.printing import print_json, print_table, short
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.progress import terminal_progress
 from artmaster_pipeline.settings import Home, Profile, painter_profile
-from artmaster_pipeline.stages import kind_of
+from artmaster_pipeline.stages import canvas_named, kind_of
 from artmaster_pipeline.terminal import out
 
 if TYPE_CHECKING:
@@ -117,6 +117,9 @@ def gate(
     if kind_of(painter) == "painters":
         _gate_of_mix(place, painter, adapter, "publish" if publish else "reject" if reject else None, reason, json=json)
         return
+    if kind_of(painter) == "canvas":
+        _gate_of_canvas(place, painter, "publish" if publish else "reject" if reject else None, reason, json=json)
+        return
     profile = painter_profile(place, painter)
     found = find_adapter(place, painter, profile, adapter)
     if publish or reject:
@@ -150,6 +153,28 @@ def _gate_of_mix(home: Home, partition: str, name: str | None, decision: Any, re
         print_json(verdict.model_dump(mode="json"))
         return
     print_verdict(partition, verdict, f"Mix {name}")
+    if decision == "publish":
+        out.say(f"Next: artmaster run {partition}")
+
+
+def _gate_of_canvas(home: Home, partition: str, decision: Any, reason: str, *, json: bool) -> None:
+    """The verdict on a canvas as it is now, or a person's decision on it."""
+    from artmaster_pipeline.copainting.samples import decide_on_canvas, hands_at_work
+    from artmaster_pipeline.evaluation import last_verdict
+    from artmaster_pipeline.stage_settings import partition_profile
+
+    if decision:
+        with _evaluation_versioned(home, partition, "copaintings"):
+            verdict = decide_on_canvas(home, partition, decision, reason, partition_profile(home, partition))
+    else:
+        found = last_verdict(home.evaluation(partition) / hands_at_work(home, partition).identity())
+        if found is None:
+            raise WrongUse(f"{partition} has not been judged as it is now. Run: artmaster run {partition}")
+        verdict = found
+    if json:
+        print_json(verdict.model_dump(mode="json"))
+        return
+    print_verdict(partition, verdict, f"Canvas {canvas_named(partition)}")
     if decision == "publish":
         out.say(f"Next: artmaster run {partition}")
 

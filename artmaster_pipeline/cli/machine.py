@@ -7,7 +7,7 @@ import typer
 
 from artmaster_pipeline.cli.options import HomeOption
 from artmaster_pipeline.cli.printing import print_table
-from artmaster_pipeline.errors import ArtMasterError
+from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.progress import terminal_progress
 from artmaster_pipeline.settings import Home, Profile, load_profile, profile_names
 from artmaster_pipeline.terminal import out
@@ -67,8 +67,11 @@ def base_train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the training that --out holds.")] = False,
     part: Annotated[
-        Literal["all", "decoder", "transformer"],
-        typer.Option(help="Train one part only; the other stays as --out holds it."),
+        Literal["all", "decoder", "transformer", "control"],
+        typer.Option(
+            help="Train one part only; the other stays as --out holds it. control: a ControlNet for the miniature of "
+            "--start, or for the one that ships."
+        ),
     ] = "all",
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to train.")] = "cpu",
     compiled: Annotated[
@@ -77,10 +80,26 @@ def base_train(
     seed: Annotated[int, typer.Option(help="Scenes, weights and noise follow from it.")] = 0,
 ) -> None:
     """Train a miniature FLUX from nothing: tokenizers, autoencoder, text encoders and transformer."""
-    from artmaster_pipeline.base_models.miniature.train import train_base
+    from artmaster_pipeline.base_models.miniature.train import train_base, train_base_control
     from artmaster_pipeline.dataset.captioners.interface import Facts
     from artmaster_pipeline.dataset.captioners.reader import load_reader
 
+    if part == "control":
+        if corpus or compiled:
+            raise WrongUse(
+                "--part control learns from painted scenes alone and is not compiled: leave out --corpus and --compile."
+            )
+        net = train_base_control(
+            destination,
+            minutes=minutes,
+            start=start,
+            resume=resume,
+            seed=seed,
+            device=device,
+            progress=terminal_progress(),
+        )
+        out.say(str(net))
+        return
     folder = train_base(
         destination,
         minutes=minutes,

@@ -35,6 +35,13 @@ HomeOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
 PainterArgument = Annotated[str, typer.Argument(help="The painter's slug, for example huang-binhong.")]
+PartitionArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="PAINTER",
+        help="The painter's slug, for example huang-binhong; a set of painters (a--b), or a canvas (canvas_NAME).",
+    ),
+]
 
 # How pictures are drawn; what is not said is as chosen for the adapter. Limits are those of DrawingSettings.
 StrengthOption = Annotated[float | None, typer.Option(help="The adapter's strength, up to 1.5 (default: as chosen).")]

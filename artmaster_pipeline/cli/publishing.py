@@ -9,7 +9,6 @@ from artmaster_pipeline.cli.options import HomeOption, JsonOption, PainterArgume
 from artmaster_pipeline.cli.printing import print_json, print_table
 from artmaster_pipeline.progress import terminal_progress
 from artmaster_pipeline.settings import Home, load_painter
-from artmaster_pipeline.stages import members
 from artmaster_pipeline.terminal import out
 
 
@@ -31,7 +30,7 @@ def publish(
     from artmaster_pipeline.publishing.publish import kept_versions
 
     place = Home.find(home)
-    for member in members(painter):
+    for member in place.members(painter):
         load_painter(place, member)
     if versions:
         print_table(f"Versions of {painter}", kept_versions(place, painter))

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from artmaster_pipeline.cli.evaluating import print_verdict
-from artmaster_pipeline.cli.options import HomeOption, JsonOption, PainterArgument
+from artmaster_pipeline.cli.options import HomeOption, JsonOption, PainterArgument, PartitionArgument
 from artmaster_pipeline.cli.printing import print_json, print_table, short
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.progress import terminal_progress
 from artmaster_pipeline.settings import Home, load_painter, load_profile, painter_profile
-from artmaster_pipeline.stages import STAGES, members, stage_named
+from artmaster_pipeline.stages import STAGES, check_partition, stage_named
 from artmaster_pipeline.terminal import out
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def demo(home: HomeOption = None) -> None:
 
 
 def run(
-    painter: PainterArgument,
+    painter: PartitionArgument,
     profile: Annotated[
         str | None, typer.Option(help="miniature, flux-dev or flux-dev-24gb; becomes the painter's profile.")
     ] = None,
@@ -82,8 +82,9 @@ def run_and_report(
     """Run the painter's stages, then say what was made, what was left out, and what the gate decided."""
     if profile:
         load_profile(profile, home)
+    check_partition(painter)
     _fetch(home, painter)
-    for member in members(painter):
+    for member in home.members(painter):
         load_painter(home, member)
     from artmaster_pipeline.orchestration.run import run_painter
 
@@ -104,7 +105,7 @@ def run_and_report(
         from artmaster_pipeline.evaluation import current_verdict
 
         out.say(f"Report: {short(current_verdict(home, painter)[1])}")
-    if {"sample_gallery", "mixed_gallery"} & set(report.made):
+    if {"sample_gallery", "mixed_gallery", "canvas_gallery"} & set(report.made):
         out.say(f"Gallery: {page}")
     if report.refused:
         _print_refusal(painter, *report.refused, page)
@@ -117,7 +118,7 @@ def _fetch(home: Home, painter: str) -> None:
     if (home.root / DELIVERIES).exists():
         from artmaster_pipeline.scans import fetch_deliveries
 
-        for member in members(painter):
+        for member in home.members(painter):
             fetch_deliveries(home, member, terminal_progress())
 
 
@@ -138,7 +139,7 @@ def _left_out_where_too_few(home: Home, painter: str) -> Iterator[None]:
     try:
         yield
     except ArtMasterError:
-        manifests = [home.register(member) / MANIFEST for member in members(painter)]
+        manifests = [home.register(member) / MANIFEST for member in home.members(painter)]
         if any(file.exists() and len(read_manifest(file, Scan)) < MIN_TRAIN_WORKS for file in manifests):
             _print_left_out(home, painter)
         raise
@@ -150,13 +151,13 @@ def _print_left_out(home: Home, painter: str) -> None:
 
     left_out = [
         entry
-        for member in members(painter)
+        for member in home.members(painter)
         for folder in (home.register(member), home.crops(member))
         for entry in read_manifest(folder / QUARANTINE, Quarantined)
     ]
     rows = [{"file": entry.path, "reason": entry.reason, "way out": entry.remedy} for entry in left_out]
     print_table(f"Left out: {len(rows)} files", rows)
-    withdrawn = [row for member in members(painter) for row in read_withdrawn(home, member)]
+    withdrawn = [row for member in home.members(painter) for row in read_withdrawn(home, member)]
     rows = [{"file": row.path, "work": row.sha256[:16], "since": row.since, "why": row.reason} for row in withdrawn]
     print_table(f"Withdrawn: {len(rows)} scans", rows)
 

@@ -138,6 +138,8 @@ def _say_impact(impact: "Impact") -> None:
     ]
     print_table("Galleries", galleries)
     print_table("Mixes", [{"mix": m.name, "of": m.partition, "pictures": m.pictures} for m in impact.mixes])
+    canvases = [{"canvas": c.canvas, "regions": ", ".join(c.regions), "pictures": c.pictures} for c in impact.canvases]
+    print_table("Canvases", canvases)
     print_table("Out of reach", [{"what": said} for said in impact.out_of_reach])
 
 

@@ -37,13 +37,16 @@ def write_panel(
     home: Home,
     partition: str,
     key: str,
-    name: str,
+    said: tuple[str, str],
     profile: Profile,
     adapters: Sequence[Adapter],
     samples: Sequence[Sample],
     progress: Progress,
 ) -> dict[str, Any]:
-    """Measure a mix's samples, write its panel.json and give the content; what is there is not measured again."""
+    """Measure a mix's samples, write its panel.json and give the content; what is there is not measured again.
+
+    `said` is what it is and its name: a mix, or a canvas, which is measured and judged alike.
+    """
     images = [image for adapter in adapters for image in works_of(home, adapter)]
     works = {part: _chosen(images, part) for part in ("train", "held_out")}
     sources = [[i.id, i.sha256, i.split] for i in images] + [[s.id, s.sha256] for s in samples]
@@ -55,7 +58,7 @@ def write_panel(
     panel: dict[str, Any] = {
         "id": identifier,
         "adapter_id": key,
-        "mix": name,
+        said[0]: said[1],
         "counts": {
             "prompts": len({sample.prompt for sample in mixed}),
             "pictures": len(mixed),
@@ -82,15 +85,17 @@ def judge_mix(home: Home, partition: str, panel: dict[str, Any], limits: GateSet
     return append_verdict(home, partition, verdict)
 
 
-def check_judges(home: Home, adapters: Sequence[Adapter], panels: Mapping[str, dict[str, Any]]) -> None:
-    """Raise HoldsWithdrawn where the panel of a mix rests on a work that may not be used any more."""
+def check_judges(
+    home: Home, adapters: Sequence[Adapter], panels: Mapping[str, dict[str, Any]], what: str = "mix"
+) -> None:
+    """Raise HoldsWithdrawn where the panel of a mix (or a canvas) rests on a work that may not be used any more."""
     gone = {sha256: mark for a in adapters for sha256, mark in withdrawn_works(home, a.painter).items()}
     for name, panel in panels.items():
         if met := sorted(gone.keys() & set(panel.get(JUDGED_BY, ()))):
             mark = gone[met[0]]
             raise HoldsWithdrawn(
-                f"The mix {name} was judged by the work {met[0][:16]}, which may not be used since {mark.since} "
-                f"({mark.reason}): run its set of painters again. {mark.way_back()}"
+                f"The {what} {name} was judged by the work {met[0][:16]}, which may not be used since {mark.since} "
+                f"({mark.reason}): run its {'set of painters' if what == 'mix' else what} again. {mark.way_back()}"
             )
 
 

@@ -125,7 +125,7 @@ def draw_mixes(home: Home, partition: str, profile: Profile, progress: Progress 
         records, new = _fill(home, partition, mix, profile, progress)
         made += new
         samples += records
-        panel = write_panel(home, partition, mix.key, mix.named.name, profile, mix.adapters, records, progress)
+        panel = write_panel(home, partition, mix.key, ("mix", mix.named.name), profile, mix.adapters, records, progress)
         verdicts[mix.named.name] = judge_mix(home, partition, panel, profile.gate)
         write_manifest(folder / mix.key / MANIFEST, records)
     write_manifest(folder / MANIFEST, samples)

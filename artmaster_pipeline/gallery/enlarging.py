@@ -14,7 +14,6 @@ from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import MANIFEST, Sample, identity, read_manifest
 from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import Home, Profile
-from artmaster_pipeline.stages import members
 
 _VERSION = 1  # part of an enlarged picture's id: raise it when enlarging does something else
 
@@ -33,15 +32,16 @@ def enlarge_samples(
 ) -> tuple[tuple[Picture, ...], int, dict[str, Any]]:
     """The samples at the gallery's size in their order, how many of them were made now, and figures on how.
 
-    `painter` may be a set: texture and grain are then those of all its painters' large training pictures. A sample that
-    has the size is taken as it is. A new picture lies in the data home's cache until it is published, so a kill loses
-    at most the one in work.
+    `painter` may be a set or a canvas: texture and grain are then those of all its painters' large training pictures. A
+    sample that has the size is taken as it is. A new picture lies in the data home's cache until it is published, so a
+    kill loses at most the one in work.
     """
     from artmaster_pipeline.superres import networks_of
 
-    check_network_not_withdrawn(home, members(painter), profile.super_resolution)
+    painters = home.members(painter)
+    check_network_not_withdrawn(home, painters, profile.super_resolution)
     constraints = profile.gallery_constraints
-    like, figures = like_the_painters(trained_on(home, members(painter)), constraints, progress.say)
+    like, figures = like_the_painters(trained_on(home, painters), constraints, progress.say)
     networks, long_side = networks_of(profile, constraints, like), profile.gallery_long_side
     how = {s.id: networks.to_long_side((s.width, s.height), long_side) for s in samples}
     if left := sum(by is None for by in how.values()):

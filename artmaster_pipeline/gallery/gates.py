@@ -1,21 +1,27 @@
-"""What is said of a picture that several adapters drew together: its mix, and who had which part."""
+"""What is said of a picture that several adapters drew together: its mix or its canvas, and who had which part."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from artmaster_pipeline.records import Sample
+from artmaster_pipeline.records import Region, Sample, regions_of
 
 _ORDER = ("composition", "colour", "brush")  # in which factors are told; records sort them by name
 
 
 def gates_said(sample: Sample) -> dict[str, Any]:
     """What records and files say of it beside what they say of every picture; nothing of others."""
+    if sample.canvas:
+        return {"canvas": sample.canvas, "gates": sample.gates}
     return {"mix": sample.mix, "gates": sample.gates} if sample.gates else {}
 
 
 def gates_in_words(gates: Any) -> str:
     """The gates of a picture as one line; empty where there are none, or a file says something else there."""
-    if not isinstance(gates, Mapping) or not isinstance(gates.get("adapters"), Mapping):
+    if not isinstance(gates, Mapping):
+        return ""
+    if regions := regions_of(gates):
+        return "; ".join(f"{region.id} ({_share(region.share)}) {_hands(region)}" for region in regions)
+    if not isinstance(gates.get("adapters"), Mapping):
         return ""
     said = [_parts(gates)]
     if maps := gates.get("regions"):
@@ -42,6 +48,13 @@ def _who(shares: Mapping[str, Mapping[str, float]], factor: str) -> str:
     if len(of) == 1:
         return f"by {next(iter(of))}"
     return "by " + " and ".join(f"{painter} ({_share(share)})" for painter, share in of.items())
+
+
+def _hands(region: Region) -> str:
+    said = f"by {' and '.join(region.painters)}"
+    if part := ", ".join(f"{factor} {_share(region.factors[factor])}" for factor in _ORDER if factor in region.factors):
+        said += f" ({part})"
+    return said
 
 
 def _share(value: float) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from itertools import groupby
@@ -21,7 +21,7 @@ from artmaster_pipeline.gallery.words import LANGUAGES, Words
 from artmaster_pipeline.pictures import AI_GENERATED
 from artmaster_pipeline.records import PROVENANCE, Sample, Scan
 from artmaster_pipeline.settings import Home, load_painter
-from artmaster_pipeline.stages import members
+from artmaster_pipeline.stages import canvas_named, kind_of, members
 from artmaster_pipeline.templates import html_templates
 
 PAGE = "index.html"
@@ -116,12 +116,35 @@ def painters_pages(
     shown = []
     for painter, records in sorted(galleries.items()):
         pictures = [record for record in in_order(records) if record.is_large]
-        name = " × ".join(load_painter(home, m).name if home.scans(m).is_dir() else m for m in members(painter))
-        shown.append({"folder": (folders or {}).get(painter, painter), "name": name, "pictures": pictures})
+        shown.append(
+            {
+                "folder": (folders or {}).get(painter, painter),
+                "name": _name_of(home, painter, pictures),
+                "pictures": pictures,
+            }
+        )
     inline = {"css": asset("style.css").decode(), "script": asset("theme.js").decode()}
     return {
         t.page("index"): render("painters.html", "index", t, {"painters": shown, "inline": inline}) for t in LANGUAGES
     }
+
+
+def _name_of(home: Home, partition: str, pictures: Sequence[Sample]) -> str:
+    """Whose gallery it is, for a person; of a canvas its name, and those who painted the pictures that are shown."""
+    if kind_of(partition) != "canvas":
+        return painters_in_words(home, members(partition))
+    painted = {painter for picture in pictures for region in picture.regions for painter in region.painters}
+    return f"{canvas_in_words(canvas_named(partition))} ({painters_in_words(home, sorted(painted))})"
+
+
+def canvas_in_words(slug: str) -> str:
+    """A canvas' name for a person."""
+    return slug.replace("-", " ")
+
+
+def painters_in_words(home: Home, painters: Iterable[str]) -> str:
+    """Painters by name, or by slug where their folder is gone."""
+    return " × ".join(load_painter(home, each).name if home.scans(each).is_dir() else each for each in painters)
 
 
 def in_order(records: Sequence[Sample]) -> list[Sample]:

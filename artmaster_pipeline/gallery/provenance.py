@@ -85,7 +85,10 @@ def _read(home: Home, adapter: Adapter) -> Provenance:
 
 
 def provenance_json(provenance: Provenance, pictures: Sequence[Sample]) -> str:
-    """provenance.json: every published picture -> adapters -> sha256 of the scans. Pictures no model made say so."""
+    """provenance.json: every published picture -> adapters -> sha256 of the scans. Pictures no model made say so.
+
+    A painted canvas says it for each of its regions, too.
+    """
     all_of_them = (provenance, *provenance.others)
     content = {
         "notice": AI_GENERATED,
@@ -142,4 +145,17 @@ def _traced(picture: Sample, provenance: Provenance) -> dict[str, Any]:
         "adapters": list(picture.adapter_ids),
         "scans": scans_behind(picture, provenance),
         **gates_said(picture),
+        **({"regions": _regions(picture, provenance)} if picture.canvas else {}),
+    }
+
+
+def _regions(picture: Sample, provenance: Provenance) -> dict[str, Any]:
+    """Of a painted canvas, region by region: the adapters that painted it, and the scans behind those."""
+    known = {each.adapter.id: each for each in (provenance, *provenance.others)}
+    return {
+        region.id: {
+            "adapters": list(region.adapter_ids),
+            "scans": sorted({scan.sha256 for name in region.adapter_ids for scan in known[name].trained_on}),
+        }
+        for region in picture.regions
     }

@@ -135,6 +135,13 @@ def facts_of(record: Sample) -> dict[str, Any]:
     return sample_facts(record) | {"enlarged_by": record.enlarged_by}
 
 
+def jpeg_of(pixels: "np.ndarray", record: Sample) -> bytes:
+    """A JPEG of pixels, uint8 (height, width, 3), of a picture shown otherwise; its file says the same."""
+    from PIL import Image
+
+    return _jpeg(Image.fromarray(pixels), facts_of(record))
+
+
 def _page_files(record: Sample) -> list[tuple[int, str]]:
     widths = [width for width in _QUALITIES if width < record.width]
     if record.width <= max(_QUALITIES):

@@ -18,7 +18,7 @@ from artmaster_pipeline.adapters.finding import any_adapter
 from artmaster_pipeline.adapters.withdrawn import closest
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.lineage.archive import Archive, Met, OfScan, adapter_and_snapshot
-from artmaster_pipeline.lineage.pictures import Picture, all_pictures
+from artmaster_pipeline.lineage.pictures import EVALUATED, Picture, all_pictures
 from artmaster_pipeline.records import (
     ADAPTER_RECORD,
     CURATED,
@@ -209,8 +209,7 @@ def _sources(home: Home) -> Iterator[_Source]:
         (f"crops/*/{MANIFEST}", 1, "crop"),
         (f"crops/*/{CURATED}", 1, "curated"),
         (f"training_set/*/{MANIFEST}", 1, "image"),
-        (f"evaluation/*/{MANIFEST}", 2, "sample"),
-        (f"evaluation/*/*/{MANIFEST}", 2, "sample"),
+        *((f"{name}/{depth}/{MANIFEST}", 2, "sample") for name in EVALUATED for depth in ("*", "*/*")),
         (f"gallery/*/{MANIFEST}", 2, "sample"),
         (f"gallery/*/{PROVENANCE}", 2, "provenance"),
         (f"gallery/{VERSIONS_FOLDER}/*/*/{MANIFEST}", 2, "sample"),

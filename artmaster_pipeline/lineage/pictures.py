@@ -12,6 +12,7 @@ from artmaster_pipeline.publishing.versions import SiteVersions
 from artmaster_pipeline.records import MANIFEST, VERSIONS_FOLDER, Sample, read_manifest
 from artmaster_pipeline.settings import Home
 
+EVALUATED = ("evaluation", "copaintings")  # the folders of pictures that are measured and judged
 PictureState = Literal["published", "unpublished", "evaluated"]
 
 
@@ -71,17 +72,21 @@ def _picture(sample: Sample, places: list[Place]) -> Picture:
 
 
 def _evaluated(home: Home, painters: Collection[str] | None) -> Iterator[tuple[Sample, Place]]:
-    """Those of the current adapters, then those that older adapters were evaluated with."""
-    folder = home.root / "evaluation"
+    """Those of the current adapters, mixes and canvases, then those that older adapters were evaluated with."""
     seen: set[str] = set()
-    for manifest in (*sorted(folder.glob(f"*/{MANIFEST}")), *sorted(folder.glob(f"*/*/{MANIFEST}"))):
-        painter = manifest.relative_to(folder).parts[0]
+    manifests = [each for depth in ("*", "*/*") for name in EVALUATED for each in _sorted(home, name, depth)]
+    for manifest in manifests:
+        folder, painter = manifest.relative_to(home.root).parts[:2]
         if painters is not None and painter not in painters:
             continue
         for sample in _read(manifest):
             if sample.id not in seen:
                 seen.add(sample.id)
-                yield sample, Place(room="evaluation", path=f"evaluation/{painter}/{sample.path}")
+                yield sample, Place(room="evaluation", path=f"{folder}/{painter}/{sample.path}")
+
+
+def _sorted(home: Home, folder: str, depth: str) -> list[Path]:
+    return sorted((home.root / folder).glob(f"{depth}/{MANIFEST}"))
 
 
 def _published(home: Home, painters: Collection[str] | None) -> Iterator[tuple[Sample, Place]]:

@@ -25,7 +25,7 @@ from artmaster_pipeline.lineage.pictures import Picture, all_pictures, file_of
 from artmaster_pipeline.pictures import pixels_hash
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.publishing.verify import Verified, verify_picture
-from artmaster_pipeline.records import Scan
+from artmaster_pipeline.records import Region, Scan, regions_of
 from artmaster_pipeline.settings import Home
 
 if TYPE_CHECKING:
@@ -53,6 +53,13 @@ class Behind(Answer):
     inherited_from: tuple[str, ...] = ()  # those that they were started from, where their own trainings did not see it
 
 
+class RegionBehind(Answer):
+    """A region of a painted canvas: who painted it with which adapters, and the artworks behind those."""
+
+    region: Region
+    artworks: tuple[str, ...]  # sha256, sorted; of adapters that this data home does not know nothing is said
+
+
 class PictureLineage(Answer):
     """What a picture is and where it comes from."""
 
@@ -66,6 +73,7 @@ class PictureLineage(Answer):
     adapters: tuple[AdapterState, ...]  # that drew it and are known here
     unknown_adapters: tuple[str, ...]  # that drew it and are not
     artworks: tuple[Behind, ...]  # that those adapters were trained on
+    regions: tuple[RegionBehind, ...]  # of a painted canvas, the ground first; none of other pictures
     shows: Scan | None  # the artwork of which it is a detail, where no model drew it
 
     @property
@@ -112,6 +120,7 @@ def _of_picture(home: Home, file: Path, archive: Archive, progress: Progress) ->
         adapters=tuple(state_of(home, adapters[name], pictures) for name in drew if name in adapters),
         unknown_adapters=tuple(name for name in drew if name not in adapters),
         artworks=tuple(works.values()),
+        regions=_regions(found, verified.says, works.values()),
         shows=_shown_work(archive, found, verified.says),
     )
 
@@ -160,6 +169,18 @@ def _by_metadata(home: Home, file: Path, verified: Verified, said: Picture | Non
         return _Found("metadata", how, said, alike)
     how = "The file says so, and its hashes fit; but this data home does not have it, and anyone can write words."
     return _Found("metadata", how)
+
+
+def _regions(found: "_Found", says: dict[str, Any], works: Iterable[Behind]) -> tuple[RegionBehind, ...]:
+    """The regions by the record, or by the file's own words where the data home does not have the picture."""
+    gates = says.get("gates")
+    told = found.picture.regions if found.picture else regions_of(gates) if isinstance(gates, dict) else ()
+    works = tuple(works)
+
+    def behind(region: Region) -> tuple[str, ...]:
+        return tuple(sorted(w.scan.sha256 for w in works if not set(w.adapter_ids).isdisjoint(region.adapter_ids)))
+
+    return tuple(RegionBehind(region=region, artworks=behind(region)) for region in told) if found.by else ()
 
 
 def _drew(picture: Picture | None, says: dict[str, Any]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 What an older record does not hold is said to be not recorded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from artmaster_pipeline.gallery.gates import gates_in_words
@@ -173,6 +173,7 @@ def artwork_facts(answer: ArtworkLineage) -> Facts:
 
 def artwork_tables(answer: ArtworkLineage) -> Tables:
     """Crops, adapters and pictures of an artwork."""
+    trained = {use.adapter_id for use in answer.adapters if use.part == "train"}
     images = {image.crop_id: image for image in answer.training_images}
     return [
         (
@@ -204,8 +205,8 @@ def artwork_tables(answer: ArtworkLineage) -> Tables:
             ],
         ),
         _curation(answer.curation),
-        ("Published pictures", [_picture(picture) for picture in answer.published]),
-        ("Evaluated pictures", [_picture(picture) for picture in answer.evaluated]),
+        ("Published pictures", _drawn(answer.published, trained)),
+        ("Evaluated pictures", _drawn(answer.evaluated, trained)),
         ("Pictures that show a detail of it", [_picture(picture) for picture in answer.details]),
     ]
 
@@ -216,7 +217,9 @@ def picture_facts(answer: PictureLineage) -> Facts:
     if picture := answer.picture:
         facts += [("Picture", f"{picture.id}, {picture.state}"), ("Places", "; ".join(p.path for p in picture.places))]
         facts += [("Prompt", picture.prompt), ("Seed", str(picture.seed))] if picture.column != "original" else []
-        facts += [("Mix", picture.mix), ("Gates", gates_in_words(picture.gates))] if picture.gates else []
+        facts += [("Canvas", picture.canvas)] if picture.canvas else []
+        facts += [("Mix", picture.mix)] if picture.mix else []
+        facts += [("Gates", gates_in_words(picture.gates))] if picture.gates else []
     elif answer.says:
         facts += [(f"It says: {name}", in_words(name, value)) for name, value in answer.says.items()]
     facts += [("Adapter", f"{state.adapter_id} of {state.painter}, {state.words}") for state in answer.adapters]
@@ -245,7 +248,24 @@ def picture_tables(answer: PictureLineage) -> Tables:
         rows = [row | {"inherited from": from_} for row, from_ in zip(rows, said, strict=True)]
     if len(answer.adapters) > 1:
         rows = [row | {"through": ", ".join(of.adapter_ids)} for row, of in zip(rows, answer.artworks, strict=True)]
-    return [(heading, rows)]
+    return [*_regions(answer), (heading, rows)]
+
+
+def _regions(answer: PictureLineage) -> Tables:
+    """A table of a canvas' regions; none of other pictures."""
+    rows = [
+        {
+            "region": of.region.id,
+            "share": f"{100 * of.region.share:.3g} %",
+            "painters": ", ".join(of.region.painters),
+            "adapters": ", ".join(of.region.adapter_ids),
+            "prompt": of.region.prompt,
+            "artworks behind it": len(of.artworks),
+            "their sha256": ", ".join(sha256[:16] for sha256 in of.artworks),
+        }
+        for of in answer.regions
+    ]
+    return [("Regions", rows)] if rows else []
 
 
 def file_facts(answer: FileLineage) -> Facts:
@@ -362,6 +382,13 @@ def _judged(publish: bool | None, when: str) -> str:
     if publish is None:
         return "not judged"
     return f"{'fit' if publish else 'not fit'} to be published, {when or 'on a day that is ' + NOT_RECORDED}"
+
+
+def _drawn(pictures: Sequence[Picture], trained: Collection[str]) -> list[dict[str, Any]]:
+    """Pictures, and of canvases in which regions any of the adapters painted."""
+    parts = [", ".join(picture.parts_of(trained)) for picture in pictures]
+    rows = [_picture(picture) for picture in pictures]
+    return [row | {"regions": of} for row, of in zip(rows, parts, strict=True)] if any(parts) else rows
 
 
 def _picture(picture: Picture) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The assets, made from the stages' table: one per stage, one partition per painter (or per set of painters).
+"""The assets, made from the stages' table: one per stage, one partition per painter (per set of painters, per canvas).
 
 An asset calls its stage's function and shows what came of it; the work is in the rooms. Its data version is the hash of
 its manifest: the same scans and settings give the same version on every machine, whichever way it was started.
@@ -20,12 +20,14 @@ from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import Outcome
 from artmaster_pipeline.settings import Home, complete_painter
 from artmaster_pipeline.stage_settings import partition_profile, settings_identity
-from artmaster_pipeline.stages import TRAINED, Kind, Stage, Step, before, chain, in_order, members
+from artmaster_pipeline.stages import TRAINED, Kind, Stage, Step, before, chain, in_order
 
 PAINTERS = dg.DynamicPartitionsDefinition(name="painter")
+CANVASES = dg.DynamicPartitionsDefinition(name="canvas")
 PARTITIONS: dict[Kind, dg.DynamicPartitionsDefinition] = {
     "painter": PAINTERS,
     "painters": dg.DynamicPartitionsDefinition(name="painters"),
+    "canvas": CANVASES,
 }
 # A season without a new gallery of anybody is worth a look, a year is worth a question; nothing is done because of it.
 _FRESHNESS = {"sample_gallery": dg.FreshnessPolicy.time_window(fail_window=timedelta(366), warn_window=timedelta(92))}
@@ -47,7 +49,7 @@ def _fetch(home: Home, partition: str, progress: Progress) -> None:
     """Bring what deliveries hold of the partition's painters, before anything asks whether they are there."""
     from artmaster_pipeline.scans import fetch_deliveries
 
-    for painter in members(partition):
+    for painter in home.members(partition):
         fetch_deliveries(home, painter, progress)
 
 
@@ -91,9 +93,9 @@ def _asset(stage: Stage) -> dg.AssetsDefinition:
         home, partition = data_home.home, context.partition_key
         progress, step = data_home.progress(context), Step(stage.name, partition)
         with told(context, home, step, progress.say) as tell, one_sentence(home, data_home.tries(context)):
-            if stage.sources:
+            if "scans" in stage.sources:
                 _fetch(home, partition, progress)
-            for painter in members(partition):
+            for painter in home.members(partition):
                 complete_painter(home, painter)  # a folder that was put there by hand has no painter.yaml for DVC yet
             _check_needs_of_run(home, partition, stage, context.run.asset_selection)
             used = settings_identity(home, partition, stage)

@@ -1,12 +1,15 @@
-"""What happens without being asked, beside new scans (`watching`): a sensor for withdrawn works, the retraining, the
-stages that follow. All begin off.
+"""What happens without being asked, beside new scans (`watching`): sensors for withdrawn works and for canvases, the
+retraining, the stages that follow. All begin off.
 """
 
+import json
 from collections.abc import Sequence
 
 import dagster as dg
 
-from artmaster_pipeline.orchestration.assets import PAINTERS
+from artmaster_pipeline.canvases import what_is_said
+from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.orchestration.assets import CANVASES, PAINTERS
 from artmaster_pipeline.orchestration.failures import one_sentence
 from artmaster_pipeline.orchestration.jobs import CHAINS
 from artmaster_pipeline.orchestration.resources import DataHome
@@ -18,7 +21,8 @@ from artmaster_pipeline.orchestration.retraining import (
     was_asked,
     withdrawal_key,
 )
-from artmaster_pipeline.stages import TRAINED, before
+from artmaster_pipeline.records import identity
+from artmaster_pipeline.stages import TRAINED, before, canvas_named
 from artmaster_pipeline.terminal import plain
 from artmaster_pipeline.withdrawal import due_for_retraining
 
@@ -37,6 +41,36 @@ def withdrawn_works(context: dg.SensorEvaluationContext, data_home: DataHome) ->
         return dg.SensorResult(
             run_requests=[dg.RunRequest(run_key=key, partition_key=p, tags={ASKED_TAG: key}) for p, key in due.items()],
             dynamic_partitions_requests=[PAINTERS.build_add_request(new)] if new else [],
+        )
+
+
+@dg.sensor(job_name=CHAINS["canvas"], minimum_interval_seconds=60)
+def new_canvases(context: dg.SensorEvaluationContext, data_home: DataHome) -> dg.SensorResult:
+    """A new or changed canvas in canvases/ asks for one run: it is painted, judged and, if it passes, published.
+
+    By what canvas.yaml says and its files hold, so that a comment asks for nothing. It counts once two evaluations in
+    a row find it the same: a person may be writing it just now. One that cannot be read is said and passed over.
+    """
+    with one_sentence(data_home.home):
+        last: dict[str, dict[str, str]] = json.loads(context.cursor) if context.cursor else {"seen": {}, "asked": {}}
+        seen, said = {}, []
+        for partition in data_home.home.canvases():
+            try:
+                seen[partition] = identity(what_is_said(data_home.home.canvas(canvas_named(partition))))
+            except WrongUse as error:
+                said.append(plain(str(error)))
+        for line in said:
+            context.log.info(line)
+        settled = {partition: key for partition, key in seen.items() if last["seen"].get(partition) == key}
+        due = {partition: key for partition, key in settled.items() if last["asked"].get(partition) != key}
+        asked = {partition: key for partition, key in (last["asked"] | due).items() if partition in seen}
+        known = set(context.instance.get_dynamic_partitions(str(CANVASES.name)))
+        new = [partition for partition in due if partition not in known]
+        return dg.SensorResult(
+            run_requests=[dg.RunRequest(run_key=f"{p}-{key}", partition_key=p) for p, key in due.items()],
+            skip_reason=None if due else "; ".join(said) or "No new canvases.",
+            dynamic_partitions_requests=[CANVASES.build_add_request(new)] if new else [],
+            cursor=json.dumps({"seen": seen, "asked": asked}, separators=(",", ":")),
         )
 
 

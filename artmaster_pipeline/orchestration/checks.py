@@ -238,6 +238,40 @@ def mixed_pages_are_whole(context: dg.AssetCheckExecutionContext, data_home: Dat
     )
 
 
+@_check("copaintings", blocking=True)
+def every_region_names_its_hand(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
+    """Every picture of a canvas is there with the bytes it names, and says of each region which adapters painted it."""
+    home, partition = data_home.home, context.partition_key
+    rows = read(home.evaluation(partition) / MANIFEST, Sample)
+    painted = [row for row in rows if row.column == "adapter"]
+    changed = changed_files(home, "copaintings", partition, rows)
+    wrong = [row.path for row in painted if not row.regions or any(not of.adapter_ids for of in row.regions)]
+    return dg.AssetCheckResult(
+        passed=bool(painted) and not changed and not wrong,
+        metadata={
+            "pictures": len(painted),
+            "regions": len(painted[0].regions) if painted else 0,
+            "changed": changed,
+            "do not say who painted a region": wrong,
+        },
+    )
+
+
+@_check("canvas_gallery", blocking=True)
+def canvas_pages_are_whole(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
+    """The same of a canvas' gallery as of a mixed one; and beside every picture lies its map."""
+    home, partition = data_home.home, context.partition_key
+    site = home.gallery(partition)
+    rows = read(site / MANIFEST, Sample)
+    changed = changed_files(home, "canvas_gallery", partition, rows)
+    nameless = [row.path for row in rows if not row.adapter_ids]
+    mapless = [row.path for row in rows if not (site / f"maps/{row.id}.jpg").is_file()]
+    return dg.AssetCheckResult(
+        passed=bool(rows) and (site / "index.html").is_file() and not (changed or nameless or mapless),
+        metadata={"pictures": len(rows), "changed": changed, "name no adapter": nameless, "without a map": mapless},
+    )
+
+
 @_check("sample_gallery")
 def from_the_newest_passed_adapter(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
     """The gallery in place is that of the newest adapter that the gate, or a person, let through."""
@@ -276,7 +310,7 @@ def _versioned(stage: Stage) -> dg.AssetChecksDefinition:
     def versioned(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
         """The stage is committed: dvc.lock names the bytes that this record describes."""
         home, partition = data_home.home, context.partition_key
-        unreadable = unreadable_entries(home, partition) if stage.sources else ()
+        unreadable = unreadable_entries(home, partition) if "scans" in stage.sources else ()
         hashes = versioning.commit_stage(home, stage.name, partition, unreadable)
         stale = bool(versioning.stale_steps(home, [Step(stage.name, partition)])) if hashes else False
         note = {} if hashes else {"note": "inside `dvc repro`: DVC commits this stage itself"}
@@ -295,6 +329,8 @@ _ROOMS_CHECKS = (
     fit_to_publish,
     pages_are_whole,
     mixed_pages_are_whole,
+    every_region_names_its_hand,
+    canvas_pages_are_whole,
     from_the_newest_passed_adapter,
 )
 

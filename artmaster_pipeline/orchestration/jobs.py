@@ -1,4 +1,4 @@
-"""The jobs over the assets: the whole chain of a painter or of a set, taking scans in, and a painter's retraining."""
+"""The jobs over the assets: the whole chain of a painter, set or canvas, taking scans in, a painter's retraining."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,8 +8,16 @@ import dagster as dg
 from artmaster_pipeline.orchestration.assets import PAINTERS, PARTITIONS
 from artmaster_pipeline.stages import KINDS, TRAINED, Kind, and_below, before, chain, in_order
 
-CHAINS: dict[Kind, str] = {"painter": "whole_chain", "painters": "whole_chain_of_sets"}
-REQUESTS: dict[Kind, str] = {"painter": "on_request", "painters": "on_request_of_sets"}
+CHAINS: dict[Kind, str] = {
+    "painter": "whole_chain",
+    "painters": "whole_chain_of_sets",
+    "canvas": "whole_chain_of_canvases",
+}
+REQUESTS: dict[Kind, str] = {
+    "painter": "on_request",
+    "painters": "on_request_of_sets",
+    "canvas": "on_request_of_canvases",
+}
 TAKE_IN = "take_in"
 RETRAIN = "retrain"
 

@@ -20,7 +20,7 @@ import dagster as dg
 from artmaster_pipeline.lineage.exports.openlineage import EXTRA, StageRun, State, given, is_installed, kept, name_of
 from artmaster_pipeline.records import MANIFEST, Outcome, manifest_hash
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.stages import Step, inputs_of, stage_named
+from artmaster_pipeline.stages import Step, inputs_of, source_named, stage_named
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import InputDataset, OutputDataset
@@ -97,9 +97,9 @@ class _Teller:
 
     def _inputs(self) -> "list[InputDataset]":
         found = []
-        if stage_named(self.step.stage).sources:
-            found.append(given(f"scans/{self.step.partition}"))
-        for before in inputs_of(self.step):
+        for folder in stage_named(self.step.stage).sources:
+            found.append(given(f"{folder}/{source_named(self.step.partition)}"))
+        for before in inputs_of(self.step, self.home):
             manifest = self.home.stage_folder(before.stage, before.partition) / MANIFEST
             version = manifest_hash(manifest) if manifest.is_file() else ""
             found.append(given(name_of(before), version, before.stage))

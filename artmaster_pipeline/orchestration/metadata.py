@@ -331,6 +331,20 @@ def _mixed_samples(home: Home, partition: str, outcome: Outcome[Any]) -> dict[st
     }
 
 
+def _copaintings(home: Home, partition: str, outcome: Outcome[Any]) -> dict[str, Any]:
+    painted = [record for record in outcome.records if record.column == "adapter"]
+    folder = home.evaluation(partition)
+    regions = [
+        {"region": of.id, "painters": ", ".join(of.painters), "adapters": ", ".join(of.adapter_ids), "share": of.share}
+        for of in (painted[0].regions if painted else ())
+    ]
+    return {
+        "pictures of the canvas": contact_sheet([folder / record.path for record in painted]),
+        "regions": table(regions),
+        "verdicts": table([{"file": str(file)} for file in sorted(folder.glob(f"*/{VERDICTS}"))]),
+    }
+
+
 def _expert_map(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, Any]:
     (found,) = outcome.records
     folder = home.stage_folder("expert_map", painter) / found.adapter_id
@@ -397,6 +411,8 @@ LINEAGE: dict[str, Callable[[Outcome[Any]], Any]] = {
     "sample_gallery": _of_adapter,
     "mixed_samples": _of_picture,
     "mixed_gallery": _of_picture,
+    "copaintings": _of_picture,
+    "canvas_gallery": _of_picture,
     "expert_map": _of_experts,
     "expert_gate": _of_experts,
 }
@@ -409,6 +425,8 @@ SHOWN: dict[str, Callable[[Home, str, Outcome[Any]], dict[str, Any]]] = {
     "sample_gallery": _gallery,
     "mixed_samples": _mixed_samples,
     "mixed_gallery": _gallery,
+    "copaintings": _copaintings,
+    "canvas_gallery": _gallery,
     "expert_map": _expert_map,
     "expert_gate": _expert_gate,
 }

@@ -1,4 +1,4 @@
-"""`artmaster run`: which steps of a painter, or of a set of painters, have to be made, and making them through Dagster.
+"""`artmaster run`: which steps of a painter, a set of painters or a canvas have to be made, and making them by Dagster.
 
 It is the same job, the same assets and the same records as a materialisation started in the UI.
 """
@@ -27,7 +27,7 @@ from artmaster_pipeline.records import MANIFEST, Verdict, manifest_hash
 from artmaster_pipeline.scans.withdrawn import is_behind
 from artmaster_pipeline.settings import Home, complete_painter, load_painter, save_painter
 from artmaster_pipeline.stage_settings import partition_profile, settings_identity
-from artmaster_pipeline.stages import KINDS, Step, inputs_of, kind_of, members, stage_named, steps_towards, to_make
+from artmaster_pipeline.stages import KINDS, Step, inputs_of, kind_of, stage_named, steps_towards, to_make
 
 _GUARDED = "sample_gallery"  # what the gate lets through or not
 _STARTED = "style_adapter"  # what may hold works that none of its inputs has any more
@@ -37,7 +37,7 @@ _STARTED = "style_adapter"  # what may hold works that none of its inputs has an
 class RunReport:
     """What a run did: the stages it made, the ones it found current, and Dagster's id of the run (none: no work).
 
-    Stages of a set's members are named with their painter.
+    Stages of the members of a set, and of a canvas' painters, are named with their painter.
     """
 
     made: tuple[str, ...]
@@ -50,7 +50,7 @@ class RunReport:
 def run_painter(
     home: Home, partition: str, *, profile: str | None = None, until: str | None = None, only: str | None = None
 ) -> RunReport:
-    """Bring a painter, or a set of painters, up to date: wholly, or to `until`; `only` makes one stage, stale or not.
+    """Bring a painter, a set or a canvas up to date: wholly, or to `until`; `only` makes one stage, stale or not.
 
     A profile given here becomes the painters' (painter.yaml), so that the UI, the schedule and `dvc repro` go on with
     it.
@@ -58,7 +58,7 @@ def run_painter(
     An adapter that the gate refuses is no failure: the report says why, and what was published stays. Raises
     ArtMasterError with the reason of the first stage or blocking check that failed; what was finished before it stays.
     """
-    wanted = steps_towards(partition, until or only)
+    wanted = steps_towards(partition, until or only, home)
     _settle_profile(home, partition, profile)
     versioning.prepare(home, partition, wanted)
     notes = versioning.said_of(home, partition)
@@ -88,6 +88,7 @@ def steps_to_make(home: Home, instance: dg.DagsterInstance, wanted: Sequence[Ste
     return to_make(
         wanted,
         lambda step: step not in stale and _is_recorded(home, instance, step) and not is_behind_the_ledger(home, step),
+        home,
     )
 
 
@@ -99,7 +100,7 @@ def is_behind_the_ledger(home: Home, step: Step) -> bool:
     if step.stage == _STARTED:
         adapter = current_adapter(home, step.partition)
         return adapter is not None and bool(adapter.started_from and marks_of(home, adapter))
-    return bool(stage_named(step.stage).sources) and any(is_behind(home, each) for each in members(step.partition))
+    return "scans" in stage_named(step.stage).sources and any(is_behind(home, p) for p in home.members(step.partition))
 
 
 def _names(steps: Sequence[Step], partition: str) -> tuple[str, ...]:
@@ -113,7 +114,7 @@ def _refusal(home: Home, painter: str) -> tuple[Verdict, Path] | None:
 
 
 def _settle_profile(home: Home, partition: str, profile: str | None) -> None:
-    for painter in members(partition):
+    for painter in home.members(partition):
         settings = load_painter(home, painter)
         if profile and profile != settings.profile:
             settings = settings.model_copy(update={"profile": profile})
@@ -140,13 +141,15 @@ def _is_recorded(home: Home, instance: dg.DagsterInstance, step: Step) -> bool:
 
 
 def _make_all(home: Home, instance: dg.DagsterInstance, steps: Sequence[Step]) -> tuple[tuple[Step, ...], str | None]:
-    """Make steps, one run of Dagster's per partition, painters before sets; gives those that were made.
+    """Make steps, one run of Dagster's per partition, painters first; gives those that were made.
 
     What lies below an adapter that the gate refuses is not made.
     """
     run_id, held_back = None, set[Step]()
     for partition in sorted({step.partition for step in steps}, key=lambda each: (KINDS.index(kind_of(each)), each)):
-        due = [step for step in steps if step.partition == partition and not held_back.intersection(inputs_of(step))]
+        due = [
+            step for step in steps if step.partition == partition and not held_back.intersection(inputs_of(step, home))
+        ]
         held_back |= {step for step in steps if step.partition == partition and step not in due}
         if due:
             run_id, passed = _execute(home, instance, partition, [step.stage for step in due])

@@ -1,4 +1,4 @@
-"""Which files the product keeps for a painter and for the data home itself, and the lists of their hashes."""
+"""Which files the product keeps for a painter, a canvas and the data home itself, and the lists of their hashes."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -8,12 +8,13 @@ from artmaster_pipeline.files import write_text
 from artmaster_pipeline.proof.chain import PROOF
 from artmaster_pipeline.records import REPORTS, VERSIONS_FOLDER, WITHDRAWALS
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.stages import in_order
+from artmaster_pipeline.stages import in_order, kind_of, members
 
 HOUSE = ".house"  # stands for a painter where the files are the data home's own; no painter can be called so
 Listing = dict[str, str]  # POSIX path below the data home -> sha256; empty: it was found, and nobody hashed it then
 
 _FOUND = "# found before the first line: "
+_GALLERY = "gallery"  # the folder of which versions are kept
 _PASSING = ".partial-"  # begins the names of what is being written
 
 
@@ -45,13 +46,20 @@ def write_listing(home: Home, painter: str, listing: Mapping[str, str]) -> None:
     write_text(listing_file(home, painter), "".join(lines))
 
 
+def owner_of(partition: str) -> str:
+    """With whom a partition's files are listed: a painter, the first of a set's members, a canvas itself."""
+    return partition if kind_of(partition) == "canvas" else members(partition)[0]
+
+
 def folders(home: Home, painter: str) -> dict[str, str]:
     """The folders that the product writes for a painter, POSIX paths below the data home, and the stage of each.
 
-    Those of a set of painters go with the first of its members.
+    Those of a set of painters go with the first of its members; a canvas has its own, and stands for a painter here.
     """
     found = {}
     for stage in in_order():
+        if (stage.kind == "canvas") != (kind_of(painter) == "canvas"):
+            continue
         place = home.root / stage.folder
         versions = place / VERSIONS_FOLDER
         names = {painter}
@@ -59,7 +67,7 @@ def folders(home: Home, painter: str) -> dict[str, str]:
             names = {entry.name for each in (place, versions) for entry in each.glob(f"{painter}--*")}
         for name in sorted(names):
             found[f"{stage.folder}/{name}"] = stage.name
-            if stage.name in ("sample_gallery", "mixed_gallery"):
+            if stage.folder == _GALLERY:
                 found[f"{stage.folder}/{VERSIONS_FOLDER}/{name}"] = stage.name
     return found
 

@@ -12,7 +12,15 @@ from pathlib import Path
 
 from artmaster_pipeline.files import clear_partials, sha256_of, write_text
 from artmaster_pipeline.proof.chain import PROOF, append, chain_lock, listing_named
-from artmaster_pipeline.proof.listing import Listing, files_there, folders, listing_file, read_listing, write_listing
+from artmaster_pipeline.proof.listing import (
+    Listing,
+    files_there,
+    folders,
+    listing_file,
+    owner_of,
+    read_listing,
+    write_listing,
+)
 from artmaster_pipeline.records import (
     ADAPTER_RECORD,
     CURATED,
@@ -29,7 +37,7 @@ from artmaster_pipeline.records import (
     WITHDRAWN,
 )
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.stages import in_order, members
+from artmaster_pipeline.stages import in_order
 
 State = dict[str, list[int]]  # path -> size in bytes, time of the last change in nanoseconds, inode
 
@@ -73,7 +81,7 @@ def end(home: Home, painter: str) -> None:
 
 def note_file(home: Home, partition: str, file: Path) -> None:
     """Add a line about one file of a painter, or of a set, that was written by somebody who need not hold it."""
-    painter = members(partition)[0]  # with whom the files of a set go
+    painter = owner_of(partition)
     path = file.relative_to(home.root).as_posix()
     with chain_lock(home):
         before = {name: state for name, state in _state(home, painter).items() if name != path}

@@ -11,10 +11,11 @@ from artmaster_pipeline.errors import MissingRequirement, WrongUse
 from artmaster_pipeline.gallery.pages import PAGE, painters_pages
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.publishing.copies import Copied, Published, refusals
+from artmaster_pipeline.publishing.taking_down import painters_behind
 from artmaster_pipeline.publishing.versions import Version, is_site_of
 from artmaster_pipeline.records import MANIFEST, Sample, read_manifest
 from artmaster_pipeline.settings import Home, load_painter
-from artmaster_pipeline.stages import check_partition, members
+from artmaster_pipeline.stages import check_partition
 
 _ADDRESS = re.compile(r"hf://spaces/([\w.-]+/[\w.-]+)/?", re.ASCII)
 _FRESH = {".gitattributes", "README.md", "index.html", "style.css"}  # what the hub puts into a new static space
@@ -121,7 +122,7 @@ def find_space(url: str) -> Space:
 
 def _card(home: Home, name: str, painter: str) -> str:
     """README.md, by whose front matter the hub knows a static space, its title and licence."""
-    statements = [load_painter(home, member).rights for member in members(painter)]
+    statements = [load_painter(home, member).rights for member in painters_behind(home, painter)]
     found = {next((licence for licence, said in _LICENCES if said.search(each)), "other") for each in statements}
     licence = found.pop() if len(found) == 1 else "other"  # of several painters, none holds for all
     matter = {"title": name.split("/")[1], "sdk": "static", "app_file": PAGE, "pinned": False, "license": licence}

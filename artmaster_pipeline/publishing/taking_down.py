@@ -26,7 +26,7 @@ from artmaster_pipeline.publishing.painters_page import one_publisher, renew_pai
 from artmaster_pipeline.publishing.versions import LedgerEntry, SiteVersions, Version, now
 from artmaster_pipeline.records import MANIFEST, PROVENANCE, TAKEN_DOWN, VERSIONS_FOLDER, Sample, read_manifest
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.stages import kind_of, members
+from artmaster_pipeline.stages import in_words, kind_of, members
 from artmaster_pipeline.stores import without_secrets
 
 _KEPT = (MANIFEST, PROVENANCE)  # of a version that was taken down
@@ -138,9 +138,9 @@ def take_down(home: Home, painter: str, progress: Progress = SILENT) -> TakenDow
 
 
 def take_down_sets(home: Home, painter: str, progress: Progress = SILENT) -> None:
-    """Take down what is marked of the galleries of sets that a painter belongs to.
+    """Take down what is marked of the galleries of sets and canvases that a painter belongs to.
 
-    A set with a painter who is being worked on is left for the next time, and that is said: to wait for it might be
+    One with a painter who is being worked on is left for the next time, and that is said: to wait for it might be
     to wait for each other.
     """
     for partition in sets_with(home, painter):
@@ -150,19 +150,33 @@ def take_down_sets(home: Home, painter: str, progress: Progress = SILENT) -> Non
             with working_on(home, partition, progress, wait=False):
                 take_down(home, partition, progress)
         except ArtMasterError as error:
-            progress.say(f"Not taken down yet: the gallery of {' and '.join(members(partition))} ({error})")
+            progress.say(f"Not taken down yet: the gallery of {in_words(partition)} ({error})")
 
 
 def sets_with(home: Home, painter: str = "") -> tuple[str, ...]:
-    """The sets of painters that have, or had, a gallery; with a painter, those that the painter belongs to."""
-    places = [*(home.root / "gallery").glob("*--*"), *(home.root / "gallery" / VERSIONS_FOLDER).glob("*--*")]
-    names = {place.name for place in places if place.is_dir()}
-    return tuple(sorted(name for name in names if not painter or painter in members(name)))
+    """The sets of painters and the canvases that have, or had, a gallery; with a painter, those with a part of it."""
+    gallery = home.root / "gallery"
+    places = [place for folder in (gallery, gallery / VERSIONS_FOLDER) for place in folder.glob("[!.]*/")]
+    names = {place.name for place in places if kind_of(place.name) != "painter"}
+    return tuple(sorted(name for name in names if not painter or painter in painters_behind(home, name)))
+
+
+def painters_behind(home: Home, partition: str) -> tuple[str, ...]:
+    """The painters whose works may be in a partition's galleries.
+
+    Of a canvas those whom its sites name, in place and in older versions, whomever canvas.yaml names by now.
+    """
+    if kind_of(partition) != "canvas":
+        return members(partition)
+    site_versions = _site_versions(home, partition)
+    sites = (site_versions.site, *(place for place in site_versions.folder.glob("*/") if place.is_dir()))
+    return tuple(sorted({painter for site in sites for painter in _painters_of_site(site)}))
 
 
 def gallery_stage(partition: str) -> str:
-    """The stage that publishes the gallery of a painter, or of a set."""
-    return "sample_gallery" if kind_of(partition) == "painter" else "mixed_gallery"
+    """The stage that publishes the gallery of a painter, of a set, or of a canvas."""
+    stages = {"painter": "sample_gallery", "painters": "mixed_gallery", "canvas": "canvas_gallery"}
+    return stages[kind_of(partition)]
 
 
 def _refusal(what: str, mark: Mark, painter: str) -> HoldsWithdrawn:
@@ -223,8 +237,12 @@ def _known(site_versions: SiteVersions) -> tuple[Version, ...]:
 
 
 def _works(home: Home, partition: str) -> dict[str, Mark]:
-    """What may not be used now by a painter, or by any painter of a set."""
-    return {sha256: mark for each in members(partition) for sha256, mark in withdrawn_works(home, each).items()}
+    """What may not be used now by a painter, or by any painter of a set or of a canvas."""
+    return {
+        sha256: mark
+        for each in painters_behind(home, partition)
+        for sha256, mark in withdrawn_works(home, each).items()
+    }
 
 
 def _drew(site: Path) -> set[str]:
@@ -234,6 +252,18 @@ def _drew(site: Path) -> set[str]:
     except (ValidationError, UnicodeDecodeError):
         return set()
     return {name for record in records for name in (*record.adapter_ids, record.evaluated_adapter_id) if name}
+
+
+def _painters_of_site(site: Path) -> set[str]:
+    """The painters whose adapters a site's provenance.json names; none where there is none, or somebody wrote into it.
+
+    What is damaged is told by whoever asks whether a withdrawn work is shown there (`_named_in`).
+    """
+    try:
+        adapters = json.loads((site / PROVENANCE).read_text(encoding="utf-8"))["adapters"]
+        return {str(of["painter"]) for of in adapters.values()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return set()
 
 
 def _adapter_mark(home: Home, adapter_id: str, asked: Mapping[str, Mark] | None) -> Mark | None:

@@ -45,6 +45,7 @@ _NAMES = {  # the facts that are shown, and how they are called
     "seed": "Seed",
     "adapter": "Adapter",
     "mix": "Mix",
+    "canvas": "Canvas",
     "gates": "Gates",
     "base_model": "Base model",
     "base_revision": "Base revision",

@@ -68,7 +68,7 @@ def commit_stage(home: Home, stage: str, partition: str, unreadable: Sequence[st
     Args:
         home: the data home.
         stage: the stage whose output has just been written.
-        partition: the painter's slug, or the set's.
+        partition: the painter's slug, the set's, or the canvas'.
         unreadable: entries below scans/<painter>/ that no tool can hash (broken links and the like); DVC is told to
             pass them over, since their quarantine record already says why they are left out.
 
@@ -85,7 +85,7 @@ def commit_stage(home: Home, stage: str, partition: str, unreadable: Sequence[st
     with one_writer(home):
         write_settings_if_there(home, partition)
         if "scans" in stage_named(stage).sources:
-            for painter in members(partition):
+            for painter in home.members(partition):
                 _ignore(home, painter, unreadable)
                 _add_scans(home, root, painter)
         return _commit(home, root, [(SETTINGS, partition), (stage, partition)])
@@ -158,7 +158,7 @@ def said_of(home: Home, partition: str) -> tuple[str, ...]:
     return tuple(
         f"{home.scans(painter)} is a link to {home.scans(painter).resolve()}: the scans are read there, and DVC keeps "
         "no copy of them. Keep them safe yourself, or copy them into the home instead of the link."
-        for painter in members(partition)
+        for painter in home.members(partition)
         if _is_linked(home, painter)
     )
 
@@ -178,8 +178,8 @@ class Unfinished(BaseModel):
         return f"Run it again, it goes on from there: artmaster painters {self.command}"
 
     def concerns(self, partition: str) -> bool:
-        """Whether places of a painter, or of a set that it belongs to, change."""
-        return not set(self.painters).isdisjoint(members(partition))
+        """Whether places of a painter, or of a set that it belongs to, change; those of canvases never do."""
+        return kind_of(partition) != "canvas" and not set(self.painters).isdisjoint(members(partition))
 
 
 def unfinished(home: Home) -> Path:
@@ -195,7 +195,9 @@ def left_unfinished(home: Home) -> Unfinished | None:
 
 def check_finished(home: Home, partition: str | None) -> None:
     """Raise ArtMasterError where a painter of the partition was about to be renamed or removed when a kill came."""
-    if partition and (left := left_unfinished(home)) and left.concerns(partition):
+    if not partition or (left := left_unfinished(home)) is None:
+        return
+    if any(left.concerns(painter) for painter in home.members(partition)):
         raise ArtMasterError(f"`artmaster painters {left.command}` was stopped before its end. {left.way_out}")
 
 
@@ -209,14 +211,16 @@ def forget(home: Home, painter: str, *, instead: str | None = None) -> None:
         lists, asked = listed(home), asked_for(home)
         gone = [each for each in lists["painters"] if painter in members(each)]
         lists["painters"] = [each for each in lists["painters"] if each not in gone]
+        left = [] if instead else [each for each in lists["canvas"] if painter in painters_or_none(home, each)]
+        lists["canvas"] = [each for each in lists["canvas"] if each not in left]
         if instead:
             lists["painters"] += [renamed_set(each, painter, instead) for each in gone]
             renamed = {painter: instead} | {each: renamed_set(each, painter, instead) for each in gone}
             asked = {stage: [renamed.get(each, each) for each in those] for stage, those in asked.items()}
         lists["painter"] = [*(each for each in lists["painter"] if each != painter), *([instead] if instead else [])]
         write_listed(home, lists, asked)
-        _drop_from_lock(home, root, [painter, *gone])
-        settings = [home.resolved_settings(each) for each in (painter, *gone)]
+        _drop_from_lock(home, root, [painter, *gone, *left])
+        settings = [home.resolved_settings(each) for each in (painter, *gone, *left)]
         for pointer in [home.scans(painter).with_name(f"{painter}.dvc"), *settings]:
             pointer.unlink(missing_ok=True)
         folders = {"scans", *(stage.folder for stage in in_order())}
@@ -278,7 +282,7 @@ def _pass_on_ignored(home: Home, painter: str, instead: str | None) -> None:
 
 def write_settings_if_there(home: Home, partition: str) -> None:
     """Resolve the settings of a partition whose painters are all there."""
-    if all(home.scans(painter).is_dir() for painter in members(partition)):
+    if all(home.scans(painter).is_dir() for painter in home.members(partition)):
         write_settings(home, partition)
 
 
@@ -321,17 +325,13 @@ def _list(home: Home, partition: str | None, requested: Iterable[Step] = ()) -> 
     """Keep painters.yaml: `partition` is in it, and nothing whose scans were moved or removed by hand."""
     left = left_unfinished(home)
     lists = {
-        kind: [
-            each
-            for each in those
-            if (left and left.concerns(each)) or all(is_there_or_can_be(home, painter) for painter in members(each))
-        ]
+        kind: [each for each in those if (left and left.concerns(each)) or _is_kept(home, each)]
         for kind, those in listed(home).items()
     }
     if partition:
-        lists["painter"] += [painter for painter in members(partition) if painter not in lists["painter"]]
-        if kind_of(partition) == "painters" and partition not in lists["painters"]:
-            lists["painters"].append(partition)
+        lists["painter"] += [painter for painter in home.members(partition) if painter not in lists["painter"]]
+        if partition not in (known := lists[kind_of(partition)]):
+            known.append(partition)
     if lists["painters"] and not (home.root / MIXES_FILE).exists():
         write_text(home.root / MIXES_FILE, "{}  # no mixes yet: docs/mixing.md says what may stand here\n")
     asked = asked_for(home)
@@ -339,6 +339,21 @@ def _list(home: Home, partition: str | None, requested: Iterable[Step] = ()) -> 
         if stage_named(step.stage).on_request:
             asked.setdefault(step.stage, []).append(step.partition)
     write_listed(home, lists, asked)
+
+
+def _is_kept(home: Home, partition: str) -> bool:
+    """Whether a partition that is listed stays so: its painters are there or can be, and a canvas' own file is."""
+    if kind_of(partition) == "canvas" and partition not in home.canvases():
+        return False
+    return all(is_there_or_can_be(home, painter) for painter in painters_or_none(home, partition))
+
+
+def painters_or_none(home: Home, partition: str) -> tuple[str, ...]:
+    """The painters of a partition; none of a canvas whose file is missing or cannot be read."""
+    try:
+        return home.members(partition)
+    except WrongUse:
+        return ()
 
 
 def is_there_or_can_be(home: Home, painter: str) -> bool:
@@ -363,7 +378,10 @@ def _renew_pipeline(home: Home, root: Path) -> None:
     file = root / PIPELINE_FILE
     there = read_pipeline(file) if file.is_file() else {}
     where = "." if root == home.root else home.root.relative_to(root).as_posix()
-    wanted = pipeline(where, listed(home)["painters"], asked_for(home))
+    lists = listed(home)
+    # one whose file cannot be read just now has its stages again once it is mended
+    canvases = {each: named for each in lists["canvas"] if (named := painters_or_none(home, each))}
+    wanted = pipeline(where, lists["painters"], asked_for(home), canvases)
     own = {name: stage for name, stage in (there.get("stages") or {}).items() if not is_ours(str(name))}
     wanted["stages"] |= own
     wanted["vars"] += [each for each in there.get("vars") or () if each not in wanted["vars"]]

@@ -1,6 +1,7 @@
-"""dvc.yaml: the stages' table as DVC reads it, and painters.yaml, the painters and sets that it is written for."""
+"""dvc.yaml: the stages' table as DVC reads it, and painters.yaml: the painters, sets and canvases it is written for."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -8,13 +9,13 @@ import yaml
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.records import MIXES_FILE
-from artmaster_pipeline.settings import PAINTER_FILE, Home
-from artmaster_pipeline.stages import KINDS, Kind, Stage, Step, in_order, inputs_of, kind_of, members
+from artmaster_pipeline.settings import CANVASES, PAINTER_FILE, Home
+from artmaster_pipeline.stages import KINDS, Kind, Stage, Step, in_order, inputs_of, kind_of, members, source_named
 from artmaster_pipeline.yaml_text import read_yaml
 
 PAINTERS_FILE = "painters.yaml"
 SETTINGS = "settings"  # the stage that resolves what the others use; its folder, too
-_LISTS: dict[Kind, str] = {"painter": "painters", "painters": "sets"}  # in painters.yaml
+_LISTS: dict[Kind, str] = {"painter": "painters", "painters": "sets", "canvas": "canvases"}  # in painters.yaml
 _ASKED = "on_request"  # there, too: the partitions of each stage that is made on request
 _HEAD = (
     "# The stages of every painter in the data home, the same as Dagster's assets; written from the product's table.\n"
@@ -23,18 +24,27 @@ _HEAD = (
 
 
 def stage_name(stage: str, partition: str) -> str:
-    """What DVC calls a stage of a painter, or of a set."""
+    """What DVC calls a stage of a painter, of a set, or of a canvas."""
     return f"{stage}@{partition}" if kind_of(partition) == "painter" else f"{stage}--{partition}"
 
 
-def pipeline_text(home: str, sets: Sequence[str] = ()) -> str:
-    """The dvc.yaml of a data home at `home`, relative to the file's folder; stages over sets are written out."""
-    return text_of(pipeline(home, sets))
+def pipeline_text(home: str, sets: Sequence[str] = (), canvases: Mapping[str, Sequence[str]] | None = None) -> str:
+    """The dvc.yaml of a data home at `home`, relative to the file's folder; stages over several painters written out.
+
+    `canvases` are their partitions, each with its painters.
+    """
+    return text_of(pipeline(home, sets, canvases=canvases))
 
 
-def pipeline(home: str, sets: Sequence[str] = (), asked: Mapping[str, Sequence[str]] | None = None) -> dict[str, Any]:
+def pipeline(
+    home: str,
+    sets: Sequence[str] = (),
+    asked: Mapping[str, Sequence[str]] | None = None,
+    canvases: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, Any]:
     """What that dvc.yaml says; stages on request stand there for the partitions that were `asked` for alone."""
     asked = asked or {}
+    known = _Known({partition: tuple(painters) for partition, painters in (canvases or {}).items()})
     prefix = "" if home == "." else f"{home}/"  # DVC compares paths as written: "./scans" would never equal "scans"
     stages: dict[str, Any] = {
         SETTINGS: {"foreach": "${painters}", "do": _settings(prefix, "${item}", ("${item}",))},
@@ -42,12 +52,22 @@ def pipeline(home: str, sets: Sequence[str] = (), asked: Mapping[str, Sequence[s
     for stage in in_order("painter"):
         if painters := list(asked.get(stage.name, ())) if stage.on_request else "${painters}":
             stages[stage.name] = {"foreach": painters, "do": _painter_stage(prefix, stage)}
-    for partition in sets:
-        stages[stage_name(SETTINGS, partition)] = _settings(prefix, partition, members(partition))
-        for stage in in_order("painters"):
+    for partition in (*sets, *known.canvases):
+        stages[stage_name(SETTINGS, partition)] = _settings(prefix, partition, known.members(partition))
+        for stage in in_order(kind_of(partition)):
             if not stage.on_request or partition in asked.get(stage.name, ()):
-                stages[stage_name(stage.name, partition)] = _set_stage(prefix, stage, partition)
+                stages[stage_name(stage.name, partition)] = _stage_of_several(prefix, stage, partition, known)
     return {"vars": [{"home": home}, prefix + PAINTERS_FILE], "stages": stages}
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Who is in each partition: of a canvas by what its file said when this was asked for."""
+
+    canvases: Mapping[str, tuple[str, ...]]
+
+    def members(self, partition: str) -> tuple[str, ...]:
+        return self.canvases[partition] if partition in self.canvases else members(partition)
 
 
 def text_of(content: dict[str, Any]) -> str:
@@ -66,10 +86,11 @@ def _painter_stage(prefix: str, stage: Stage) -> dict[str, Any]:
     return _definition(prefix, stage, "${item}", [f"{folder}/${{item}}" for folder in folders])
 
 
-def _set_stage(prefix: str, stage: Stage, partition: str) -> dict[str, Any]:
+def _stage_of_several(prefix: str, stage: Stage, partition: str, known: _Known) -> dict[str, Any]:
     folders = {entry.name: entry.folder for entry in in_order()}
-    read = [f"{folder}/{member}" for folder in stage.sources for member in members(partition)]
-    read += [f"{folders[step.stage]}/{step.partition}" for step in inputs_of(Step(stage.name, partition))]
+    own = (source_named(partition),) if kind_of(partition) == "canvas" else known.members(partition)
+    read = [f"{folder}/{name}" for folder in stage.sources for name in own]
+    read += [f"{folders[step.stage]}/{step.partition}" for step in inputs_of(Step(stage.name, partition), known)]
     return _definition(prefix, stage, partition, read)
 
 
@@ -88,6 +109,8 @@ def _settings(prefix: str, partition: str, painters: Sequence[str]) -> dict[str,
     read = [*(f"{prefix}scans/{painter}/{PAINTER_FILE}" for painter in painters), f"{prefix}profiles"]
     if kind_of(partition) == "painters" and any(stage.asks for stage in in_order("painters")):
         read.append(prefix + MIXES_FILE)
+    if kind_of(partition) == "canvas":
+        read.append(f"{prefix}{CANVASES}/{source_named(partition)}")
     return {
         "cmd": f"artmaster painters settings {partition} --home ${{home}}",
         "deps": read,
@@ -96,7 +119,7 @@ def _settings(prefix: str, partition: str, painters: Sequence[str]) -> dict[str,
 
 
 def listed(home: Home) -> dict[Kind, list[str]]:
-    """The painters and the sets that the home's dvc.yaml is written for."""
+    """The painters, the sets and the canvases that the home's dvc.yaml is written for."""
     return _read_lists(home)[0]
 
 
@@ -125,9 +148,10 @@ def _read_lists(home: Home) -> tuple[dict[Kind, list[str]], dict[str, list[str]]
 def write_listed(home: Home, lists: dict[Kind, list[str]], asked: Mapping[str, Sequence[str]]) -> None:
     """Write painters.yaml, without what was `asked` of partitions that are gone; untouched if nothing changed."""
     content: dict[str, Any] = {_LISTS["painter"]: sorted(set(lists["painter"]))}
-    if lists["painters"]:
-        content[_LISTS["painters"]] = sorted(set(lists["painters"]))
-    there = {*lists["painter"], *lists["painters"]}
+    for kind in KINDS[1:]:
+        if lists[kind]:
+            content[_LISTS[kind]] = sorted(set(lists[kind]))
+    there = {each for those in lists.values() for each in those}
     if still := {stage: kept for stage, those in asked.items() if (kept := sorted(there.intersection(those)))}:
         content[_ASKED] = still
     file, text = home.root / PAINTERS_FILE, yaml.safe_dump(content)

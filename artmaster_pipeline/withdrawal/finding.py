@@ -24,7 +24,7 @@ from artmaster_pipeline.scans.naming import has_digits, listed, meant_by
 from artmaster_pipeline.scans.recognition import fingerprint_of, nearest, unpacked, whole_picture
 from artmaster_pipeline.scans.withdrawn import read_withdrawn
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.stages import in_order
+from artmaster_pipeline.stages import KINDS, in_order, kind_of
 from artmaster_pipeline.withdrawals import WithdrawnScan, in_force, read_ledger, told_apart
 
 ASKED, SAME_PIXELS = "the one that was named", "the same pixels in another file"
@@ -83,9 +83,11 @@ def painters_of(home: Home) -> tuple[str, ...]:
 
 
 def partitions_of(home: Home) -> tuple[str, ...]:
-    """Every painter that the home has something of, then every set of painters that has pictures."""
-    drawn = (place.name for place in (home.root / "evaluation").glob("*--*") if place.is_dir())
-    return (*painters_of(home), *sorted({*drawn, *sets_with(home)}))
+    """Every painter that the home has something of, then every set of painters and every canvas that has pictures."""
+    folders = {home.root / stage.folder for kind in KINDS[1:] for stage in in_order(kind)}
+    drawn = (place.name for folder in folders for place in folder.glob("[!.]*/"))
+    several = {name for name in drawn if kind_of(name) != "painter"}
+    return (*painters_of(home), *sorted({*several, *sets_with(home)}))
 
 
 def read_archive(home: Home) -> Archive:

@@ -9,7 +9,7 @@ from artmaster_pipeline.publishing.taking_down import copies_of, marked_versions
 from artmaster_pipeline.publishing.versions import SiteVersions
 from artmaster_pipeline.records import MANIFEST, Adapter, Crop, Sample, Split, read_manifest
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.stages import kind_of
+from artmaster_pipeline.stages import canvas_named, kind_of
 from artmaster_pipeline.withdrawal.finding import Archive, Work, painters_of, partitions_of
 
 
@@ -58,6 +58,14 @@ class MixTouched(_Row):
     pictures: int
 
 
+class CanvasTouched(_Row):
+    """A canvas in which a marked adapter painted: it is neither painted nor published any more."""
+
+    canvas: str
+    regions: tuple[str, ...]  # that the adapter had a part in
+    pictures: int
+
+
 class Impact(_Row):
     """Everything that a work is in, by the records."""
 
@@ -71,6 +79,7 @@ class Impact(_Row):
     retrain: tuple[str, ...]  # painters whose current adapter is marked
     out_of_reach: tuple[str, ...]
     mixes: tuple[MixTouched, ...] = ()
+    canvases: tuple[CanvasTouched, ...] = ()
 
 
 def look(home: Home, work: Work, archive: Archive) -> Impact:
@@ -104,6 +113,7 @@ def look(home: Home, work: Work, archive: Archive) -> Impact:
         retrain=tuple(sorted({touched.painter for touched in adapters if touched.marked and touched.current})),
         out_of_reach=tuple(_out_of_reach(marked, galleries)),
         mixes=tuple(_mixes(home, marked)),
+        canvases=tuple(_canvases(home, marked)),
     )
 
 
@@ -172,6 +182,19 @@ def _mixes(home: Home, marked: set[str]) -> list[MixTouched]:
     return [MixTouched(partition=each, name=name, pictures=count) for (each, name), count in sorted(found.items())]
 
 
+def _canvases(home: Home, marked: set[str]) -> list[CanvasTouched]:
+    """By the records of what was painted, as for mixes."""
+    found = []
+    for partition in (each for each in partitions_of(home) if kind_of(each) == "canvas"):
+        rows = read_manifest(home.evaluation(partition) / MANIFEST, Sample)
+        touched = [row for row in rows if not marked.isdisjoint(row.adapter_ids)]
+        if touched:
+            regions = dict.fromkeys(region for row in touched for region in row.parts_of(marked))
+            said = {"canvas": canvas_named(partition), "regions": tuple(regions), "pictures": len(touched)}
+            found.append(CanvasTouched.model_validate(said))
+    return found
+
+
 def _out_of_reach(marked: set[str], galleries: tuple[Gallery, ...]) -> list[str]:
     """What nobody here can take back, one sentence each."""
     said = ["The originals, wherever the owner keeps them; backups; commits of git that name files by their hashes."]
@@ -179,8 +202,8 @@ def _out_of_reach(marked: set[str], galleries: tuple[Gallery, ...]) -> list[str]
         ids = ", ".join(sorted(marked))
         said.append(
             f"Files that were exported from the adapters {ids} (artmaster export), and pictures that were drawn on "
-            "request with them (artmaster generate, artmaster mix): nobody keeps a list of those. Their metadata name "
-            "the adapters."
+            "request with them (artmaster generate, artmaster mix, artmaster copaint): nobody keeps a list of those. "
+            "Their metadata name the adapters."
         )
     if galleries:
         said.append("What visitors downloaded from the galleries, and what search engines and web archives keep.")

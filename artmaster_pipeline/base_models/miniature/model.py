@@ -12,6 +12,7 @@ from artmaster_pipeline.base_models.miniature.vocabulary import clip_tokenizer, 
 from artmaster_pipeline.errors import MissingRequirement
 
 SHIPPED = Path(__file__).parent / "weights"
+CONTROL = "controlnet"  # the folder of the ControlNet beside a miniature's parts
 LATENT_CHANNELS = 16
 ControlMode = Literal["labels", "edges", "soft-line", "sketch", "depth"]
 CONTROL_MODES: tuple[ControlMode, ...] = get_args(ControlMode)  # a signal's place here is its control_mode
@@ -135,6 +136,21 @@ def save_miniature(pipe: Any, folder: Path) -> None:
         if isinstance(part, torch.nn.Module):
             parts[name] = copy.deepcopy(part).to(torch.float16)
     type(pipe)(**parts).save_pretrained(folder)
+
+
+def control_folder() -> Path:
+    """The folder of the miniature's ControlNet, which ships with the package."""
+    return miniature_folder() / CONTROL
+
+
+def save_control(net: Any, folder: Path) -> None:
+    """Write a ControlNet as a diffusers folder of fp16 safetensors; the net keeps its own dtype."""
+    import copy
+
+    import torch
+
+    quiet_libraries()
+    copy.deepcopy(net).to(torch.float16).save_pretrained(folder)
 
 
 def quiet_libraries() -> None:

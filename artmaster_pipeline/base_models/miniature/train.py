@@ -1,5 +1,7 @@
 """Training the miniature: pictures, tokenizers and encoder, then the decoder, then text encoders and transformer.
 
+The ControlNet is a part of its own, trained for a miniature that is there.
+
 Everything that was painted, encoded or learnt so far lies in the output folder's `work/`; `resume` goes on from there.
 The encoder is set before anything is trained, so decoder and transformer do not wait for each other: `parts` names the
 one to train, and two processes may train both at once. Budgets are minutes of wall time, so two runs of one seed see
@@ -13,16 +15,20 @@ from typing import Any, Literal
 
 import numpy as np
 
+from artmaster_pipeline.base_models.miniature.control_pictures import paint_layouts
 from artmaster_pipeline.base_models.miniature.first_weights import (
     begin_as_block_transform,
     principal_components,
 )
 from artmaster_pipeline.base_models.miniature.model import (
     LATENT_CHANNELS,
+    miniature_folder,
+    save_control,
     save_miniature,
     untrained_pipeline,
 )
 from artmaster_pipeline.base_models.miniature.train_autoencoder import Crops, train_decoder
+from artmaster_pipeline.base_models.miniature.train_control import train_control
 from artmaster_pipeline.base_models.miniature.train_transformer import (
     encode_shards,
     load_average,
@@ -46,7 +52,8 @@ Part = Literal["all", "decoder", "transformer"]
 _DECODER_SHARE = 0.3  # of the minutes, where both parts are trained
 _SHARDS = 72
 _SHEET = 15  # pictures on a sample sheet
-_DECODER, _TRANSFORMER = "decoder.safetensors", "transformer.safetensors"
+_DECODER, _TRANSFORMER, _CONTROL = "decoder.safetensors", "transformer.safetensors", "control.safetensors"
+_CONTROL_SHARDS = 16
 
 
 def train_base(
@@ -105,6 +112,39 @@ def train_base(
         faster = compiled or device == "cuda"
         train_transformer(pipe, latents, states["transformer"], given, seed, progress, show, faster, started is None)
     return assemble(pipe, out, seed)
+
+
+def train_base_control(
+    out: Path,
+    *,
+    minutes: float = 40.0,
+    start: Path | None = None,
+    resume: bool = False,
+    seed: int = 0,
+    device: str = "cpu",
+    shards: int = _CONTROL_SHARDS,
+    progress: Progress = SILENT,
+) -> Path:
+    """Train a ControlNet for the miniature in `start` (the shipped one where none is named) for `minutes`.
+
+    Writes `out/controlnet` and gives that folder; the miniature itself is not changed. Painting and encoding the scenes
+    is not part of the minutes. Raises as `train_base` does.
+    """
+    _check_device(device)
+    check_folder(out)
+    work = out / "work"
+    if (work / _CONTROL).exists() and not resume:
+        raise WrongUse(
+            f"{work} holds an earlier training (control): go on with it by --resume, or name another folder."
+        )
+    pipe = _started(work / "start", start or miniature_folder())
+    for name in ("vae", "text_encoder", "text_encoder_2", "transformer"):
+        getattr(pipe, name).to(device)
+    files = paint_layouts(work / "layouts", shards, seed, progress)
+    net = train_control(pipe, files, work / _CONTROL, minutes, seed, progress)
+    with writing_folder(out / "controlnet") as temporary:
+        save_control(net, temporary)
+    return out / "controlnet"
 
 
 def _check_device(device: str) -> None:

@@ -37,7 +37,7 @@ _REAL_SHARE = 0.25  # of the batches, where there is a corpus
 _DISTIL_AT = 0.8  # share of the time after which the guided teacher takes over
 _DISTIL_RATE = 0.4  # of the first phase's rates
 _GUIDANCE = (1.0, 5.0)
-_TOKENS = ((32, 0.6), (TEXT_TOKENS, 0.4))  # T5 lengths and how often: padding takes part in FLUX's attention
+TOKENS = ((32, 0.6), (TEXT_TOKENS, 0.4))  # T5 lengths and how often: padding takes part in FLUX's attention
 _CHECKPOINT_SECONDS = 180
 
 
@@ -61,7 +61,9 @@ def encode_shards(vae: Any, files: list[Path], folder: Path, progress: Progress,
             shard, kept = read_shard(file), folder / file.name
             if not kept.exists():
                 both = (shard.pictures, shard.pictures[:, :, ::-1])
-                parts = [_encode(vae, side[i : i + 16]) for side in both for i in range(0, len(side), 16)]
+                parts = [
+                    encode_pictures(vae, halved(side[i : i + 16])) for side in both for i in range(0, len(side), 16)
+                ]
                 with writing(kept) as temporary:
                     save_file({"latents": torch.cat(parts).half().contiguous()}, temporary)
             mirrored = tuple((_mirrored(plain), _mirrored(named)) for plain, named in shard.captions)
@@ -76,13 +78,14 @@ def _mirrored(caption: str) -> str:
     return re.sub("|".join(sides), lambda found: sides[found[0]], caption)
 
 
-def _encode(vae: Any, pictures: np.ndarray) -> "torch.Tensor":
+def encode_pictures(vae: Any, pictures: np.ndarray) -> "torch.Tensor":
+    """The latents of uint8 pictures (n, height, width, 3) of the miniature's size: float32 (n, 16, h / 8, w / 8)."""
     import torch
 
     from artmaster_pipeline.base_models.miniature.train_autoencoder import to_tensor
 
     with torch.no_grad():
-        small = to_tensor(halved(pictures)).to(vae.device, memory_format=torch.channels_last)
+        small = to_tensor(pictures).to(vae.device, memory_format=torch.channels_last)
         return vae.encode(small).latent_dist.mode().float().cpu()
 
 
@@ -149,7 +152,7 @@ class _Loop:
         self.called = _called(self.trainee, compiled)
         self.teacher: Any = None
         self.facts: dict[str, Any] = {"step": 0, "seconds": 0.0, "loss": 1.0, "distilling": False}
-        self.optimizers = _optimizers(self.trainee)
+        self.optimizers = optimizers(self.trainee)
         self.seed = seed
 
     def restore(self, state: Path, fresh: bool) -> None:
@@ -193,8 +196,8 @@ class _Loop:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
         shard = self._shard(dice)
         rows = dice.integers(len(shard.latents), size=self.batch)
-        captions = [_caption(shard.captions[int(row)], dice) for row in rows]
-        length = int(dice.choice([n for n, _ in _TOKENS], p=[p for _, p in _TOKENS]))
+        captions = [some_words(shard.captions[int(row)], dice) for row in rows]
+        length = int(dice.choice([n for n, _ in TOKENS], p=[p for _, p in TOKENS]))
         clean = shard.latents[torch.from_numpy(rows)].float()
         noise = torch.randn(clean.shape, generator=generator)
         sigmas = draw_sigmas(self.pipe.scheduler, clean, generator)
@@ -280,6 +283,17 @@ def velocity(
     guidance: "torch.Tensor",
 ) -> "torch.Tensor":
     """The velocity that `models` (the trained parts by name) see in `noisy` for the captions; same shape."""
+    from diffusers import FluxPipeline
+
+    height, width = noisy.shape[2:]
+    said = models["transformer"](**question(models, pipe, noisy, sigmas, captions, length), guidance=guidance).sample
+    return FluxPipeline._unpack_latents(said, height * 8, width * 8, 8)
+
+
+def question(
+    models: Any, pipe: Any, noisy: "torch.Tensor", sigmas: "torch.Tensor", captions: list[str], length: int
+) -> dict[str, Any]:
+    """What a transformer of FLUX, and a ControlNet for it, is asked of `noisy`: all but the guidance."""
     import torch
     from diffusers import FluxPipeline
 
@@ -289,21 +303,17 @@ def velocity(
         captions, padding="max_length", truncation=True, max_length=length, return_tensors="pt"
     ).input_ids
     device = noisy.device
-    pooled = models["text_encoder"](words.to(device)).pooler_output
-    embeds = models["text_encoder_2"](pieces.to(device))[0]
-    said = models["transformer"](
-        hidden_states=FluxPipeline._pack_latents(noisy, count, channels, height, width),
-        timestep=sigmas,
-        guidance=guidance,
-        pooled_projections=pooled,
-        encoder_hidden_states=embeds,
-        txt_ids=torch.zeros(length, 3, device=device),
-        img_ids=FluxPipeline._prepare_latent_image_ids(count, height // 2, width // 2, device, torch.float32),
-    ).sample
-    return FluxPipeline._unpack_latents(said, height * 8, width * 8, 8)
+    return {
+        "hidden_states": FluxPipeline._pack_latents(noisy, count, channels, height, width),
+        "timestep": sigmas,
+        "pooled_projections": models["text_encoder"](words.to(device)).pooler_output,
+        "encoder_hidden_states": models["text_encoder_2"](pieces.to(device))[0],
+        "txt_ids": torch.zeros(length, 3, device=device),
+        "img_ids": FluxPipeline._prepare_latent_image_ids(count, height // 2, width // 2, device, torch.float32),
+    }
 
 
-def _caption(pair: tuple[str, str], dice: np.random.Generator) -> str:
+def some_words(pair: tuple[str, str], dice: np.random.Generator) -> str:
     """One way of saying the scene: with or without the style, whole, in part, or nothing."""
     if dice.random() < 0.1:
         return ""
@@ -343,7 +353,8 @@ def _still(transformer: Any) -> None:
         torch.nn.init.zeros_(linear.bias)
 
 
-def _optimizers(trainee: Any) -> list[Any]:
+def optimizers(trainee: Any, muon_rate: float = _MUON_RATE, adam_rate: float = _ADAM_RATE) -> list[Any]:
+    """Muon for the matrices of the trainee's blocks, AdamW for the rest; `first_lr` of each group is its full rate."""
     import torch
 
     matrices: list[Any] = []
@@ -351,8 +362,8 @@ def _optimizers(trainee: Any) -> list[Any]:
     for name, weight in trainee.named_parameters():
         inner = weight.ndim == 2 and ("blocks." in name or "layers." in name or ".block." in name)
         (matrices if inner and "norm" not in name and "relative" not in name else others).append(weight)
-    muon = torch.optim.Muon(matrices, lr=_MUON_RATE, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
-    adam = torch.optim.AdamW(others, lr=_ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0, foreach=True)
+    muon = torch.optim.Muon(matrices, lr=muon_rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+    adam = torch.optim.AdamW(others, lr=adam_rate, betas=(0.9, 0.98), weight_decay=0.0, foreach=True)
     for optimizer in (muon, adam):
         for group in optimizer.param_groups:
             group["first_lr"] = group["lr"]

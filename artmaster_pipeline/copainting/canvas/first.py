@@ -82,7 +82,7 @@ def new_canvas(
         control=[{"signal": kind} | ({} if kind == "labels" else {"file": f"{kind}.png"}) for kind in control],
         token=token,
     )
-    signals = [read_signal(kind, _seen(picture, size), source.name) for kind in control if kind != "labels"]
+    signals = [read_signal(kind, _seen(picture, size)) for kind in control if kind != "labels"]
     check_folder(folder)
     for signal in signals:
         write_signal(folder / f"{signal.kind}.png", signal)
@@ -102,7 +102,7 @@ def first_canvas(
     control: Sequence[dict[str, Any]] = (),
     token: int = 16,
 ) -> FirstCanvas:
-    """A canvas of the regions of a label map, uint8 (height, width) of the canvas' size, and what each label is.
+    """A canvas of the regions of a label map, uint8 (height, width) of the canvas' size; labels stay as they are.
 
     Painters are dealt out by kind, the kind that has most of the picture to the first; where there are fewer kinds than
     painters, by region. The ground is the first painter's unless `ground` names another. Regions of less than one token
@@ -117,30 +117,32 @@ def first_canvas(
             f"No region was found of {token}x{token} pixels or more of the canvas: draw a layout in flat colours, and "
             "give it with --sketch."
         )
-    renumbered = np.zeros(256, np.uint8)
-    renumbered[kept] = np.arange(1, len(kept) + 1)
     kept_kinds = [kinds[label] for label in kept]
-    dealt = _dealt(kept_kinds, [int(counts[label]) for label in kept], painters)
-    regions = [
-        {"id": id, "label": number, "kind": kind, "painter": painter}
-        | ({"prompt": _SHOWS[kind]} if _SHOWS[kind] else {})
-        | {"feather_px": 16}
-        for number, (id, kind, painter) in enumerate(zip(_ids(kept_kinds), kept_kinds, dealt, strict=True), 1)
-    ]
+    dealt = dict(zip(kept, _dealt(kept_kinds, [int(counts[label]) for label in kept], painters), strict=True))
+    ids = _ids({label: kinds[label] for label in sorted(kept)})
+    whose = ground or painters[0]
     said: dict[str, Any] = {
         "prompt": " ".join(prompt.split()) or _whole(kept_kinds),
         "size": f"{labels.shape[1]}x{labels.shape[0]}",
         "seeds": [0],
-        "ground": {"painter": ground or painters[0]},
+        "ground": {"painter": whose},
         "labels": LABELS_FILE,
         **({"control": list(control)} if control else {}),
-        "regions": regions,
+        "regions": [_region(id, label, kinds[label], dealt[label]) for label, id in ids.items()],
     }
+    remaining = np.where(np.isin(labels, kept), labels, 0).astype(np.uint8)
     left = len(by_size) - len(kept)
     notes = [f"{left} region{'s' * (left > 1)} too small or too many became ground."] if left else []
-    if idle := [painter for painter in painters if painter not in (*dealt, ground or painters[0])]:
+    if idle := [painter for painter in painters if painter not in (*dealt.values(), whose)]:
         notes.append(f"There are fewer regions than painters: {', '.join(idle)} got none.")
-    return FirstCanvas(said, renumbered[labels], tuple(notes))
+    if remaining.all():
+        notes.append(f"The regions cover the whole canvas: what you take out of them, {whose} paints as the ground.")
+    return FirstCanvas(said, remaining, tuple(notes))
+
+
+def _region(id: str, label: int, kind: Kind, painter: str) -> dict[str, Any]:
+    shows = {"prompt": _SHOWS[kind]} if _SHOWS[kind] else {}
+    return {"id": id, "label": label, "kind": kind, "painter": painter, **shows, "feather_px": 16}
 
 
 def _resized(labels: np.ndarray, size: Size) -> np.ndarray:
@@ -168,13 +170,14 @@ def _dealt(kinds: Sequence[Kind], counts: Sequence[int], painters: Sequence[str]
     return [painters[order.index(kind) % len(painters)] for kind in kinds]
 
 
-def _ids(kinds: Sequence[Kind]) -> list[str]:
+def _ids(kinds: Mapping[int, Kind]) -> dict[int, str]:
+    """Label -> a name made of what it is, numbered from the second of a kind on."""
     seen: dict[Kind, int] = {}
-    found = []
-    for kind in kinds:
+    found = {}
+    for label, kind in kinds.items():
         seen[kind] = seen.get(kind, 0) + 1
         name = "part" if kind == "other" else kind
-        found.append(name if seen[kind] == 1 else f"{name}-{seen[kind]}")
+        found[label] = name if seen[kind] == 1 else f"{name}-{seen[kind]}"
     return found
 
 

@@ -268,7 +268,7 @@ def _hand(said: HandWish, what: str, people: _People, faults: list[str]) -> Hand
         return None
     if said.mix:
         mix = _mix(said, what, people, faults)
-        return mix and Hand(painters=mix.painters, mix=mix, strength=said.strength, prompt=said.prompt)
+        return None if mix is None else Hand(painters=mix.painters, mix=mix, strength=said.strength, prompt=said.prompt)
     painter, adapter = people.one(said.painter, what, faults)
     return Hand(painters=(painter,), adapter=adapter, strength=said.strength, prompt=said.prompt)
 

@@ -25,13 +25,13 @@ _LONG_SIDE = 1024  # pixels of the canvas on the sheet
 _SAME_SHAPE = 0.02  # by which a picture's width over height may miss the canvas'
 _TINT = 0.4  # a region's colour over a picture
 _LINE = 2  # pixels on each side of a border
-_MARGIN, _LEGEND, _ENTRY, _HEAD, _SWATCH = 32, 520, 78, 104, 34
+_MARGIN, _LEGEND, _ENTRY, _HEAD, _SWATCH = 32, 520, 78, 120, 34
 _PAPER, _INK, _QUIET = (250, 248, 243), (33, 30, 27), (112, 104, 96)
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """A region in the legend; the ground has no number."""
+    """A region in the legend, with the number that it has on the label map; the ground has none."""
 
     number: str
     name: str
@@ -54,7 +54,8 @@ def preview(canvas: Canvas, picture: np.ndarray | None) -> np.ndarray:
     scale = _LONG_SIDE / max(canvas.size)
     shown = (round(canvas.size[0] * scale), round(canvas.size[1] * scale))
     large = np.asarray(Image.fromarray(labels).resize(shown, Image.Resampling.NEAREST))
-    entries = _entries(canvas, labels)
+    # over a picture the ground is left as it is
+    entries = _entries(canvas, labels, KIND_COLOURS["other"] if picture is None else _PAPER)
     if picture is None:
         pixels = _coloured(large, canvas, entries)
     else:
@@ -84,12 +85,12 @@ def write_preview(path: Path, home: Home, file: Path, over: Path | None = None) 
     return (f"{lost:.0%} of the picture lies outside of the canvas' shape.",) if lost >= 0.005 else ()
 
 
-def _entries(canvas: Canvas, labels: np.ndarray) -> list[_Entry]:
+def _entries(canvas: Canvas, labels: np.ndarray, ground: Colour) -> list[_Entry]:
     counts = np.bincount(labels.reshape(-1), minlength=256) / labels.size
     shades = shades_of(region.kind for region in canvas.regions)
-    found = [_entry("", GROUND, "", canvas.ground, counts[0], KIND_COLOURS["other"])]
-    for number, (region, shade) in enumerate(zip(canvas.regions, shades, strict=True), 1):
-        found.append(_entry(str(number), region.id, region.kind, region, counts[region.label], shade))
+    found = [_entry("", GROUND, "", canvas.ground, counts[0], ground)]
+    for region, shade in zip(canvas.regions, shades, strict=True):
+        found.append(_entry(str(region.label), region.id, region.kind, region, counts[region.label], shade))
     return found
 
 
@@ -118,7 +119,6 @@ def _coloured(large: np.ndarray, canvas: Canvas, entries: list[_Entry]) -> np.nd
 
 
 def _tinted(picture: np.ndarray, large: np.ndarray, canvas: Canvas, entries: list[_Entry]) -> np.ndarray:
-    """The ground is the picture as it is."""
     colours = _coloured(large, canvas, entries)
     weight = np.where(large > 0, _TINT, 0.0)[..., None]
     return np.rint(picture * (1 - weight) + colours * weight).astype(np.uint8)
@@ -150,7 +150,13 @@ def _number(drawn: "Image.Image", region: np.ndarray, entry: _Entry, lettering: 
     x, y = (min(max(int(at), radius + 2), side - radius - 3) for at, side in zip((x, y), drawn.size, strict=True))
     pen = ImageDraw.Draw(drawn)
     pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=_PAPER, outline=_INK, width=2)
-    pen.text((x, y), entry.number, _INK, lettering.font(entry.number, 21, sans=True), anchor="mm")
+    pen.text(
+        (x, y),
+        entry.number,
+        _INK,
+        lettering.font(entry.number, 21 if len(entry.number) < 3 else 16, sans=True),
+        anchor="mm",
+    )
 
 
 def _sheet(canvas: Canvas, drawn: "Image.Image", entries: list[_Entry], lettering: Lettering) -> "Image.Image":
@@ -158,7 +164,7 @@ def _sheet(canvas: Canvas, drawn: "Image.Image", entries: list[_Entry], letterin
     from PIL import Image, ImageDraw
 
     beside = canvas.size[1] >= canvas.size[0]
-    columns = 1 if beside else max(1, drawn.width // _LEGEND)
+    columns = 1 if beside else max(1, drawn.width // 480)
     legend_height = _HEAD + _ENTRY * -(-len(entries) // columns)
     if beside:
         size = (3 * _MARGIN + drawn.width + _LEGEND, 2 * _MARGIN + max(drawn.height, legend_height))
@@ -170,9 +176,10 @@ def _sheet(canvas: Canvas, drawn: "Image.Image", entries: list[_Entry], letterin
     sheet.paste(drawn, (_MARGIN, _MARGIN))
     pen = ImageDraw.Draw(sheet)
     width = size[0] - _MARGIN - left
-    _line(pen, lettering, (left, top), canvas.name, 28, _INK, width)
-    said = f"{canvas.size[0]}x{canvas.size[1]}: {canvas.prompt}"
-    _line(pen, lettering, (left, top + 44), said, 17, _QUIET, width, sans=True)
+    _line(pen, lettering, (left, top), f"{canvas.name}, {canvas.size[0]}x{canvas.size[1]}", 28, _INK, width)
+    first, rest = _two_lines(lettering, canvas.prompt, 17, width)
+    _line(pen, lettering, (left, top + 44), first, 17, _QUIET, width, sans=True)
+    _line(pen, lettering, (left, top + 68), rest, 17, _QUIET, width, sans=True)
     for index, entry in enumerate(entries):
         column, row = divmod(index, -(-len(entries) // columns))
         place = (left + column * width // columns, top + _HEAD + row * _ENTRY)
@@ -188,13 +195,23 @@ def _draw_entry(
     if entry.number:
         light = sum(entry.colour) > 3 * 120
         centre = (x + _SWATCH // 2, y + _SWATCH // 2)
-        font = lettering.font(entry.number, 19, sans=True)
+        font = lettering.font(entry.number, 19 if len(entry.number) < 3 else 15, sans=True)
         pen.text(centre, entry.number, _INK if light else _PAPER, font, anchor="mm")
     x, width = x + _SWATCH + 14, width - _SWATCH - 14
     kind = f", {entry.kind}" if entry.kind not in ("", entry.name) else ""
     _line(pen, lettering, (x, y - 3), f"{entry.name}{kind} ({entry.share:.0%})", 19, _INK, width, sans=True)
     _line(pen, lettering, (x, y + 21), entry.painters, 17, _INK, width, sans=True)
     _line(pen, lettering, (x, y + 43), entry.prompt, 16, _QUIET, width, sans=True)
+
+
+def _two_lines(lettering: Lettering, text: str, size: int, width: int) -> tuple[str, str]:
+    """As many words as the first line holds, and the others."""
+    words = lettering.readable(text).split(" ")
+    font = lettering.font(text, size, sans=True)
+    first = len(words)
+    while first > 1 and font.getlength(" ".join(words[:first])) > width:
+        first -= 1
+    return " ".join(words[:first]), " ".join(words[first:])
 
 
 def _line(

@@ -28,15 +28,24 @@ def token_masks(canvas: Canvas, rows: int, columns: int) -> dict[str, np.ndarray
     numbers = {GROUND: 0} | {region.id: region.label for region in canvas.regions}
     widths = {region.label: region.feather_px for region in canvas.regions}
     chosen = _widths_at(labels, widths, rows, columns)
-    found = {id: np.empty((rows, columns)) for id in numbers}
-    for width in np.unique(chosen):
-        down = _means(labels.shape[0], rows, float(width))
-        across = _means(labels.shape[1], columns, float(width)).T
-        here = chosen == width
-        for id, number in numbers.items():
-            found[id][here] = (down @ (labels == number) @ across)[here]
+    found = {id: _soft(labels == number, chosen) for id, number in numbers.items()}
     whole = np.sum(list(found.values()), axis=0)
     return {id: np.clip(mask / whole, 0, 1) for id, mask in found.items()}
+
+
+def _soft(region: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """A region's means over tokens, float64 as `chosen`, after the Gaussian of the width that each token has there."""
+    found = np.zeros(chosen.shape)
+    across, down = np.flatnonzero(region.any(axis=0)), np.flatnonzero(region.any(axis=1))
+    if not across.size:
+        return found
+    box = slice(down[0], down[-1] + 1), slice(across[0], across[-1] + 1)
+    inside = region[box].astype(np.float64)
+    for width in np.unique(chosen):
+        of_rows = _means(region.shape[0], chosen.shape[0], float(width))[:, box[0]]
+        of_columns = _means(region.shape[1], chosen.shape[1], float(width))[:, box[1]]
+        found = np.where(chosen == width, of_rows @ inside @ of_columns.T, found)
+    return found
 
 
 @lru_cache(maxsize=64)
@@ -72,9 +81,16 @@ def _widths_at(labels: np.ndarray, widths: dict[int, float], rows: int, columns:
     found = np.unique(here[np.isfinite(here)])
     if found.size <= 1:
         return np.full((rows, columns), found[0] if found.size else 0.0)
+    step = max(
+        1, max(labels.shape) // 512
+    )  # a large map is looked at in pieces of so many pixels, much less than tokens
+    coarse = tuple(side // step for side in labels.shape)
     middles = tuple(
         np.minimum(((np.arange(count) + 0.5) * side / count).astype(int), side - 1)
-        for count, side in zip((rows, columns), labels.shape, strict=True)
+        for count, side in zip((rows, columns), coarse, strict=True)
     )
-    distances = [distance_transform_edt(here != width)[np.ix_(*middles)] for width in found]
+    distances = []
+    for width in found:
+        pieces = (here == width)[: coarse[0] * step, : coarse[1] * step].reshape(coarse[0], step, coarse[1], step)
+        distances.append(distance_transform_edt(~pieces.any(axis=(1, 3)))[np.ix_(*middles)])
     return np.asarray(found[np.argmin(distances, axis=0)])

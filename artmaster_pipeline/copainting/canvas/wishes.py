@@ -142,6 +142,5 @@ def read_list(said: Any, what: str, most: int, faults: list[str]) -> list[Any]:
 
 
 def _kind_of(said: Any) -> str:
-    if said is None:
-        return "nothing"
-    return {dict: "'name: value' lines", list: "a list", str: "words"}.get(type(said), "a value")
+    kinds: dict[type, str] = {type(None): "nothing", dict: "'name: value' lines", list: "a list", str: "words"}
+    return kinds.get(type(said), "a value")

@@ -49,6 +49,8 @@ KINDS: dict[str, type[Record]] = {  # stage -> what its manifest holds
     "expert_gate": ExpertGate,
     "mixed_samples": Sample,
     "mixed_gallery": Sample,
+    "copaintings": Sample,
+    "canvas_gallery": Sample,
 }
 
 State = Literal["START", "COMPLETE", "FAIL", "ABORT"]

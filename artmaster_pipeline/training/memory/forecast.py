@@ -173,6 +173,8 @@ _STAGES: dict[str, Callable[[Profile], Moments]] = {
     "sample_gallery": _gallery,
     "mixed_samples": _evaluation,
     "mixed_gallery": _gallery,
+    "copaintings": _evaluation,
+    "canvas_gallery": _gallery,
     "expert_map": _evaluation,
     "expert_gate": _gate,
     "generate": _generate,
