@@ -222,7 +222,7 @@ def test_of_a_long_scroll_only_windows_are_in_memory(
     Image.fromarray(values).save(source, quality=90)
     paint[100:180, 15_000:15_100] = True
     hole = written_mask(tmp_path / "m.png", paint)
-    monkeypatch.setattr(making, "open_painting", lambda *_: nullcontext(SimpleNamespace(paint=_upside_down)))
+    monkeypatch.setattr(making, "open_painting", lambda *_, **__: nullcontext(SimpleNamespace(paint=_upside_down)))
     tracemalloc.start()
     out, _ = edits("repaint", source, mask=hole)
     _, peak = tracemalloc.get_traced_memory()

@@ -84,6 +84,9 @@ def restyle(
         Path | None, typer.Option("--mask", help="Only here, where it is white (default: the whole work).")
     ] = None,
     keep: Annotated[float, typer.Option(help="How much of the structure is kept, 0 to 0.95.")] = 0.5,
+    control: Annotated[
+        bool, typer.Option("--control", help="Hold it to the work's edges by the profile's ControlNet.")
+    ] = False,
     n: _Count = 1,
     seed: _Seed = 0,
     adapter: AdapterOption = None,
@@ -106,6 +109,7 @@ def restyle(
         picture=picture,
         mask=mask,
         keep=keep,
+        control=control,
         painter=painter,
         prompt=prompt,
         count=n,

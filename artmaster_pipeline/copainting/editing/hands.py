@@ -14,8 +14,8 @@ from artmaster_pipeline.settings import Home, Profile
 
 if TYPE_CHECKING:
     from artmaster_pipeline.base_models.family import TextEmbedding
-    from artmaster_pipeline.generation.control import ControlSignal
 
+EDGES = "edges"  # the signal that holds a restyled work to its structure
 _COVERED = 0.25  # of a latent pixel's cell: from there on it is painted anew
 
 
@@ -32,8 +32,11 @@ class Hand:
 class Painting:
     """A loaded base with a hand; `open_painting` makes it."""
 
-    def __init__(self, pipe: Any, hand: Hand, embedded: "Mapping[str, TextEmbedding]", stack: ExitStack) -> None:
+    def __init__(
+        self, pipe: Any, hand: Hand, embedded: "Mapping[str, TextEmbedding]", stack: ExitStack, network: Any = None
+    ) -> None:
         self._pipe, self._hand, self._embedded, self._stack = pipe, hand, embedded, stack
+        self._network = network  # a ControlNet, where the hand is held to edges
         self._forms: dict[str, Any] = {}
 
     def paint(
@@ -43,17 +46,16 @@ class Painting:
         seed: int,
         *,
         keep: float = 0.0,
-        control: "tuple[Any, ControlSignal] | None" = None,
+        edges: np.ndarray | None = None,
     ) -> np.ndarray:
         """The picture with what is to be painted painted, uint8 (height, width, 3), in the model's pixels.
 
         `paint`: how much of each pixel is to be painted, 0..1. `keep`: the share of the steps that is left out, so
         that what is there stays recognisable; diffusers' strength is 1 - keep. Beyond what is painted the picture is
-        what the autoencoder makes of it. `control`: a ControlNet and the signal that it holds the picture to.
+        what the autoencoder makes of it. `edges`: white on black, to which the painting's ControlNet holds the picture.
         """
         from PIL import Image
 
-        from artmaster_pipeline.generation.control import controlled
         from artmaster_pipeline.generation.sampling import draw_embedded, negative_of
 
         hand, height, width = self._hand, *picture.shape[:2]
@@ -64,14 +66,22 @@ class Painting:
         pipe = self._form("picture" if cells.all() else "repaint")
         text = self._embedded[hand.prompt]
         negative = negative_of(self._pipe, self._embedded, hand.drawing)
-        with ExitStack() as stack:
-            if control:
-                network, signal = control
-                tokens = len(text.tensors["prompt_embeds"])
-                stack.enter_context(controlled(pipe, network, [signal], tokens))
-            steps = hand.profile.evaluation.num_inference_steps
+        steps = hand.profile.evaluation.num_inference_steps
+        with self._held_to(pipe, edges, text):
             (made,) = draw_embedded(pipe, [text], [seed], width, height, steps, hand.drawing, negative, further)
         return made
+
+    @contextmanager
+    def _held_to(self, pipe: Any, edges: np.ndarray | None, text: "TextEmbedding") -> Iterator[None]:
+        if edges is None or self._network is None:
+            yield
+            return
+        from artmaster_pipeline.base_models.control import control_mode
+        from artmaster_pipeline.generation.control import ControlSignal, controlled
+
+        signal = ControlSignal(edges, control_mode(self._hand.profile, EDGES))
+        with controlled(pipe, self._network, [signal], len(text.tensors["prompt_embeds"])):
+            yield
 
     def _cells(self, paint: np.ndarray) -> np.ndarray:
         """The mask in whole latent pixels, since a part of one cannot be painted; never empty."""
@@ -90,10 +100,11 @@ class Painting:
 
 
 @contextmanager
-def open_painting(home: Home, hand: Hand) -> Iterator[Painting]:
-    """The hand ready to paint, with the base loaded as long as this lasts.
+def open_painting(home: Home, hand: Hand, *, held_to_edges: bool = False) -> Iterator[Painting]:
+    """The hand ready to paint, with the base loaded as long as this lasts, and the profile's ControlNet if wanted.
 
-    Raises WrongUse where the base's weights are others by now, or its family repaints nothing.
+    Raises WrongUse where the base's weights are others by now, or its family repaints nothing; MissingRequirement where
+    the profile has no ControlNet that reads edges.
     """
     from artmaster_pipeline.adapters import attach
     from artmaster_pipeline.base_models import open_pipeline
@@ -104,4 +115,9 @@ def open_painting(home: Home, hand: Hand) -> Iterator[Painting]:
     embedded = embed_texts(hand.profile, [hand.prompt], home, hand.drawing)
     with open_pipeline(hand.profile, ("transformer", "vae"), home) as pipe, ExitStack() as stack:
         attach(pipe, folder_of(home, hand.adapter), hand.drawing.strength)
-        yield Painting(pipe, hand, embedded, stack)
+        network = None
+        if held_to_edges:
+            from artmaster_pipeline.base_models.control import open_control
+
+            network = stack.enter_context(open_control(hand.profile, home))
+        yield Painting(pipe, hand, embedded, stack, network)

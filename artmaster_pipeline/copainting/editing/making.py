@@ -18,7 +18,7 @@ from artmaster_pipeline.adapters.in_use import adapter_in_use
 from artmaster_pipeline.adapters.withdrawn import check_network_not_withdrawn, check_not_withdrawn
 from artmaster_pipeline.base_models.hub import family_here
 from artmaster_pipeline.base_models.scripts import unread_message
-from artmaster_pipeline.copainting.editing.hands import Hand, Painting, open_painting
+from artmaster_pipeline.copainting.editing.hands import EDGES, Hand, Painting, open_painting
 from artmaster_pipeline.copainting.editing.joining import in_grain, in_tone, laid, opacity
 from artmaster_pipeline.copainting.editing.masks import Mask, read_mask, whole
 from artmaster_pipeline.copainting.editing.records import Edited, mask_file, read_record
@@ -147,11 +147,19 @@ class _Edit:
     def _id(self, seed: int) -> str:
         wish, hand, networks = self._wish, self._hand, self._networks
         mask = sha256_of(wish.mask) if wish.mask else ""
+        control = ()
+        if wish.control:
+            from artmaster_pipeline.base_models.control import control_identity, control_mode
+
+            control_mode(
+                hand.profile, EDGES
+            )  # what the profile's network cannot read is told before anything is loaded
+            control = (control_identity(hand.profile, self._home),)
         return identity(
             *("edited", _METHOD, wish.kind, self._work.sha256, mask, (wish.left, wish.right), wish.keep),
             *(wish.window, wish.feather, hand.adapter.id, hand.adapter.sha256, hand.prompt, seed),
             *how_drawn(hand.profile, hand.drawing, (512, 512)),
-            *(networks.largest().identity, wish.format_for(self._work)),
+            *(networks.largest().identity, wish.format_for(self._work), *control),
         )
 
     @cached_property
@@ -163,7 +171,7 @@ class _Edit:
     @cached_property
     def _painting(self) -> Painting:
         """The hand, loaded when the first window asks for it, and kept for all seeds."""
-        return self._stack.enter_context(open_painting(self._home, self._hand))
+        return self._stack.enter_context(open_painting(self._home, self._hand, held_to_edges=self._wish.control))
 
     def _make(self, seed: int, key: str, target: Path, place: Path) -> Edited:
         layout = self._layout(place)
@@ -248,6 +256,7 @@ class _Edit:
             keep=wish.keep,
             drawing=hand.drawing.model_dump(mode="json"),
             num_inference_steps=hand.profile.evaluation.num_inference_steps,
+            control=EDGES if wish.control else "",
             windows=layout.windows,
             window=layout.window,
             feather_px=layout.feather,
@@ -277,7 +286,8 @@ class _Windows:
         small = resized(shown, layout.model)
         share = _reduced(paint, layout.model)
         seed = (self._seed + _NEXT_SEED * number) % 2**63
-        made = edit._painting.paint(small, share, seed, keep=edit._wish.keep)
+        edges = _edges(small) if edit._wish.control else None
+        made = edit._painting.paint(small, share, seed, keep=edit._wish.keep, edges=edges)
         made = in_tone(made, small, share < 0.5)
         large = self._enlarged(made, shown)
         large = in_grain(large, shown, ~paint, layout.window[0] / layout.model[0], seed)
@@ -297,6 +307,13 @@ class _Windows:
         networks = self._edit._networks
         network = constrained(networks.suited(times), networks.constraints, [shown])
         return Enlarging(network, size).enlarge(made) if times > 1 else resized(made, size)
+
+
+def _edges(picture: np.ndarray) -> np.ndarray:
+    """A window's edges as the ControlNet sees them, uint8 (height, width, 3)."""
+    from artmaster_pipeline.copainting.signals import read_signal
+
+    return np.asarray(read_signal(EDGES, picture).pixels)
 
 
 def _structure(work: Work, picture: Path, record: Edited) -> float | None:

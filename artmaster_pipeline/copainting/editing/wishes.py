@@ -44,6 +44,7 @@ class Wish:
     left: int = 0
     right: int = 0
     keep: float = 0.0
+    control: bool = False  # whether the profile's ControlNet holds it to the work's edges
     adapter_id: str | None = None
     count: int = 1
     seed: int = 0
