@@ -17,10 +17,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from typer.testing import CliRunner
 
+from artmaster_pipeline.canvases import FOLDER as CANVASES
 from artmaster_pipeline.cli.app import app
 from artmaster_pipeline.copainting.canvas import (
-    CANVASES,
-    canvases,
     control_picture,
     find_canvas,
     label_map,
@@ -160,7 +159,7 @@ def test_a_palettes_indices_are_the_labels_however_few_bits_they_have(folder: Pa
 
 def test_a_canvas_is_found_by_file_folder_or_name(folder: Path, home: Home) -> None:
     loaded(folder, home)
-    assert canvases(home) == ("two-halves",)
+    assert home.canvases() == ("canvas_two-halves",)
     for words in ("two-halves", str(folder), str(folder / "canvas.yaml")):
         assert load(find_canvas(words, home), home).name == "two-halves"
     with pytest.raises(WrongUse, match="Did you mean two-halves"):

@@ -24,7 +24,7 @@ class Hand(_Part):
     painters: tuple[str, ...]  # slugs, in the order in which they were named
     mix: Mix | None = None  # none: one painter alone
     adapter: str = ""  # the id, where a person named one of the one painter's
-    strength: float | None = Field(None, ge=0, le=2)  # none: as chosen for the adapter
+    strength: float | None = Field(None, ge=0, le=1.5)  # none: as chosen for the adapter
     prompt: str = ""  # what this part shows; empty: what the canvas' prompt says
 
 

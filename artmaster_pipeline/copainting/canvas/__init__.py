@@ -1,17 +1,14 @@
 """A canvas: canvas.yaml and its maps, read with every fault named, brought to the model's tokens, and shown."""
 
 from artmaster_pipeline.copainting.canvas.colours import colours_of, label_picture
-from artmaster_pipeline.copainting.canvas.finding import CANVAS_FILE, CANVASES, LABELS_FILE, canvases, find_canvas
+from artmaster_pipeline.copainting.canvas.finding import LABELS_FILE, find_canvas
 from artmaster_pipeline.copainting.canvas.reading import control_picture, label_map, load
 from artmaster_pipeline.copainting.canvas.showing import preview
 from artmaster_pipeline.copainting.canvas.tokens import token_masks
 from artmaster_pipeline.copainting.canvas.writing import write
 
 __all__ = [
-    "CANVASES",
-    "CANVAS_FILE",
     "LABELS_FILE",
-    "canvases",
     "colours_of",
     "control_picture",
     "find_canvas",

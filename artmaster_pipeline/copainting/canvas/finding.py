@@ -6,13 +6,13 @@ from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 
+from artmaster_pipeline.canvases import CANVAS_FILE, canvases_in
+from artmaster_pipeline.canvases import FOLDER as CANVASES
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import is_slug
 from artmaster_pipeline.settings import Home
 
-CANVAS_FILE = "canvas.yaml"
 LABELS_FILE = "labels.png"
-CANVASES = "canvases"  # the folder of the data home
 
 
 def find_canvas(said: str, home: Home) -> Path:
@@ -26,19 +26,13 @@ def find_canvas(said: str, home: Home) -> Path:
         with suppress(OSError):  # a name too long for any file
             if file is not None and file.is_file():
                 return file
-    known = canvases(home)
+    known = canvases_in(home.root / CANVASES)
     near = get_close_matches(said, known, n=1)
     hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known) or 'none yet'}."
     raise WrongUse(
         f"{said} is neither a {CANVAS_FILE}, nor a folder with one, nor a canvas in {home.root / CANVASES}. {hint} "
         "To make one: artmaster copaint new --from PICTURE --out FOLDER --painters A,B"
     )
-
-
-def canvases(home: Home) -> tuple[str, ...]:
-    """The names of the canvases in the data home, sorted."""
-    folder = home.root / CANVASES
-    return tuple(sorted(file.parent.name for file in folder.glob(f"*/{CANVAS_FILE}") if is_slug(file.parent.name)))
 
 
 def name_of(folder: Path) -> str:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from artmaster_pipeline.copainting.canvas.finding import CANVAS_FILE, name_of
+from artmaster_pipeline.canvases import CANVAS_FILE
+from artmaster_pipeline.copainting.canvas.finding import name_of
 from artmaster_pipeline.copainting.canvas.layout import Place, laid_out, sha256_of_labels
 from artmaster_pipeline.copainting.canvas.maps import Size, file_of, read_signal
 from artmaster_pipeline.copainting.canvas.wishes import (

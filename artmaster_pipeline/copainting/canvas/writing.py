@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import yaml
 
+from artmaster_pipeline.canvases import CANVAS_FILE
 from artmaster_pipeline.copainting.canvas.colours import shades_of
-from artmaster_pipeline.copainting.canvas.finding import CANVAS_FILE, LABELS_FILE
+from artmaster_pipeline.copainting.canvas.finding import LABELS_FILE
 from artmaster_pipeline.copainting.records import SignalKind
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import check_folder, write_text, writing
