@@ -20,7 +20,7 @@ import numpy as np
 SIGNALS = ("labels", "edges")
 FIRST_SEED = 95_000_000
 SIZES = ((128, 128), (128, 192))
-STEPS, TRUE_GUIDANCE, SIGMAS = 20, 2.5, (0.55, 0.75, 0.9)
+BATCH, STEPS, TRUE_GUIDANCE, SIGMAS = 10, 20, 2.5, (0.55, 0.75, 0.9)
 
 
 def main() -> None:
@@ -37,10 +37,12 @@ def main() -> None:
     torch.set_num_threads(1)
     pipe = open_pipe(given.net)
     scenes = [held_out(number) for number in range(given.scenes)]
-    drawn: dict[str, list[np.ndarray]] = {"without": [draw(pipe, scene, "", 0.0, 1.0) for scene in scenes]}
+    drawn: dict[str, list[np.ndarray]] = {"without": draw(pipe, scenes, "", 0.0, 1.0)}
     for signal in SIGNALS:
-        drawn[signal] = [draw(pipe, scene, signal, given.scale, given.until) for scene in scenes]
+        drawn[signal] = draw(pipe, scenes, signal, given.scale, given.until)
     drawn["painted"] = [scene["picture"] for scene in scenes]
+    if given.sheet:
+        write_sheet(given.sheet, scenes, drawn)
     for name, figures in FIGURES.items():
         if name == "subject" and given.no_subject:
             continue
@@ -48,8 +50,6 @@ def main() -> None:
             values = np.array([figures(pipe, scene, picture) for scene, picture in zip(scenes, pictures, strict=True)])
             low, high = interval(values)
             print(f"{name:10} {way:8} {values.mean():6.3f} [{low:.3f}, {high:.3f}]", flush=True)
-    if given.sheet:
-        write_sheet(given.sheet, scenes, drawn)
 
 
 def open_pipe(net: Path | None) -> Any:
@@ -87,34 +87,46 @@ def held_out(number: int) -> dict[str, Any]:
     }
 
 
-def draw(pipe: Any, scene: dict[str, Any], signal: str, scale: float, until: float) -> np.ndarray:
-    """The scene's caption drawn as the profile draws, from the scene's own noise: uint8 (height, width, 3)."""
+def draw(pipe: Any, scenes: list[dict[str, Any]], signal: str, scale: float, until: float) -> list[np.ndarray]:
+    """The scenes' captions drawn as the profile draws, each from its own noise: uint8 (height, width, 3)."""
+    sizes = [scene["picture"].shape for scene in scenes]
+    drawn: dict[int, np.ndarray] = {}
+    for size in dict.fromkeys(sizes):
+        numbers = [number for number, each in enumerate(sizes) if each == size]
+        for few in (numbers[i : i + BATCH] for i in range(0, len(numbers), BATCH)):
+            pictures = _draw([scenes[number] for number in few], pipe, signal, scale, until)
+            drawn |= dict(zip(few, pictures, strict=True))
+    return [drawn[number] for number in range(len(scenes))]
+
+
+def _draw(scenes: list[dict[str, Any]], pipe: Any, signal: str, scale: float, until: float) -> np.ndarray:
     import torch
     from PIL import Image
 
     from artmaster_pipeline.base_models.miniature.model import CONTROL_MODES
     from artmaster_pipeline.base_models.miniature.vocabulary import TEXT_TOKENS
 
-    height, width = scene["picture"].shape[:2]
-    noise = torch.randn(1, 16, height // 8, width // 8, generator=torch.Generator().manual_seed(scene["seed"]))
-    shown = scene[signal] if signal else np.zeros_like(scene["picture"])
+    height, width = scenes[0]["picture"].shape[:2]
+    seeds = [torch.Generator().manual_seed(scene["seed"]) for scene in scenes]
+    noise = torch.cat([torch.randn(1, 16, height // 8, width // 8, generator=seed) for seed in seeds])
+    shown = [scene[signal] if signal else np.zeros_like(scene["picture"]) for scene in scenes]
     drawn = pipe(
-        scene["scene"].caption(name_style=True),
-        negative_prompt="",
+        [scene["scene"].caption(name_style=True) for scene in scenes],
+        negative_prompt=[""] * len(scenes),
         true_cfg_scale=TRUE_GUIDANCE,
         guidance_scale=1.0,
         width=width,
         height=height,
         num_inference_steps=STEPS,
-        latents=pipe._pack_latents(noise, 1, 16, height // 8, width // 8),
-        control_image=Image.fromarray(shown),
+        latents=pipe._pack_latents(noise, len(scenes), 16, height // 8, width // 8),
+        control_image=[Image.fromarray(each) for each in shown],
         control_mode=CONTROL_MODES.index(signal) if signal else 0,
         controlnet_conditioning_scale=scale,
         control_guidance_end=until,
         max_sequence_length=TEXT_TOKENS,
         generator=torch.Generator().manual_seed(0),
         output_type="np",
-    ).images[0]
+    ).images
     return np.round(np.clip(drawn, 0, 1) * 255).astype(np.uint8)
 
 
