@@ -207,7 +207,7 @@ def test_mask2former_reads_from_a_folder(tmp_path):
         out_features=["stage1", "stage2", "stage3", "stage4"],
     )  # fmt: skip
     config = Mask2FormerConfig(
-        backbone_config=backbone, feature_size=16, mask_feature_size=16, hidden_dim=16, encoder_feedforward_dim=16,
+        backbone_config=backbone, feature_size=32, mask_feature_size=32, hidden_dim=32, encoder_feedforward_dim=16,
         encoder_layers=1, decoder_layers=2, num_attention_heads=2, dim_feedforward=16, num_queries=5,
         id2label={0: "sky", 1: "tree", 2: "water"}, label2id={"sky": 0, "tree": 1, "water": 2},
     )  # fmt: skip
