@@ -169,7 +169,7 @@ def _beside(
         how = how_drawn(profile, plain, hands.canvas.size)
         name = identity("canvas base", key, sample.prompt, sample.seed, *how)
         drawing = MixedDrawing(((sample.prompt, 1.0),), sample.seed, size, plain, None, hands.knowledge)
-        changed = {"id": name, "column": "base", "path": f"{key}/{SAMPLES}/{name}.png", "sha256": ""}
+        changed: dict[str, Any] = {"id": name, "column": "base", "path": f"{key}/{SAMPLES}/{name}.png", "sha256": ""}
         changed |= {"adapter_ids": (), "canvas": "", "gates": {}, "width": size[0], "height": size[1]}
         record = Sample.model_validate(sample.model_dump() | changed | plain.model_dump())
         found.setdefault(name, (record, drawing))

@@ -53,7 +53,8 @@ def new_canvases(context: dg.SensorEvaluationContext, data_home: DataHome) -> dg
     """
     with one_sentence(data_home.home):
         last: dict[str, dict[str, str]] = json.loads(context.cursor) if context.cursor else {"seen": {}, "asked": {}}
-        seen, said = {}, []
+        seen: dict[str, str] = {}
+        said: list[str] = []
         for partition in data_home.home.canvases():
             try:
                 seen[partition] = identity(what_is_said(data_home.home.canvas(canvas_named(partition))))
