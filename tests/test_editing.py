@@ -4,10 +4,12 @@ Painted on a tiny FLUX of random weights: what is made is noise, which shows bes
 """
 
 import functools
+import inspect
 import json
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,12 +32,12 @@ from artmaster_pipeline.copainting.editing.records import mask_file, read_record
 from artmaster_pipeline.copainting.editing.rights import forbids_changes
 from artmaster_pipeline.copainting.editing.windows import finished, widest_feather, windows_over, within
 from artmaster_pipeline.copainting.editing.writing import facts_in, with_facts
-from artmaster_pipeline.errors import ArtMasterError, HoldsWithdrawn, WrongUse
+from artmaster_pipeline.errors import ArtMasterError, HoldsWithdrawn, MissingRequirement, WrongUse
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.publishing.credentials import check_credentials, make_keys
 from artmaster_pipeline.records import MANIFEST, Adapter, Scan, identity, read_manifest, write_manifest
 from artmaster_pipeline.scans.recognition import fingerprint_of
-from artmaster_pipeline.settings import Home, Profile
+from artmaster_pipeline.settings import ControlSettings, Home, Profile
 from artmaster_pipeline.withdrawals import WithdrawnScan, append, new_line
 
 WIDTH, HEIGHT = 240, 200
@@ -242,6 +244,35 @@ def test_a_region_alone_gets_another_style(edits: Edits, mask: Path, tmp_path: P
     out, record = edits("restyle", source, mask=mask, keep=0.5)
     assert np.array_equal(samples(source)[~round_hole()], samples(out)[~round_hole()])
     assert record.edge_f_score is not None and 0 <= record.edge_f_score <= 1
+
+
+def test_a_network_holds_a_restyled_work_to_its_edges(
+    place: Home, profile: Profile, tiny_flux: Path, tmp_path: Path
+) -> None:
+    held = profile.model_copy(update={"control": ControlSettings(model=str(a_network(tiny_flux, tmp_path / "net")))})
+    wish = Wish("restyle", work(tmp_path / "work.png"), PAINTER, keep=0.5, control=True, out=tmp_path / "out")
+    ((file, record),) = edit(place, wish, held)
+    ((free, other),) = edit(place, replace(wish, control=False), held)
+    assert (record.control, other.control) == ("edges", "")
+    assert record.id != other.id
+    assert not np.array_equal(samples(file), samples(free))
+    with pytest.raises(MissingRequirement, match="names no ControlNet"):
+        edit(place, wish, profile.model_copy(update={"control": None}))
+
+
+def a_network(flux: Path, folder: Path) -> Path:
+    """A ControlNet for the tiny FLUX, which adds something in every block and is told no mode."""
+    import torch
+    from diffusers import FluxControlNetModel, FluxTransformer2DModel
+
+    torch.manual_seed(5)
+    config = dict(FluxTransformer2DModel.load_config(flux / "transformer")) | {"num_layers": 1, "num_single_layers": 1}
+    known = inspect.signature(FluxControlNetModel.__init__).parameters
+    made = FluxControlNetModel(**{name: value for name, value in config.items() if name in known})
+    for block in (*made.controlnet_blocks, *made.controlnet_single_blocks, made.controlnet_x_embedder):
+        torch.nn.init.normal_(block.weight, std=0.3)
+    made.save_pretrained(folder)
+    return folder
 
 
 def test_the_more_is_kept_the_nearer_a_restyled_work_is_to_the_work(edits: Edits, tmp_path: Path) -> None:
