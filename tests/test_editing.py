@@ -210,7 +210,8 @@ def test_no_seam_shows_where_windows_and_the_work_meet(
     windows = windows_over(record.boxes[0], (record.width, HEIGHT), record.window, min(record.window) // 2, 2)
     borders = [window.keeps[0] for window in windows][1:]
     assert len(borders) > 2
-    inside = steps[WIDTH + 50 : -10].mean()
+    # beside each border lies what one window made alone; behind it two fade into each other, which has less contrast
+    inside = np.mean([steps[border - 20 : border - 5].mean() for border in borders])
     assert np.mean([steps[border - 4 : border + 4].mean() for border in borders]) <= 1.2 * inside
     joint = steps[WIDTH - 1]  # the first of what was added is the mirror image of the work's last
     assert joint <= 1.2 * steps[: WIDTH - 1].mean()
