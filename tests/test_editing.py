@@ -4,10 +4,12 @@ Painted on a tiny FLUX of random weights: what is made is noise, which shows bes
 """
 
 import functools
+import inspect
 import json
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,12 +32,12 @@ from artmaster_pipeline.copainting.editing.records import mask_file, read_record
 from artmaster_pipeline.copainting.editing.rights import forbids_changes
 from artmaster_pipeline.copainting.editing.windows import finished, widest_feather, windows_over, within
 from artmaster_pipeline.copainting.editing.writing import facts_in, with_facts
-from artmaster_pipeline.errors import ArtMasterError, HoldsWithdrawn, WrongUse
+from artmaster_pipeline.errors import ArtMasterError, HoldsWithdrawn, MissingRequirement, WrongUse
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.publishing.credentials import check_credentials, make_keys
 from artmaster_pipeline.records import MANIFEST, Adapter, Scan, identity, read_manifest, write_manifest
 from artmaster_pipeline.scans.recognition import fingerprint_of
-from artmaster_pipeline.settings import Home, Profile
+from artmaster_pipeline.settings import ControlSettings, Home, Profile
 from artmaster_pipeline.withdrawals import WithdrawnScan, append, new_line
 
 WIDTH, HEIGHT = 240, 200
@@ -198,20 +200,28 @@ def test_the_work_lies_untouched_in_the_longer_scroll(edits: Edits, tmp_path: Pa
     assert made[:, :90].all() and made[:, 90 + WIDTH :].all() and not made[:, 90 : 90 + WIDTH].any()
 
 
-def test_no_seam_shows_where_windows_and_the_work_meet(edits: Edits, tmp_path: Path) -> None:
+def test_no_seam_shows_where_windows_and_the_work_meet(
+    edits: Edits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "open_painting", lambda *_, **__: nullcontext(SimpleNamespace(paint=_another_tone)))
     source = work(tmp_path / "work.png")
     out, record = edits("outpaint", source, right=500)
-    values = samples(out).astype(float)
-    steps = (np.diff(values, axis=1) ** 2).mean(axis=(0, 2))
-    context = min(record.window) // 2
-    windows = windows_over(record.boxes[0], (record.width, HEIGHT), record.window, context, 2)
-    cuts = sorted({window.keeps[0] for window in windows})
-    assert len(cuts) > 2
-    for cut in cuts[1:]:
-        sides = steps[cut - 40 : cut - 8].mean(), steps[cut + 8 : cut + 40].mean()
-        assert steps[cut - 4 : cut + 4].mean() <= 1.2 * max(sides)
+    steps = (np.diff(samples(out).astype(float), axis=1) ** 2).mean(axis=(0, 2))
+    windows = windows_over(record.boxes[0], (record.width, HEIGHT), record.window, min(record.window) // 2, 2)
+    borders = [window.keeps[0] for window in windows][1:]
+    assert len(borders) > 2
+    # beside each border lies what one window made alone; behind it two fade into each other, which has less contrast
+    inside = np.mean([steps[border - 20 : border - 5].mean() for border in borders])
+    assert np.mean([steps[border - 4 : border + 4].mean() for border in borders]) <= 1.2 * inside
     joint = steps[WIDTH - 1]  # the first of what was added is the mirror image of the work's last
     assert joint <= 1.2 * steps[: WIDTH - 1].mean()
+
+
+def _another_tone(picture: np.ndarray, _: np.ndarray, seed: int, **__: Any) -> np.ndarray:
+    """Noise of the same contrast in every window, about a tone of its own."""
+    chance = np.random.default_rng(seed)
+    values = chance.uniform(90, 170) + chance.normal(0, 20, picture.shape)
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
 def test_of_a_long_scroll_only_windows_are_in_memory(
@@ -242,6 +252,35 @@ def test_a_region_alone_gets_another_style(edits: Edits, mask: Path, tmp_path: P
     out, record = edits("restyle", source, mask=mask, keep=0.5)
     assert np.array_equal(samples(source)[~round_hole()], samples(out)[~round_hole()])
     assert record.edge_f_score is not None and 0 <= record.edge_f_score <= 1
+
+
+def test_a_network_holds_a_restyled_work_to_its_edges(
+    place: Home, profile: Profile, tiny_flux: Path, tmp_path: Path
+) -> None:
+    held = profile.model_copy(update={"control": ControlSettings(model=str(a_network(tiny_flux, tmp_path / "net")))})
+    wish = Wish("restyle", work(tmp_path / "work.png"), PAINTER, keep=0.0, control=True, out=tmp_path / "out")
+    ((file, record),) = edit(place, wish, held)
+    ((free, other),) = edit(place, replace(wish, control=False), held)
+    assert (record.control, other.control) == ("edges", "")
+    assert record.id != other.id
+    assert not np.array_equal(samples(file), samples(free))
+    with pytest.raises(MissingRequirement, match="names no ControlNet"):
+        edit(place, wish, profile.model_copy(update={"control": None}))
+
+
+def a_network(flux: Path, folder: Path) -> Path:
+    """A ControlNet for the tiny FLUX, which adds something in every block and is told no mode."""
+    import torch
+    from diffusers import FluxControlNetModel, FluxTransformer2DModel
+
+    torch.manual_seed(5)
+    config = dict(FluxTransformer2DModel.load_config(flux / "transformer")) | {"num_layers": 1, "num_single_layers": 1}
+    known = inspect.signature(FluxControlNetModel.__init__).parameters
+    made = FluxControlNetModel(**{name: value for name, value in config.items() if name in known})
+    for block in (*made.controlnet_blocks, *made.controlnet_single_blocks, made.controlnet_x_embedder):
+        torch.nn.init.normal_(block.weight, std=0.3)
+    made.save_pretrained(folder)
+    return folder
 
 
 def test_the_more_is_kept_the_nearer_a_restyled_work_is_to_the_work(edits: Edits, tmp_path: Path) -> None:

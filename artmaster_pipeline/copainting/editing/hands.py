@@ -80,7 +80,7 @@ class Painting:
         from artmaster_pipeline.generation.control import ControlSignal, controlled
 
         signal = ControlSignal(edges, control_mode(self._hand.profile, EDGES))
-        with controlled(pipe, self._network, [signal], len(text.tensors["prompt_embeds"])):
+        with controlled(pipe, self._network, [signal], text):
             yield
 
     def _cells(self, paint: np.ndarray) -> np.ndarray:
