@@ -204,6 +204,8 @@ def main() -> None:
     for hands, found in zip(all_hands, pictures, strict=True):
         rows += measured(hands, found, reader, works)
     report(rows, times, all_hands, pictures)
+    structure(all_hands, pictures)
+    depiction(home, profile, all_hands, given.work, "held" in pictures[0])
     (given.work / "rows.json").write_text(json.dumps(rows))
 
 
@@ -256,6 +258,45 @@ def report(rows: list[dict], times: list, all_hands: list[Hands], pictures: list
     borders("one painter alone on the same map", alone)
     own, oracle = ([each[place] for each in times] for place in (0, 1))
     print(f"time over one pass: median {median(own):.2f}, worst {max(own):.2f}; oracle {median(oracle):.2f}")
+
+
+def structure(all_hands: list[Hands], pictures: list[dict]) -> None:  # type: ignore[type-arg]
+    """How well the map is read back from the pictures (`signals.layout_iou`), beside maps moved about."""
+    from artmaster_pipeline.copainting.signals import layout_iou
+
+    for key in ("canvas", "held", "base") if "held" in pictures[0] else ("canvas",):
+        found = []
+        for hands, drawn in zip(all_hands, pictures, strict=True):
+            kinds = {region.label: region.kind for region in hands.canvas.regions}
+            found.append(layout_iou(drawn[key], labels_at(hands, drawn[key].shape[:2]), kinds))
+        mean, chance = np.mean([each.mean for each in found]), np.mean([each.chance for each in found])
+        above = np.mean([each.above_chance for each in found])
+        print(f"layout read back, {key}: IoU {mean:.3f}, by chance {chance:.3f}, above chance {above:.3f}")
+
+
+def depiction(home: Home, profile, all_hands: list[Hands], work: Path, held: bool) -> None:  # type: ignore[no-untyped-def]
+    """Energy distance on the panel's axis of depiction to the painters' works: canvases, and each painter alone."""
+    from artmaster_pipeline.evaluation.axes.distances import pairwise_distances
+    from artmaster_pipeline.evaluation.axes.sets import energy
+
+    works = []
+    for painter in dict.fromkeys(painter for hands in all_hands for painter in hands.canvas.painters):
+        rows = read_manifest(home.training_set(painter) / MANIFEST, TrainingImage)
+        works += [inside(home.training_set(painter), row.path) for row in rows][:20]
+    sets = {"canvas": ["canvas"], "sum": ["sum"]} | ({"held": ["held"]} if held else {})
+    paths, rows_of = list(works), {}
+    for key in (*sets, "solo"):
+        names = sets.get(key, [])
+        files = [work / f"{n:02}" / f"{name}.png" for n in range(len(all_hands)) for name in names]
+        if key == "solo":
+            files = [file for n in range(len(all_hands)) for file in sorted((work / f"{n:02}").glob("solo-*.png"))]
+            files = [file for file in files if not file.stem[-1].isdigit()]
+        rows_of[key] = np.arange(len(paths), len(paths) + len(files))
+        paths += files
+    ours = np.arange(len(works))
+    matrix = pairwise_distances(home, profile, paths, ours, axes=("depiction",)).axes["depiction"]
+    for key, rows in rows_of.items():
+        print(f"depiction, {key}: {energy(matrix, rows, ours):.3f} from the works ({len(rows)} pictures)")
 
 
 def borders(name: str, drawn: list[tuple[Hands, np.ndarray]]) -> None:

@@ -84,13 +84,10 @@ def prepare(pipe: Any, home: Home, hands: Hands, embedded: Mapping[str, TextEmbe
 
 
 def _speeches(hands: Hands, embedded: Mapping[str, TextEmbedding]) -> list[Speech]:
-    """The prompts of the hands; hands that hear the same share one. None where all of them hear what the whole does."""
+    """The prompts that hands have for themselves; hands that hear the same share one."""
     found: dict[tuple[tuple[str, float], ...], list[str]] = {}
-    for name in hands.resolved:
-        if hands.shares[name] > 0:
-            found.setdefault(hands.heard(name), []).append(name)
-    if list(found) == [hands.heard_as_a_whole()]:
-        return []
+    for name in hands.with_own_words:
+        found.setdefault(hands.heard(name), []).append(name)
     return [Speech(text_of(embedded, heard), tuple(names)) for heard, names in found.items()]
 
 

@@ -83,11 +83,21 @@ class Hands:
         """What the model hears of a hand: each of its painters' prompts, and the weight of each."""
         return self.resolved[name].heard(self.prompt(name))
 
+    @cached_property
+    def with_own_words(self) -> tuple[str, ...]:
+        """The hands that are there and show something else than the canvas' prompt says."""
+        whole = plain_words(self.canvas.prompt)
+        return tuple(name for name in self.resolved if self.shares[name] > 0 and self.prompt(name) != whole)
+
     def heard_as_a_whole(self) -> tuple[tuple[str, float], ...]:
-        """What it hears of the canvas: the canvas' prompt in the words of all painters, by their parts."""
+        """What it hears of the canvas: its prompt, in the words of those who have no other, by their parts.
+
+        Where everybody has words of their own, it is in the words of all.
+        """
         found: dict[str, float] = {}
-        for name, hand in self.resolved.items():
-            for text, weight in hand.heard(plain_words(self.canvas.prompt)):
+        there = [name for name in self.resolved if self.shares[name] > 0]
+        for name in [name for name in there if name not in self.with_own_words] or there:
+            for text, weight in self.resolved[name].heard(plain_words(self.canvas.prompt)):
                 found[text] = found.get(text, 0.0) + weight * self.shares[name]
         return tuple(found.items())
 

@@ -4,12 +4,13 @@ The words of all prompts stand side by side in one text, as long as one prompt's
 makes room for them, so a pass costs what it costs without. An image token i listens to the words of prompt s with a
 weight w_s(i), which is added to attention's logits as its logarithm:
 
-    w_whole = 1 - strength(sigma),   w_hand(i) = strength(sigma) * m_hand(i),   m a partition of unity over the hands
+    w_s(i) = strength(sigma) * m_s(i) for a prompt that regions have for themselves, m_s the mask of those regions
+    w_whole(i) = 1 - the sum of these
 
-The weights add up to one on every token, so text as a whole is listened to as it always is; with one prompt nothing is
-changed at all. Between image tokens there is no bias: strokes run on across borders. What is left of the filling keeps
-the weight that all of it had. (Published: a hard mask in the first steps, https://arxiv.org/abs/2411.02395; a soft bias
-between image and text alone, https://arxiv.org/abs/2510.23515.)
+The weights add up to one on every token, so text as a whole is listened to as it always is; where no region has words
+of its own nothing is changed at all. Between image tokens there is no bias: strokes run on across borders. What is left
+of the filling keeps the weight that all of it had. (Published: a hard mask in the first steps,
+https://arxiv.org/abs/2411.02395; a soft bias between image and text alone, https://arxiv.org/abs/2510.23515.)
 """
 
 import math
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 
 _FAINTEST = 1e-3  # the least weight, so that no token is deaf to any word
 _LEAST_FILLING = 8  # tokens that stay of what fills a prompt up
-# How far a region keeps to its own words, by noise level: between the levels in a line. Measured in
-# benchmarks/copainting/canvases.py: layout is decided early, and what is said late changes detail alone.
+# How far a region keeps to its own words, by noise level: between the levels in a line. Layout is decided early, and
+# what is said late changes detail alone. Tried on ten canvases: never 20.1, from noise 0.6 on alone 17.2, so 16.7, by
+# 0.95 always 16.6, wholly 15.9 (distance to each painter alone; one pass for each painter: 14.7).
 _STRENGTHS = ((0.0, 0.6), (0.3, 0.75), (0.6, 0.95), (1.0, 0.95))
 
 
@@ -125,12 +127,13 @@ def bias_at(heard: Heard, masks: Mapping[str, np.ndarray], strength: float) -> n
     image = next(iter(masks.values())).size
     bias = np.zeros((text + image, text + image), dtype=np.float32)
     spans = [(hands, begin, end) for hands, begin, end in heard.spans if end > begin]
+    own = {
+        hands: strength * np.sum([np.reshape(masks[hand], -1) for hand in hands], axis=0)
+        for hands, _, _ in spans
+        if hands
+    }
     for hands, begin, end in spans:
-        weight = np.full(image, 1 - strength)
-        if hands:
-            weight = strength * np.sum([np.reshape(masks[hand], -1) for hand in hands], axis=0)
-        elif len(spans) == 1:
-            weight = np.ones(image)
+        weight = own[hands] if hands else 1 - np.sum([np.zeros(image), *own.values()], axis=0)
         logs = np.log(np.clip(weight, _FAINTEST, 1))
         bias[text:, begin:end] = logs[:, None]
         if hands:
