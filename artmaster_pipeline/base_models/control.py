@@ -62,7 +62,7 @@ def control_mode(profile: Profile, signal: str) -> int | None:
             f"The ControlNet of profile {profile.name!r} ({named}) does not read the signal {signal!r}: it reads "
             f"{', '.join(read)}.{instead} The profile 'miniature' reads {', '.join(CONTROL_MODES)}."
         )
-    return CONTROL_MODES.index(signal) if _settings(profile).model == _SHIPPED else None  # type: ignore[arg-type]
+    return CONTROL_MODES.index(signal) if _settings(profile).model == _SHIPPED else None
 
 
 def control_signals(profile: Profile) -> tuple[str, ...]:

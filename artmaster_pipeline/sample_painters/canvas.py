@@ -14,7 +14,8 @@ from PIL import Image, ImageDraw
 from artmaster_pipeline.sample_painters.chance import chance
 from artmaster_pipeline.sample_painters.layout import KINDS, Kind
 
-_Given, _Back = ParamSpec("_Given"), TypeVar("_Back")
+_Given = ParamSpec("_Given")
+_Back = TypeVar("_Back")
 Colour = tuple[float, float, float]
 Plane = np.ndarray
 Window = tuple[slice, slice]  # rows, columns

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from artmaster_pipeline.settings import Home, Profile
 if TYPE_CHECKING:
     from artmaster_pipeline.base_models.family import TextEmbedding
 
-EDGES = "edges"  # the signal that holds a restyled work to its structure
+EDGES: Final = "edges"  # the signal that holds a restyled work to its structure
 _COVERED = 0.25  # of a latent pixel's cell: from there on it is painted anew
 
 

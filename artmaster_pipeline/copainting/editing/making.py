@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -147,13 +147,11 @@ class _Edit:
     def _id(self, seed: int) -> str:
         wish, hand, networks = self._wish, self._hand, self._networks
         mask = sha256_of(wish.mask) if wish.mask else ""
-        control = ()
+        control: tuple[str, ...] = ()
         if wish.control:
             from artmaster_pipeline.base_models.control import control_identity, control_mode
 
-            control_mode(
-                hand.profile, EDGES
-            )  # what the profile's network cannot read is told before anything is loaded
+            control_mode(hand.profile, EDGES)  # what it cannot read is told before anything is loaded
             control = (control_identity(hand.profile, self._home),)
         return identity(
             *("edited", _METHOD, wish.kind, self._work.sha256, mask, (wish.left, wish.right), wish.keep),
@@ -207,7 +205,7 @@ class _Edit:
         part = _OVERLAP[wish.kind]
         sheets = []
         for number, box in enumerate(mask.boxes):
-            grows = "left" if wish.kind == "outpaint" and box[0] == 0 else "right"
+            grows: Literal["left", "right"] = "left" if wish.kind == "outpaint" and box[0] == 0 else "right"
             windows = windows_over(box, size, window, min(window) // _CONTEXT[wish.kind], part, grows)
             sheets.append(sheet_over(box, windows, size, place / f"sheet-{number}"))
         feather = wish.feather or max(2, min(window) // _FEATHER[wish.kind])
@@ -324,12 +322,13 @@ def _structure(work: Work, picture: Path, record: Edited) -> float | None:
 
     left, top, right, bottom = record.boxes[0]
     times = max(1.0, max(right - left, bottom - top) / _LOOKED_AT)
-    shown = []
+    shown: list[np.ndarray] = []
     for image in (work.pixels(), open_picture(picture).pixels()):
         small = image.crop(left, top, right - left, bottom - top).resize(1 / times)
         samples = small.numpy()
         shown.append(work.shown(samples if samples.ndim == 3 else samples[..., None]))
-    return round(edge_f_score(*shown), 4)
+    source, made = shown
+    return round(edge_f_score(source, made), 4)
 
 
 def _reduced(paint: np.ndarray, size: tuple[int, int]) -> np.ndarray:

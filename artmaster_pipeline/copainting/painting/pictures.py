@@ -1,6 +1,5 @@
 """Painted canvases on request: into files that say how they were made, not painted again where they are there."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +67,7 @@ def picture_id(home: Home, hands: Hands, seed: int, network: Any = None) -> str:
     return identity("canvas picture", hands.identity(), control, seed, *how)
 
 
-def canvas_facts(hands: Hands) -> Mapping[str, Any]:
+def canvas_facts(hands: Hands) -> dict[str, Any]:
     """What a painted canvas' file says of its hands beside what every picture says."""
     return {"canvas": hands.canvas.name, "gates": hands.record()}
 

@@ -108,7 +108,8 @@ def _hed_sides(weights: dict[str, Any], x: "Tensor") -> "Tensor":
     import torch
     from torch.nn.functional import conv2d, interpolate, max_pool2d, relu
 
-    sides, x = [], x - weights["norm"].float()
+    sides: list[Tensor] = []
+    x = x - weights["norm"].float()
     for block in range(1, 6):
         x = max_pool2d(x, 2) if block > 1 else x
         layer = 0

@@ -100,8 +100,8 @@ def ward(
         if alive.sum() <= most and costs[keep, gone] > cost:
             if not tiny.any():
                 break
-            keep = int(np.where(tiny, weights, np.inf).argmin())
-            gone = int(np.where(near[keep], np.linalg.norm(means - means[keep], axis=1), np.inf).argmin())
+            keep = np.where(tiny, weights, np.inf).argmin()
+            gone = np.where(near[keep], np.linalg.norm(means - means[keep], axis=1), np.inf).argmin()
         _merge(int(keep), int(gone), means, weights, near, alive, costs)
         of[of == gone] = keep
     return np.unique(of, return_inverse=True)[1]
