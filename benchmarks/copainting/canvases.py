@@ -4,9 +4,9 @@
 
 HOME has a trained adapter of each painter. A canvas' map is the exact layout of a scene of the sample painter (sky and
 blank ground are the ground's; rock, water, trees, buildings and figures of 5 % or more are regions, three at most); the
-painters take turns, three on a canvas. Every second canvas gives its regions prompts of their own. What is measured
-says `measures.py`, which was fixed first. Pictures lie in DIR and are not drawn again; the sheets there are to be
-looked at.
+painters take turns, three on a canvas. Prompts say nothing of colours, which are the painters'. Every second canvas
+gives its regions prompts of their own. What is measured says `measures.py`, which was fixed first. Pictures lie in DIR,
+to be looked at, and are not drawn again.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from artmaster_pipeline.generation.sampling import embed_texts
 from artmaster_pipeline.records import MANIFEST, TrainingImage, read_manifest
 from artmaster_pipeline.sample_painters.layout import KINDS
 from artmaster_pipeline.sample_painters.paintings import paint_with_layout
-from artmaster_pipeline.sample_painters.scenes import SUBJECTS, imagine
+from artmaster_pipeline.sample_painters.scenes import SUBJECTS, imagine, spoken
 from artmaster_pipeline.settings import Home, load_profile
 
 WORDS = {
@@ -61,7 +61,7 @@ def make_canvas(folder: Path, number: int, painters: list[str], control: bool) -
         own = {"prompt": WORDS[kind]} if number % 2 else {}
         regions.append({"id": kind, "label": place + 1, "kind": kind, "painter": who[1 + place % 2]} | own)
     said = {
-        "prompt": scene.caption(),
+        "prompt": spoken(scene.subject, scene.season, scene.time_of_day, scene.weather, scene.composition),
         "size": f"{size[0]}x{size[1]}",
         "seeds": [number],
         "ground": {"painter": who[0]},
