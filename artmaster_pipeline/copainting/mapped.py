@@ -1,22 +1,17 @@
 """A canvas' map as its gallery shows it: regions in colours, outlined and numbered, alone or over a painted picture."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from artmaster_pipeline.copainting.canvas.colours import Colour, shades_of
-from artmaster_pipeline.evaluation.report.lettering import find_lettering
+from artmaster_pipeline.copainting.canvas.outlines import numbered, outlined
 from artmaster_pipeline.records import Region
 from artmaster_pipeline.sample_painters.layout import KIND_COLOURS, Kind
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 _TINT = 0.45  # a region's colour over a picture; the ground is the picture as it is
 _DISC = 0.022  # of the longer side: the radius of the disc that a region's number stands on
 _LINE = 0.0025  # of it, too: half the width of a border
-_PAPER, _INK = (250, 248, 243), (33, 30, 27)
 
 
 def colours_of_regions(regions: Sequence[Region]) -> dict[str, Colour]:
@@ -53,39 +48,7 @@ def mapped(
     if picture is not None:
         weight = np.where(large > 0, _TINT, 0.0)[..., None]
         pixels = np.rint(picture * (1 - weight) + pixels * weight).astype(np.uint8)
-    drawn = Image.fromarray(_outlined(pixels, large, max(1, round(_LINE * max(size)))))
+    drawn = Image.fromarray(outlined(pixels, large, max(1, round(_LINE * max(size)))))
     for region in (each for each in regions if each.label):
-        _number(drawn, large == region.label, str(numbers[region.id]), round(_DISC * max(size)))
+        numbered(drawn, large == region.label, str(numbers[region.id]), max(8, round(_DISC * max(size))))
     return np.asarray(drawn)
-
-
-def _outlined(pixels: np.ndarray, large: np.ndarray, line: int) -> np.ndarray:
-    """Borders in white between dark lines, to be seen on any picture."""
-    from scipy.ndimage import binary_dilation
-
-    border = np.zeros(large.shape, bool)
-    border[:, 1:] |= large[:, 1:] != large[:, :-1]
-    border[1:] |= large[1:] != large[:-1]
-    drawn = pixels.copy()
-    drawn[binary_dilation(border, iterations=line + 1)] = _INK
-    drawn[binary_dilation(border, iterations=line)] = (255, 255, 255)
-    return drawn
-
-
-def _number(drawn: "Image.Image", region: np.ndarray, number: str, radius: int) -> None:
-    """A region's number on a disc, where the region is widest."""
-    from PIL import ImageDraw
-    from scipy.ndimage import distance_transform_edt
-
-    if not region.any():
-        return
-    radius = max(8, radius)
-    within = distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
-    row, column = np.unravel_index(int(within.argmax()), within.shape)
-    x, y = (
-        min(max(int(at), radius + 2), side - radius - 3) for at, side in zip((column, row), drawn.size, strict=True)
-    )
-    pen = ImageDraw.Draw(drawn)
-    pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=_PAPER, outline=_INK, width=max(1, radius // 8))
-    font = find_lettering([number]).font(number, round(1.25 * radius), sans=True)
-    pen.text((x, y), number, _INK, font, anchor="mm")

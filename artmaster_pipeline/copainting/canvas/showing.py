@@ -9,6 +9,7 @@ import numpy as np
 
 from artmaster_pipeline.copainting.canvas.colours import Colour, shades_of
 from artmaster_pipeline.copainting.canvas.fitting import fitted
+from artmaster_pipeline.copainting.canvas.outlines import INK, PAPER, numbered, outlined
 from artmaster_pipeline.copainting.canvas.reading import label_map, load
 from artmaster_pipeline.copainting.records import GROUND, Canvas, Hand
 from artmaster_pipeline.errors import WrongUse
@@ -24,9 +25,10 @@ _SHOWS = "who paints which region"
 _LONG_SIDE = 1024  # pixels of the canvas on the sheet
 _SAME_SHAPE = 0.02  # by which a picture's width over height may miss the canvas'
 _TINT = 0.4  # a region's colour over a picture
-_LINE = 2  # pixels on each side of a border
+_LINE = 1  # pixels on each side of a border, and one of ink beyond
+_DISC = 17  # pixels: the radius of the disc that a region's number stands on
 _MARGIN, _LEGEND, _ENTRY, _HEAD, _SWATCH = 32, 520, 78, 120, 34
-_PAPER, _INK, _QUIET = (250, 248, 243), (33, 30, 27), (112, 104, 96)
+_QUIET = (112, 104, 96)
 
 
 @dataclass(frozen=True)
@@ -55,15 +57,15 @@ def preview(canvas: Canvas, picture: np.ndarray | None) -> np.ndarray:
     shown = (round(canvas.size[0] * scale), round(canvas.size[1] * scale))
     large = np.asarray(Image.fromarray(labels).resize(shown, Image.Resampling.NEAREST))
     # over a picture the ground is left as it is
-    entries = _entries(canvas, labels, KIND_COLOURS["other"] if picture is None else _PAPER)
+    entries = _entries(canvas, labels, KIND_COLOURS["other"] if picture is None else PAPER)
     if picture is None:
         pixels = _coloured(large, canvas, entries)
     else:
         pixels = _tinted(_resized(picture, canvas, shown), large, canvas, entries)
-    drawn = Image.fromarray(_outlined(pixels, large))
+    drawn = Image.fromarray(outlined(pixels, large, _LINE))
     lettering = find_lettering([canvas.prompt, *(entry.prompt for entry in entries)])
     for region, entry in zip(canvas.regions, entries[1:], strict=True):
-        _number(drawn, large == region.label, entry, lettering)
+        numbered(drawn, large == region.label, entry.number, _DISC)
     return np.asarray(_sheet(canvas, drawn, entries, lettering))
 
 
@@ -124,41 +126,6 @@ def _tinted(picture: np.ndarray, large: np.ndarray, canvas: Canvas, entries: lis
     return np.rint(picture * (1 - weight) + colours * weight).astype(np.uint8)
 
 
-def _outlined(pixels: np.ndarray, large: np.ndarray) -> np.ndarray:
-    """Borders in white between dark lines, to be seen on any picture."""
-    from scipy.ndimage import binary_dilation
-
-    border = np.zeros(large.shape, bool)
-    border[:, 1:] |= large[:, 1:] != large[:, :-1]
-    border[1:] |= large[1:] != large[:-1]
-    drawn = pixels.copy()
-    drawn[binary_dilation(border, iterations=_LINE)] = _INK
-    drawn[binary_dilation(border, iterations=_LINE - 1)] = (255, 255, 255)
-    return drawn
-
-
-def _number(drawn: "Image.Image", region: np.ndarray, entry: _Entry, lettering: Lettering) -> None:
-    """The region's number on a disc, where the region is widest."""
-    from PIL import ImageDraw
-    from scipy.ndimage import distance_transform_edt
-
-    inside = distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
-    places = np.argwhere(inside >= 0.95 * inside.max())
-    # of a band's many such places the one in its middle
-    y, x = places[np.square(places - np.argwhere(region).mean(axis=0)).sum(axis=1).argmin()]
-    radius = 17
-    x, y = (min(max(int(at), radius + 2), side - radius - 3) for at, side in zip((x, y), drawn.size, strict=True))
-    pen = ImageDraw.Draw(drawn)
-    pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=_PAPER, outline=_INK, width=2)
-    pen.text(
-        (x, y),
-        entry.number,
-        _INK,
-        lettering.font(entry.number, 21 if len(entry.number) < 3 else 16, sans=True),
-        anchor="mm",
-    )
-
-
 def _sheet(canvas: Canvas, drawn: "Image.Image", entries: list[_Entry], lettering: Lettering) -> "Image.Image":
     """Legend at the right of a standing canvas, below a lying one."""
     from PIL import Image, ImageDraw
@@ -172,11 +139,11 @@ def _sheet(canvas: Canvas, drawn: "Image.Image", entries: list[_Entry], letterin
     else:
         size = (2 * _MARGIN + drawn.width, 3 * _MARGIN + drawn.height + legend_height)
         left, top = _MARGIN, 2 * _MARGIN + drawn.height
-    sheet = Image.new("RGB", size, _PAPER)
+    sheet = Image.new("RGB", size, PAPER)
     sheet.paste(drawn, (_MARGIN, _MARGIN))
     pen = ImageDraw.Draw(sheet)
     width = size[0] - _MARGIN - left
-    _line(pen, lettering, (left, top), f"{canvas.name}, {canvas.size[0]}x{canvas.size[1]}", 28, _INK, width)
+    _line(pen, lettering, (left, top), f"{canvas.name}, {canvas.size[0]}x{canvas.size[1]}", 28, INK, width)
     first, rest = _two_lines(lettering, canvas.prompt, 17, width)
     _line(pen, lettering, (left, top + 44), first, 17, _QUIET, width, sans=True)
     _line(pen, lettering, (left, top + 68), rest, 17, _QUIET, width, sans=True)
@@ -191,16 +158,16 @@ def _draw_entry(
     pen: "ImageDraw.ImageDraw", lettering: Lettering, entry: _Entry, place: tuple[int, int], width: int
 ) -> None:
     x, y = place
-    pen.rectangle((x, y, x + _SWATCH, y + _SWATCH), fill=entry.colour, outline=_INK)
+    pen.rectangle((x, y, x + _SWATCH, y + _SWATCH), fill=entry.colour, outline=INK)
     if entry.number:
         light = sum(entry.colour) > 3 * 120
         centre = (x + _SWATCH // 2, y + _SWATCH // 2)
         font = lettering.font(entry.number, 19 if len(entry.number) < 3 else 15, sans=True)
-        pen.text(centre, entry.number, _INK if light else _PAPER, font, anchor="mm")
+        pen.text(centre, entry.number, INK if light else PAPER, font, anchor="mm")
     x, width = x + _SWATCH + 14, width - _SWATCH - 14
     kind = f", {entry.kind}" if entry.kind not in ("", entry.name) else ""
-    _line(pen, lettering, (x, y - 3), f"{entry.name}{kind} ({entry.share:.0%})", 19, _INK, width, sans=True)
-    _line(pen, lettering, (x, y + 21), entry.painters, 17, _INK, width, sans=True)
+    _line(pen, lettering, (x, y - 3), f"{entry.name}{kind} ({entry.share:.0%})", 19, INK, width, sans=True)
+    _line(pen, lettering, (x, y + 21), entry.painters, 17, INK, width, sans=True)
     _line(pen, lettering, (x, y + 43), entry.prompt, 16, _QUIET, width, sans=True)
 
 

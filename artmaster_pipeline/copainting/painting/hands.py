@@ -30,6 +30,7 @@ class Hands:
     resolved: Mapping[str, Resolved]  # "ground" and each region's id -> its hand
     shares: Mapping[str, float]  # the same -> its part of the canvas
     knowledge: Knowledge
+    control: str = ""  # the hash of the ControlNet's weights, where a signal holds the canvas
 
     @property
     def profile(self) -> Profile:
@@ -132,15 +133,16 @@ class Hands:
         }
 
     def identity(self) -> str:
-        """Made from the canvas and the adapters' weights as they are now."""
+        """Made from the canvas and the adapters' and the ControlNet's weights as they are now."""
         hands = {name: hand.identity() for name, hand in self.resolved.items()}
-        return identity("canvas painted", self.canvas.said(), hands, self.knowledge.identity)
+        return identity("canvas painted", self.canvas.said(), hands, self.knowledge.identity, self.control)
 
 
 def hands_of(home: Home, canvas: Canvas, *, publishing: bool = False) -> Hands:
     """The hands of a canvas. Raises one error that names everything that is wrong with any, as `resolve` does.
 
-    `publishing` asks whether pictures may be published.
+    `publishing` asks whether pictures may be published. Raises MissingRequirement where the canvas names a signal that
+    the profile's ControlNet does not read, or has none.
     """
     resolved: dict[str, Resolved] = {}
     errors: list[ArtMasterError] = []
@@ -162,7 +164,19 @@ def hands_of(home: Home, canvas: Canvas, *, publishing: bool = False) -> Hands:
     shares = {region.id: float(np.mean(labels == region.label)) for region in canvas.regions}
     shares[GROUND] = 1 - sum(shares.values())
     adapters = {adapter.id: adapter for hand in resolved.values() for adapter in hand.adapters}
-    return Hands(canvas, resolved, shares, knowledge_of(home, tuple(adapters.values())))
+    control = _control(home, canvas, resolved[GROUND].profile)
+    return Hands(canvas, resolved, shares, knowledge_of(home, tuple(adapters.values())), control)
+
+
+def _control(home: Home, canvas: Canvas, profile: Profile) -> str:
+    """The hash of the weights that hold the canvas; empty where nothing does."""
+    if not canvas.control:
+        return ""
+    from artmaster_pipeline.base_models.control import control_identity, control_mode
+
+    for each in canvas.control:
+        control_mode(profile, each.signal)  # what it does not read is told before anything is loaded
+    return control_identity(profile, home)
 
 
 _LISTED = (WrongUse, HoldsWithdrawn, NotPublished)

@@ -44,7 +44,7 @@ def paint_canvas_file(
     first = canvas.seeds[0] if seed is None else seed
     seeds = canvas.seeds if count is None and seed is None else tuple(range(first, first + (count or 1)))
     network = enlarging(home, canvas.painters, hands.profile, canvas.size, enlarge, long_side, progress.say)
-    ids = ((each, picture_id(home, hands, each, network)) for each in seeds)
+    ids = ((each, picture_id(hands, each, network)) for each in seeds)
     wanted = wanted_files(out, canvas.name, ids)
     missing = [picture for picture in wanted if not picture.is_there()]
     with progress.task(f"painting {canvas.name}", len(wanted), len(wanted) - len(missing)) as advance:
@@ -56,15 +56,10 @@ def paint_canvas_file(
     return [picture.file for picture in wanted]
 
 
-def picture_id(home: Home, hands: Hands, seed: int, network: Any = None) -> str:
-    """The id of a painted canvas: made from the canvas, the adapters' weights, the ControlNet's, how, and the seed."""
+def picture_id(hands: Hands, seed: int, network: Any = None) -> str:
+    """The id of a painted canvas: made from the canvas, all weights that paint and hold it, how, and the seed."""
     how = how_drawn(hands.profile, hands.drawing, hands.canvas.size, network)
-    control = ""
-    if hands.canvas.control:
-        from artmaster_pipeline.base_models.control import control_identity
-
-        control = control_identity(hands.profile, home)
-    return identity("canvas picture", hands.identity(), control, seed, *how)
+    return identity("canvas picture", hands.identity(), seed, *how)
 
 
 def canvas_facts(hands: Hands) -> dict[str, Any]:

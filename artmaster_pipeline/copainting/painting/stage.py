@@ -32,7 +32,7 @@ def paint_canvases(home: Home, slug: str, _: Profile, progress: Progress = SILEN
         progress.say(note)
     partition = canvas_of(slug)
     folder = home.evaluation(partition)
-    planned = [_sample(home, hands, partition, seed) for seed in hands.canvas.seeds]
+    planned = [_sample(hands, partition, seed) for seed in hands.canvas.seeds]
     missing = {sample.id for sample in planned if not is_there(folder / sample.path, sample.id)}
     with progress.task(f"painting {slug}", len(planned), len(planned) - len(missing)) as advance:
         drawn = draw_canvas(home, hands, [sample.seed for sample in planned] if missing else [])
@@ -45,9 +45,9 @@ def paint_canvases(home: Home, slug: str, _: Profile, progress: Progress = SILEN
     return Outcome(ordered, folder / MANIFEST, len(missing), len(planned) - len(missing))
 
 
-def _sample(home: Home, hands: Hands, partition: str, seed: int) -> Sample:
+def _sample(hands: Hands, partition: str, seed: int) -> Sample:
     width, height = hands.profile.size(*hands.canvas.size)
-    key = identity("canvas sample", picture_id(home, hands, seed))
+    key = identity("canvas sample", picture_id(hands, seed))
     return Sample(
         id=key,
         painter=partition,
