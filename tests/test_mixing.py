@@ -446,6 +446,9 @@ def test_experts_mix_on_a_base_of_four_bits(pipe, texts, experts, monkeypatch):
     from train_step import quantised, tiny_place
 
     monkeypatch.setattr(pipe, "transformer", quantised(tiny_place()))
+    for module in pipe.transformer.modules():  # where a CPU has bfloat16, its packing wants layers wider than these
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
     flat = FactorMap.flat(block_groups(pipe.transformer))
     base = velocity(pipe, texts[:1])
     attach(pipe, experts[0].weights)
