@@ -179,6 +179,20 @@ class Family(ABC):
     def shift(self, scheduler: Any, tokens: int) -> float:
         """By what factor the noise schedule favours high noise for so many image tokens; 1 is not at all."""
 
+    def packed(self, latent: "torch.Tensor") -> "torch.Tensor":
+        """A clean latent (channels, rows, columns) as the transformer's image tokens, (1, tokens, channels).
+
+        Raises WrongUse where a family does not say how, and so has no ControlNets here.
+        """
+        raise WrongUse(f"Models of the family {self.name} cannot be held to a structure here: leave `control` out.")
+
+    def text_arguments(self, conditioning: "Mapping[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
+        """What of a transformer's arguments is text, from a batch's `conditioning`. Tokens have no places."""
+        import torch
+
+        hidden = conditioning[self.hidden_text]
+        return {"encoder_hidden_states": hidden, "txt_ids": torch.zeros(hidden.shape[1], 3).to(hidden)}
+
     def pooled_text(self, embedding: TextEmbedding) -> "torch.Tensor":
         """A text as one vector, (features,): the mean of its tokens, where the family has no vector of its own."""
         return embedding.tensors[self.hidden_text].mean(0)

@@ -88,9 +88,7 @@ class _Asked:
         mode = None
         if signal.mode is not None:
             mode = torch.full((len(states), 1), signal.mode, device=states.device, dtype=torch.long)
-        words = {name: given[name] for name in ("encoder_hidden_states", "pooled_projections", "txt_ids")}
-        if self._text is not None:
-            words = self._own_words(states)
+        words = self._own_words(states) if self._text is not None else _words_in(given)
         samples: tuple[Any, Any] = self._network(
             hidden_states=states,
             controlnet_cond=latent.to(states).expand(len(states), -1, -1),
@@ -105,16 +103,14 @@ class _Asked:
         return samples
 
     def _own_words(self, states: "torch.Tensor") -> dict[str, "torch.Tensor"]:
-        import torch
-
         assert self._text is not None
-        of = family_for(self._pipe).conditioning([self._text] * len(states), None, states.device, states.dtype)
-        hidden = of["prompt_embeds"]
-        return {
-            "encoder_hidden_states": hidden,
-            "pooled_projections": of["pooled_prompt_embeds"],
-            "txt_ids": torch.zeros(hidden.shape[1], 3).to(states),
-        }
+        family = family_for(self._pipe)
+        return family.text_arguments(family.conditioning([self._text] * len(states), None, states.device, states.dtype))
+
+
+def _words_in(given: dict[str, Any]) -> dict[str, Any]:
+    """What of a pass' arguments is text."""
+    return {name: given[name] for name in ("encoder_hidden_states", "pooled_projections", "txt_ids") if name in given}
 
 
 def _packed(pipe: Any, picture: np.ndarray) -> "torch.Tensor":
@@ -122,8 +118,6 @@ def _packed(pipe: Any, picture: np.ndarray) -> "torch.Tensor":
     import torch
     from PIL import Image
 
-    height, width = picture.shape[:2]
+    family, (height, width) = family_for(pipe), picture.shape[:2]
     with torch.inference_mode():
-        latent = family_for(pipe).encode_picture(pipe, Image.fromarray(picture), width, height)[None]
-        packed: torch.Tensor = type(pipe)._pack_latents(latent, *latent.shape)
-    return packed
+        return family.packed(family.encode_picture(pipe, Image.fromarray(picture), width, height))

@@ -106,6 +106,17 @@ class Flux1(Family):
         words = pipe.tokenizer_2(text, truncation=True, max_length=max_sequence_length).input_ids
         return TextEmbedding({"prompt_embeds": embeds[0], "pooled_prompt_embeds": pooled[0]}, len(words))
 
+    def packed(self, latent: "torch.Tensor") -> "torch.Tensor":
+        """Two by two latent pixels to a token."""
+        from diffusers import FluxPipeline
+
+        tokens: torch.Tensor = FluxPipeline._pack_latents(latent[None], 1, *latent.shape)
+        return tokens
+
+    def text_arguments(self, conditioning: "Mapping[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
+        """T5's tokens and CLIP's pooled vector."""
+        return super().text_arguments(conditioning) | {"pooled_projections": conditioning["pooled_prompt_embeds"]}
+
     def pooled_text(self, embedding: TextEmbedding) -> "torch.Tensor":
         """CLIP's pooled vector."""
         return embedding.tensors["pooled_prompt_embeds"]
