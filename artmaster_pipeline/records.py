@@ -377,7 +377,7 @@ class Region(BaseModel):
         return tuple(self.adapters.values())
 
 
-_GROUND = "ground"  # the id of what no region of a canvas covers
+GROUND = "ground"  # the id of what no region of a canvas covers
 
 
 def regions_of(gates: Mapping[str, Any]) -> tuple[Region, ...]:
@@ -389,7 +389,7 @@ def regions_of(gates: Mapping[str, Any]) -> tuple[Region, ...]:
     if not gates.get("canvas") or not isinstance(said, Mapping):
         return ()
     found = [region for name, of in said.items() if (region := _region(str(name), of)) is not None]
-    return tuple(sorted(found, key=lambda region: (region.id != _GROUND, region.label, region.id)))
+    return tuple(sorted(found, key=lambda region: (region.id != GROUND, region.label, region.id)))
 
 
 def _region(name: str, of: Any) -> Region | None:

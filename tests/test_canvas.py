@@ -33,9 +33,10 @@ from artmaster_pipeline.copainting.canvas.finding import name_of
 from artmaster_pipeline.copainting.canvas.first import first_canvas
 from artmaster_pipeline.copainting.canvas.fitting import fitted, size_for
 from artmaster_pipeline.copainting.canvas.writing import as_yaml
-from artmaster_pipeline.copainting.records import GROUND, Canvas
+from artmaster_pipeline.copainting.records import Canvas
 from artmaster_pipeline.errors import ArtMasterError, BadInput, WrongUse
 from artmaster_pipeline.pictures import read_rgb
+from artmaster_pipeline.records import GROUND
 from artmaster_pipeline.sample_painters.layout import KIND_COLOURS
 from artmaster_pipeline.settings import Home
 

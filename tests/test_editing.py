@@ -28,13 +28,16 @@ from training_home import PAINTER
 from artmaster_pipeline.copainting.editing import Edited, Wish, differences, edit, making
 from artmaster_pipeline.copainting.editing import hands as hands_module
 from artmaster_pipeline.copainting.editing.joining import in_grain, in_tone, laid, opacity
-from artmaster_pipeline.copainting.editing.records import mask_file, read_record, record_file
+from artmaster_pipeline.copainting.editing.records import read_record
 from artmaster_pipeline.copainting.editing.rights import forbids_changes
 from artmaster_pipeline.copainting.editing.windows import finished, widest_feather, windows_over, within
-from artmaster_pipeline.copainting.editing.writing import facts_in, with_facts
+from artmaster_pipeline.copainting.editing.writing import with_facts
+from artmaster_pipeline.edits import facts_in, mask_file, record_file
 from artmaster_pipeline.errors import ArtMasterError, HoldsWithdrawn, MissingRequirement, WrongUse
 from artmaster_pipeline.files import sha256_of
+from artmaster_pipeline.lineage.recognising import picture_lineage
 from artmaster_pipeline.publishing.credentials import check_credentials, make_keys
+from artmaster_pipeline.publishing.verify import verify_picture
 from artmaster_pipeline.records import MANIFEST, Adapter, Scan, identity, read_manifest, write_manifest
 from artmaster_pipeline.scans.recognition import fingerprint_of
 from artmaster_pipeline.settings import ControlSettings, Home, Profile
@@ -345,6 +348,32 @@ def test_file_record_and_mask_say_what_was_made(edits: Edits, mask: Path, tmp_pa
     mask_file(out).unlink()
     out.write_bytes(out.read_bytes()[:-1])
     assert len(differences(out)) == 2
+
+
+@pytest.mark.parametrize("name", ["work.png", "work.tif"])
+def test_whoever_asks_what_an_edited_picture_is_is_told(
+    edits: Edits, place: Home, mask: Path, tmp_path: Path, name: str
+) -> None:
+    out, record = edits("repaint", work(tmp_path / name), mask=mask)
+    told = verify_picture(out, place)
+    assert (told.state, told.findings) == ("intact", ())
+    assert told.says["adapter"] == record.adapter_id
+    assert told.says["scan_sha256"] == record.source_sha256
+    assert mask_file(out).name in told.says["edited"]
+    assert told.artworks
+    lineage = picture_lineage(place, out)
+    assert lineage.recognised_by == "metadata"
+    assert [each.adapter_id for each in lineage.adapters] == [record.adapter_id]
+    mask_file(out).unlink()
+    assert "is gone" in verify_picture(out, place).findings[0]
+    record_file(out).rename(tmp_path / "record.json")
+    alone = verify_picture(out, place)
+    assert alone.state == "unproven"
+    assert "may have been changed" in alone.findings[0]
+    (tmp_path / "record.json").rename(record_file(out))
+    painted_over = pyvips.Image.new_from_file(str(out), memory=True)
+    painted_over.draw_rect([0] * painted_over.bands, 0, 0, 9, 9, fill=True).write_to_file(str(out))
+    assert verify_picture(out, place).state == "changed"
 
 
 def test_credentials_name_the_work_and_the_region(edits: Edits, place: Home, mask: Path, tmp_path: Path) -> None:

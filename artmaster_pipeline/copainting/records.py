@@ -7,7 +7,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from artmaster_pipeline.experts.mixes import Mix
 from artmaster_pipeline.sample_painters.layout import Kind
 
-GROUND = "ground"  # the id of what no region covers
 MOST_REGIONS = 12
 
 # What holds a picture's structure; "labels" is the label map itself, in the classes' colours.

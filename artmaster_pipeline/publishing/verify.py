@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from artmaster_pipeline.adapters.finding import any_adapter
 from artmaster_pipeline.containers import kind_of, without_credentials
+from artmaster_pipeline.edits import check_edit, facts_in
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.gallery.gates import gates_in_words
 from artmaster_pipeline.gallery.provenance import read_provenance
@@ -41,6 +42,8 @@ _KINDS = {".png": "png", ".jpg": "jpeg", ".webp": "webp"}  # of published files
 _TAKEN_OUT = "What ArtMaster wrote about the picture was taken out of the file, or is damaged."
 _NAMES = {  # the facts that are shown, and how they are called
     "notice": "Notice",
+    "edited": "Edited",
+    "work": "The work",
     "prompt": "Prompt",
     "seed": "Seed",
     "adapter": "Adapter",
@@ -62,8 +65,9 @@ _STATES = {
 }
 
 
-# repacked: the same picture and words in other bytes; unknown: it carries no provenance of ArtMaster
-State = Literal["intact", "repacked", "changed", "unknown"]
+# repacked: the same picture and words in other bytes; unproven: a work that says a part of it was made, with nothing to
+# tell whether it was changed since; unknown: it carries no provenance of ArtMaster
+State = Literal["intact", "repacked", "changed", "unproven", "unknown"]
 
 
 class Artwork(BaseModel):
@@ -96,6 +100,7 @@ class Verified(BaseModel):
             "intact": "intact",
             "repacked": "the same picture, packed again",
             "changed": "CHANGED",
+            "unproven": "a work edited with ArtMaster, by its own words",
             "unknown": "no provenance of ArtMaster",
         }
         said = [f"{self.file}: {states[self.state]}"]
@@ -128,6 +133,8 @@ def verify_picture(file: Path, home: Home | None = None) -> Verified:
     facts = read_facts(file)
     credentials = check_credentials(content, home)
     ours = any(name in facts for name in _HASHES)
+    if not ours and (edit := facts_in(file)):
+        return _edited(file, edit, credentials, home)
     copies = _published(home, file, content, facts) if home else _Copies()
     state, findings = _judged(file, content, facts, credentials, copies)
     says = facts if ours else credentials.statement or {}
@@ -140,6 +147,33 @@ def verify_picture(file: Path, home: Home | None = None) -> Verified:
         signer=credentials.signer,
         published=(*copies.exact, *copies.same),
         artworks=_artworks(home, str(says.get("adapter") or "")) if home else None,
+    )
+
+
+def _edited(file: Path, edit: dict[str, Any], credentials: Credentials, home: Home | None) -> Verified:
+    """An edited work: by the record beside it, or else by its credentials, which are of its bytes."""
+    checked, broken = check_edit(file), _faults(credentials)
+    signed = credentials.state in ("house", "other")
+    state: State = "changed" if checked.intact is False or broken else "intact"
+    if checked.intact is None and not signed and state == "intact":
+        state = "unproven"
+    said = {name: str(edit.get(name, "")) for name in ("kind", "mask", "source", "source_sha256")}
+    share = f"{100 * edit['share']:.3g} %" if isinstance(edit.get("share"), int | float) else "a part"
+    says = {name: edit.get(name) for name in _NAMES} | {
+        "edited": f"{said['kind']}: {share} of the pixels was made (white in {said['mask']}), the rest is the work's",
+        "work": said["source"],
+        "scan_sha256": said["source_sha256"],
+        "adapter": edit.get("adapter_id"),
+    }
+    return Verified(
+        file=str(file),
+        state=state,
+        findings=(*broken, *(() if checked.intact is None and signed else checked.findings)),
+        says={name: value for name, value in says.items() if value not in (None, "")},
+        credentials=credentials.state,
+        signer=credentials.signer,
+        published=(),
+        artworks=_artworks(home, str(says["adapter"] or "")) if home else None,
     )
 
 

@@ -24,10 +24,9 @@ from artmaster_pipeline.copainting.canvas.writing import write
 from artmaster_pipeline.copainting.painting.drawing import at_work, draw_batch, prepare, texts_of
 from artmaster_pipeline.copainting.painting.hands import Hands, hands_of
 from artmaster_pipeline.copainting.painting.structure import signals_of
-from artmaster_pipeline.copainting.records import GROUND
 from artmaster_pipeline.files import inside
 from artmaster_pipeline.generation.sampling import embed_texts
-from artmaster_pipeline.records import MANIFEST, TrainingImage, read_manifest
+from artmaster_pipeline.records import GROUND, MANIFEST, TrainingImage, read_manifest
 from artmaster_pipeline.sample_painters.layout import KINDS
 from artmaster_pipeline.sample_painters.paintings import paint_with_layout
 from artmaster_pipeline.sample_painters.scenes import SUBJECTS, imagine, spoken

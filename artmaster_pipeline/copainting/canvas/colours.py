@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from artmaster_pipeline.copainting.canvas.reading import label_map
-from artmaster_pipeline.copainting.records import GROUND, Canvas
+from artmaster_pipeline.copainting.records import Canvas
+from artmaster_pipeline.records import GROUND
 from artmaster_pipeline.sample_painters.layout import KIND_COLOURS, Kind
 
 Colour = tuple[int, int, int]

@@ -26,10 +26,11 @@ from artmaster_pipeline.copainting.canvas.wishes import (
     read_list,
     read_part,
 )
-from artmaster_pipeline.copainting.records import GROUND, MOST_REGIONS, Canvas, Control, Hand, RegionBinding
+from artmaster_pipeline.copainting.records import MOST_REGIONS, Canvas, Control, Hand, RegionBinding
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.experts.mixes import MOST, Mix, listed, parse_mix
 from artmaster_pipeline.files import is_slug, sha256_of
+from artmaster_pipeline.records import GROUND
 from artmaster_pipeline.settings import Home, Profile, painter_profile
 from artmaster_pipeline.yaml_text import read_strict_yaml
 

@@ -11,10 +11,11 @@ from artmaster_pipeline.copainting.canvas.colours import Colour, shades_of
 from artmaster_pipeline.copainting.canvas.fitting import fitted
 from artmaster_pipeline.copainting.canvas.outlines import INK, PAPER, numbered, outlined
 from artmaster_pipeline.copainting.canvas.reading import label_map, load
-from artmaster_pipeline.copainting.records import GROUND, Canvas, Hand
+from artmaster_pipeline.copainting.records import Canvas, Hand
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.evaluation.report.lettering import OMITTED, Lettering, find_lettering
 from artmaster_pipeline.pictures import read_facts, write_png
+from artmaster_pipeline.records import GROUND
 from artmaster_pipeline.sample_painters.layout import KIND_COLOURS
 from artmaster_pipeline.settings import Home
 

@@ -12,7 +12,8 @@ from math import ceil
 import numpy as np
 
 from artmaster_pipeline.copainting.canvas.reading import label_map
-from artmaster_pipeline.copainting.records import GROUND, Canvas
+from artmaster_pipeline.copainting.records import Canvas
+from artmaster_pipeline.records import GROUND
 
 _WIDTH = 3.2897  # standard deviations between 5 % and 95 % of a Gaussian's distribution function
 _REACH = 6  # standard deviations, beyond which a Gaussian is nothing in float64's sums

@@ -8,9 +8,10 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from artmaster_pipeline.copainting.records import GROUND, SignalKind
+from artmaster_pipeline.copainting.records import SignalKind
 from artmaster_pipeline.experts.factors import FACTORS
 from artmaster_pipeline.files import is_slug
+from artmaster_pipeline.records import GROUND
 from artmaster_pipeline.sample_painters.layout import Kind
 from artmaster_pipeline.settings import faults_of
 

@@ -21,7 +21,7 @@ from artmaster_pipeline.base_models.scripts import unread_message
 from artmaster_pipeline.copainting.editing.hands import EDGES, Hand, Painting, open_painting
 from artmaster_pipeline.copainting.editing.joining import in_grain, in_tone, laid, opacity
 from artmaster_pipeline.copainting.editing.masks import Mask, read_mask, whole
-from artmaster_pipeline.copainting.editing.records import Edited, mask_file, read_record
+from artmaster_pipeline.copainting.editing.records import Edited, read_record
 from artmaster_pipeline.copainting.editing.rights import Known, check_may_change
 from artmaster_pipeline.copainting.editing.sheets import Sheet, sheet_over
 from artmaster_pipeline.copainting.editing.windows import widest_feather, windows_over
@@ -29,6 +29,7 @@ from artmaster_pipeline.copainting.editing.wishes import Wish, opened_wish, wind
 from artmaster_pipeline.copainting.editing.works import Work
 from artmaster_pipeline.copainting.editing.writing import finish, signer_for
 from artmaster_pipeline.drawing_settings import drawing_of
+from artmaster_pipeline.edits import mask_file
 from artmaster_pipeline.errors import ArtMasterError, BadInput, WrongUse
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.generation.on_request import with_trigger

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from artmaster_pipeline.copainting.editing.windows import Box
-from artmaster_pipeline.files import inside, sha256_of, write_text
+from artmaster_pipeline.edits import check_edit, record_file
+from artmaster_pipeline.files import write_text
 from artmaster_pipeline.records import Record
 
 Kind = Literal["repaint", "restyle", "outpaint"]
@@ -60,16 +61,6 @@ class Edited(Record):
         return {"notice": NOTICE, **said}
 
 
-def record_file(picture: Path) -> Path:
-    """Where a picture's record lies."""
-    return picture.with_name(f"{picture.name}.json")
-
-
-def mask_file(picture: Path) -> Path:
-    """Where a picture's mask lies."""
-    return picture.with_name(f"{picture.name}.mask.png")
-
-
 def keep_record(picture: Path, record: Edited) -> None:
     """Write a picture's record; picture and mask are there already."""
     text = json.dumps(record.model_dump(mode="json"), ensure_ascii=False, indent=1, sort_keys=True)
@@ -86,14 +77,4 @@ def read_record(picture: Path) -> Edited | None:
 
 def differences(picture: Path) -> tuple[str, ...]:
     """What of an edited picture is not as its record says, one sentence each; empty where all is."""
-    record = read_record(picture)
-    if record is None:
-        return (f"{picture} has no record beside it ({record_file(picture).name}).",)
-    found = []
-    for name, sha256 in ((record.path, record.sha256), (record.mask, record.mask_sha256)):
-        file = inside(picture.parent, name)
-        if not file.is_file():
-            found.append(f"{file} is gone.")
-        elif sha256_of(file) != sha256:
-            found.append(f"{file} is not the file that was written.")
-    return tuple(found)
+    return check_edit(picture).findings

@@ -12,11 +12,12 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from artmaster_pipeline.copainting.editing.masks import Mask
-from artmaster_pipeline.copainting.editing.records import Edited, keep_record, mask_file
+from artmaster_pipeline.copainting.editing.records import Edited, keep_record
 from artmaster_pipeline.copainting.editing.works import Work
+from artmaster_pipeline.edits import NAMESPACE, mask_file
 from artmaster_pipeline.files import move, sha256_of, to_disk
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.publishing.credentials import EditClaim, Ingredient, Signer, make_keys
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     import pyvips
 
 FACTS = "artmaster-edit"  # the keyword of a PNG's text
-_NAMESPACE = "urn:artmaster:edit:1"
 _COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 _SOURCE_TYPE = re.compile(
     r"""\s[\w.-]+:DigitalSourceType\s*=\s*("[^"]*"|'[^']*')|<([\w.-]+:DigitalSourceType)\b[^>]*(/>|>.*?</\2\s*>)""",
@@ -104,22 +104,10 @@ def with_facts(xmp: bytes, facts: str) -> tuple[bytes, bool]:
         text, kept = _EMPTY, not xmp.strip(b"\0 \n")
     text = _SOURCE_TYPE.sub("", _OURS.sub("", text))
     said = _DESCRIPTION.format(
-        namespace=_NAMESPACE, composite=_COMPOSITE, facts=html.escape(_NOT_XML.sub("", facts), quote=False)
+        namespace=NAMESPACE, composite=_COMPOSITE, facts=html.escape(_NOT_XML.sub("", facts), quote=False)
     )
     ends = list(_END.finditer(text))
     return (text[: ends[-1].start()] + said + text[ends[-1].start() :]).encode(), kept
-
-
-def facts_in(picture: Path) -> dict[str, Any]:
-    """What an edited picture's file says of the edit, from its XMP; empty where it says nothing."""
-    import pyvips
-
-    image = pyvips.Image.new_from_file(str(picture))
-    if not image.get_typeof("xmp-data"):
-        return {}
-    found = re.search(r"<artmaster:edit>(.*?)</artmaster:edit>", bytes(image.get("xmp-data")).decode(), re.DOTALL)
-    said = json.loads(html.unescape(found[1])) if found else {}
-    return said if isinstance(said, dict) else {}
 
 
 def _reads(text: str) -> bool:

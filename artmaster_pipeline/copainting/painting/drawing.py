@@ -14,11 +14,11 @@ from artmaster_pipeline.copainting.painting.gate import CanvasGate
 from artmaster_pipeline.copainting.painting.hands import Hands
 from artmaster_pipeline.copainting.painting.listening import Heard, Speech, lengthened, listening, together
 from artmaster_pipeline.copainting.painting.structure import signals_of
-from artmaster_pipeline.copainting.records import GROUND
 from artmaster_pipeline.experts.drawing import mean_text
 from artmaster_pipeline.experts.gating import token_grid
 from artmaster_pipeline.experts.mixing import mixture
 from artmaster_pipeline.experts.resolving import check_base
+from artmaster_pipeline.records import GROUND
 from artmaster_pipeline.settings import Home
 
 if TYPE_CHECKING:
@@ -122,10 +122,10 @@ def _hears(pipe: Any, prepared: Prepared) -> Any:
     return hears
 
 
-def draw_batch(pipe: Any, hands: Hands, prepared: Prepared, seeds: Sequence[int], **further: Any) -> list[np.ndarray]:
+def draw_batch(pipe: Any, hands: Hands, prepared: Prepared, seeds: Sequence[int]) -> list[np.ndarray]:
     """Pictures of one batch, uint8 (height, width, 3), with whatever is at work on the pipeline."""
     from artmaster_pipeline.generation.sampling import draw_embedded
 
     steps = hands.profile.evaluation.num_inference_steps
     texts = [prepared.heard.text] * len(seeds)
-    return draw_embedded(pipe, texts, seeds, *prepared.size, steps, hands.drawing, prepared.negative, further)
+    return draw_embedded(pipe, texts, seeds, *prepared.size, steps, hands.drawing, prepared.negative)

@@ -10,7 +10,7 @@ import numpy as np
 from artmaster_pipeline.adapters.finding import folder_of
 from artmaster_pipeline.copainting.canvas import label_map
 from artmaster_pipeline.copainting.painting.gate import HandGate
-from artmaster_pipeline.copainting.records import GROUND, Canvas, Hand, RegionBinding
+from artmaster_pipeline.copainting.records import Canvas, Hand, RegionBinding
 from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.errors import ArtMasterError, HoldsWithdrawn, NotPublished, WrongUse
 from artmaster_pipeline.experts.factors import FactorMap
@@ -18,7 +18,7 @@ from artmaster_pipeline.experts.gating import Knowledge, by_prompt, gate_of, kno
 from artmaster_pipeline.experts.mixes import Mix, listed
 from artmaster_pipeline.experts.mixing import MOST_EXPERTS, Expert
 from artmaster_pipeline.experts.resolving import Resolved, drawn_together, plain_words, resolve
-from artmaster_pipeline.records import Adapter, identity
+from artmaster_pipeline.records import GROUND, Adapter, identity
 from artmaster_pipeline.settings import Home, Profile
 
 
