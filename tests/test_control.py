@@ -284,12 +284,12 @@ def test_a_training_goes_on_after_a_stop_and_leaves_the_base_alone(
     import torch
     from diffusers import FluxControlNetModel
 
-    from artmaster_pipeline.base_models.miniature import control_pictures, train_control
+    from artmaster_pipeline.base_models.miniature import control_pictures, train_control, training_pictures
     from artmaster_pipeline.base_models.miniature.train import train_base_control
     from artmaster_pipeline.base_models.miniature.training_state import state_facts
 
     monkeypatch.setattr(control_pictures, "PER_SHARD", 4)
-    monkeypatch.setattr(control_pictures, "ProcessPoolExecutor", _Here)
+    monkeypatch.setattr(training_pictures, "ProcessPoolExecutor", _Here)
     monkeypatch.setattr(train_control, "BATCH", 2)
     monkeypatch.setattr("os.nice", lambda _: 0)
     before = control_identity(load_profile("miniature"))

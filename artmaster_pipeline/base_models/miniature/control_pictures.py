@@ -7,16 +7,13 @@ does not ask for one algorithm's lines or for a map that is right to the leaf.
 
 import json
 import os
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import repeat
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
 from artmaster_pipeline.base_models.miniature.model import ControlMode
-from artmaster_pipeline.base_models.miniature.training_pictures import SHAPES, cores, halved, taught_scene
+from artmaster_pipeline.base_models.miniature.training_pictures import SHAPES, halved, paint_missing, taught_scene
 from artmaster_pipeline.files import writing
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.sample_painters import KIND_COLOURS, KINDS
@@ -39,14 +36,7 @@ class LaidOut:
 def paint_layouts(folder: Path, count: int, seed: int, progress: Progress = SILENT) -> list[Path]:
     """Paint the shards 0 to count-1 of scenes with layouts that are not there yet; gives their files in order."""
     files = [folder / f"layouts-{seed}-{number:04d}.safetensors" for number in range(count)]
-    missing = [number for number, file in enumerate(files) if not file.exists()]
-    if missing:
-        spawn = get_context("spawn")  # a fork of a process whose torch has threads may hang
-        with ProcessPoolExecutor(min(cores(), len(missing)), mp_context=spawn) as pool:
-            painted = pool.map(_paint_shard, (files[number] for number in missing), missing, repeat(seed))
-            with progress.task("Painting scenes with layouts", count, count - len(missing)) as advance:
-                for _ in painted:
-                    advance()
+    paint_missing(files, _paint_shard, seed, "Painting scenes with layouts", progress)
     return files
 
 

@@ -9,7 +9,7 @@ import csv
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
@@ -64,15 +64,23 @@ def taught_scene(seed: int) -> Scene:
 def paint_shards(folder: Path, count: int, seed: int, progress: Progress = SILENT) -> list[Path]:
     """Paint the shards 0 to count-1 that are not there yet, on all cores; gives their files in order."""
     files = [folder / f"shard-{seed}-{number:04d}.safetensors" for number in range(count)]
-    missing = [number for number, file in enumerate(files) if not file.exists()]
-    if missing:
-        spawn = get_context("spawn")  # a fork of a process whose torch has threads may hang
-        with ProcessPoolExecutor(min(cores(), len(missing)), mp_context=spawn) as pool:
-            painted = pool.map(_paint_shard, (files[number] for number in missing), missing, repeat(seed))
-            with progress.task("Painting", count, count - len(missing)) as advance:
-                for _ in painted:
-                    advance()
+    paint_missing(files, _paint_shard, seed, "Painting", progress)
     return files
+
+
+def paint_missing(
+    files: Sequence[Path], paint: Callable[[Path, int, int], None], seed: int, description: str, progress: Progress
+) -> None:
+    """Have the files that are not there painted on all cores: `paint` gets a file, its number and the seed."""
+    missing = [number for number, file in enumerate(files) if not file.exists()]
+    if not missing:
+        return
+    spawn = get_context("spawn")  # a fork of a process whose torch has threads may hang
+    with ProcessPoolExecutor(min(cores(), len(missing)), mp_context=spawn) as pool:
+        painted = pool.map(paint, (files[number] for number in missing), missing, repeat(seed))
+        with progress.task(description, len(files), len(files) - len(missing)) as advance:
+            for _ in painted:
+                advance()
 
 
 def _paint_shard(file: Path, number: int, seed: int) -> None:
