@@ -648,6 +648,17 @@ def test_painters_are_dealt_out_by_kind_the_largest_first() -> None:
     assert "1 region too small" in first.notes[0]
 
 
+def test_a_ground_that_is_named_gets_what_is_nothing_in_particular_unless_that_is_all() -> None:
+    labels = two_halves()
+    first = first_canvas(labels, {1: "rock", 2: "blank"}, [A, B], ground=C)
+    assert [region["id"] for region in first.canvas_yaml["regions"]] == ["rock"]
+    assert not first.labels[labels == 2].any()
+    assert any(C in note for note in first.notes)
+    alone = first_canvas(labels, {1: "other", 2: "blank"}, [A, B], ground=C)
+    assert len(alone.canvas_yaml["regions"]) == 2
+    assert len(first_canvas(labels, {1: "rock", 2: "blank"}, [A, B]).canvas_yaml["regions"]) == 2
+
+
 def test_with_more_painters_than_kinds_they_are_dealt_out_by_region() -> None:
     first = first_canvas(two_halves(), {1: "rock", 2: "rock"}, [A, B, C], ground=C, prompt="two  rocks")
     assert [each["painter"] for each in first.canvas_yaml["regions"]] == [A, B]

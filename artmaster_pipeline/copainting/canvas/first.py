@@ -38,6 +38,7 @@ _NAMED: dict[Kind, str] = {
     "figures": "a traveller",
     "blank": "mist",
 }
+_PLAIN: tuple[Kind, ...] = ("blank", "other")  # what a ground that was named takes over
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,15 @@ def first_canvas(
     """A canvas of the regions of a label map, uint8 (height, width) of the canvas' size; labels stay as they are.
 
     Painters are dealt out by kind, the kind that has most of the picture to the first; where there are fewer kinds than
-    painters, by region. The ground is the first painter's unless `ground` names another. Regions of less than one token
-    (`token` pixels a side) and those beyond the most that a canvas has become ground. Raises WrongUse where none is
-    left.
+    painters, by region. The ground is the first painter's unless `ground` names another, who then gets what is blank or
+    nothing in particular, too, if anything else is left. Regions of less than one token (`token` pixels a side) and
+    those beyond the most that a canvas has become ground. Raises WrongUse where none is left.
     """
     counts = np.bincount(labels.reshape(-1), minlength=256)
-    by_size = sorted((label for label in kinds if counts[label]), key=lambda label: (-int(counts[label]), label))
+    there = {label: kind for label, kind in kinds.items() if counts[label]}
+    plain = {label for label, kind in there.items() if ground and kind in _PLAIN}
+    plain = set() if len(plain) == len(there) else plain
+    by_size = sorted(set(there) - plain, key=lambda label: (-int(counts[label]), label))
     kept = [label for label in by_size if counts[label] >= token * token][:MOST_REGIONS]
     if not kept:
         raise WrongUse(
@@ -132,7 +136,8 @@ def first_canvas(
     }
     remaining = np.where(np.isin(labels, kept), labels, 0).astype(np.uint8)
     left = len(by_size) - len(kept)
-    notes = [f"{left} region{'s' * (left > 1)} too small or too many became ground."] if left else []
+    notes = [f"What is blank or nothing in particular is {whose}'s, the ground."] if plain else []
+    notes += [f"{left} region{'s' * (left > 1)} too small or too many became ground."] if left else []
     if idle := [painter for painter in painters if painter not in (*dealt.values(), whose)]:
         notes.append(f"There are fewer regions than painters: {', '.join(idle)} got none.")
     if remaining.all():
