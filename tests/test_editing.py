@@ -619,6 +619,19 @@ def test_the_ground_keeps_its_tone_at_the_joint() -> None:
     assert np.array_equal(in_tone(made, around, np.zeros((64, 64), bool)), made)
 
 
+def test_on_dark_silk_nothing_is_painted_in_the_tone_of_white_paper() -> None:
+    chance = np.random.default_rng(0)
+    silk = np.array([104, 88, 52])
+    around = np.rint(silk * chance.uniform(0.4, 1, (64, 64, 1))).astype(np.uint8)  # ink on it is of its hue
+    made = np.rint(chance.uniform(20, 235, (64, 64, 1)) + np.zeros(3)).astype(np.uint8)
+    known = np.zeros((64, 64), bool)
+    known[:, :24] = True
+    lightest = np.percentile(in_tone(made, around, known)[~known], 96, axis=0)
+    assert np.abs(lightest - silk).max() < 20
+    colourful = chance.integers(0, 105, (64, 64, 3)).astype(np.uint8)  # says nothing of a ground
+    assert np.percentile(in_tone(made, colourful, known)[~known], 96, axis=0).min() > 150
+
+
 def test_what_was_enlarged_gets_the_grain_of_the_ground() -> None:
     chance = np.random.default_rng(0)
     around = np.clip(np.rint(200 + chance.normal(0, 6, (200, 200, 1)) + np.zeros(3)), 0, 255).astype(np.uint8)

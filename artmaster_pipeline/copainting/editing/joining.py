@@ -9,6 +9,8 @@ _BAND = 0.16  # of a window's shorter side: as far from the border tones are com
 _PIECE = 48  # pixels: of what is looked at for grain
 _MOST = 26.0  # levels of 255: a difference of tone beyond that is what was asked for, not a mistake
 _LIGHTEST, _LEAST_TIMES = 96, 5 / 6  # percent; a window without paper in it says little of how light paper is
+# where all that is known has one hue, that is ink on its ground, however dark the silk: no paper is to be looked for
+_LEAST_OF_ONE_HUE, _ONE_HUE = 0.4, 8.0  # spread of CIELAB's a and b
 _LIGHTER = 60  # percent: the ground (paper, silk) is told from what is painted on it by being lighter
 
 
@@ -68,11 +70,22 @@ def in_tone(made: np.ndarray, around: np.ndarray, known: np.ndarray) -> np.ndarr
 
 
 def _no_lighter(made: np.ndarray, around: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """`made` with each channel scaled down until its lightest is the known part's, by a sixth at most."""
+    """`made` with each channel scaled down until its lightest is the known part's.
+
+    By a sixth at most; where the known part has one hue, to two fifths.
+    """
     lightest = np.percentile(around[known], _LIGHTEST, axis=0)
     has = np.maximum(np.percentile(made[~known], _LIGHTEST, axis=0), 1)
-    times = np.clip(lightest / has, _LEAST_TIMES, 1.0)
+    times = np.clip(lightest / has, _LEAST_OF_ONE_HUE if _has_one_hue(around[known]) else _LEAST_TIMES, 1.0)
     return np.rint(made * times).astype(np.uint8)
+
+
+def _has_one_hue(pixels: np.ndarray) -> bool:
+    """Whether pixels (n, 3) differ in lightness alone, as ink on silk or paper does."""
+    import cv2
+
+    chroma = cv2.cvtColor(pixels[None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0, :, 1:]
+    return float(np.sqrt(chroma.var(axis=0).sum())) < _ONE_HUE
 
 
 def in_grain(made: np.ndarray, around: np.ndarray, known: np.ndarray, times: float, seed: int) -> np.ndarray:

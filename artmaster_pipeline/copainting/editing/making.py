@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from artmaster_pipeline.superres.networks import Networks
 
-_METHOD = 1  # part of an edit's id: raise it when the same wish would give other pixels
+_METHOD = 2  # part of an edit's id: raise it when the same wish would give other pixels
 _FEATHER = {"repaint": 16, "restyle": 16, "outpaint": 8}  # of a window's shorter side, one part
 _CONTEXT = {"repaint": 8, "restyle": 8, "outpaint": 2}  # of a window: one part of it is seen around the mask at least
 _OVERLAP = {"repaint": 4, "restyle": 4, "outpaint": 2}  # of a window: one part is shared with the next
