@@ -382,9 +382,10 @@ def test_every_sentence_of_the_table_is_said_somewhere() -> None:
     sources = [file.read_text(encoding="utf-8") for file in site.iterdir() if file.name.endswith(".html")]
     sources.append((resources.files("artmaster_pipeline.gallery") / "pages.py").read_text(encoding="utf-8"))
     rooms = resources.files("artmaster_pipeline")
-    sources.append((rooms / "experts" / "publishing.py").read_text(encoding="utf-8"))
+    sources += [(rooms / room / "publishing.py").read_text(encoding="utf-8") for room in ("experts", "copainting")]
     said = set(re.findall(r'"([a-z_]+)"', "".join(sources))) | set(FACTORS)
-    built = {key for key in table if key.startswith(("axis_", "shown_", "chart_"))}  # their names are put together
+    put_together = ("axis_", "shown_", "chart_", "kind_")
+    built = {key for key in table if key.startswith(put_together)}
     assert table <= said | built
 
 

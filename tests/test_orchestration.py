@@ -30,9 +30,9 @@ GRAPH = {
         *("experts", "gpu"),
         ["evaluation_grid", "mixed_samples", "raw_scans", "sample_gallery", "style_adapter", "training_set"],
     ),
-    "copaintings": ("copainting", "gpu", ["evaluation_grid", "sample_gallery", "style_adapter"]),
+    "copaintings": ("experts", "gpu", ["evaluation_grid", "sample_gallery", "style_adapter"]),
     "canvas_gallery": (
-        *("copainting", "gpu"),
+        *("experts", "gpu"),
         ["copaintings", "evaluation_grid", "raw_scans", "sample_gallery", "style_adapter", "training_set"],
     ),
 }
