@@ -183,7 +183,7 @@ def test_prompts_too_long_for_one_text_make_it_longer_and_lose_no_word(pipe):
 
 @settings(deadline=None, max_examples=30)
 @given(st.floats(0, 1), st.integers(0, 10**6))
-def test_text_as_a_whole_weighs_on_every_token_what_it_always_weighs(strength, seed):
+def test_text_as_a_whole_has_the_weight_on_each_token_that_it_always_has(strength, seed):
     import torch
 
     from artmaster_pipeline.base_models.family import TextEmbedding
