@@ -312,7 +312,7 @@ def _white_edges(path: Path) -> int:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process its peak memory")
 def test_memory_does_not_grow_with_the_number_of_crops(home: Home, tmp_path: Path) -> None:
-    """10 scans take what 2 take, though each is 3 MB once decoded: one at a time is held, by each of the threads."""
+    """12 scans take what 4 take, though each is 3 MB once decoded: one at a time is held, by each of the threads."""
     code = (
         "import re, sys; from pathlib import Path; from artmaster_pipeline.settings import Home;"
         "from artmaster_pipeline.scans import register_scans; from artmaster_pipeline.curation import crop_scans;"
@@ -320,10 +320,10 @@ def test_memory_does_not_grow_with_the_number_of_crops(home: Home, tmp_path: Pat
         "print(int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1]) // 1024)"
     )
     peaks = []
-    for number in (2, 10):
+    for number in (4, 12):
         folder = Home(home.root / str(number)).scans("x")
         for seed in range(number):
             made_scans.write(folder / f"{seed}.png", seed, 1000, 1000)
         arguments = [sys.executable, "-c", code, str(home.root / str(number))]
         peaks.append(int(subprocess.run(arguments, capture_output=True, text=True, check=True).stdout.split()[-1]))
-    assert peaks[1] < peaks[0] + 60  # what threads happen to hold at once differs by up to 50
+    assert peaks[1] < peaks[0] + 45
