@@ -25,14 +25,14 @@ from PIL import Image, ImageCms
 from sharing import linked_copy
 from training_home import PAINTER
 
-from artmaster_pipeline.copainting.editing import Edited, Wish, differences, edit, making
+from artmaster_pipeline.copainting.editing import Edited, Wish, edit, making
 from artmaster_pipeline.copainting.editing import hands as hands_module
 from artmaster_pipeline.copainting.editing.joining import in_grain, in_tone, laid, opacity
 from artmaster_pipeline.copainting.editing.records import read_record
 from artmaster_pipeline.copainting.editing.rights import forbids_changes
 from artmaster_pipeline.copainting.editing.windows import finished, widest_feather, windows_over, within
 from artmaster_pipeline.copainting.editing.writing import with_facts
-from artmaster_pipeline.edits import facts_in, mask_file, record_file
+from artmaster_pipeline.edits import Checked, check_edit, facts_in, mask_file, record_file
 from artmaster_pipeline.errors import ArtMasterError, HoldsWithdrawn, MissingRequirement, WrongUse
 from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.lineage.recognising import picture_lineage
@@ -306,7 +306,7 @@ def test_the_same_wish_gives_the_same_file_and_is_not_made_again(
     assert (other.id, again.name) == (record.id, out.name)
     monkeypatch.setattr(hands_module.Painting, "paint", None)
     assert edits("repaint", source, mask=mask) == (out, record)
-    assert differences(out) == ()
+    assert check_edit(out) == Checked(True, ())
 
 
 def test_a_killed_edit_goes_on_where_it_was(edits: Edits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,7 +347,7 @@ def test_file_record_and_mask_say_what_was_made(edits: Edits, mask: Path, tmp_pa
     assert record.rights == "unknown"
     mask_file(out).unlink()
     out.write_bytes(out.read_bytes()[:-1])
-    assert len(differences(out)) == 2
+    assert len(check_edit(out).findings) == 2
 
 
 @pytest.mark.parametrize("name", ["work.png", "work.tif"])

@@ -14,6 +14,7 @@ from artmaster_pipeline.cli.options import (
     TrueCfgOption,
     UnguidedOption,
 )
+from artmaster_pipeline.cli.printing import print_json
 from artmaster_pipeline.progress import terminal_progress
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.terminal import out
@@ -185,7 +186,7 @@ def _edit(home: Path | None, as_json: bool, **wish: Any) -> None:
     place = Home.find(home)
     done = edit(place, Wish(**wish), progress=terminal_progress())
     if as_json:
-        out.json([record.model_dump(mode="json") for _, record in done])
+        print_json([record.model_dump(mode="json") for _, record in done])
         return
     for file, record in done:
         out.say(str(file))

@@ -5,7 +5,7 @@ pixels are the work's and which were made stands in a record, in the picture's o
 """
 
 from artmaster_pipeline.copainting.editing.making import edit
-from artmaster_pipeline.copainting.editing.records import Edited, differences
+from artmaster_pipeline.copainting.editing.records import Edited
 from artmaster_pipeline.copainting.editing.wishes import Wish
 
-__all__ = ["Edited", "Wish", "differences", "edit"]
+__all__ = ["Edited", "Wish", "edit"]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from artmaster_pipeline.copainting.editing.windows import Box
-from artmaster_pipeline.edits import check_edit, record_file
+from artmaster_pipeline.edits import record_file
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.records import Record
 
@@ -73,8 +73,3 @@ def read_record(picture: Path) -> Edited | None:
         return Edited.model_validate_json(record_file(picture).read_text(encoding="utf-8"))
     except (OSError, ValidationError, ValueError):
         return None
-
-
-def differences(picture: Path) -> tuple[str, ...]:
-    """What of an edited picture is not as its record says, one sentence each; empty where all is."""
-    return check_edit(picture).findings

@@ -58,12 +58,6 @@ def layout_iou(picture: np.ndarray, label_map: np.ndarray, kinds: Mapping[int, s
     return LayoutAgreement(each, _mean(each), float(np.mean([_mean(other) for other in others])))
 
 
-def iou(one: np.ndarray, other: np.ndarray) -> float:
-    """Intersection over union of two masks; 1 where both are empty."""
-    union = float((one | other).sum())
-    return float((one & other).sum()) / union if union else 1.0
-
-
 def _mean(each: Mapping[int, float]) -> float:
     return float(np.mean(list(each.values())))
 
