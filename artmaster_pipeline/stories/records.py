@@ -122,9 +122,7 @@ class Authorship(_Part):
     model: str = ""
     weights_sha256: str = ""  # of a local model's file
     endpoint: str = ""  # the URL that the wish was sent to; empty: it never left the machine
-    repairs: tuple[
-        Line, ...
-    ] = ()  # one sentence each: what the author wrote that could not stand, and what stands there
+    repairs: tuple[Passage, ...] = ()  # a sentence each: what the author wrote that could not stand, and what does
     by_hand: bool = False  # a person changed it since
 
 
