@@ -56,7 +56,7 @@ class Named:
 
 
 def records_of(home: Home, painter: str, known: set[str], gone: frozenset[str], add: Add) -> Named:
-    """What a painter's records name, a canvas' or a story's; `add` is told where they cannot be read or contradict one another.
+    """What the records of a painter, a canvas or a story name; `add` is told where they cannot be read or contradict.
 
     `known` are the adapters that there are, or were (`adapters_ever`), `gone` the scans that are withdrawn.
     """

@@ -74,7 +74,7 @@ def _picture(sample: Sample, places: list[Place]) -> Picture:
 
 
 def _evaluated(home: Home, painters: Collection[str] | None) -> Iterator[tuple[Sample, Place]]:
-    """Those of the current adapters, mixes, canvases and stories, then those that older adapters were evaluated with."""
+    """Those that are current, of adapters, mixes, canvases and stories; then those of older evaluations."""
     seen: set[str] = set()
     manifests = [each for depth in ("*", "*/*") for name in EVALUATED for each in _sorted(home, name, depth)]
     for manifest in manifests:

@@ -1,4 +1,4 @@
-"""Which files the product keeps for a painter, a canvas, a story and the data home itself, and the lists of their hashes."""
+"""Which files the product keeps for a painter, a canvas, a story or the data home itself; lists of their hashes."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -54,8 +54,8 @@ def owner_of(partition: str) -> str:
 def folders(home: Home, painter: str) -> dict[str, str]:
     """The folders that the product writes for a painter, POSIX paths below the data home, and the stage of each.
 
-    Those of a set of painters go with the first of its members; a canvas or a story has its own, and stands for a painter
-    here.
+    Those of a set of painters go with the first of its members; a canvas or a story has its own, and stands for
+    a painter here.
     """
     kinds = (kind_of(painter),) if is_filed(painter) else ("painter", "painters")
     found = {}

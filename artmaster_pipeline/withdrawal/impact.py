@@ -221,7 +221,8 @@ def _out_of_reach(marked: set[str], galleries: tuple[Gallery, ...]) -> list[str]
         ids = ", ".join(sorted(marked))
         said.append(
             f"Files that were exported from the adapters {ids} (artmaster export), and pictures that were drawn on "
-            "request with them (artmaster generate, artmaster mix, artmaster copaint): nobody keeps a list of those. "
+            "request with them (artmaster generate, artmaster mix, artmaster copaint), and proofs of books (artmaster "
+            "story book): nobody keeps a list of those. "
             "Their metadata name the adapters."
         )
     if galleries:
