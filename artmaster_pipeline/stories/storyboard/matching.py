@@ -74,7 +74,9 @@ def _spans(words: Sequence[tuple[str, int, int]], term: str) -> list[tuple[int, 
 
 @cache
 def _forms(word: str) -> frozenset[str]:
-    forms = {word, f"{word}s", f"{word}es"}
+    forms = {word, f"{word}s"}
+    if word.endswith(("s", "x", "z", "ch", "sh", "o")):
+        forms.add(f"{word}es")
     if word.endswith("y"):
         forms.add(f"{word[:-1]}ies")
     if len(word) >= _VERB:
