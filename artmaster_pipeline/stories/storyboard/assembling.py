@@ -23,6 +23,7 @@ from artmaster_pipeline.stories.records import (
     ShotRegion,
     Story,
     StoryDraft,
+    StyleContract,
     Words,
     Written,
 )
@@ -51,7 +52,7 @@ def assemble(
     letters that no base reads.
     """
     base = told(brief)
-    encoders = _encoders(brief, home, profile)
+    encoders = _encoders(brief.style_contract, home, profile)
     repairs: list[str] = list(written.authorship.repairs)
     draft = written.draft
     shell = Story(
@@ -67,6 +68,8 @@ def assemble(
         authorship=Authorship(author=written.authorship.author),
     )
     mending = _Mending(shell, repairs, encoders)
+    if brief.wish.eras > brief.wish.shots:
+        repairs.append(f"{brief.wish.eras} eras were asked for and {brief.wish.shots} shots: each is set in one era.")
     if len(draft.shots) > len(base.shots):
         repairs.append(f"{len(draft.shots)} shots were given and {len(base.shots)} asked for: the rest is left out.")
     shots = [
@@ -87,9 +90,9 @@ def revised(
     Era, seed, and who is on stage stay: a shot that misses somebody is not mended by doing without him.
     """
     repairs = list(story.authorship.repairs)
-    number = next((place for place, each in enumerate(story.shots) if each.id == shot.id), len(story.shots))
+    number = next((place for place, each in enumerate(story.shots) if each.id == shot.id), 0)
     others = [each for each in story.shots if each.id != shot.id]
-    mending = _Mending(story, repairs, _encoders_of(story, home, profile))
+    mending = _Mending(story, repairs, _encoders(story.style_contract, home, profile))
     mending.seen |= {_seen(each) for each in others}
     mending.said |= {each.narration.en for each in others}
     kept = draft.model_copy(update={"era": shot.era, "onstage": shot.onstage})
@@ -303,7 +306,7 @@ def _finished(shell: Story, shots: Sequence[Shot], authorship: Authorship, repai
     story = shell.model_copy(
         update={
             "eras": tuple(era for era in shell.eras if era.id in used),
-            "characters": tuple(who for who in shell.characters if who.id in used),
+            "characters": tuple(_within(who, used) for who in shell.characters if who.id in used),
             "motifs": tuple(motif for motif in shell.motifs if motif.id in used),
             "shots": tuple(shots),
         }
@@ -312,17 +315,14 @@ def _finished(shell: Story, shots: Sequence[Shot], authorship: Authorship, repai
     return story.model_copy(update={"authorship": authorship.model_copy(update=said)})
 
 
-def _encoders(brief: Brief, home: Home | None, profile: Profile | None) -> Encoders | None:
-    if home is None or profile is None:
-        return None
-    contract = brief.style_contract
-    return Encoders.of(profile, home, painters_of(contract.painter, contract.mix, home, []))
+def _within(who: Character, used: set[str]) -> Character:
+    """A character without what it looks like in eras that are not used."""
+    return who.model_copy(update={"era_variants": {era: w for era, w in who.era_variants.items() if era in used}})
 
 
-def _encoders_of(story: Story, home: Home | None, profile: Profile | None) -> Encoders | None:
+def _encoders(contract: StyleContract, home: Home | None, profile: Profile | None) -> Encoders | None:
     if home is None or profile is None:
         return None
-    contract = story.style_contract
     return Encoders.of(profile, home, painters_of(contract.painter, contract.mix, home, []))
 
 

@@ -154,16 +154,19 @@ def _is_monochrome(home: Home, painters: Sequence[str]) -> bool:
 
 
 def _eras(wish: Wish, dice: random.Random) -> list[str]:
-    """In the order of time: those that are named; one of ours, where a thing of ours is wished for; and others."""
-    known = eras()
+    """In the order of time: those that are named; one of ours, where a thing of ours is wished for; and others.
+
+    No more than shots, since each is set in one.
+    """
+    known, wanted = eras(), min(wish.eras, wish.shots)
     named = [id for id, era in known.items() if found_in(wish.text, era.keywords.en + era.keywords.zh)]
     ours = [id for id, era in known.items() if era.is_modern]
     if not set(named) & set(ours) and (found_in(wish.text, _MODERN) or _asked_motifs(wish)):
         named.append(ours[0])
     # the last is kept: it is the one that a thing of ours asks for
-    chosen = named if len(named) <= wish.eras else [*named[: wish.eras - 1], named[-1]]
+    chosen = named if len(named) <= wanted else [*named[: wanted - 1], named[-1]]
     rest = _shuffled([id for id in known if id not in chosen], dice)
-    chosen = [*chosen, *rest[: wish.eras - len(chosen)]]
+    chosen = [*chosen, *rest[: wanted - len(chosen)]]
     return [id for id in known if id in chosen]
 
 

@@ -26,6 +26,7 @@ from artmaster_pipeline.stories.storyboard.matching import count_words
 from artmaster_pipeline.stories.storyboard.prompts import perspective_words
 
 T = TypeVar("T")
+_SHORTEST = 2  # words of a moment that fits anywhere: "at dusk"
 _QUIET = 12  # the shortest moments, which leave a picture to who is in it
 
 
@@ -143,6 +144,10 @@ class _Telling:
             static_description="",
             narration=self._narration(number, of, begins=begins),
         )
+        for less in ({"motifs": ()}, {"onstage": tuple(onstage[:1])}):
+            if self._length(draft) + _SHORTEST > self.brief.style_contract.words:
+                draft = draft.model_copy(update=less)
+        onstage = list(draft.onstage)
         moment = self._moment(self.brief.style_contract.words - self._length(draft))
         draft = draft.model_copy(update={"static_description": moment.words})
         plot = _plot(draft, self._next(f"does {onstage[0]}", cast()[onstage[0]].does) if onstage else Words(), self.dice)
@@ -199,8 +204,7 @@ class _Telling:
         return count_words(", ".join(dict.fromkeys(parts)))
 
     def _moment(self, room: int) -> Moment:
-        shortest = min(map(count_words, moments()))
-        return self.moments.next(lambda moment: count_words(moment.words) <= max(room, shortest))
+        return self.moments.next(lambda moment: count_words(moment.words) <= max(room, _SHORTEST))
 
 
 def _plot(shot: ShotDraft, does: Words, dice: random.Random) -> Words:
