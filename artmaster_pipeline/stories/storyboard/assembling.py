@@ -224,23 +224,22 @@ class _Mending:
         contract = self.story.style_contract
         if not heard:
             return "was not said"
-        if self.encoders and (unread := self.encoders.unread(heard)):
-            return f"has words that the base does not read ({', '.join(unread[:4])})"
-        if not self.encoders and any(letter.isalpha() and not has_latin(letter) for letter in heard):
-            return "has letters that the base does not read"
-        if words := forbidden_in(contract.forbidden, contract.medium, heard):
-            return f"contradicts the medium ({', '.join(words)})"
-        if words := things_of_today(heard, era):
-            return f"says what nothing stands for ({', '.join(words)})"
-        if count_words(heard) > contract.words // 2:
-            return "is too long"
-        return ""
+        strange = self.encoders.unread(heard) if self.encoders else strange_words(heard)
+        reasons = (
+            ("has words that the base does not read", strange[:4]),
+            ("contradicts the medium", forbidden_in(contract.forbidden, contract.medium, heard)),
+            ("says what nothing stands for", things_of_today(heard, era)),
+        )
+        why = next((f"{what} ({', '.join(words)})" for what, words in reasons if words), "")
+        return why or ("is too long" if count_words(heard) > contract.words // 2 else "")
 
     def _unlike(self, place: str, draft: ShotDraft, fallback: ShotDraft) -> ShotDraft:
         """The shot unlike those before: one picture is not painted twice."""
         if _seen(draft) not in self.seen:
             return draft
-        tried = [draft.model_copy(update={"setting": fallback.setting, "static_description": fallback.static_description})]
+        tried = [
+            draft.model_copy(update={"setting": fallback.setting, "static_description": fallback.static_description})
+        ]
         tried += [draft.model_copy(update={"static_description": words}) for words in moments()]
         new = next((each for each in tried if _seen(each) not in self.seen), draft)
         self.repairs.append(f"{place} was the same picture as one before: {_short(new.static_description)} instead.")
@@ -368,7 +367,9 @@ def _short(text: str) -> str:
 def _what_left(old: ShotDraft, new: ShotDraft) -> str:
     gone = [*(id for id in (*old.onstage, *old.motifs) if id not in {*new.onstage, *new.motifs})]
     parts = [f"without {', '.join(gone)}"] if gone else []
-    parts += [f"{_WORDS[name]} {_short(getattr(new, name))}" for name in _WORDS if getattr(new, name) != getattr(old, name)]
+    parts += [
+        f"{_WORDS[name]} {_short(getattr(new, name))}" for name in _WORDS if getattr(new, name) != getattr(old, name)
+    ]
     if new.perspective != old.perspective:
         parts.append("in level distance")
     return "; ".join(parts)

@@ -42,7 +42,7 @@ class Left:
     names: frozenset[str] = frozenset()  # of whole parts
 
 
-def faults_of(story: Story, home: Home, profile: Profile, left: Left = Left()) -> tuple[str, ...]:  # noqa: B008 - frozen
+def faults_of(story: Story, home: Home, profile: Profile, left: Left = Left()) -> tuple[str, ...]:
     """Every fault of a storyboard: "shots[2] (shot-3).onstage: there is no 'ladi'; did you mean lady?"; none is empty."""
     return tuple(dict.fromkeys(_Checking(story, home, profile, left).faults()))
 
@@ -51,7 +51,9 @@ def things_of_today(text: str, era_id: str) -> tuple[str, ...]:
     """The words of a text for things that an era does not know; of our own eras all of them, since all are rendered."""
     era = eras().get(era_id)
     until = era.ends if era and not era.is_modern else -(10**6)
-    terms = [term for entry in motifs().values() if entry.since > until for term in entry.keywords.en + entry.keywords.zh]
+    terms = [
+        term for entry in motifs().values() if entry.since > until for term in entry.keywords.en + entry.keywords.zh
+    ]
     return found_in(text, dict.fromkeys([*terms, *further_things().en, *further_things().zh]))
 
 
@@ -75,9 +77,7 @@ class _Checking:
         contract = story.style_contract
         known = "style_contract" not in left.names
         self.painters = painters_of(contract.painter, contract.mix, home, self.painter_faults) if known else ()
-        self.known = {
-            part: {each.id for each in getattr(story, part)} | set(left.ids.get(part, ())) for part in _PARTS
-        }
+        self.known = {part: {each.id for each in getattr(story, part)} | set(left.ids.get(part, ())) for part in _PARTS}
 
     @cached_property
     def encoders(self) -> Encoders:
@@ -134,7 +134,7 @@ class _Checking:
         bounds = {"eras": (1, MOST_ERAS), "characters": (0, MOST_CHARACTERS), "shots": (FEWEST_SHOTS, MOST_SHOTS)}
         for part, (fewest, most) in bounds.items():
             there = len(getattr(self.story, part)) + len(self.left.ids.get(part, ()))
-            if part in self.left.names or part in self.left.positions and there < fewest:
+            if part in self.left.names or (part in self.left.positions and there < fewest):
                 continue
             if not fewest <= there <= most:
                 yield f"{part}: {there} of them: have {fewest or 'none'} to {most}"

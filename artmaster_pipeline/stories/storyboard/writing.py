@@ -103,7 +103,7 @@ class _Dumper(yaml.SafeDumper):
     """Lists of words, ids and numbers on one line, as a person writes them."""
 
     def represent_list(self, data: list[Any]) -> yaml.Node:
-        flow = all(isinstance(each, int | float) or isinstance(each, str) and len(each) < 40 for each in data)
+        flow = all(isinstance(each, int | float) or (isinstance(each, str) and len(each) < 40) for each in data)
         return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=flow)
 
     def ignore_aliases(self, data: Any) -> bool:
