@@ -30,7 +30,7 @@ from artmaster_pipeline.stories.records import (
 from artmaster_pipeline.stories.storyboard.brief import painters_of
 from artmaster_pipeline.stories.storyboard.checking import forbidden_in, is_plain, things_of_today
 from artmaster_pipeline.stories.storyboard.entries import Stand, cast, eras, moments, places
-from artmaster_pipeline.stories.storyboard.matching import count_words, has_chinese, has_latin
+from artmaster_pipeline.stories.storyboard.matching import count_words, has_chinese, has_latin, strange_words
 from artmaster_pipeline.stories.storyboard.prompts import composed, rendered
 from artmaster_pipeline.stories.storyboard.telling import plot_of, told, told_again
 from artmaster_pipeline.stories.storyboard.words import Encoders

@@ -24,8 +24,8 @@ OWN = "own"  # the medium of which nothing is known but that it is the painter's
 _FIGURES, _MOTIFS = 4, 8  # that an author may choose from: no more than a story of a few shots can use
 _PICTURES = 12  # of a painter that are looked at for the medium
 _EVERY = 8  # pixels, of which one is looked at
-# CIELAB chroma, and its mean distance from the picture's mean, at most, of works in ink: Huang Binhong's have 4.3 and 3.2,
-# Monet's 11.8 and 11.2, drawn ones in ink 3.6 and 1.0, in blue and green 19.6 and 4.2.
+# CIELAB chroma, and its mean distance from the picture's mean, at most, of works in ink: Huang Binhong's have 4.3 and
+# 3.2, Monet's 11.8 and 11.2, drawn ones in ink 3.6 and 1.0, in blue and green 19.6 and 4.2.
 _GREY, _ALIKE = 8.0, 6.0
 _MODERN = ("modern", "today", "contemporary", "现代", "今天", "当代", "如今", "today's")
 
@@ -71,7 +71,8 @@ def painters_of(painter: str, mix: str, home: Home, faults: list[str]) -> tuple[
     if bool(painter) == bool(mix):
         faults.append("say who paints: painter: NAME, or mix: 'A=0.7 B=0.3', and one of them")
         return ()
-    known, named = home.painters(), (painter,)
+    known: tuple[str, ...] = home.painters()
+    named: tuple[str, ...] = (painter,)
     if mix:
         wrong: list[str] = []
         meant = parse_mix(mix, faults=wrong)

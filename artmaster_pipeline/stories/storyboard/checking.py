@@ -43,7 +43,7 @@ class Left:
 
 
 def faults_of(story: Story, home: Home, profile: Profile, left: Left = Left()) -> tuple[str, ...]:
-    """Every fault of a storyboard: "shots[2] (shot-3).onstage: there is no 'ladi'; did you mean lady?"; none is empty."""
+    """Every fault of a storyboard: "shots[2] (shot-3).onstage: there is no 'ladi'; did you mean lady?"."""
     return tuple(dict.fromkeys(_Checking(story, home, profile, left).faults()))
 
 
@@ -163,7 +163,7 @@ class _Checking:
             for id in dict.fromkeys(id for id in ids if ids.count(id) > 1):
                 yield f"{place}.{name}: {id} is named {ids.count(id)} times: once is enough"
         if len(shot.onstage) > MOST_ONSTAGE:
-            yield f"{place}.onstage: {len(shot.onstage)} at once: {MOST_ONSTAGE} are the most that a picture keeps apart"
+            yield f"{place}.onstage: {len(shot.onstage)} at once: a picture keeps {MOST_ONSTAGE} apart at most"
         yield from self._told(f"{place}.plot", shot.plot)
         yield from self._told(f"{place}.narration", shot.narration)
         before = len(self.unsaid)
@@ -195,7 +195,7 @@ class _Checking:
             if region.of not in self.known["characters"] | self.known["motifs"]:
                 yield f"{where}.of: {_unknown(region.of, here)}"
             elif region.of not in here:
-                yield f"{where}.of: {region.of} is not in this shot: put it in onstage or motifs, or take the region out"
+                yield f"{where}.of: {region.of} is not in this shot: name it in onstage or motifs, or take this out"
             yield from (f"{where}.box: {fault}" for fault in self._box(shot, region))
             yield from self._words(f"{where}.prompt", region.prompt, shot.era)
         for one, other in combinations(shot.regions, 2):
@@ -222,7 +222,7 @@ class _Checking:
             place = self._place("shots", number)
             key = (prompt_of(self.story, shot), shot.seed)
             if key in seen:
-                yield f"{place}: it would be the same picture as {seen[key]}: say something else, or give it another seed"
+                yield f"{place}: it would be the same picture as {seen[key]}: say something else, or another seed"
             seen.setdefault(key, place)
 
     def _told(self, place: str, words: Words) -> Iterator[str]:

@@ -20,6 +20,12 @@ def has_latin(text: str) -> bool:
     return any(letter.isalpha() and "LATIN" in unicodedata.name(letter, "") for letter in text)
 
 
+def strange_words(text: str) -> tuple[str, ...]:
+    """The words of a text in letters that are not Latin."""
+    words = dict.fromkeys(re.findall(r"[^\W\d_]+", text))
+    return tuple(word for word in words if any("LATIN" not in unicodedata.name(letter, "") for letter in word))
+
+
 def found_in(text: str, terms: Iterable[str]) -> tuple[str, ...]:
     """Those of `terms` that a text says, in their order.
 

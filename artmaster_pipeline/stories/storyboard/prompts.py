@@ -61,10 +61,8 @@ def terms_of(motif: Motif) -> tuple[str, ...]:
 
 def visual_of(story: Story, id: str, era: str) -> str:
     """How a character is painted in an era, or a motif anywhere; empty where the story has neither."""
-    for part in (*story.characters, *story.motifs):
-        if part.id == id:
-            return words_of(part, era)
-    return ""
+    parts: tuple[Character | Motif, ...] = (*story.characters, *story.motifs)
+    return next((words_of(part, era) for part in parts if part.id == id), "")
 
 
 def words_of(part: Character | Motif, era: str) -> str:

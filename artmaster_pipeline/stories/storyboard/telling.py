@@ -1,7 +1,7 @@
 """A story told from the tables: the same for the same brief. What an author leaves out is taken from it.
 
-A story has a thread (a letter, a net, a bridge): it opens, passes from era to era, turns at two thirds and ends where it
-began. What is told below a picture is the thread's; what happens in it is put together from the moment, the place and
+A story has a thread (a letter, a net, a bridge): it opens, passes from era to era, turns at two thirds and ends where
+it began. What is told below a picture is the thread's; what happens in it is put together from the moment, the place and
 what whoever is there does, in sentences that both languages have.
 """
 
@@ -210,7 +210,7 @@ class _Telling:
 
 
 def _plot(shot: ShotDraft, does: Words, dice: random.Random) -> Words:
-    """ "On a misty autumn evening, in the village by the river, the traveller asks the way." and what is about him."""
+    """What happens: "On a misty evening, in the village by the river, the traveller asks the way." and what is about."""
     moment, place = moments().get(shot.static_description), places().get(shot.setting)
     figures = [cast()[id] for id in shot.onstage if id in cast()]
     if figures:
