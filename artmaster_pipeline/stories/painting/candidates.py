@@ -1,8 +1,8 @@
 """Candidates: several pictures of every shot, and a panel of every recurring figure; what is there is not painted again.
 
-    illustrated_stories/<story>/candidates/<id>.png    a picture of a shot; its id is made from all that decides it
-    illustrated_stories/<story>/anchors/<id>.png       a recurring figure alone
-    illustrated_stories/<story>/canvases/<shot>/       the map of a shot with regions
+illustrated_stories/<story>/candidates/<id>.png    a picture of a shot; its id is made from all that decides it
+illustrated_stories/<story>/anchors/<id>.png       a recurring figure alone
+illustrated_stories/<story>/canvases/<shot>/       the map of a shot with regions
 """
 
 from collections.abc import Sequence
@@ -117,9 +117,7 @@ def _planned(easel: Easel, story: Story, shot: Shot, held: Sequence[tuple[str, H
     return drawing, [identity("story picture", *parts, seed) for seed in drawing.seeds]
 
 
-def _held_figures(
-    easel: Easel, story: Story, shots: Sequence[Shot]
-) -> tuple[dict[str, list[tuple[str, Held]]], int]:
+def _held_figures(easel: Easel, story: Story, shots: Sequence[Shot]) -> tuple[dict[str, list[tuple[str, Held]]], int]:
     """Of each shot the recurring figures that have a place in it, with their panels and those panels' ids."""
     found: dict[str, list[tuple[str, Held]]] = {shot.id: [] for shot in shots}
     if easel.settings.anchor_until >= 1:

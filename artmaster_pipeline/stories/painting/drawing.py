@@ -1,4 +1,4 @@
-"""Shots drawn by the one hand: the base is loaded once, regions listen to their own words, figures are held to panels."""
+"""Shots drawn by the one hand: the base is loaded once, regions hear their own words, figures are held to panels."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager

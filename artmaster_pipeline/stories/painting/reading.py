@@ -68,9 +68,7 @@ def without_words(prompt: str, words: str) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def read_pictures(
-    home: Home, hand: OneHand, questions: Sequence[Question], progress: Progress
-) -> list[Reading]:
+def read_pictures(home: Home, hand: OneHand, questions: Sequence[Question], progress: Progress) -> list[Reading]:
     """A reading of each picture; fits that were read before are kept in the data home's cache by picture and prompt."""
     known = {question.sha256: _known(home, hand, question.sha256) for question in questions}
     _read_missing(home, hand, questions, known, progress)

@@ -11,7 +11,6 @@ was stopped asks nobody twice; the person's own story.yaml is never touched.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
@@ -51,6 +50,7 @@ class Told:
     choices: tuple[Choice, ...]
     critiques: tuple[Critique, ...]
     looks: Looks  # of the chosen pictures, in the order of the shots
+    pictures: frozenset[str]  # the ids of all candidates of all rounds
     made: int
 
 
@@ -216,76 +216,57 @@ def _second_look(loop: _Loop, chosen: Mapping[str, Candidate], open_shots: set[s
     Only those are asked about again.
     """
     assert loop.looks is not None
-    faulty, story = {}, loop.story
+    drafts: dict[str, ShotDraft] = {}
+    story, faults = loop.story, {}
     for shot in loop.story.shots:
-        if shot.id in open_shots and (faults := faults_of(loop.story, shot, chosen[shot.id], loop.looks)):
-            draft, says = _asked(loop, shot, faults)
-            if draft is None:
-                loop.critiques.append(_critique(loop, shot, chosen[shot.id], faults, says=says))
-                continue
+        faults[shot.id] = faults_of(loop.story, shot, chosen[shot.id], loop.looks)
+        if shot.id not in open_shots or not faults[shot.id]:
+            continue
+        draft, says = _asked(loop, shot, faults[shot.id])
+        loop.critiques.append(_critique(loop, loop.versions[shot.id], chosen[shot.id], faults[shot.id], draft, says))
+        if draft is not None:
+            drafts[shot.id] = draft
             story = revised(story, shot, draft, loop.easel.home, loop.easel.hand.profile)
-            faulty[shot.id] = (faults, draft)
-    if not faulty:
+    if not drafts:
         return set()
-    again = [shot for shot in story.shots if shot.id in faulty]
-    old = dict(loop.versions)
-    new = _take_in(loop, story, again, number)
-    improved = set()
+    again = [shot for shot in story.shots if shot.id in drafts]
+    new, improved = _take_in(loop, story, again, number), set()
     for shot in again:
-        faults, draft = faulty[shot.id]
-        loop.versions[shot.id] = new[shot.id]
-        picture = _choose_one(loop, chosen, shot.id)
-        is_better = better(picture, faults_of(story, shot, picture, loop.looks), chosen[shot.id], faults)
-        loop.critiques.append(_critique(loop, shot, chosen[shot.id], faults, draft=draft, kept=not is_better))
-        if is_better:
+        picture = _best_beside(loop, new[shot.id], chosen)
+        if better(picture, faults_of(story, shot, picture, loop.looks), chosen[shot.id], faults[shot.id]):
             improved.add(shot.id)
-        else:
-            loop.versions[shot.id] = old[shot.id]
+            loop.versions[shot.id] = new[shot.id]
     kept = {shot.id: shot for shot in story.shots if shot.id in improved}
     shots = tuple(kept.get(shot.id, shot) for shot in loop.story.shots)
     loop.story = story.model_copy(update={"shots": shots}) if improved else loop.story
     return improved
 
 
-def _choose_one(loop: _Loop, chosen: Mapping[str, Candidate], shot: str) -> Candidate:
+def _best_beside(loop: _Loop, version: Version, chosen: Mapping[str, Candidate]) -> Candidate:
     """The best new picture of one shot beside those that were chosen for the others."""
     assert loop.looks is not None
-    candidates = loop.versions[shot].candidates
-    beside = [loop.rows[other.id] for name, other in chosen.items() if name != shot]
+    apart, floor = loop.looks.apart, loop.looks.floor
+    beside = [loop.rows[other.id] for name, other in chosen.items() if name != version.shot.id]
 
     def value(candidate: Candidate) -> tuple[bool, int, float]:
-        near = loop.looks.apart[loop.rows[candidate.id], beside] < loop.looks.floor  # type: ignore[union-attr]
-        return not candidate.copy_of, -int(near.sum()), candidate.score
+        near = int((apart[loop.rows[candidate.id], beside] < floor).sum())
+        return not candidate.copy_of, -near, candidate.score
 
-    return max(candidates, key=value)
+    return max(version.candidates, key=value)
 
 
 def _critique(
-    loop: _Loop,
-    shot: Shot,
-    picture: Candidate,
-    faults: tuple[str, ...],
-    *,
-    draft: ShotDraft | None = None,
-    kept: bool = True,
-    says: str = "",
+    loop: _Loop, version: Version, picture: Candidate, faults: tuple[str, ...], draft: ShotDraft | None, says: str = ""
 ) -> Critique:
-    asked = loop.author if draft is not None or says else ""
     return Critique(
-        shot=shot.id,
-        round=loop.versions[shot.id].round if draft is None else _round_of(loop, picture),
+        shot=version.shot.id,
+        round=version.round,
         picture=picture.id,
         faults=faults,
-        asked=asked,
+        asked=loop.author if draft is not None else "",
         revised=draft,
-        kept=kept,
         says=says,
     )
-
-
-def _round_of(loop: _Loop, picture: Candidate) -> int:
-    rounds = [c.round for c in loop.critiques if c.picture == picture.id]
-    return rounds[-1] if rounds else 0
 
 
 def _asked(loop: _Loop, shot: Shot, faults: tuple[str, ...]) -> tuple[ShotDraft | None, str]:
@@ -314,11 +295,11 @@ def _read_draft(file: Path) -> ShotDraft | None:
 def _last_look(loop: _Loop, chosen: Mapping[str, Candidate]) -> None:
     """Say of every shot what its last picture misses, where nothing was said of it yet."""
     assert loop.looks is not None
-    said = {critique.picture for critique in loop.critiques if critique.kept}
+    said = {critique.picture for critique in loop.critiques}
     for shot in loop.story.shots:
         if chosen[shot.id].id not in said:
             faults = faults_of(loop.story, shot, chosen[shot.id], loop.looks)
-            loop.critiques.append(_critique(loop, shot, chosen[shot.id], faults))
+            loop.critiques.append(_critique(loop, loop.versions[shot.id], chosen[shot.id], faults, None))
 
 
 def _told(loop: _Loop, chosen: Mapping[str, Candidate]) -> Told:
@@ -342,7 +323,9 @@ def _told(loop: _Loop, chosen: Mapping[str, Candidate]) -> Told:
                 why=_why(version, picture, number in near),
             )
         )
-    return Told(loop.story, tuple(choices), tuple(loop.critiques), _of_rows(looks, rows), loop.made)
+    stays = {picture.id for picture in chosen.values()}
+    critiques = tuple(each.model_copy(update={"kept": each.picture in stays}) for each in loop.critiques)
+    return Told(loop.story, tuple(choices), critiques, _of_rows(looks, rows), frozenset(loop.files), loop.made)
 
 
 def _why(version: Version, picture: Candidate, too_near: bool) -> str:
@@ -361,7 +344,7 @@ def _why(version: Version, picture: Candidate, too_near: bool) -> str:
 
 
 def _of_chosen(looks: Looks, rows: Sequence[int]) -> Candidates:
-    apart, none: tuple[np.ndarray, Any] = looks.apart[np.ix_(rows, rows)], np.zeros(len(rows))
+    apart, none = looks.apart[np.ix_(rows, rows)], np.zeros(len(rows))
     return Candidates(tuple((n,) for n in range(len(rows))), none, none.astype(bool), apart, looks.floor)
 
 
