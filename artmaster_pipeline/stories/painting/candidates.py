@@ -1,4 +1,4 @@
-"""Candidates: several pictures of every shot, and a panel of every recurring figure; what is there is not painted again.
+"""Candidates: several pictures of every shot, a panel of every recurring figure; what is there is not painted again.
 
 illustrated_stories/<story>/candidates/<id>.png    a picture of a shot; its id is made from all that decides it
 illustrated_stories/<story>/anchors/<id>.png       a recurring figure alone
