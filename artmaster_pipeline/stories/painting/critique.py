@@ -4,9 +4,11 @@ from artmaster_pipeline.stories.painting.looking import Looks
 from artmaster_pipeline.stories.painting.records import Candidate
 from artmaster_pipeline.stories.records import Shot, Story
 
+_CHANCE = 0.5  # of prompts told apart: a picture that other prompts fit as well as its own shows something else
+
 
 def faults_of(story: Story, shot: Shot, candidate: Candidate, looks: Looks) -> tuple[str, ...]:
-    """One sentence for each: figures that are not seen, a style beyond the painter's own spread, a copy."""
+    """One sentence for each: figures that are not seen, a style beyond the painter's own spread, other things."""
     names = {who.id: who.name.en or who.name.zh or who.id for who in story.characters}
     faults = [
         f"{names.get(who, who)} is on stage and cannot be seen: say less beside what is to be seen."
@@ -18,8 +20,13 @@ def faults_of(story: Story, shot: Shot, candidate: Candidate, looks: Looks) -> t
             f"Its style is farther from the painter's works ({candidate.distance:.2f}) than 95 of 100 of them are from "
             f"each other ({looks.limit:.2f}): choose a place, an hour or an air that the painter knows."
         )
-    if candidate.margin is not None and candidate.margin < 0:
-        faults.append(f"Its style is nearer to the works of {candidate.nearest_other} than to the painter's own.")
+    if candidate.margin is not None and candidate.margin < looks.margin_limit:
+        faults.append(
+            f"Its style is nearer to the works of {candidate.nearest_other} than 95 of 100 of the painter's own works "
+            "are: choose a place, an hour or an air that the painter knows."
+        )
+    if candidate.adherence < _CHANCE:
+        faults.append("It shows something else than its words say: say something simpler.")
     if candidate.copy_of:
         faults.append("It looks like a copy of one of the painter's works: show something else.")
     return tuple(faults)

@@ -49,6 +49,7 @@ class Looks:
     distances: np.ndarray | None  # (n,) mean style distance to the training works; None: too few works
     own: np.ndarray  # (works,) of each training work to the others
     margins: np.ndarray | None  # (n,) None: no other painters
+    own_margins: np.ndarray  # (works,) of each training work beside the others; empty: no other painters
     nearest: tuple[str, ...]  # of each the other painter that it is nearest to
     apart: np.ndarray  # (n, n) over all axes
     floor: float
@@ -57,6 +58,11 @@ class Looks:
     def limit(self) -> float:
         """The style distance beyond which a picture is outside the painter's own spread."""
         return float(np.quantile(self.own, _OWN_SPREAD)) if len(self.own) else float("inf")
+
+    @property
+    def margin_limit(self) -> float:
+        """The margin below which a picture is nearer to another painter than the painter's own works are; at most 0."""
+        return min(0.0, float(np.quantile(self.own_margins, 1 - _OWN_SPREAD))) if len(self.own_margins) else 0.0
 
     def likeness(self, number: int) -> float:
         """1 where a picture is as near to the works as they are to each other, less where it is farther."""
@@ -83,7 +89,7 @@ def look_at(home: Home, hand: OneHand, works: Works, files: Sequence[Path], prog
     """Measure pictures beside the training works."""
     n, none = len(files), np.zeros(0)
     if len(works.train) < MIN_HELD_OUT:
-        return Looks(None, none, None, ("",) * n, np.ones((n, n)), 0.0)
+        return Looks(None, none, None, none, ("",) * n, np.ones((n, n)), 0.0)
     parts = {"drawn": list(files), "train": list(works.train), **{f"of {k}": list(v) for k, v in works.others.items()}}
     paths, rows = concatenated(parts)
     distances = pairwise_distances(home, hand.profile, paths, rows["train"], progress)
@@ -93,8 +99,17 @@ def look_at(home: Home, hand: OneHand, works: Works, files: Sequence[Path], prog
     among = style[np.ix_(train, train)]
     own = among.sum(1) / (len(train) - 1)
     pairs = whole[np.ix_(train, train)][np.triu_indices(len(train), 1)]
-    margins, nearest = _margins(style, rows, far, tuple(works.others))
-    return Looks(far, own, margins, nearest, whole[np.ix_(drawn, drawn)], float(np.quantile(pairs, _OWN_FLOOR)))
+    margins, nearest = _margins(style, rows, drawn, far, tuple(works.others))
+    own_margins, _ = _margins(style, rows, train, own, tuple(works.others))
+    return Looks(
+        distances=far,
+        own=own,
+        margins=margins,
+        own_margins=none if own_margins is None else own_margins,
+        nearest=nearest,
+        apart=whole[np.ix_(drawn, drawn)],
+        floor=float(np.quantile(pairs, _OWN_FLOOR)),
+    )
 
 
 def style_of(distances: DistanceMatrices) -> np.ndarray:
@@ -103,19 +118,20 @@ def style_of(distances: DistanceMatrices) -> np.ndarray:
 
 
 def _margins(
-    style: np.ndarray, rows: dict[str, np.ndarray], far: np.ndarray, others: Sequence[str]
+    style: np.ndarray, rows: dict[str, np.ndarray], pictures: np.ndarray, far: np.ndarray, others: Sequence[str]
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """By how much farther each picture is from the nearest other painter; a painter's own variety is taken off.
+    """By how much farther pictures are from the nearest other painter than from this one (`far`); and from whom.
 
-    The mean distance to a set less half of the set's spread is the energy distance's part that the picture decides.
+    A painter's own variety is taken off: the mean distance to a set less half of the set's spread is the part of the
+    energy distance that a picture decides.
     """
-    drawn, train = rows["drawn"], rows["train"]
     if not others:
-        return None, ("",) * len(drawn)
-    own = far - sets.spread(style, train) / 2
-    table = np.stack(
-        [style[np.ix_(drawn, rows[f"of {o}"])].mean(1) - sets.spread(style, rows[f"of {o}"]) / 2 for o in others]
-    )
+        return None, ("",) * len(pictures)
+    own = far - sets.spread(style, rows["train"]) / 2
+    to_others = [
+        style[np.ix_(pictures, rows[f"of {o}"])].mean(1) - sets.spread(style, rows[f"of {o}"]) / 2 for o in others
+    ]
+    table = np.stack(to_others)
     return table.min(0) - own, tuple(others[place] for place in table.argmin(0))
 
 

@@ -226,7 +226,7 @@ def _second_look(loop: _Loop, chosen: Mapping[str, Candidate], open_shots: set[s
         loop.critiques.append(_critique(loop, loop.versions[shot.id], chosen[shot.id], faults[shot.id], draft, says))
         if draft is not None:
             drafts[shot.id] = draft
-            story = revised(story, shot, draft, loop.easel.home, loop.easel.hand.profile)
+            story = revised(story, shot, draft, home=loop.easel.home, profile=loop.easel.hand.profile)
     if not drafts:
         return set()
     again = [shot for shot in story.shots if shot.id in drafts]

@@ -237,7 +237,9 @@ class _Mending:
         """The shot unlike those before: one picture is not painted twice."""
         if _seen(draft) not in self.seen:
             return draft
-        tried = [draft.model_copy(update={"setting": fallback.setting, "static_description": fallback.static_description})]
+        tried = [
+            draft.model_copy(update={"setting": fallback.setting, "static_description": fallback.static_description})
+        ]
         tried += [draft.model_copy(update={"static_description": words}) for words in moments()]
         new = next((each for each in tried if _seen(each) not in self.seen), draft)
         self.repairs.append(f"{place} was the same picture as one before: {_short(new.static_description)} instead.")
@@ -368,7 +370,9 @@ def _short(text: str) -> str:
 def _what_left(old: ShotDraft, new: ShotDraft) -> str:
     gone = [*(id for id in (*old.onstage, *old.motifs) if id not in {*new.onstage, *new.motifs})]
     parts = [f"without {', '.join(gone)}"] if gone else []
-    parts += [f"{_WORDS[name]} {_short(getattr(new, name))}" for name in _WORDS if getattr(new, name) != getattr(old, name)]
+    parts += [
+        f"{_WORDS[name]} {_short(getattr(new, name))}" for name in _WORDS if getattr(new, name) != getattr(old, name)
+    ]
     if new.perspective != old.perspective:
         parts.append("in level distance")
     return "; ".join(parts)

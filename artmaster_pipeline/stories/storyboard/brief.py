@@ -184,5 +184,3 @@ def _asked_motifs(wish: Wish) -> list[str]:
 def _shuffled(things: list[T], dice: random.Random) -> list[T]:
     dice.shuffle(things)
     return things
-
-

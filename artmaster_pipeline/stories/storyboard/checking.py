@@ -51,7 +51,9 @@ def things_of_today(text: str, era_id: str) -> tuple[str, ...]:
     """The words of a text for things that an era does not know; of our own eras all of them, since all are rendered."""
     era = eras().get(era_id)
     until = era.ends if era and not era.is_modern else -(10**6)
-    terms = [term for entry in motifs().values() if entry.since > until for term in entry.keywords.en + entry.keywords.zh]
+    terms = [
+        term for entry in motifs().values() if entry.since > until for term in entry.keywords.en + entry.keywords.zh
+    ]
     return found_in(text, dict.fromkeys([*terms, *further_things().en, *further_things().zh]))
 
 
@@ -75,9 +77,7 @@ class _Checking:
         contract = story.style_contract
         known = "style_contract" not in left.names
         self.painters = painters_of(contract.painter, contract.mix, home, self.painter_faults) if known else ()
-        self.known = {
-            part: {each.id for each in getattr(story, part)} | set(left.ids.get(part, ())) for part in _PARTS
-        }
+        self.known = {part: {each.id for each in getattr(story, part)} | set(left.ids.get(part, ())) for part in _PARTS}
 
     @cached_property
     def encoders(self) -> Encoders:

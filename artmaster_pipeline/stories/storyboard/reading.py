@@ -92,9 +92,7 @@ def _completed(content: dict[str, Any], file: Path, name: str) -> dict[str, Any]
     content.setdefault("motifs", [])
     if "wish" not in content:
         beside = file.parent / WISH_FILE
-        content["wish"] = (
-            read_wish(beside).model_dump() if beside.is_file() else {"text": next(iter(said), "") or name}
-        )
+        content["wish"] = read_wish(beside).model_dump() if beside.is_file() else {"text": next(iter(said), "") or name}
     content.setdefault("authorship", {"author": _HAND})
     wish, shots = content["wish"], content.get("shots")
     seed = wish.get("seed", 0) if isinstance(wish, dict) else 0

@@ -129,7 +129,9 @@ class _Telling:
         )
         moment = self._moment(self.brief.style_contract.words - self._length(draft))
         draft = draft.model_copy(update={"static_description": moment.words})
-        plot = _plot(draft, self._next(f"does {onstage[0]}", cast()[onstage[0]].does) if onstage else Words(), self.dice)
+        plot = _plot(
+            draft, self._next(f"does {onstage[0]}", cast()[onstage[0]].does) if onstage else Words(), self.dice
+        )
         entry = eras().get(era)
         if entry and (begins or number == 0):
             plot = _joined([self._next(f"arrivals {era}", entry.arrivals), plot])
@@ -182,7 +184,7 @@ class _Telling:
 
 
 def _plot(shot: ShotDraft, does: Words, dice: random.Random) -> Words:
-    """"On a misty autumn evening, in the village by the river, the traveller asks the way." and what is about him."""
+    """ "On a misty autumn evening, in the village by the river, the traveller asks the way." and what is about him."""
     moment, place = moments().get(shot.static_description), places().get(shot.setting)
     figures = [cast()[id] for id in shot.onstage if id in cast()]
     if figures:
