@@ -51,6 +51,8 @@ KINDS: dict[str, type[Record]] = {  # stage -> what its manifest holds
     "mixed_gallery": Sample,
     "copaintings": Sample,
     "canvas_gallery": Sample,
+    "illustrated_stories": Sample,
+    "story_books": Sample,
 }
 
 State = Literal["START", "COMPLETE", "FAIL", "ABORT"]
