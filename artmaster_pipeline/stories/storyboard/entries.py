@@ -156,6 +156,12 @@ def moments() -> dict[str, Moment]:
 
 
 @cache
+def interludes() -> tuple[Words, ...]:
+    """Lines that any story may have between, once its thread's own are told."""
+    return tuple(Words.model_validate(entry) for entry in _content("interludes"))
+
+
+@cache
 def further_things() -> Keywords:
     """Things of today without a rendering of their own."""
     return Keywords.model_validate(_content("things_of_today"))

@@ -11,7 +11,17 @@ from typing import Generic, TypeVar
 
 from artmaster_pipeline.records import identity
 from artmaster_pipeline.stories.records import Brief, Perspective, Shot, ShotDraft, Story, StoryDraft, Words
-from artmaster_pipeline.stories.storyboard.entries import Moment, Place, cast, eras, moments, motifs, places, threads
+from artmaster_pipeline.stories.storyboard.entries import (
+    Moment,
+    Place,
+    cast,
+    eras,
+    interludes,
+    moments,
+    motifs,
+    places,
+    threads,
+)
 from artmaster_pipeline.stories.storyboard.matching import count_words
 from artmaster_pipeline.stories.storyboard.prompts import perspective_words
 
@@ -95,7 +105,7 @@ class _Telling:
         self.places = {era.id: _Turns(dice, _places(brief, era.id)) for era in brief.eras}
         self.companions = _Turns(dice, self.others)
         self.views: _Turns[Perspective] = _Turns(dice, ("level", "high", "deep"))
-        self.does: dict[str, _Turns[Words]] = {}
+        self.told_middles = 0
         self.lines: dict[str, _Turns[Words]] = {}
 
     def _thread(self, here: Sequence[str]) -> tuple[str, str]:
@@ -161,7 +171,9 @@ class _Telling:
         elif number == 2 * count // 3:
             part, lines = "turns", self.thread.turns
         else:
-            part, lines = "middles", self.thread.middles
+            own = self.told_middles < len(self.thread.middles)
+            part, lines = ("middles", self.thread.middles) if own else ("interludes", interludes())
+            self.told_middles += 1
         before = self.names[of[max(0, number - 1)]]
         return _filled(self._next(part, lines), era=self.names[of[number]], before=before)
 
