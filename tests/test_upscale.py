@@ -556,8 +556,8 @@ for source in (sources[0], *sources):  # the first once before it counts: module
 def test_memory_does_not_grow_with_the_picture(tmp_path: Path, repeater: str):
     """What Python holds; libvips and PyTorch hold what a tile and a few rows take.
 
-    In a process of its own: in the tests' own, what other tests left (threads, garbage that warns when it is met, and
-    then has whole source files read) is counted, too.
+    In a process of its own: in the tests' own, tables of the interpreter that other tests have filled may grow just
+    then, by as much as a picture takes.
     """
     sizes = ((150, 150), (600, 150), (150, 600))
     sources = [str(save(tmp_path / f"{height}x{width}.png", grain(height, width))) for height, width in sizes]
