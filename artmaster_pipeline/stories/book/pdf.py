@@ -33,9 +33,10 @@ _LEFT, _TOP, _FOOT = 27.0, 26.0, 20.0
 _INNER = _WIDTH - 2 * _LEFT
 _GUTTER = 12.0
 _COLUMN = (_INNER - _GUTTER) / 2
-_TALLEST, _WIDEST = 178.0, 150.0  # a picture
+_TALLEST, _WIDEST = 178.0, _INNER  # a picture
 _LARGEST = 2048  # pixels of its longer side: 300 a inch and more
 _POINT = 25.4 / 72
+_TOLD = 12  # points: the story itself
 _INK, _QUIET, _LINE, _SEAL = (30, 27, 24), (98, 90, 81), (221, 214, 202), (151, 48, 31)
 # How what stands between lines is written from top to bottom (Unicode's vertical forms).
 _UPRIGHT = str.maketrans(
@@ -255,8 +256,8 @@ def _plate_page(pages: _Pages, plate: Plate) -> None:
     said = [(language, text) for language in ("en", "zh") if (text := getattr(shot.narration, language))]
     pages.pdf.start_section(_outlined(plate), level=1)
     width = _COLUMN if len(said) > 1 else 110.0
-    set_in = [(language, pages.lines(text, width, size=10.5, language=language)) for language, text in said]
-    high = max((len(lines) * 10.5 * _POINT * (1.75 if of == "zh" else 1.5) for of, lines in set_in), default=0.0)
+    set_in = [(language, pages.lines(text, width, size=_TOLD, language=language)) for language, text in said]
+    high = max((len(lines) * _TOLD * _POINT * (1.75 if of == "zh" else 1.5) for of, lines in set_in), default=0.0)
     room = min(_TALLEST, _HEIGHT - _FOOT - 18 - _TOP - high - 8)
     scale = min(_WIDEST / record.width, room / record.height)
     across, down = record.width * scale, record.height * scale
@@ -265,8 +266,8 @@ def _plate_page(pages: _Pages, plate: Plate) -> None:
     y = _TOP + down + 8
     for place, (language, lines) in enumerate(set_in):
         for number, line in enumerate(lines):
-            leading = 10.5 * _POINT * (1.75 if language == "zh" else 1.5)
-            pages.line(line, _LEFT + place * (_COLUMN + _GUTTER), y + number * leading, size=10.5, language=language)
+            leading = _TOLD * _POINT * (1.75 if language == "zh" else 1.5)
+            pages.line(line, _LEFT + place * (_COLUMN + _GUTTER), y + number * leading, size=_TOLD, language=language)
     facts = f"{plain(EN, 'plate', n=plate.number)} · {plain(EN, shot.perspective)} {plain(ZH, shot.perspective)}"
     facts += f" · {plain(EN, 'seed', seed=record.seed)} · {record.id} · {AI_GENERATED}"
     pages.line(facts, _LEFT, _HEIGHT - 14, size=7.5, family="sans", colour=_QUIET, width=_INNER, align="R")
