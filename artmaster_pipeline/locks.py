@@ -1,6 +1,6 @@
 """One process at a time for each painter: every function that writes a painter's folders takes the painter's lock.
 
-A canvas has one of its own beside its painters', since canvas.yaml may name others tomorrow.
+A canvas or a story has one of its own beside its painters', since its file may name others tomorrow.
 
 The lock is the operating system's and goes with its process, so a kill leaves none behind. It may be taken again by the
 thread that holds it: a run holds its painter from the first stage to the last, and each stage takes it once more.
@@ -25,7 +25,7 @@ from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.progress import Progress, terminal_progress
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.stages import in_words, kind_of
+from artmaster_pipeline.stages import in_words, is_filed
 
 _LONGEST_COMMAND = 60  # characters of another process's command that a person is shown
 F = TypeVar("F", bound=Callable[..., Any])
@@ -33,7 +33,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @contextmanager
 def working_on(home: Home, partition: str, progress: Progress | None = None, *, wait: bool = True) -> Iterator[None]:
-    """Hold a painter, all painters of a set, or a canvas and its painters for the block.
+    """Hold a painter, all painters of a set, or a canvas or story and its painters for the block.
 
     Where another process holds one, `progress` (the terminal, where there is none) is told whom this one waits for;
     with `wait=False` that is an ArtMasterError instead.
@@ -67,12 +67,12 @@ def one_at_a_time(function: F) -> F:
 
 
 def _all_held(home: Home, partition: str) -> tuple[str, ...]:
-    """Whose locks a partition's work takes, always in one order; last a canvas' own.
+    """Whose locks a partition's work takes, always in one order; last a canvas' or a story's own.
 
-    Where canvas.yaml cannot be read that one alone: the work that needs its painters says what is wrong with the file,
+    Where its file cannot be read that one alone: the work that needs its painters says what is wrong with the file,
     and a site may be taken down without them.
     """
-    if kind_of(partition) != "canvas":
+    if not is_filed(partition):
         return home.members(partition)
     try:
         return (*home.members(partition), partition)

@@ -407,7 +407,7 @@ def _region(name: str, of: Any) -> Region | None:
 class Sample(Record):
     """A picture made by a model (or, in the `original` column, a held-out crop shown beside it)."""
 
-    painter: str  # or the set of painters, or the canvas
+    painter: str  # or the set of painters, the canvas, the story
     column: Column
     adapter_ids: tuple[str, ...] = ()  # all adapters that drew it; none in the columns `base` and `original`
     evaluated_adapter_id: str = ""  # the adapter whose evaluation shows it, in whatever column
@@ -432,6 +432,9 @@ class Sample(Record):
     # of a picture by several adapters: the mix of mixes.yaml that it is of, and who had which part
     mix: str = Field("", exclude_if=lambda name: not name)
     canvas: str = Field("", exclude_if=lambda name: not name)  # of a picture of a canvas: its name
+    # of a picture of a story: the story's name, and the shot that it shows
+    story: str = Field("", exclude_if=lambda name: not name)
+    shot: str = Field("", exclude_if=lambda shot: not shot)
     gates: dict[str, Any] = Field({}, exclude_if=lambda gates: not gates)
 
     @property

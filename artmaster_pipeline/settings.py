@@ -12,12 +12,23 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from artmaster_pipeline.axes import Axis
-from artmaster_pipeline.canvases import FOLDER as CANVASES
-from artmaster_pipeline.canvases import canvases_in, painters_named
 from artmaster_pipeline.drawing_settings import DrawingSettings
 from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.filed import FILED
 from artmaster_pipeline.files import check_slug, is_slug, write_text
-from artmaster_pipeline.stages import canvas_named, canvas_of, check_partition, kind_of, members, stage_named
+from artmaster_pipeline.stages import (
+    Kind,
+    canvas_of,
+    check_partition,
+    filed_as,
+    is_filed,
+    judging_stage,
+    kind_of,
+    members,
+    source_named,
+    stage_named,
+    story_of,
+)
 from artmaster_pipeline.yaml_text import read_yaml
 
 DEFAULT_HOME = Path("assets_data")
@@ -31,7 +42,7 @@ CROP_SIZES = ((512, 512), (512, 768))  # width, height: the two shapes that ever
 
 @dataclass(frozen=True)
 class Home:
-    """The data home: the folders of the stages, one folder per painter (or set of painters, or canvas) in each."""
+    """The data home: the folders of the stages, one folder per painter (set of painters, canvas, story) in each."""
 
     root: Path
 
@@ -54,7 +65,7 @@ class Home:
         return self.root / "scans" / check_slug(painter)
 
     def stage_folder(self, stage: str, partition: str) -> Path:
-        """The folder that a stage writes for one painter, one set of painters, or one canvas."""
+        """The folder that a stage writes for one painter, one set of painters, one canvas, or one story."""
         return self.root / stage_named(stage).folder / check_partition(partition)
 
     def register(self, painter: str) -> Path:
@@ -76,9 +87,9 @@ class Home:
     def evaluation(self, partition: str) -> Path:
         """Where pictures are measured and judged: one folder per adapter or mix; manifest.jsonl lists the current ones.
 
-        Of painters and sets evaluation/, of a canvas the folder of the stage copaintings.
+        Of painters and sets evaluation/, of a canvas or a story the folder of the stage that paints it.
         """
-        return self.stage_folder("copaintings" if kind_of(partition) == "canvas" else "evaluation_grid", partition)
+        return self.stage_folder(judging_stage(partition), partition)
 
     def gallery(self, painter: str) -> Path:
         """The stage sample_gallery: a static site."""
@@ -86,7 +97,15 @@ class Home:
 
     def canvas(self, slug: str) -> Path:
         """What a person put there: canvas.yaml and its maps."""
-        return self.root / CANVASES / canvas_named(canvas_of(slug))
+        return self.filed_folder(canvas_of(slug))
+
+    def story(self, slug: str) -> Path:
+        """What a person put there, or `artmaster story new`: wish.yaml, story.yaml, or both."""
+        return self.filed_folder(story_of(slug))
+
+    def filed_folder(self, partition: str) -> Path:
+        """The folder of a canvas or a story, with the file that says who paints it."""
+        return self.root / FILED[kind_of(partition)].folder / source_named(partition)
 
     def resolved_settings(self, partition: str) -> Path:
         """What each stage of a partition uses of painter.yaml, the profile and the like, as a file for DVC."""
@@ -111,15 +130,28 @@ class Home:
 
     def canvases(self) -> tuple[str, ...]:
         """The partitions of all canvases below canvases/, sorted."""
-        return tuple(canvas_of(slug) for slug in canvases_in(self.root / CANVASES))
+        return self.filed("canvas")
+
+    def stories(self) -> tuple[str, ...]:
+        """The partitions of all stories below stories/, sorted."""
+        return self.filed("story")
+
+    def filed(self, *kinds: Kind) -> tuple[str, ...]:
+        """The partitions of all canvases and stories that are there (or of one of these kinds), each kind's sorted."""
+        return tuple(
+            filed_as(kind, slug)
+            for kind, of in FILED.items()
+            if not kinds or kind in kinds
+            for slug in of.slugs(self.root / of.folder)
+        )
 
     def members(self, partition: str) -> tuple[str, ...]:
-        """The painters of a partition: one, those of a set, or those whom a canvas.yaml names, sorted.
+        """The painters of a partition: one, those of a set, or those whom a canvas' or a story's file names, sorted.
 
         Raises WrongUse where that file is not there or cannot be read.
         """
-        if kind_of(partition) == "canvas":
-            return painters_named(self.canvas(canvas_named(partition)))
+        if is_filed(partition):
+            return FILED[kind_of(partition)].painters(self.filed_folder(partition))
         return members(partition)
 
 

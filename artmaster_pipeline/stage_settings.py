@@ -13,22 +13,23 @@ from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.records import identity
 from artmaster_pipeline.settings import Home, Profile, load_painter, painter_profile
-from artmaster_pipeline.stages import Stage, in_order, kind_of
+from artmaster_pipeline.stages import WHICH, Stage, in_order, kind_of
 
 _HEAD = "# What each stage uses of painter.yaml and the profile. Written by ArtMaster: change those, not this file.\n"
 
 
 def partition_profile(home: Home, partition: str) -> Profile:
-    """The profile that a painter, a set of painters or a canvas is worked on with.
+    """The profile that a painter, a set of painters, a canvas or a story is worked on with.
 
-    Raises WrongUse where the members of a set, or a canvas' painters, are on different profiles.
+    Raises WrongUse where the painters of one partition are on different profiles.
     """
     profiles = {member: painter_profile(home, member) for member in home.members(partition)}
     first, *others = profiles.values()
     if any(other != first for other in others):
         said = ", ".join(f"{member}: {profile.name}" for member, profile in profiles.items())
-        what = "set" if kind_of(partition) == "painters" else "canvas"
-        raise WrongUse(f"Painters of one {what} need one profile, but their painter.yaml say {said}.")
+        raise WrongUse(
+            f"Painters of one {WHICH[kind_of(partition)]} need one profile, but their painter.yaml say {said}."
+        )
     return first
 
 

@@ -3,12 +3,12 @@
 A stage is added here, by one entry of TABLE, and nowhere else. An entry names its function by import path, so that
 reading the table loads neither torch nor dagster.
 
-A stage is made once per partition: of one painter, of a set of painters, or of a canvas. A painter's partition is the
-slug; a set's is its members' slugs, sorted, with two hyphens between them; a canvas' is its slug after `canvas_`. No
-slug holds two hyphens or an underscore, so that a name says what it is of. Who has a part in a canvas its file alone
-says: that is asked of the data home. One stage of one partition is a `Step`; steps form a graph, and a run makes those
-that are not current and all that lie below them. A stage that is made on request is no part of that: it is made for the
-partitions that somebody asks for, with all that it reads.
+A stage is made once per partition: of one painter, of a set of painters, of a canvas, or of a story. A painter's
+partition is the slug; a set's is its members' slugs, sorted, with two hyphens between them; a canvas' is its slug after
+`canvas_`, a story's after `story_`. No slug holds two hyphens or an underscore, so that a name says what it is of. Who
+paints a canvas or a story its file alone says: that is asked of the data home. One stage of one partition is a `Step`;
+steps form a graph, and a run makes those that are not current and all that lie below them. A stage that is made on
+request is no part of that: it is made for the partitions that somebody asks for, with all that it reads.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,12 +20,33 @@ from typing import Any, Literal, Protocol
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.files import check_slug
 
-# What a stage's partitions are: single painters, sets of them, or canvases. Those of painters are made first.
-Kind = Literal["painter", "painters", "canvas"]
-KINDS: tuple[Kind, ...] = ("painter", "painters", "canvas")
+# What a stage's partitions are: single painters, sets of them, canvases, or stories. Those of painters are made first.
+Kind = Literal["painter", "painters", "canvas", "story"]
+KINDS: tuple[Kind, ...] = ("painter", "painters", "canvas", "story")
 _BETWEEN = "--"
-_CANVAS = "canvas_"
-_WHICH: dict[Kind, str] = {"painter": "painter", "painters": "set", "canvas": "canvas"}
+# The kinds whose painters a file says (`filed`): what begins a partition's name, and where their folders lie.
+_BEGINS: dict[Kind, str] = {"canvas": "canvas_", "story": "story_"}
+_PLACES: dict[Kind, str] = {"canvas": "canvases/", "story": "stories/"}
+WHICH: dict[Kind, str] = {"painter": "painter", "painters": "set", "canvas": "canvas", "story": "story"}
+_MANY: dict[Kind, str] = {
+    "painter": "single painters",
+    "painters": "sets of painters",
+    "canvas": "canvases",
+    "story": "stories",
+}
+# By kind, the stage whose pictures are measured and judged, and the one that publishes them.
+_JUDGED: dict[Kind, str] = {
+    "painter": "evaluation_grid",
+    "painters": "mixed_samples",
+    "canvas": "copaintings",
+    "story": "illustrated_stories",
+}
+_PUBLISHED: dict[Kind, str] = {
+    "painter": "sample_gallery",
+    "painters": "mixed_gallery",
+    "canvas": "canvas_gallery",
+    "story": "story_books",
+}
 
 # What every stage that loads the base model depends on.
 _BASE = ("base_model", "revision", "device", "dtype", "quantization", "size_divisor", "max_sequence_length")
@@ -54,7 +75,7 @@ class Stage:
     folder: str  # below the data home; one folder per partition in it, which stages of several kinds may share
     makes: str
     after: tuple[str, ...] = ()  # the stages whose folders it reads
-    sources: tuple[str, ...] = ()  # folders that it reads and no stage makes, one per painter (or canvas) in each
+    sources: tuple[str, ...] = ()  # folders that it reads and no stage makes, one per painter (canvas, story) in each
     painter: tuple[str, ...] = ()  # the lines of painter.yaml that decide its bytes
     profile: tuple[str, ...] = ()  # the settings of the profile that do: dotted names; "-name" takes one out again
     asks: str = ""  # "module:function" of what else does, asked with the home and the partition; JSON-able
@@ -237,8 +258,54 @@ TABLE: tuple[Stage, ...] = (
         tools=("pytorch", "html"),
         pool="gpu",
     ),
+    Stage(
+        name="storyboards",
+        says="A story's shots: who is seen where, in which era, told in two languages; as a person edited them, if so.",
+        folder="storyboards",
+        makes="artmaster_pipeline.stories.storyboard:make_storyboards",
+        after=("training_set",),
+        sources=("stories",),
+        painter=("name", "trigger"),
+        profile=("base_model", "revision", "max_sequence_length"),
+        lends=(("write", "artmaster_pipeline.stories.authors:write_storyboard"),),
+        kind="story",
+        group="stories",
+        tools=("python", "pytorch"),
+        pool="gpu",
+    ),
+    Stage(
+        name="illustrated_stories",
+        says="A story's pictures in one hand: of each shot the best of several, measured and judged beside the base's.",
+        folder="illustrated_stories",
+        makes="artmaster_pipeline.stories.painting:illustrate",
+        after=("training_set", "style_adapter", "evaluation_grid", "sample_gallery", "storyboards"),
+        painter=("name", "trigger"),
+        profile=(*_BASE, "control", "evaluation", "gate"),
+        asks="artmaster_pipeline.experts.samples:what_is_known",
+        lends=(("author", "artmaster_pipeline.stories.authors:author_named"),),
+        kind="story",
+        group="stories",
+        tools=("pytorch",),
+        pool="gpu",
+    ),
+    Stage(
+        name="story_books",
+        says="An illustrated book of a story that passed: pages in two languages, a PDF, provenance of each picture.",
+        folder="gallery",
+        makes="artmaster_pipeline.stories.book:publish_book",
+        after=(
+            *("raw_scans", "training_set", "style_adapter", "evaluation_grid", "sample_gallery"),
+            *("storyboards", "illustrated_stories"),
+        ),
+        painter=("name", "rights", "show_works"),
+        profile=(*_ENLARGING, "gallery_long_side", "gallery_constraints", "device"),
+        kind="story",
+        group="stories",
+        tools=("pytorch", "html"),
+        pool="gpu",
+    ),
 )
-# What a run of a painter makes; a set and a canvas have their own.
+# What a run of a painter makes; sets, canvases and stories have their own.
 STAGES = tuple(stage.name for stage in TABLE if stage.kind == "painter" and not stage.on_request)
 TRAINED = "style_adapter"  # where what costs a GPU's hours begins
 
@@ -272,8 +339,8 @@ def stage_named(name: str) -> Stage:
 def in_order(kind: Kind | None = None) -> tuple[Stage, ...]:
     """The stages whose partitions are of that kind (none: all), each after those that it reads.
 
-    Raises ValueError where the table names a stage that it lacks, goes in a circle, or leads from sets or canvases to
-    what is of another kind.
+    Raises ValueError where the table names a stage that it lacks, goes in a circle, or leads from sets, canvases or
+    stories to what is of another kind.
     """
     entries = {stage.name: stage for stage in TABLE}
     if len(entries) < len(TABLE):
@@ -283,9 +350,7 @@ def in_order(kind: Kind | None = None) -> tuple[Stage, ...]:
     read = ((stage.kind, entries[name].kind) for stage in TABLE for name in stage.after)
     if strange := sorted({(kind, other) for kind, other in read if other not in ("painter", kind)}):
         kind_, other_ = strange[0]
-        raise ValueError(
-            f"a stage whose kind is {kind_!r} reads one of {other_!r}: which {_WHICH[other_]} would it be?"
-        )
+        raise ValueError(f"a stage whose kind is {kind_!r} reads one of {other_!r}: which {WHICH[other_]} would it be?")
     ranks = {name: rank for rank, name in enumerate(entries)}
     sorter = TopologicalSorter({stage.name: stage.after for stage in TABLE})
     try:
@@ -326,42 +391,81 @@ def before(name: str) -> tuple[str, ...]:
 def members(partition: str) -> tuple[str, ...]:
     """The painters of a partition whose name says them: one, or the members of a set.
 
-    Raises ValueError for a canvas: who paints it only the data home knows (`settings.Home.members`).
+    Raises ValueError for a canvas or a story: who paints it only the data home knows (`settings.Home.members`).
     """
-    if kind_of(partition) == "canvas":
-        raise ValueError(f"{partition} is a canvas: ask the data home for its painters")
+    if is_filed(partition):
+        raise ValueError(f"{partition} is a {kind_of(partition)}: ask the data home for its painters")
     return tuple(partition.split(_BETWEEN))
 
 
 def kind_of(partition: str) -> Kind:
-    """Whether a partition is one painter, a set of painters, or a canvas."""
-    if partition.startswith(_CANVAS):
-        return "canvas"
+    """Whether a partition is one painter, a set of painters, a canvas, or a story."""
+    for kind, begins in _BEGINS.items():
+        if partition.startswith(begins):
+            return kind
     return "painters" if _BETWEEN in partition else "painter"
+
+
+def is_filed(partition: str) -> bool:
+    """Whether a partition is one whose painters a file of its own says: a canvas or a story (`filed`)."""
+    return kind_of(partition) in _BEGINS
+
+
+def filed_as(kind: Kind, slug: str) -> str:
+    """The partition that stands for the canvas or the story of that slug."""
+    return f"{_BEGINS[kind]}{check_slug(slug)}"
+
+
+def slug_of(partition: str, kind: Kind) -> str:
+    """The slug of the canvas or the story that a partition stands for: its folder's name. Raises WrongUse otherwise."""
+    if kind_of(partition) != kind:
+        raise WrongUse(
+            f"{partition!r} is no {WHICH[kind]}: write {_BEGINS[kind]}NAME, the name of its folder in {_PLACES[kind]}."
+        )
+    return check_slug(partition.removeprefix(_BEGINS[kind]))
 
 
 def canvas_of(slug: str) -> str:
     """The partition that stands for a canvas."""
-    return f"{_CANVAS}{check_slug(slug)}"
+    return filed_as("canvas", slug)
 
 
 def canvas_named(partition: str) -> str:
     """The slug of the canvas that a partition stands for: its folder's name in canvases/. Raises WrongUse otherwise."""
-    if kind_of(partition) != "canvas":
-        raise WrongUse(f"{partition!r} is no canvas: write {_CANVAS}NAME, the name of its folder in canvases/.")
-    return check_slug(partition.removeprefix(_CANVAS))
+    return slug_of(partition, "canvas")
+
+
+def story_of(slug: str) -> str:
+    """The partition that stands for a story."""
+    return filed_as("story", slug)
+
+
+def story_named(partition: str) -> str:
+    """The slug of the story that a partition stands for: its folder's name in stories/. Raises WrongUse otherwise."""
+    return slug_of(partition, "story")
 
 
 def source_named(partition: str) -> str:
-    """What a partition's own folder is called among those that no stage makes: the painter's slug, the canvas'."""
-    return canvas_named(partition) if kind_of(partition) == "canvas" else partition
+    """What a partition's own folder is called among those that no stage makes: the slug, without its kind."""
+    return slug_of(partition, kind_of(partition)) if is_filed(partition) else partition
 
 
 def in_words(partition: str) -> str:
     """Whom or what a partition is of, for a sentence."""
-    if kind_of(partition) == "canvas":
-        return f"the canvas {partition.removeprefix(_CANVAS)}"
+    if is_filed(partition):
+        kind = kind_of(partition)
+        return f"the {WHICH[kind]} {partition.removeprefix(_BEGINS[kind])}"
     return " and ".join(members(partition))
+
+
+def judging_stage(partition: str) -> str:
+    """The stage whose pictures of a partition are measured and judged."""
+    return _JUDGED[kind_of(partition)]
+
+
+def publishing_stage(partition: str) -> str:
+    """The stage that publishes the pictures of a partition, as a site in gallery/."""
+    return _PUBLISHED[kind_of(partition)]
 
 
 def set_of(painters: Iterable[str]) -> str:
@@ -373,9 +477,9 @@ def set_of(painters: Iterable[str]) -> str:
 
 
 def check_partition(partition: str) -> str:
-    """Return `partition` if it is a painter, a set as `set_of` writes it, or a canvas; raises WrongUse otherwise."""
-    if kind_of(partition) == "canvas":
-        return canvas_of(canvas_named(partition))
+    """Return `partition` if it is a painter, a set as `set_of` writes it, a canvas or a story; else raises WrongUse."""
+    if is_filed(partition):
+        return filed_as(kind_of(partition), source_named(partition))
     found = members(partition)
     if len(found) == 1:
         return check_slug(partition)
@@ -385,9 +489,9 @@ def check_partition(partition: str) -> str:
 
 
 def inputs_of(step: Step, home: Membership | None = None) -> tuple[Step, ...]:
-    """The steps that a step reads. A stage over a set or a canvas reads its own one's stages and each member's.
+    """The steps that a step reads. One of a set, a canvas or a story reads its own one's stages and each member's.
 
-    `home` is needed where there are canvases; without it only painters and sets are known.
+    `home` is needed where there are canvases or stories; without it only painters and sets are known.
     """
     found = []
     for name in stage_named(step.stage).after:
@@ -402,13 +506,12 @@ def inputs_of(step: Step, home: Membership | None = None) -> tuple[Step, ...]:
 def steps_towards(partition: str, until: str | None = None, home: Membership | None = None) -> tuple[Step, ...]:
     """The steps that bring a partition to the stage `until` (none: to its chain's end), each after its inputs.
 
-    For a set or a canvas these are its members' steps too, as far as it reads them; `home` as in `inputs_of`. Raises
-    WrongUse where the stage is not of the partition's kind.
+    For all but a single painter these are its members' steps too, as far as it reads them; `home` as in `inputs_of`.
+    Raises WrongUse where the stage is not of the partition's kind.
     """
     kind = kind_of(partition)
     if until and stage_named(until).kind != kind:
-        kinds = {"painter": "single painters", "painters": "sets of painters", "canvas": "canvases"}
-        said = kinds[stage_named(until).kind]
+        said = _MANY[stage_named(until).kind]
         raise WrongUse(f"The stage {until} is not made for {partition!r}: it is one of {said}.")
     wanted = [Step(until, partition)] if until else [Step(stage.name, partition) for stage in chain(kind)]
     needed: set[Step] = set()

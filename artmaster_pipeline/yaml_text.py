@@ -25,6 +25,14 @@ def read_strict_yaml(text: str) -> Any:
     return _read(text, _StrictLoader)
 
 
+def compose_strict_yaml(text: str) -> yaml.Node | None:
+    """The nodes of such a text, each with its place in it; None of an empty one. Raises as `read_strict_yaml` does."""
+    try:
+        return yaml.compose(text, Loader=_StrictLoader)
+    except RecursionError as error:
+        raise yaml.YAMLError("it is nested too deeply") from error
+
+
 class _StrictLoader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):

@@ -23,7 +23,7 @@ from artmaster_pipeline.evaluation.samples import SAMPLES
 from artmaster_pipeline.evaluation.verdicts import decide, last_verdict
 from artmaster_pipeline.experts.drawing import MixedDrawing, draw_mixed
 from artmaster_pipeline.experts.judging import judge_mix, write_panel
-from artmaster_pipeline.experts.samples import is_there
+from artmaster_pipeline.experts.samples import is_there, what_is_known
 from artmaster_pipeline.files import clear_partials, inside, sha256_of
 from artmaster_pipeline.gallery.enlarging import sample_facts
 from artmaster_pipeline.generation.requests import how_drawn
@@ -38,7 +38,6 @@ from artmaster_pipeline.records import (
     Sample,
     Verdict,
     identity,
-    manifest_hash,
     read_manifest,
     write_manifest,
 )
@@ -58,9 +57,7 @@ def what_is_painted(home: Home, partition: str) -> dict[str, Any]:
 
     Raises WrongUse where the file cannot be read.
     """
-    manifests = [home.stage_folder("expert_map", painter) / MANIFEST for painter in home.members(partition)]
-    known = {file.parent.name: manifest_hash(file) for file in manifests if file.is_file()}
-    return {**what_is_said(home.canvas(canvas_named(partition))), "known": known}
+    return what_is_said(home.canvas(canvas_named(partition))) | what_is_known(home, partition)
 
 
 def hands_at_work(home: Home, partition: str, *, publishing: bool = False) -> Hands:

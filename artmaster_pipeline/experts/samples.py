@@ -105,6 +105,15 @@ def what_is_mixed(home: Home, partition: str) -> dict[str, Any]:
     return {"mixes": said_of(home, partition), "known": known}
 
 
+def what_is_known(home: Home, partition: str) -> dict[str, Any]:
+    """What is known of the experts that paint a canvas or a story: the hashes of their maps, by painter.
+
+    Resolved settings of the stage illustrated_stories. Raises WrongUse where nobody can say who they are.
+    """
+    manifests = [home.stage_folder("expert_map", painter) / MANIFEST for painter in home.members(partition)]
+    return {"known": {file.parent.name: manifest_hash(file) for file in manifests if file.is_file()}}
+
+
 @one_at_a_time
 @session()
 def draw_mixes(home: Home, partition: str, profile: Profile, progress: Progress = SILENT) -> Outcome[Sample]:

@@ -1,4 +1,4 @@
-"""The assets, made from the stages' table: one per stage, one partition per painter (per set of painters, per canvas).
+"""The assets, made from the stages' table: one per stage, one partition per painter (or set, canvas, story).
 
 An asset calls its stage's function and shows what came of it; the work is in the rooms. Its data version is the hash of
 its manifest: the same scans and settings give the same version on every machine, whichever way it was started.
@@ -20,14 +20,12 @@ from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import Outcome
 from artmaster_pipeline.settings import Home, complete_painter
 from artmaster_pipeline.stage_settings import partition_profile, settings_identity
-from artmaster_pipeline.stages import TRAINED, Kind, Stage, Step, before, chain, in_order
+from artmaster_pipeline.stages import KINDS, TRAINED, Kind, Stage, Step, before, chain, in_order
 
 PAINTERS = dg.DynamicPartitionsDefinition(name="painter")
-CANVASES = dg.DynamicPartitionsDefinition(name="canvas")
 PARTITIONS: dict[Kind, dg.DynamicPartitionsDefinition] = {
     "painter": PAINTERS,
-    "painters": dg.DynamicPartitionsDefinition(name="painters"),
-    "canvas": CANVASES,
+    **{kind: dg.DynamicPartitionsDefinition(name=kind) for kind in KINDS if kind != "painter"},
 }
 # A season without a new gallery of anybody is worth a look, a year is worth a question; nothing is done because of it.
 _FRESHNESS = {"sample_gallery": dg.FreshnessPolicy.time_window(fail_window=timedelta(366), warn_window=timedelta(92))}

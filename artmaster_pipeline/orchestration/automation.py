@@ -1,15 +1,16 @@
-"""What happens without being asked, beside new scans (`watching`): sensors for withdrawn works and for canvases, the
-retraining, the stages that follow. All begin off.
+"""What happens without being asked, beside new scans (`watching`): sensors for withdrawn works, canvases and stories,
+the retraining, the stages that follow. All begin off.
 """
 
 import json
 from collections.abc import Sequence
+from functools import cache
 
 import dagster as dg
 
-from artmaster_pipeline.canvases import what_is_said
 from artmaster_pipeline.errors import WrongUse
-from artmaster_pipeline.orchestration.assets import CANVASES, PAINTERS
+from artmaster_pipeline.filed import FILED
+from artmaster_pipeline.orchestration.assets import PAINTERS, PARTITIONS
 from artmaster_pipeline.orchestration.failures import one_sentence
 from artmaster_pipeline.orchestration.jobs import CHAINS
 from artmaster_pipeline.orchestration.resources import DataHome
@@ -22,7 +23,7 @@ from artmaster_pipeline.orchestration.retraining import (
     withdrawal_key,
 )
 from artmaster_pipeline.records import identity
-from artmaster_pipeline.stages import TRAINED, before, canvas_named
+from artmaster_pipeline.stages import TRAINED, Kind, before
 from artmaster_pipeline.terminal import plain
 from artmaster_pipeline.withdrawal import due_for_retraining
 
@@ -44,35 +45,50 @@ def withdrawn_works(context: dg.SensorEvaluationContext, data_home: DataHome) ->
         )
 
 
-@dg.sensor(job_name=CHAINS["canvas"], minimum_interval_seconds=60)
-def new_canvases(context: dg.SensorEvaluationContext, data_home: DataHome) -> dg.SensorResult:
-    """A new or changed canvas in canvases/ asks for one run: it is painted, judged and, if it passes, published.
+@cache
+def new_of(kind: Kind) -> dg.SensorDefinition:
+    """The sensor `new_canvases` or `new_stories`: one that is new or changed asks for one run.
 
-    By what canvas.yaml says and its files hold, so that a comment asks for nothing. It counts once two evaluations in
-    a row find it the same: a person may be writing it just now. One that cannot be read is said and passed over.
+    It is painted, judged and, if it passes, published. By what its file says (and of a canvas by what lies beside it),
+    so that a comment asks for nothing. It counts once two evaluations in a row find it the same: a person may be
+    writing it just now. One that cannot be read is said and passed over.
     """
-    with one_sentence(data_home.home):
-        last: dict[str, dict[str, str]] = json.loads(context.cursor) if context.cursor else {"seen": {}, "asked": {}}
-        seen: dict[str, str] = {}
-        said: list[str] = []
-        for partition in data_home.home.canvases():
-            try:
-                seen[partition] = identity(what_is_said(data_home.home.canvas(canvas_named(partition))))
-            except WrongUse as error:
-                said.append(plain(str(error)))
-        for line in said:
-            context.log.info(line)
-        settled = {partition: key for partition, key in seen.items() if last["seen"].get(partition) == key}
-        due = {partition: key for partition, key in settled.items() if last["asked"].get(partition) != key}
-        asked = {partition: key for partition, key in (last["asked"] | due).items() if partition in seen}
-        known = set(context.instance.get_dynamic_partitions(str(CANVASES.name)))
-        new = [partition for partition in due if partition not in known]
-        return dg.SensorResult(
-            run_requests=[dg.RunRequest(run_key=f"{p}-{key}", partition_key=p) for p, key in due.items()],
-            skip_reason=None if due else "; ".join(said) or "No new canvases.",
-            dynamic_partitions_requests=[CANVASES.build_add_request(new)] if new else [],
-            cursor=json.dumps({"seen": seen, "asked": asked}, separators=(",", ":")),
-        )
+    of, partitions = FILED[kind], PARTITIONS[kind]
+
+    @dg.sensor(
+        name=f"new_{of.folder}",
+        job_name=CHAINS[kind],
+        minimum_interval_seconds=60,
+        description=f"Each new or changed folder in {of.folder}/ asks for one run, once two looks find it the same.",
+    )
+    def found(context: dg.SensorEvaluationContext, data_home: DataHome) -> dg.SensorResult:
+        home = data_home.home
+        with one_sentence(home):
+            last: dict[str, dict[str, str]] = (
+                json.loads(context.cursor) if context.cursor else {"seen": {}, "asked": {}}
+            )
+            seen: dict[str, str] = {}
+            said: list[str] = []
+            for partition in home.filed(kind):
+                try:
+                    seen[partition] = identity(of.said(home.filed_folder(partition)))
+                except WrongUse as error:
+                    said.append(plain(str(error)))
+            for line in said:
+                context.log.info(line)
+            settled = {partition: key for partition, key in seen.items() if last["seen"].get(partition) == key}
+            due = {partition: key for partition, key in settled.items() if last["asked"].get(partition) != key}
+            asked = {partition: key for partition, key in (last["asked"] | due).items() if partition in seen}
+            known = set(context.instance.get_dynamic_partitions(str(partitions.name)))
+            new = [partition for partition in due if partition not in known]
+            return dg.SensorResult(
+                run_requests=[dg.RunRequest(run_key=f"{p}-{key}", partition_key=p) for p, key in due.items()],
+                skip_reason=None if due else "; ".join(said) or f"No new {of.folder}.",
+                dynamic_partitions_requests=[partitions.build_add_request(new)] if new else [],
+                cursor=json.dumps({"seen": seen, "asked": asked}, separators=(",", ":")),
+            )
+
+    return found
 
 
 @dg.schedule(name=SCHEDULE, job_name=CHAINS["painter"], cron_schedule="0 * * * *")

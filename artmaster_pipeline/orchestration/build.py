@@ -5,8 +5,9 @@ from typing import Any
 
 import dagster as dg
 
+from artmaster_pipeline.filed import FILED
 from artmaster_pipeline.orchestration.assets import assets
-from artmaster_pipeline.orchestration.automation import following, new_canvases, retraining, withdrawn_works
+from artmaster_pipeline.orchestration.automation import following, new_of, retraining, withdrawn_works
 from artmaster_pipeline.orchestration.checks import checks
 from artmaster_pipeline.orchestration.jobs import jobs
 from artmaster_pipeline.orchestration.notifying import tell_of_failures, tell_of_successes
@@ -21,12 +22,12 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
     The steps of a run share one process: each run has its own, so a GPU is free again when the run has ended, and a
     chain of short steps does not pay for a start of Python each.
     """
-    of_canvases = [new_canvases] if chain("canvas") else []  # a table without such stages has no job for them
+    of_files = [new_of(kind) for kind in FILED if chain(kind)]  # a table without such stages has no job for them
     return dg.Definitions(
         assets=assets(),
         asset_checks=checks(),
         jobs=jobs(),
-        sensors=[new_scans, *of_canvases, withdrawn_works, following, tell_of_successes, tell_of_failures],
+        sensors=[new_scans, *of_files, withdrawn_works, following, tell_of_successes, tell_of_failures],
         schedules=[retraining],
         resources={"data_home": DataHome(), **(resource_overrides or {})},
         executor=dg.in_process_executor,

@@ -1,4 +1,4 @@
-"""The jobs over the assets: the whole chain of a painter, set or canvas, taking scans in, a painter's retraining."""
+"""The jobs over the assets: the whole chain of each kind of partition, taking scans in, a painter's retraining."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,11 +12,13 @@ CHAINS: dict[Kind, str] = {
     "painter": "whole_chain",
     "painters": "whole_chain_of_sets",
     "canvas": "whole_chain_of_canvases",
+    "story": "whole_chain_of_stories",
 }
 REQUESTS: dict[Kind, str] = {
     "painter": "on_request",
     "painters": "on_request_of_sets",
     "canvas": "on_request_of_canvases",
+    "story": "on_request_of_stories",
 }
 TAKE_IN = "take_in"
 RETRAIN = "retrain"

@@ -11,11 +11,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
+from artmaster_pipeline.filed import FILED
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.records import MIXES_FILE
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.stage_settings import write_settings
-from artmaster_pipeline.stages import Step, chain, in_order, kind_of, members, set_of, stage_named
+from artmaster_pipeline.stages import Step, chain, in_order, is_filed, kind_of, members, set_of, stage_named
 from artmaster_pipeline.versioning.pipeline import (
     SETTINGS,
     asked_for,
@@ -68,7 +69,7 @@ def commit_stage(home: Home, stage: str, partition: str, unreadable: Sequence[st
     Args:
         home: the data home.
         stage: the stage whose output has just been written.
-        partition: the painter's slug, the set's, or the canvas'.
+        partition: the painter's slug, the set's, the canvas' or the story's.
         unreadable: entries below scans/<painter>/ that no tool can hash (broken links and the like); DVC is told to
             pass them over, since their quarantine record already says why they are left out.
 
@@ -178,8 +179,8 @@ class Unfinished(BaseModel):
         return f"Run it again, it goes on from there: artmaster painters {self.command}"
 
     def concerns(self, partition: str) -> bool:
-        """Whether places of a painter, or of a set that it belongs to, change; those of canvases never do."""
-        return kind_of(partition) != "canvas" and not set(self.painters).isdisjoint(members(partition))
+        """Whether places of a painter, or of a set that it belongs to, change; others' never do."""
+        return not is_filed(partition) and not set(self.painters).isdisjoint(members(partition))
 
 
 def unfinished(home: Home) -> Path:
@@ -211,8 +212,11 @@ def forget(home: Home, painter: str, *, instead: str | None = None) -> None:
         lists, asked = listed(home), asked_for(home)
         gone = [each for each in lists["painters"] if painter in members(each)]
         lists["painters"] = [each for each in lists["painters"] if each not in gone]
-        left = [] if instead else [each for each in lists["canvas"] if painter in painters_or_none(home, each)]
-        lists["canvas"] = [each for each in lists["canvas"] if each not in left]
+        left: list[str] = []
+        if not instead:
+            filed = [each for kind in FILED for each in lists[kind]]
+            left = [each for each in filed if painter in painters_or_none(home, each)]
+            lists |= {kind: [each for each in lists[kind] if each not in left] for kind in FILED}
         if instead:
             lists["painters"] += [renamed_set(each, painter, instead) for each in gone]
             renamed = {painter: instead} | {each: renamed_set(each, painter, instead) for each in gone}
@@ -342,14 +346,14 @@ def _list(home: Home, partition: str | None, requested: Iterable[Step] = ()) -> 
 
 
 def _is_kept(home: Home, partition: str) -> bool:
-    """Whether a partition that is listed stays so: its painters are there or can be, and a canvas' own file is."""
-    if kind_of(partition) == "canvas" and partition not in home.canvases():
+    """Whether a partition that is listed stays so: its painters are there or can be, and a file of its own is."""
+    if is_filed(partition) and partition not in home.filed():
         return False
     return all(is_there_or_can_be(home, painter) for painter in painters_or_none(home, partition))
 
 
 def painters_or_none(home: Home, partition: str) -> tuple[str, ...]:
-    """The painters of a partition; none of a canvas whose file is missing or cannot be read."""
+    """The painters of a partition; none of a canvas or a story whose file is missing or cannot be read."""
     try:
         return home.members(partition)
     except WrongUse:
@@ -380,8 +384,8 @@ def _renew_pipeline(home: Home, root: Path) -> None:
     where = "." if root == home.root else home.root.relative_to(root).as_posix()
     lists = listed(home)
     # one whose file cannot be read just now has its stages again once it is mended
-    canvases = {each: named for each in lists["canvas"] if (named := painters_or_none(home, each))}
-    wanted = pipeline(where, lists["painters"], asked_for(home), canvases)
+    filed = {each: named for kind in FILED for each in lists[kind] if (named := painters_or_none(home, each))}
+    wanted = pipeline(where, lists["painters"], asked_for(home), filed)
     own = {name: stage for name, stage in (there.get("stages") or {}).items() if not is_ours(str(name))}
     wanted["stages"] |= own
     wanted["vars"] += [each for each in there.get("vars") or () if each not in wanted["vars"]]

@@ -1,4 +1,4 @@
-"""dvc.yaml: the stages' table as DVC reads it, and painters.yaml: the painters, sets and canvases it is written for."""
+"""dvc.yaml: the stages' table as DVC reads it, and painters.yaml: the painters, sets, canvases and stories of it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,15 +7,28 @@ from typing import Any
 import yaml
 
 from artmaster_pipeline.errors import ArtMasterError
+from artmaster_pipeline.filed import FILED
 from artmaster_pipeline.files import write_text
 from artmaster_pipeline.records import MIXES_FILE
-from artmaster_pipeline.settings import CANVASES, PAINTER_FILE, Home
-from artmaster_pipeline.stages import KINDS, Kind, Stage, Step, in_order, inputs_of, kind_of, members, source_named
+from artmaster_pipeline.settings import PAINTER_FILE, Home
+from artmaster_pipeline.stages import (
+    KINDS,
+    Kind,
+    Stage,
+    Step,
+    in_order,
+    inputs_of,
+    is_filed,
+    kind_of,
+    members,
+    source_named,
+)
 from artmaster_pipeline.yaml_text import read_yaml
 
 PAINTERS_FILE = "painters.yaml"
 SETTINGS = "settings"  # the stage that resolves what the others use; its folder, too
-_LISTS: dict[Kind, str] = {"painter": "painters", "painters": "sets", "canvas": "canvases"}  # in painters.yaml
+# What the kinds of partitions are called in painters.yaml; those with a file of their own as their folder is.
+_LISTS: dict[Kind, str] = {"painter": "painters", "painters": "sets"} | {kind: of.folder for kind, of in FILED.items()}
 _ASKED = "on_request"  # there, too: the partitions of each stage that is made on request
 _HEAD = (
     "# The stages of every painter in the data home, the same as Dagster's assets; written from the product's table.\n"
@@ -24,27 +37,27 @@ _HEAD = (
 
 
 def stage_name(stage: str, partition: str) -> str:
-    """What DVC calls a stage of a painter, of a set, or of a canvas."""
+    """What DVC calls a stage of a painter, of a set, of a canvas or of a story."""
     return f"{stage}@{partition}" if kind_of(partition) == "painter" else f"{stage}--{partition}"
 
 
-def pipeline_text(home: str, sets: Sequence[str] = (), canvases: Mapping[str, Sequence[str]] | None = None) -> str:
+def pipeline_text(home: str, sets: Sequence[str] = (), filed: Mapping[str, Sequence[str]] | None = None) -> str:
     """The dvc.yaml of a data home at `home`, relative to the file's folder; stages over several painters written out.
 
-    `canvases` are their partitions, each with its painters.
+    `filed` are the partitions of canvases and stories, each with its painters.
     """
-    return text_of(pipeline(home, sets, canvases=canvases))
+    return text_of(pipeline(home, sets, filed=filed))
 
 
 def pipeline(
     home: str,
     sets: Sequence[str] = (),
     asked: Mapping[str, Sequence[str]] | None = None,
-    canvases: Mapping[str, Sequence[str]] | None = None,
+    filed: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """What that dvc.yaml says; stages on request stand there for the partitions that were `asked` for alone."""
     asked = asked or {}
-    known = _Known({partition: tuple(painters) for partition, painters in (canvases or {}).items()})
+    known = _Known({partition: tuple(painters) for partition, painters in (filed or {}).items()})
     prefix = "" if home == "." else f"{home}/"  # DVC compares paths as written: "./scans" would never equal "scans"
     stages: dict[str, Any] = {
         SETTINGS: {"foreach": "${painters}", "do": _settings(prefix, "${item}", ("${item}",))},
@@ -52,7 +65,7 @@ def pipeline(
     for stage in in_order("painter"):
         if painters := list(asked.get(stage.name, ())) if stage.on_request else "${painters}":
             stages[stage.name] = {"foreach": painters, "do": _painter_stage(prefix, stage)}
-    for partition in (*sets, *known.canvases):
+    for partition in (*sets, *known.filed):
         stages[stage_name(SETTINGS, partition)] = _settings(prefix, partition, known.members(partition))
         for stage in in_order(kind_of(partition)):
             if not stage.on_request or partition in asked.get(stage.name, ()):
@@ -62,12 +75,12 @@ def pipeline(
 
 @dataclass(frozen=True)
 class _Known:
-    """Who is in each partition: of a canvas by what its file said when this was asked for."""
+    """Who is in each partition: of a canvas or a story by what its file said when this was asked for."""
 
-    canvases: Mapping[str, tuple[str, ...]]
+    filed: Mapping[str, tuple[str, ...]]
 
     def members(self, partition: str) -> tuple[str, ...]:
-        return self.canvases[partition] if partition in self.canvases else members(partition)
+        return self.filed[partition] if partition in self.filed else members(partition)
 
 
 def text_of(content: dict[str, Any]) -> str:
@@ -88,7 +101,7 @@ def _painter_stage(prefix: str, stage: Stage) -> dict[str, Any]:
 
 def _stage_of_several(prefix: str, stage: Stage, partition: str, known: _Known) -> dict[str, Any]:
     folders = {entry.name: entry.folder for entry in in_order()}
-    own = (source_named(partition),) if kind_of(partition) == "canvas" else known.members(partition)
+    own = (source_named(partition),) if is_filed(partition) else known.members(partition)
     read = [f"{folder}/{name}" for folder in stage.sources for name in own]
     read += [f"{folders[step.stage]}/{step.partition}" for step in inputs_of(Step(stage.name, partition), known)]
     return _definition(prefix, stage, partition, read)
@@ -109,8 +122,8 @@ def _settings(prefix: str, partition: str, painters: Sequence[str]) -> dict[str,
     read = [*(f"{prefix}scans/{painter}/{PAINTER_FILE}" for painter in painters), f"{prefix}profiles"]
     if kind_of(partition) == "painters" and any(stage.asks for stage in in_order("painters")):
         read.append(prefix + MIXES_FILE)
-    if kind_of(partition) == "canvas":
-        read.append(f"{prefix}{CANVASES}/{source_named(partition)}")
+    if is_filed(partition):
+        read.append(f"{prefix}{FILED[kind_of(partition)].folder}/{source_named(partition)}")
     return {
         "cmd": f"artmaster painters settings {partition} --home ${{home}}",
         "deps": read,
@@ -119,7 +132,7 @@ def _settings(prefix: str, partition: str, painters: Sequence[str]) -> dict[str,
 
 
 def listed(home: Home) -> dict[Kind, list[str]]:
-    """The painters, the sets and the canvases that the home's dvc.yaml is written for."""
+    """The painters, the sets, the canvases and the stories that the home's dvc.yaml is written for."""
     return _read_lists(home)[0]
 
 
