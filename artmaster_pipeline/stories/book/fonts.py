@@ -18,7 +18,9 @@ from artmaster_pipeline.errors import MissingRequirement
 _PACKAGE = "pylopdf_fonts_zh_cn"
 _REQUIRED = "pylopdf-fonts-zh-cn==0.1.1"
 SERIF, SANS = "NotoSerifSC-Regular.otf", "NotoSansSC-Regular.otf"
-FAMILY = "Book Serif"  # how the style sheet calls it
+# How the style sheet calls its two halves: with Chinese characters apart, labels in the system's sans have them, too.
+LATIN_FAMILY, HAN_FAMILY = "Book Serif", "Book Han"
+_HAN_RANGES = ((0x2E80, 0xA4CF), (0xF900, 0xFAFF), (0xFE10, 0xFE4F), (0xFF00, 0xFFEF), (0x20000, 0x3FFFF))
 
 
 def font_file(name: str) -> Path:
@@ -47,16 +49,20 @@ def without_type(text: str) -> str:
     return "".join(sorted(char for char in set(text) if ord(char) not in known and char.isprintable()))
 
 
-def font_face(text: str) -> str:
-    """The style sheet's rule that holds the serif font, as far as a text needs it; the same text gives the same."""
-    return _font_face("".join(sorted(set(text))))
+def font_faces(text: str) -> str:
+    """The style sheet's rules that hold the serif font, as far as a text needs it; the same text gives the same."""
+    characters = {ord(char) for char in text if char.isprintable()}
+    han = {code for code in characters if any(first <= code <= last for first, last in _HAN_RANGES)}
+    of_han = ", ".join(f"U+{first:X}-{last:X}" for first, last in _HAN_RANGES)
+    return _face(LATIN_FAMILY, frozenset(characters - han)) + _face(HAN_FAMILY, frozenset(han), of_han)
 
 
 @cache
-def _font_face(characters: str) -> str:
-    packed = base64.b64encode(_woff2(map(ord, characters))).decode()
+def _face(family: str, characters: frozenset[int], ranges: str = "") -> str:
+    packed = base64.b64encode(_woff2(sorted(characters))).decode()
+    of = f"unicode-range: {ranges}; " if ranges else ""
     return (
-        f'@font-face {{ font-family: "{FAMILY}"; font-display: block; '
+        f'@font-face {{ font-family: "{family}"; font-display: block; {of}'
         f'src: url("data:font/woff2;base64,{packed}") format("woff2"); }}\n'
     )
 

@@ -18,7 +18,7 @@ from artmaster_pipeline.records import PROVENANCE
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.stories.book.colophon import ROOM, rows_of
 from artmaster_pipeline.stories.book.contents import Book
-from artmaster_pipeline.stories.book.fonts import font_face
+from artmaster_pipeline.stories.book.fonts import font_faces
 from artmaster_pipeline.stories.book.lines import is_han
 from artmaster_pipeline.stories.book.pdf import pdf_of
 
@@ -44,7 +44,7 @@ def book_contents(home: Home, book: Book) -> Contents:
     }
     pages = {t.page("index"): render("book.html", "index", t, facts | _said(book, t)) for t in WORDS}
     seen = "".join(page.decode() for page in pages.values())
-    contents["book.css"] = (font_face(seen) + _asset("book.css")).encode()
+    contents["book.css"] = (font_faces(seen) + _asset("book.css")).encode()
     contents["book.js"] = _asset("book.js").encode()
     contents[PDF] = pdf_of(book)
     return contents | pages
