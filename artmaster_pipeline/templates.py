@@ -3,12 +3,15 @@
 from typing import Any
 
 
-def html_templates(package: str, folder: str = ".") -> Any:
-    """The jinja2 environment of the templates in a package's folder; every text they show is escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+def html_templates(package: str, folder: str = ".", *further: str) -> Any:
+    """The jinja2 environment of the templates in a package's folder; every text they show is escaped.
+
+    They may extend, include and import those in the same folder of `further` packages.
+    """
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     return Environment(
-        loader=PackageLoader(package, folder),
+        loader=ChoiceLoader([PackageLoader(each, folder) for each in (package, *further)]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_writable,

@@ -20,9 +20,16 @@ from artmaster_pipeline.evaluation.verdicts import last_verdict
 from artmaster_pipeline.experts.judging import check_judges
 from artmaster_pipeline.gallery import renditions
 from artmaster_pipeline.gallery.enlarging import Picture, enlarge_samples
-from artmaster_pipeline.gallery.pages import Contents, canvas_in_words, render, static_files, work_thumbnails
+from artmaster_pipeline.gallery.pages import (
+    Contents,
+    canvas_in_words,
+    picture_files,
+    render,
+    static_files,
+    viewer_layer,
+    works_behind,
+)
 from artmaster_pipeline.gallery.provenance import Provenance, provenance_json, read_provenance
-from artmaster_pipeline.gallery.rights import strictest
 from artmaster_pipeline.gallery.words import LANGUAGES, Words
 from artmaster_pipeline.locks import one_at_a_time
 from artmaster_pipeline.pictures import read_rgb
@@ -95,20 +102,13 @@ def _contents(
     records = [picture.record for picture in enlarged]
     labels = _labels(home.evaluation(partition) / hands.identity() / LABELS)
     regions = records[0].regions
-    contents = static_files()
+    contents = static_files() | picture_files(enlarged)
     for picture in enlarged:
-        contents[picture.record.path] = picture.file
-        contents |= renditions.renditions(picture.record, picture.file)
         contents[map_over(picture.record)] = renditions.jpeg_of(_over(picture, labels), picture.record)
     width, height = _within(records[0], _MAP_SIDE)
     contents[MAP] = _png(mapped(labels, regions, (width, height), None))
-    rule = strictest(settings.values())
-    experts = []
-    for each in sorted((provenance, *provenance.others), key=lambda each: each.adapter.painter):
-        shown = work_thumbnails(home, each, rule)
-        contents |= {f"works/{name}": file for name, file in shown.items()}
-        stems = {Path(name).stem: f"works/{name}" for name in shown}
-        experts.append({"of": each, "name": settings[each.adapter.painter].name, "shown": stems})
+    works, experts = works_behind(home, provenance, settings)
+    contents |= works
     contents[PROVENANCE] = provenance_json(provenance, records).encode()
     facts = {
         "canvas": canvas_in_words(hands.canvas.name),
@@ -157,12 +157,7 @@ def _seen(t: Words, records: Sequence[Sample]) -> dict[str, Any]:
         alt, over = (str(t(key, prompt=record.prompt).unescape()) for key in ("picture_alt", "map_over_alt"))
         file = map_over(record)
         return [
-            {
-                "label": str(t("picture")),
-                "alt": alt,
-                "url": renditions.view_of(record),
-                "source": renditions.tile_source(record),
-            },
+            viewer_layer(record, str(t("picture")), alt),
             {"label": str(t("map_over")), "alt": over, "url": file, "source": {"type": "image", "url": file}},
         ]
 

@@ -21,9 +21,8 @@ from artmaster_pipeline.files import inside
 from artmaster_pipeline.gallery import renditions
 from artmaster_pipeline.gallery.enlarging import Picture, enlarge_samples
 from artmaster_pipeline.gallery.gates import gates_in_words
-from artmaster_pipeline.gallery.pages import Contents, render, static_files, work_thumbnails
+from artmaster_pipeline.gallery.pages import Contents, picture_files, render, static_files, viewer_layer, works_behind
 from artmaster_pipeline.gallery.provenance import Provenance, provenance_json, read_provenance
-from artmaster_pipeline.gallery.rights import strictest
 from artmaster_pipeline.gallery.words import LANGUAGES, Words
 from artmaster_pipeline.locks import one_at_a_time
 from artmaster_pipeline.progress import SILENT, Progress
@@ -107,43 +106,28 @@ def _contents(
     progress: Progress,
 ) -> Contents:
     """All files of the site but its manifest."""
-    contents = static_files()
-    for picture in enlarged:
-        contents[picture.record.path] = picture.file
-        contents |= renditions.renditions(picture.record, picture.file)
+    contents = static_files() | picture_files(enlarged)
     drawn = {s.id: s.path for s in read_manifest(home.evaluation(partition) / MANIFEST, Sample)}
     for record in strips:
         file = inside(home.evaluation(partition), drawn[record.id])
         contents[record.path] = file
         contents |= renditions.renditions(record, file)
-    rule = strictest(settings.values())
-    works = []
-    for each in _by_painter(provenance):
-        shown = work_thumbnails(home, each, rule)
-        contents |= {f"works/{name}": file for name, file in shown.items()}
-        works.append({"of": each, "name": settings[each.adapter.painter].name, "shown": _stems(shown)})
+    works, experts = works_behind(home, provenance, settings)
+    contents |= works
     records = [*(picture.record for picture in enlarged), *strips]
     contents[PROVENANCE] = provenance_json(provenance, records).encode()
     charts = _charts(home, partition, profile, mixes[0].adapters, passed, settings, progress)
     contents |= {name: text.encode() for name, text in charts.items()}
     facts = {
         "painters": [settings[adapter.painter] for adapter in mixes[0].adapters],
-        "experts": works,
+        "experts": experts,
         "mixes": [_shown(home, partition, mix, records, settings) for mix in passed],
         "kept_back": [mix.named.name for mix in mixes if mix not in passed],
         "charts": list(charts),
-        "rights": sorted({scan.rights for e in _by_painter(provenance) for scan in e.trained_on if scan.rights}),
+        "rights": sorted({scan.rights for e in experts for scan in e["of"].trained_on if scan.rights}),
         "version": __version__,
     }
     return contents | _pages(facts, records)
-
-
-def _by_painter(provenance: Provenance) -> list[Provenance]:
-    return sorted((provenance, *provenance.others), key=lambda each: each.adapter.painter)
-
-
-def _stems(files: Mapping[str, Path]) -> dict[str, str]:
-    return {Path(name).stem: f"works/{name}" for name in files}
 
 
 def _charts(
@@ -200,15 +184,5 @@ def _pages(facts: dict[str, Any], records: Sequence[Sample]) -> dict[str, bytes]
 
 def _seen(t: Words, records: Sequence[Sample]) -> dict[str, Any]:
     """What the viewer opens, by the picture's id."""
-    layers = {
-        record.id: [
-            {
-                "label": str(t("mixed")),
-                "alt": str(t("picture_alt", prompt=record.prompt).unescape()),
-                "url": renditions.view_of(record),
-                "source": renditions.tile_source(record),
-            }
-        ]
-        for record in records
-    }
-    return {"layers": layers}
+    layers = (viewer_layer(r, str(t("mixed")), str(t("picture_alt", prompt=r.prompt).unescape())) for r in records)
+    return {"layers": {record.id: [layer] for record, layer in zip(records, layers, strict=True)}}

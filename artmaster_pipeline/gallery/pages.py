@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from itertools import groupby
 from pathlib import Path
@@ -17,11 +18,11 @@ from artmaster_pipeline.gallery.citing import bibtex, json_ld
 from artmaster_pipeline.gallery.enlarging import Picture
 from artmaster_pipeline.gallery.judgement import read_judgement
 from artmaster_pipeline.gallery.provenance import Provenance, provenance_json
-from artmaster_pipeline.gallery.rights import ShowWorks, may_show
-from artmaster_pipeline.gallery.words import LANGUAGES, Words
+from artmaster_pipeline.gallery.rights import ShowWorks, may_show, strictest
+from artmaster_pipeline.gallery.words import GALLERY, LANGUAGES, Words
 from artmaster_pipeline.pictures import AI_GENERATED
 from artmaster_pipeline.records import PROVENANCE, Sample, Scan
-from artmaster_pipeline.settings import Home, load_painter
+from artmaster_pipeline.settings import Home, PainterSettings, load_painter
 from artmaster_pipeline.stages import is_filed, members, source_named
 from artmaster_pipeline.templates import html_templates
 
@@ -66,10 +67,7 @@ def site_contents(home: Home, provenance: Provenance, enlarged: Sequence[Picture
     shown = published_cells(home, provenance, cells)
     records = in_order([picture.record for picture in enlarged])
     works = work_thumbnails(home, provenance)
-    contents = static_files()
-    for picture in enlarged:
-        contents[picture.record.path] = picture.file
-        contents |= renditions.renditions(picture.record, picture.file)
+    contents = static_files() | picture_files(enlarged)
     for cell in shown:
         contents[cell.path] = files[cell.id]
         contents |= renditions.renditions(cell, files[cell.id])
@@ -173,6 +171,41 @@ def work_thumbnails(home: Home, provenance: Provenance, rule: ShowWorks | None =
     return {name: inside(folder, name) for name in names if inside(folder, name).is_file()}
 
 
+def works_behind(
+    home: Home, provenance: Provenance, settings: Mapping[str, PainterSettings]
+) -> tuple[Contents, list[dict[str, Any]]]:
+    """What a site of several painters says of the works behind it: the files, and for the page each adapter's works.
+
+    Shown are those that all of the painters (by slug) let be shown. Adapters are sorted by painter.
+    """
+    rule, contents, experts = strictest(settings.values()), Contents(), []
+    for each in sorted((provenance, *provenance.others), key=lambda each: each.adapter.painter):
+        shown = work_thumbnails(home, each, rule)
+        contents |= {f"works/{name}": file for name, file in shown.items()}
+        stems = {Path(name).stem: f"works/{name}" for name in shown}
+        experts.append({"of": each, "name": settings[each.adapter.painter].name, "shown": stems})
+    return contents, experts
+
+
+def picture_files(pictures: Iterable[Picture]) -> Contents:
+    """The files of a site's enlarged pictures, in all sizes and formats."""
+    contents = Contents()
+    for picture in pictures:
+        contents[picture.record.path] = picture.file
+        contents |= renditions.renditions(picture.record, picture.file)
+    return contents
+
+
+def viewer_layer(record: Sample, label: str, alt: str) -> dict[str, Any]:
+    """A picture as the viewer shows it; several may lie over one another."""
+    return {
+        "label": label,
+        "alt": alt,
+        "url": renditions.view_of(record),
+        "source": renditions.tile_source(record),
+    }
+
+
 def language_of(text: str) -> str:
     """The language tag by which browsers choose fonts and voices, by the text's script; empty for Latin and others."""
     return next((tag for tag, script in _SCRIPTS if script.search(text)), "")
@@ -225,9 +258,7 @@ def _layers(
     """What the viewer lays over one another, by the id of the picture that it is opened from."""
 
     def layer(record: Sample, label: str, alt: str) -> dict[str, Any]:
-        source = renditions.tile_source(record)
-        said = str(t(alt, prompt=record.prompt).unescape())
-        return {"label": str(t(label)), "alt": said, "url": renditions.view_of(record), "source": source}
+        return viewer_layer(record, str(t(label)), str(t(alt, prompt=record.prompt).unescape()))
 
     layers = {
         record.id: [layer(record, "after", "picture_alt"), layer(cells[record.enlarged_from], "before", "picture_alt")]
@@ -268,14 +299,19 @@ def static_files() -> Contents:
 
 
 def render(template: str, stem: str, t: Words, facts: dict[str, Any]) -> bytes:
-    """A page of the site in one language, made from its template and from what is said on it."""
-    page = _environment().get_template(template)
+    """A page of the site in one language, made from its template and from what is said on it.
+
+    The template is one of the room of the words, or of the gallery.
+    """
+    page = _environment(t.room).get_template(template)
     said = {"inline": None, **facts, "t": t, "stem": stem, "languages": LANGUAGES, "generated": AI_GENERATED}
     return str(page.render(said)).encode()
 
 
-def _environment() -> Any:
-    environment = html_templates("artmaster_pipeline.gallery", "site")
+@cache
+def _environment(room: str) -> Any:
+    """The templates of a room whose pages stand on the gallery's, or the gallery's own."""
+    environment = html_templates(room or GALLERY, "site", *([GALLERY] if room else []))
     environment.filters |= {
         "thumbnail": renditions.thumbnail_of,
         "view": renditions.view_of,
@@ -290,4 +326,4 @@ def _environment() -> Any:
 
 def asset(name: str) -> bytes:
     """A file of the site that is the same for every painter."""
-    return (resources.files("artmaster_pipeline.gallery") / "site" / name).read_bytes()
+    return (resources.files(GALLERY) / "site" / name).read_bytes()

@@ -1,0 +1,1 @@
+"""A painted story as an illustrated book: a bilingual page that opens from disk, and a PDF."""
