@@ -60,6 +60,10 @@ def rename_hand(folder: Path, old: str, new: str) -> bool:
 
 def _in_force(folder: Path) -> HandFile:
     there = _files_in(folder)
+    if not there:
+        raise WrongUse(
+            f"{folder} holds neither {STORY_FILE} nor {WISH_FILE}: `artmaster story new` writes both ({_GUIDE})."
+        )
     return _WISH if WISH_FILE in there and STORY_FILE not in there else _STORY
 
 

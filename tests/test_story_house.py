@@ -130,6 +130,8 @@ def test_a_story_is_a_folder_with_a_wish_a_storyboard_or_both(tmp_path: Path) ->
         (tmp_path / name / "story.yaml").write_text(story_text({"painter": B}), encoding="utf-8")
     assert stories_in(tmp_path) == ("both", "told", "wished")
     assert stories_in(tmp_path / "nowhere") == ()
+    with pytest.raises(WrongUse, match=r"neither story\.yaml nor wish\.yaml"):
+        painters_named(tmp_path / "neither")
     assert [painters_named(tmp_path / name) for name in ("wished", "told", "both")] == [(A,), (B,), (B,)]
     assert [list(what_is_said(tmp_path / name)) for name in ("wished", "told", "both")] == [
         *(["wish.yaml"], ["story.yaml"], ["story.yaml"]),
