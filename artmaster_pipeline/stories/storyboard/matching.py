@@ -37,12 +37,9 @@ def found_in(text: str, terms: Iterable[str]) -> tuple[str, ...]:
 
 
 def replaced(text: str, term: str, by: str) -> str:
-    """A text with every saying of a term replaced, and the article before it where `by` brings its own."""
-    spans = _spans(_words(text), term)
-    for begin, end in reversed(spans):
-        before = text[:begin]
-        if re.match(r"(?:an?|the)\b|\w+s\b", by, re.IGNORECASE):
-            before = re.sub(r"\b(?:an?|the)\s+$", "", before, flags=re.IGNORECASE)
+    """A text with every saying of a term replaced, and the article before it, since `by` brings its own."""
+    for begin, end in reversed(_spans(_words(text), term)):
+        before = re.sub(r"\b(?:an?|the)\s+$", "", text[:begin], flags=re.IGNORECASE)
         text = before + by + text[end:]
     return text
 

@@ -165,7 +165,7 @@ def _fault(kind: type[BaseModel], fault: Mapping[str, Any]) -> str:
     messages = {
         "missing": "it is not said, and needed (docs/stories.md)",
         "string_type": f"expected words, and found {found}{quoted}",
-        "string_pattern_mismatch": f"{str(said)[:64]!r}: use lower-case letters, digits and single hyphens between them",
+        "string_pattern_mismatch": f"{str(said)[:64]!r}: use lower-case letters, digits and single hyphens",
         "literal_error": f"{str(said)[:64]!r}: say {fault.get('ctx', {}).get('expected')}",
     }
     messages |= dict.fromkeys(("tuple_type", "list_type"), f"expected a list, and found {found}")

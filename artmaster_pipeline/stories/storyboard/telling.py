@@ -1,8 +1,8 @@
 """A story told from the tables: the same for the same brief. What an author leaves out is taken from it.
 
 A story has a thread (a letter, a net, a bridge): it opens, passes from era to era, turns at two thirds and ends where
-it began. What is told below a picture is the thread's; what happens in it is put together from the moment, the place and
-what whoever is there does, in sentences that both languages have.
+it began. What is told below a picture is the thread's; what happens in it is put together from the moment, the place
+and what whoever is there does, in sentences that both languages have.
 """
 
 import random
@@ -210,7 +210,7 @@ class _Telling:
 
 
 def _plot(shot: ShotDraft, does: Words, dice: random.Random) -> Words:
-    """What happens: "On a misty evening, in the village by the river, the traveller asks the way." and what is about."""
+    """What happens: "On a misty evening, in the village by the river, the traveller asks the way.", and so on."""
     moment, place = moments().get(shot.static_description), places().get(shot.setting)
     figures = [cast()[id] for id in shot.onstage if id in cast()]
     if figures:
@@ -220,7 +220,7 @@ def _plot(shot: ShotDraft, does: Words, dice: random.Random) -> Words:
     where = [part for part in (moment, place) if part]
     first = Words(
         en=_sentence(", ".join([*(part.en for part in where), en])),
-        zh=",".join([*(part.zh for part in where), zh]) + "。",
+        zh="，".join([*(part.zh for part in where), zh]) + "。",
     )
     meets = [Words(en=_sentence(f"{each.who.en} {line.en}"), zh=f"{each.who.zh}{line.zh}。")
              for each in figures[1:] for line in [dice.choice(each.meets)]]  # fmt: skip
