@@ -337,6 +337,14 @@ def test_a_person_may_write_little(tmp_path: Path, home: Home, profile: Profile)
     assert read.shots[0].prompt == "a bridge over a stream, a wide level view"
 
 
+def test_the_story_of_the_docs_can_be_painted(tmp_path: Path, home: Home, profile: Profile) -> None:
+    docs = (Path(__file__).parents[1] / "docs" / "stories.md").read_text("utf-8")
+    text = re.findall(r"```yaml\n(title.*?)```", docs, re.DOTALL)[0].replace("hiroshige", "claude-monet")
+    (tmp_path / "rain").mkdir()
+    (tmp_path / "rain" / "story.yaml").write_text(text, "utf-8")
+    assert read_story(tmp_path / "rain", home, profile).shots[0].prompt.startswith("a traveller under tall trees")
+
+
 def test_all_faults_of_a_story_are_told_at_once(tmp_path: Path, story: Story, home: Home, profile: Profile) -> None:
     first = story.characters[0].id
 

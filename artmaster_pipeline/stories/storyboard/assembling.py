@@ -100,8 +100,11 @@ def revised(
     new = mending.shot(number, kept, fallback)
     new = mending.composed(new.model_copy(update={"id": shot.id, "seed": shot.seed}))
     shots = tuple(new if each.id == shot.id else each for each in story.shots)
-    authorship = story.authorship.model_copy(update={"repairs": tuple(repairs)})
-    return story.model_copy(update={"shots": shots, "authorship": authorship})
+    told_anew = story.model_copy(update={"shots": shots})
+    said: dict[str, object] = {"repairs": tuple(repairs)}
+    if not story.authorship.by_hand:
+        said["written"] = written_identity(told_anew)
+    return told_anew.model_copy(update={"authorship": story.authorship.model_copy(update=said)})
 
 
 def written_identity(story: Story) -> str:

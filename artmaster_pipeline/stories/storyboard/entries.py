@@ -38,7 +38,7 @@ class EraEntry(_Entry):
     """A time and a culture."""
 
     name: Words
-    said: Words = Words()  # in a sentence ("it was our own day"), where that is not the name
+    said: Words | None = None  # in a sentence ("it was our own day"), where that is not the name
     years: Line
     begins: int
     ends: int

@@ -252,7 +252,7 @@ def _joined(parts: Sequence[Words]) -> Words:
 def _said(era: Era) -> Words:
     """An era as a sentence says it."""
     entry = eras().get(era.id)
-    return Words(en=(entry and entry.said.en) or era.name.en, zh=(entry and entry.said.zh) or era.name.zh)
+    return entry.said if entry and entry.said else era.name
 
 
 def _filled(line: Words, **names: Words) -> Words:
