@@ -366,11 +366,11 @@ def test_all_faults_of_a_story_are_told_at_once(tmp_path: Path, story: Story, ho
         "colour: there is no such name",
         "shots[2].setting: expected words, and found a number: put quotes around 12",
         "shots[2].perspective: 'hihg': say 'high', 'deep' or 'level'",
-        "there is no painter 'huang-bin'",
+        "style_contract: painter: there is no painter 'huang-bin'",
         "did you mean ink?",
         f"shots[0] (shot-1).onstage: there is no {first[:-1]!r}; did you mean {first}?",
         "shots[1] (shot-2).prompt: the base model does not read '山水', 'neon', 'lit', 'car': say it in English",
-        "nothing stands for 'neon'",
+        "nothing stands for 'car'",
         "is outside the picture",
         "shots[4] (shot-5).era: there is no 'todai'; did you mean today?",
         "shots[4] (shot-5).plot: say it in English (en), Chinese (zh), or both",
@@ -448,6 +448,16 @@ def test_the_stage_writes_a_wish_once_and_prefers_the_persons(home: Home, profil
     write_story(folder, own)
     third = make_storyboards(home, "story_city", profile, write=write)
     assert (third.made, third.reused, len(asked)) == (0, 5, 1)
+
+
+def test_a_wish_of_many_lines_and_hidden_marks_is_plain_text(home: Home, profile: Profile) -> None:
+    wish = WISH.model_copy(update={"text": "a city\u202e\n\x1b[2Jof  mountains"})
+    brief = brief_for(wish, home, profile)
+    told = assemble(brief, TemplateAuthor().write(brief, SILENT), "city", home=home, profile=profile)
+    assert told.wish.text == "a city [2Jof mountains"
+    assert faults_of(told, home, profile) == ()
+    with pytest.raises(WrongUse, match="text: it says nothing"):
+        brief_for(WISH.model_copy(update={"text": "\u202e"}), home, profile)
 
 
 def test_another_wish_is_another_storyboard(home: Home, profile: Profile) -> None:

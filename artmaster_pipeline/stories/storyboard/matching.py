@@ -7,6 +7,7 @@ from functools import cache
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’]s\b)?|\d+", re.UNICODE)
 _CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_STEERING = ("Cc", "Cf", "Co", "Cs")  # categories of Unicode: control, format, private use, surrogates
 _VERB = 4  # letters from which on a word also has the endings of a verb: shorter ones meet others (car, caring)
 
 
@@ -18,6 +19,18 @@ def has_chinese(text: str) -> bool:
 def has_latin(text: str) -> bool:
     """Whether a text has a Latin letter."""
     return any(letter.isalpha() and "LATIN" in unicodedata.name(letter, "") for letter in text)
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text has no control characters, and no marks that turn its direction."""
+    return not any(unicodedata.category(letter) in _STEERING for letter in text)
+
+
+def plain(text: str) -> str:
+    """A text on one line, without characters that steer a page or a terminal."""
+    text = unicodedata.normalize("NFC", text)
+    kept = (" " if letter.isspace() else letter if is_plain(letter) else "" for letter in text)
+    return " ".join("".join(kept).split())
 
 
 def strange_words(text: str) -> tuple[str, ...]:
