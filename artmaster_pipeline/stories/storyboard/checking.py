@@ -59,7 +59,7 @@ def things_of_today(text: str, era_id: str) -> tuple[str, ...]:
 def forbidden_in(story_forbidden: Iterable[str], medium: str, text: str) -> tuple[str, ...]:
     """The words of a text that contradict the medium."""
     entry = mediums().get(medium)
-    return found_in(text, dict.fromkeys([*story_forbidden, *(entry.forbidden if entry else ())]))
+    return found_in(text, dict.fromkeys([*story_forbidden, *(entry.forbidden if entry else ())]), verbs=True)
 
 
 class _Checking:

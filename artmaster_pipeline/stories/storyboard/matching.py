@@ -39,14 +39,16 @@ def strange_words(text: str) -> tuple[str, ...]:
     return tuple(word for word in words if any("LATIN" not in unicodedata.name(letter, "") for letter in word))
 
 
-def found_in(text: str, terms: Iterable[str]) -> tuple[str, ...]:
+def found_in(text: str, terms: Iterable[str], *, verbs: bool = False) -> tuple[str, ...]:
     """Those of `terms` that a text says, in their order.
 
-    A term of Latin letters is found as whole words, whatever their case, number, ending or hyphens: "oil paint" in
-    "Oil-painted". A term of Chinese is found anywhere.
+    A term of Latin letters is found as whole words, whatever their case, number or hyphens; with `verbs` with a verb's
+    endings, too: "oil paint" in "Oil-painted", and not "train" in "training". A term of Chinese is found anywhere.
     """
     words, plain = _words(text), unicodedata.normalize("NFKC", text)
-    return tuple(term for term in terms if (term in plain if has_chinese(term) else bool(_spans(words, term))))
+    return tuple(
+        term for term in terms if (term in plain if has_chinese(term) else bool(_spans(words, term, verbs=verbs)))
+    )
 
 
 def replaced(text: str, term: str, by: str) -> str:
@@ -75,27 +77,27 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
 
 
-def _spans(words: Sequence[tuple[str, int, int]], term: str) -> list[tuple[int, int]]:
+def _spans(words: Sequence[tuple[str, int, int]], term: str, *, verbs: bool = False) -> list[tuple[int, int]]:
     *first, last = [word for word, _, _ in _words(term)] or [""]
-    forms, found = _forms(last), []
+    forms, found = _forms(last, verbs=verbs), []
     for place in range(len(words) - len(first)):
         said = [word for word, _, _ in words[place : place + len(first) + 1]]
         if said[:-1] == first and said[-1] in forms:
             found.append((words[place][1], words[place + len(first)][2]))
     if first:  # "oilpaint" for "oil paint"
-        joined = _forms("".join([*first, last]))
+        joined = _forms("".join([*first, last]), verbs=verbs)
         found += [(begin, end) for word, begin, end in words if word in joined]
     return sorted(found)
 
 
 @cache
-def _forms(word: str) -> frozenset[str]:
+def _forms(word: str, *, verbs: bool) -> frozenset[str]:
     forms = {word, f"{word}s"}
     if word.endswith(("s", "x", "z", "ch", "sh", "o")):
         forms.add(f"{word}es")
     if word.endswith("y"):
         forms.add(f"{word[:-1]}ies")
-    if len(word) >= _VERB:
+    if verbs and len(word) >= _VERB:
         bare = word.removesuffix("e")
         forms |= {f"{bare}ed", f"{bare}ing", f"{bare}ings", f"{bare}er", f"{bare}ers", f"{word}like", f"{word}y"}
     return frozenset(forms)
