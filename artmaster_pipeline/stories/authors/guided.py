@@ -16,9 +16,9 @@ from artmaster_pipeline.errors import BadInput
 from artmaster_pipeline.sessions import kept
 from artmaster_pipeline.stories.authors.weights import Weights
 
-# One English sentence: no digits, no names, no quotes; seven to twenty-three words.
-SENTENCE = r"[A-Z][a-z]{0,11}(,? [a-z]{1,12}){6,22}\."
-_MOST_TOKENS = 40
+# How an English sentence goes on: no digits, no names, no quotes, five to sixteen words more.
+CONTINUATION = r" [a-z]{2,12}(,? [a-z]{1,12}){4,15}\."
+_MOST_TOKENS = 30
 _TEMPERATURE, _TOP_P, _REPETITION = 0.6, 0.9, 1.1
 
 
@@ -57,7 +57,7 @@ class ChatModel:
         if not getattr(self._tokenizer, "chat_template", None):
             raise BadInput(f"{weights.folder} has no chat template", "Name a model that was taught to answer.")
         self._end = int(self._tokenizer.eos_token_id)
-        self._sentence = Index(SENTENCE, Vocabulary(self._end, self._pieces()))
+        self._sentence = Index(CONTINUATION, Vocabulary(self._end, self._pieces()))
         self._known: dict[tuple[str, tuple[str, ...]], Any] = {}
 
     def chosen(self, question: str, about: str, options: Sequence[str]) -> list[float]:
@@ -69,38 +69,41 @@ class ChatModel:
                 self._known[bare] = self._likelihoods(*bare)
             return [float(value) for value in given - self._known[bare]]
 
-    def sentences(self, messages: Sequence[dict[str, str]], count: int, seed: int) -> list[Line]:
-        """`count` lines of the form SENTENCE that answer a chat, sampled with a seed; those cut short are left out."""
+    def sentences(self, messages: Sequence[dict[str, str]], begin: str, count: int, seed: int) -> list[Line]:
+        """`count` sentences that answer a chat and begin with those words, sampled with a seed; whole ones only."""
         with self._alone():
             chat = self._tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
-            asked = self._tokenizer(chat, return_tensors="pt", add_special_tokens=False)
-            begins = asked.input_ids.shape[1]
+            asked = self._tokenizer(f"{chat}{begin}", return_tensors="pt", add_special_tokens=False).input_ids
+            memory = self._model(asked[:, :-1], use_cache=True).past_key_values  # once for all lines
+            memory.batch_repeat_interleave(count)
+            asked = asked.repeat(count, 1)
             self._torch.manual_seed(seed)
             found = self._model.generate(
-                **asked,
+                input_ids=asked,
+                attention_mask=self._torch.ones_like(asked),
+                past_key_values=memory,
                 max_new_tokens=_MOST_TOKENS,
                 do_sample=True,
                 temperature=_TEMPERATURE,
                 top_p=_TOP_P,
                 top_k=0,
                 repetition_penalty=_REPETITION,
-                num_return_sequences=count,
-                logits_processor=[self._guide(count, begins)],
+                logits_processor=[self._guide(count, asked.shape[1])],
                 pad_token_id=self._end,
                 output_logits=True,
                 return_dict_in_generate=True,
             )
-            return self._lines(found, begins)
+            return self._lines(found, asked.shape[1], begin)
 
-    def _lines(self, found: Any, begins: int) -> list[Line]:
+    def _lines(self, found: Any, begins: int, begin: str) -> list[Line]:
         written = found.sequences[:, begins:]
         given = self._torch.stack(found.logits, 1).log_softmax(-1).gather(-1, written[..., None])[..., 0]
         lines = []
         for tokens, each in zip(written, given, strict=True):
             length = int((tokens != self._end).sum())
-            text = self._tokenizer.decode(tokens[:length], skip_special_tokens=True).strip()
+            text = self._tokenizer.decode(tokens[:length], skip_special_tokens=True).rstrip()
             if text.endswith("."):
-                lines.append(Line(text, float(each[:length].mean())))
+                lines.append(Line(begin + text, float(each[:length].mean())))
         return lines
 
     def _guide(self, count: int, begins: int) -> Any:

@@ -37,7 +37,7 @@ from artmaster_pipeline.stories.storyboard.prompts import perspective_words, wor
 from artmaster_pipeline.stories.storyboard.telling import plot_of, told, told_again
 
 _GIST = 240  # characters of a wish that a small model is told
-_MOMENTS = 12  # hours and airs that are weighed for a shot
+_MOMENTS = 8  # hours and airs that are weighed for a shot
 _LINES, _ROUNDS = 4, 2  # sentences that are written at once, and how often
 _AGAIN = 0.4  # nats a token by which what was chosen before is worth less, each time
 _VIEWS: dict[Perspective, str] = {
@@ -200,11 +200,11 @@ class _Writing:
     def _sentence(self, draft: ShotDraft, number: int) -> tuple[str, str]:
         """The likeliest sentence without a fault; else nothing, and the last fault."""
         shown = [f"{_who(self.figures[id])} {self.figures[id].canonical_visual}" for id in draft.onstage]
-        era, why = eras().get(draft.era), "it wrote none"
+        era, why, begin = eras().get(draft.era), "it wrote none", self._begin(draft, number)
         for turn in range(_ROUNDS):
-            lines = self.model.sentences(self._asked(draft), _LINES, self._seed("line", number, turn))
+            lines = self.model.sentences(self._asked(draft), begin, _LINES, self._seed("line", number, turn))
             for line in sorted(lines, key=lambda line: -line.likelihood):
-                faults = faults_of_sentence(line.text, shown, [*self.lines, draft.plot.en])
+                faults = faults_of_sentence(line.text, shown, self.lines)
                 if not era or not era.is_modern:
                     faults += tuple(f"it speaks of {thing}" for thing in things_of_today(line.text, draft.era))
                 if not faults:
@@ -216,7 +216,15 @@ class _Writing:
         messages = [{"role": "system", "content": _TASK}]
         for seen, line in _EXAMPLES:
             messages += [{"role": "user", "content": seen}, {"role": "assistant", "content": line}]
-        return [*messages, {"role": "user", "content": f"{draft.plot.en} The book is {self.about}."}]
+        return [*messages, {"role": "user", "content": f"A story {self.about}. {draft.plot.en}"}]
+
+    def _begin(self, draft: ShotDraft, number: int) -> str:
+        """How the line begins: with who is there, at every other shot with where he is; so it stays with the picture."""
+        who = _who(self.figures[draft.onstage[0]]) if draft.onstage else ""
+        place = places().get(draft.setting)
+        parts = [*([place.en] if place and (number % 2 or not who) else []), *([who] if who else [])]
+        text = ", ".join(parts) or "Nobody"
+        return text[:1].upper() + text[1:]
 
     def _ranked(self, question: str, ids: Sequence[str], words: Sequence[str]) -> list[str]:
         """The ids by how much likelier the story makes their words, less for what was chosen before; the best is used."""

@@ -34,7 +34,8 @@ _HE, _SHE, _I = frozenset({"he", "his", "him"}), frozenset({"she", "her", "hers"
 _YOU = frozenset({"you", "your", "yours"})
 _WOMEN = frozenset("lady woman girl mother sister daughter wife queen princess nun".split())
 _MEN = frozenset("man boy father brother son husband fisherman monk gentleman boatman ferryman scholar poet".split())
-_STAGE = frozenset("stage scene picture story painting canvas image camera page book reader line".split())
+_STAGE = frozenset("stage scene picture pictures story stories tale painting paintings canvas image images camera page book reader line "
+    "example examples literature author poem sentence".split())
 _RUN = 4  # words that may not come twice in a row
 
 
