@@ -267,7 +267,7 @@ def _transport(key: str, bounds: Bounds) -> "httpx2.BaseTransport":
 
         def handle_request(self, request: httpx2.Request) -> httpx2.Response:
             if time.monotonic() > self._until:
-                self.refused = f"took more than {bounds.story_seconds:g} seconds for a storyboard, and is not waited for."
+                self.refused = self.refused or f"took more than {bounds.story_seconds:g} seconds for a storyboard, and is not waited for."
                 raise httpx2.ReadTimeout(self.refused)
             for name in set(request.headers) - _SENT:
                 del request.headers[name]

@@ -7,8 +7,9 @@ Lines: outlines_core compiles a regular expression to a machine over the model's
 machine does not allow has no probability. outlines itself would bring diskcache and cloudpickle, pickles on the disk.
 """
 
+import io
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from typing import Any
 
@@ -172,14 +173,15 @@ def load_chat_model(weights: Weights) -> ChatModel:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """transformers without its bars and hints."""
+    """transformers without its bars and hints; the bar of GGUF files knows no switch and goes to stderr."""
     from transformers.utils import logging
 
     level = logging.get_verbosity()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        yield
+        with redirect_stderr(io.StringIO()):
+            yield
     finally:
         logging.set_verbosity(level)
         logging.enable_progress_bar()

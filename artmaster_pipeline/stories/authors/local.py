@@ -16,7 +16,7 @@ from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.stories.authors.asking import as_data, brief_of
 from artmaster_pipeline.stories.authors.guided import ChatModel, load_chat_model
-from artmaster_pipeline.stories.authors.sentences import faults_of_sentence
+from artmaster_pipeline.stories.authors.sentences import faults_of_sentence, repeated, words_in
 from artmaster_pipeline.stories.authors.weights import Weights, weights_of
 from artmaster_pipeline.stories.records import (
     Authorship,
@@ -50,11 +50,11 @@ _TASK = (
     "Name nobody who is not in the picture."
 )
 _EXAMPLES = (
-    ("In winter at dawn, by the pine and its rock, nobody is to be seen.",
+    ("a pine beside a rock, in winter at dawn. There: nobody.",
      "A pine holds its place beside the rock, and the snow makes no sound."),
-    ("In the rain, in the village by the river, the lady waits under her parasol.",
-     "She waits under her parasol while the rain counts the roofs of the village."),
-    ("On an autumn morning, under ridge behind ridge of mountains, the traveller looks up.",
+    ("a village by a river, in the rain. There: the lady under a parasol.",
+     "The lady waits under her parasol while the rain counts the roofs of the village."),
+    ("layered mountains, on an autumn morning. There: the traveller.",
      "The traveller counts seven ridges, and behind the last one there is another."),
 )  # fmt: skip
 
@@ -207,6 +207,8 @@ class _Writing:
                 faults = faults_of_sentence(line.text, shown, self.lines)
                 if not era or not era.is_modern:
                     faults += tuple(f"it speaks of {thing}" for thing in things_of_today(line.text, draft.era))
+                if repeated([*words_in(draft.plot.en), "|", *words_in(line.text.removeprefix(begin))]):
+                    faults += ("it says what is told already",)
                 if not faults:
                     return line.text, ""
                 why = faults[0]
@@ -216,7 +218,9 @@ class _Writing:
         messages = [{"role": "system", "content": _TASK}]
         for seen, line in _EXAMPLES:
             messages += [{"role": "user", "content": seen}, {"role": "assistant", "content": line}]
-        return [*messages, {"role": "user", "content": f"A story {self.about}. {draft.plot.en}"}]
+        there = " and ".join(_who(self.figures[id]) for id in draft.onstage) or "nobody"
+        seen = f"{draft.setting}, {draft.static_description}. There: {there}."
+        return [*messages, {"role": "user", "content": f"A story {self.about}. {seen}"}]
 
     def _begin(self, draft: ShotDraft, number: int) -> str:
         """How the line begins: with who is there, at every other shot with where he is; so it stays with the picture."""

@@ -44,7 +44,7 @@ def faults_of_sentence(text: str, onstage: Sequence[str], said_before: Iterable[
 
     `onstage` are the words for those who are in the picture; `said_before` are the story's lines so far.
     """
-    words, faults = _WORD.findall(text.casefold()), []
+    words, faults = words_in(text), []
     if not 6 <= len(words) <= 26:
         faults.append(f"it has {len(words)} words")
     if not text.endswith((".", "!", "?")) or (words and words[-1] in _OPEN_ENDS):
@@ -55,9 +55,14 @@ def faults_of_sentence(text: str, onstage: Sequence[str], said_before: Iterable[
         faults.append(f"it speaks of {', '.join(strangers)}, who is not there")
     if outside := sorted(set(words) & _STAGE):
         faults.append(f"it speaks of the {outside[0]}")
-    if any(_much_the_same(words, _WORD.findall(line.casefold())) for line in said_before):
+    if any(_much_the_same(words, words_in(line)) for line in said_before):
         faults.append("it was said before")
     return tuple(faults)
+
+
+def words_in(text: str) -> list[str]:
+    """The words of an English text, in small letters."""
+    return _WORD.findall(text.casefold())
 
 
 def repeated(words: Sequence[str]) -> bool:
@@ -70,7 +75,7 @@ def repeated(words: Sequence[str]) -> bool:
 
 
 def _strangers(words: Sequence[str], onstage: Sequence[str]) -> set[str]:
-    here = {word for text in onstage for word in _WORD.findall(text.casefold())}
+    here = {word for text in onstage for word in words_in(text)}
     alike = set().union(*(group for group in _LIKE if group & here)) | here
     strangers = set(words) & ((_PEOPLE | _BEASTS) - alike)
     persons = here & (_PEOPLE | _MEN | _WOMEN)
