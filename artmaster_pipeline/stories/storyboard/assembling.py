@@ -23,13 +23,14 @@ from artmaster_pipeline.stories.records import (
     ShotRegion,
     Story,
     StoryDraft,
+    StyleContract,
     Words,
     Written,
 )
 from artmaster_pipeline.stories.storyboard.brief import painters_of
 from artmaster_pipeline.stories.storyboard.checking import forbidden_in, is_plain, things_of_today
 from artmaster_pipeline.stories.storyboard.entries import Stand, cast, eras, moments, places
-from artmaster_pipeline.stories.storyboard.matching import count_words, has_chinese, has_latin
+from artmaster_pipeline.stories.storyboard.matching import count_words, has_chinese, has_latin, strange_words
 from artmaster_pipeline.stories.storyboard.prompts import composed, rendered
 from artmaster_pipeline.stories.storyboard.telling import plot_of, told, told_again
 from artmaster_pipeline.stories.storyboard.words import Encoders
@@ -51,7 +52,7 @@ def assemble(
     letters that no base reads.
     """
     base = told(brief)
-    encoders = _encoders(brief, home, profile)
+    encoders = _encoders(brief.style_contract, home, profile)
     repairs: list[str] = list(written.authorship.repairs)
     draft = written.draft
     shell = Story(
@@ -67,6 +68,8 @@ def assemble(
         authorship=Authorship(author=written.authorship.author),
     )
     mending = _Mending(shell, repairs, encoders)
+    if brief.wish.eras > brief.wish.shots:
+        repairs.append(f"{brief.wish.eras} eras were asked for and {brief.wish.shots} shots: each is set in one era.")
     if len(draft.shots) > len(base.shots):
         repairs.append(f"{len(draft.shots)} shots were given and {len(base.shots)} asked for: the rest is left out.")
     shots = [
@@ -87,9 +90,9 @@ def revised(
     Era, seed, and who is on stage stay: a shot that misses somebody is not mended by doing without him.
     """
     repairs = list(story.authorship.repairs)
-    number = next((place for place, each in enumerate(story.shots) if each.id == shot.id), len(story.shots))
+    number = next((place for place, each in enumerate(story.shots) if each.id == shot.id), 0)
     others = [each for each in story.shots if each.id != shot.id]
-    mending = _Mending(story, repairs, _encoders_of(story, home, profile))
+    mending = _Mending(story, repairs, _encoders(story.style_contract, home, profile))
     mending.seen |= {_seen(each) for each in others}
     mending.said |= {each.narration.en for each in others}
     kept = draft.model_copy(update={"era": shot.era, "onstage": shot.onstage})
@@ -221,23 +224,22 @@ class _Mending:
         contract = self.story.style_contract
         if not heard:
             return "was not said"
-        if self.encoders and (unread := self.encoders.unread(heard)):
-            return f"has words that the base does not read ({', '.join(unread[:4])})"
-        if not self.encoders and any(letter.isalpha() and not has_latin(letter) for letter in heard):
-            return "has letters that the base does not read"
-        if words := forbidden_in(contract.forbidden, contract.medium, heard):
-            return f"contradicts the medium ({', '.join(words)})"
-        if words := things_of_today(heard, era):
-            return f"says what nothing stands for ({', '.join(words)})"
-        if count_words(heard) > contract.words // 2:
-            return "is too long"
-        return ""
+        strange = self.encoders.unread(heard) if self.encoders else strange_words(heard)
+        reasons = (
+            ("has words that the base does not read", strange[:4]),
+            ("contradicts the medium", forbidden_in(contract.forbidden, contract.medium, heard)),
+            ("says what nothing stands for", things_of_today(heard, era)),
+        )
+        why = next((f"{what} ({', '.join(words)})" for what, words in reasons if words), "")
+        return why or ("is too long" if count_words(heard) > contract.words // 2 else "")
 
     def _unlike(self, place: str, draft: ShotDraft, fallback: ShotDraft) -> ShotDraft:
         """The shot unlike those before: one picture is not painted twice."""
         if _seen(draft) not in self.seen:
             return draft
-        tried = [draft.model_copy(update={"setting": fallback.setting, "static_description": fallback.static_description})]
+        tried = [
+            draft.model_copy(update={"setting": fallback.setting, "static_description": fallback.static_description})
+        ]
         tried += [draft.model_copy(update={"static_description": words}) for words in moments()]
         new = next((each for each in tried if _seen(each) not in self.seen), draft)
         self.repairs.append(f"{place} was the same picture as one before: {_short(new.static_description)} instead.")
@@ -303,7 +305,7 @@ def _finished(shell: Story, shots: Sequence[Shot], authorship: Authorship, repai
     story = shell.model_copy(
         update={
             "eras": tuple(era for era in shell.eras if era.id in used),
-            "characters": tuple(who for who in shell.characters if who.id in used),
+            "characters": tuple(_within(who, used) for who in shell.characters if who.id in used),
             "motifs": tuple(motif for motif in shell.motifs if motif.id in used),
             "shots": tuple(shots),
         }
@@ -312,17 +314,14 @@ def _finished(shell: Story, shots: Sequence[Shot], authorship: Authorship, repai
     return story.model_copy(update={"authorship": authorship.model_copy(update=said)})
 
 
-def _encoders(brief: Brief, home: Home | None, profile: Profile | None) -> Encoders | None:
-    if home is None or profile is None:
-        return None
-    contract = brief.style_contract
-    return Encoders.of(profile, home, painters_of(contract.painter, contract.mix, home, []))
+def _within(who: Character, used: set[str]) -> Character:
+    """A character without what it looks like in eras that are not used."""
+    return who.model_copy(update={"era_variants": {era: w for era, w in who.era_variants.items() if era in used}})
 
 
-def _encoders_of(story: Story, home: Home | None, profile: Profile | None) -> Encoders | None:
+def _encoders(contract: StyleContract, home: Home | None, profile: Profile | None) -> Encoders | None:
     if home is None or profile is None:
         return None
-    contract = story.style_contract
     return Encoders.of(profile, home, painters_of(contract.painter, contract.mix, home, []))
 
 
@@ -368,7 +367,9 @@ def _short(text: str) -> str:
 def _what_left(old: ShotDraft, new: ShotDraft) -> str:
     gone = [*(id for id in (*old.onstage, *old.motifs) if id not in {*new.onstage, *new.motifs})]
     parts = [f"without {', '.join(gone)}"] if gone else []
-    parts += [f"{_WORDS[name]} {_short(getattr(new, name))}" for name in _WORDS if getattr(new, name) != getattr(old, name)]
+    parts += [
+        f"{_WORDS[name]} {_short(getattr(new, name))}" for name in _WORDS if getattr(new, name) != getattr(old, name)
+    ]
     if new.perspective != old.perspective:
         parts.append("in level distance")
     return "; ".join(parts)

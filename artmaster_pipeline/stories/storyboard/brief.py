@@ -24,8 +24,8 @@ OWN = "own"  # the medium of which nothing is known but that it is the painter's
 _FIGURES, _MOTIFS = 4, 8  # that an author may choose from: no more than a story of a few shots can use
 _PICTURES = 12  # of a painter that are looked at for the medium
 _EVERY = 8  # pixels, of which one is looked at
-# CIELAB chroma, and its mean distance from the picture's mean, at most, of works in ink: Huang Binhong's have 4.3 and 3.2,
-# Monet's 11.8 and 11.2, drawn ones in ink 3.6 and 1.0, in blue and green 19.6 and 4.2.
+# CIELAB chroma, and its mean distance from the picture's mean, at most, of works in ink: Huang Binhong's have 4.3 and
+# 3.2, Monet's 11.8 and 11.2, drawn ones in ink 3.6 and 1.0, in blue and green 19.6 and 4.2.
 _GREY, _ALIKE = 8.0, 6.0
 _MODERN = ("modern", "today", "contemporary", "现代", "今天", "当代", "如今", "today's")
 
@@ -71,7 +71,8 @@ def painters_of(painter: str, mix: str, home: Home, faults: list[str]) -> tuple[
     if bool(painter) == bool(mix):
         faults.append("say who paints: painter: NAME, or mix: 'A=0.7 B=0.3', and one of them")
         return ()
-    known, named = home.painters(), (painter,)
+    known: tuple[str, ...] = home.painters()
+    named: tuple[str, ...] = (painter,)
     if mix:
         wrong: list[str] = []
         meant = parse_mix(mix, faults=wrong)
@@ -154,16 +155,19 @@ def _is_monochrome(home: Home, painters: Sequence[str]) -> bool:
 
 
 def _eras(wish: Wish, dice: random.Random) -> list[str]:
-    """In the order of time: those that are named; one of ours, where a thing of ours is wished for; and others."""
-    known = eras()
+    """In the order of time: those that are named; one of ours, where a thing of ours is wished for; and others.
+
+    No more than shots, since each is set in one.
+    """
+    known, wanted = eras(), min(wish.eras, wish.shots)
     named = [id for id, era in known.items() if found_in(wish.text, era.keywords.en + era.keywords.zh)]
     ours = [id for id, era in known.items() if era.is_modern]
     if not set(named) & set(ours) and (found_in(wish.text, _MODERN) or _asked_motifs(wish)):
         named.append(ours[0])
     # the last is kept: it is the one that a thing of ours asks for
-    chosen = named if len(named) <= wish.eras else [*named[: wish.eras - 1], named[-1]]
+    chosen = named if len(named) <= wanted else [*named[: wanted - 1], named[-1]]
     rest = _shuffled([id for id in known if id not in chosen], dice)
-    chosen = [*chosen, *rest[: wish.eras - len(chosen)]]
+    chosen = [*chosen, *rest[: wanted - len(chosen)]]
     return [id for id in known if id in chosen]
 
 
@@ -193,5 +197,3 @@ def _asked_motifs(wish: Wish) -> list[str]:
 def _shuffled(things: list[T], dice: random.Random) -> list[T]:
     dice.shuffle(things)
     return things
-
-

@@ -42,8 +42,8 @@ class Left:
     names: frozenset[str] = frozenset()  # of whole parts
 
 
-def faults_of(story: Story, home: Home, profile: Profile, left: Left = Left()) -> tuple[str, ...]:  # noqa: B008 - frozen
-    """Every fault of a storyboard: "shots[2] (shot-3).onstage: there is no 'ladi'; did you mean lady?"; none is empty."""
+def faults_of(story: Story, home: Home, profile: Profile, left: Left = Left()) -> tuple[str, ...]:
+    """Every fault of a storyboard: "shots[2] (shot-3).onstage: there is no 'ladi'; did you mean lady?"."""
     return tuple(dict.fromkeys(_Checking(story, home, profile, left).faults()))
 
 
@@ -51,7 +51,9 @@ def things_of_today(text: str, era_id: str) -> tuple[str, ...]:
     """The words of a text for things that an era does not know; of our own eras all of them, since all are rendered."""
     era = eras().get(era_id)
     until = era.ends if era and not era.is_modern else -(10**6)
-    terms = [term for entry in motifs().values() if entry.since > until for term in entry.keywords.en + entry.keywords.zh]
+    terms = [
+        term for entry in motifs().values() if entry.since > until for term in entry.keywords.en + entry.keywords.zh
+    ]
     return found_in(text, dict.fromkeys([*terms, *further_things().en, *further_things().zh]))
 
 
@@ -75,9 +77,7 @@ class _Checking:
         contract = story.style_contract
         known = "style_contract" not in left.names
         self.painters = painters_of(contract.painter, contract.mix, home, self.painter_faults) if known else ()
-        self.known = {
-            part: {each.id for each in getattr(story, part)} | set(left.ids.get(part, ())) for part in _PARTS
-        }
+        self.known = {part: {each.id for each in getattr(story, part)} | set(left.ids.get(part, ())) for part in _PARTS}
 
     @cached_property
     def encoders(self) -> Encoders:
@@ -134,7 +134,7 @@ class _Checking:
         bounds = {"eras": (1, MOST_ERAS), "characters": (0, MOST_CHARACTERS), "shots": (FEWEST_SHOTS, MOST_SHOTS)}
         for part, (fewest, most) in bounds.items():
             there = len(getattr(self.story, part)) + len(self.left.ids.get(part, ()))
-            if part in self.left.names or part in self.left.positions and there < fewest:
+            if part in self.left.names or (part in self.left.positions and there < fewest):
                 continue
             if not fewest <= there <= most:
                 yield f"{part}: {there} of them: have {fewest or 'none'} to {most}"
@@ -163,7 +163,7 @@ class _Checking:
             for id in dict.fromkeys(id for id in ids if ids.count(id) > 1):
                 yield f"{place}.{name}: {id} is named {ids.count(id)} times: once is enough"
         if len(shot.onstage) > MOST_ONSTAGE:
-            yield f"{place}.onstage: {len(shot.onstage)} at once: {MOST_ONSTAGE} are the most that a picture keeps apart"
+            yield f"{place}.onstage: {len(shot.onstage)} at once: a picture keeps {MOST_ONSTAGE} apart at most"
         yield from self._told(f"{place}.plot", shot.plot)
         yield from self._told(f"{place}.narration", shot.narration)
         before = len(self.unsaid)
@@ -195,7 +195,7 @@ class _Checking:
             if region.of not in self.known["characters"] | self.known["motifs"]:
                 yield f"{where}.of: {_unknown(region.of, here)}"
             elif region.of not in here:
-                yield f"{where}.of: {region.of} is not in this shot: put it in onstage or motifs, or take the region out"
+                yield f"{where}.of: {region.of} is not in this shot: name it in onstage or motifs, or take this out"
             yield from (f"{where}.box: {fault}" for fault in self._box(shot, region))
             yield from self._words(f"{where}.prompt", region.prompt, shot.era)
         for one, other in combinations(shot.regions, 2):
@@ -222,7 +222,7 @@ class _Checking:
             place = self._place("shots", number)
             key = (prompt_of(self.story, shot), shot.seed)
             if key in seen:
-                yield f"{place}: it would be the same picture as {seen[key]}: say something else, or give it another seed"
+                yield f"{place}: it would be the same picture as {seen[key]}: say something else, or another seed"
             seen.setdefault(key, place)
 
     def _told(self, place: str, words: Words) -> Iterator[str]:

@@ -16,8 +16,9 @@ from artmaster_pipeline.yaml_text import read_strict_yaml
 _FOLDER = Path(__file__).parent / "tables"
 # Where in a picture somebody is, when he is there alone.
 Stand = Literal["ground", "water", "sky"]
+# A place by who goes there: a shore can be reached by land and by water, open water by water alone.
+PlaceKind = Literal["land", "shore", "open", "heights", "terrace"]
 Lines = Annotated[tuple[Words, ...], Field(min_length=1)]
-# The season, the hour and the air that a moment says.
 _MODERN = 1950  # an era that ends later is our own: its things are painted as what stands for them
 
 
@@ -53,6 +54,7 @@ class Place(_Entry):
     """Where a shot is: the words that are painted, and "in the village by the river" as it is told."""
 
     words: Line
+    kind: PlaceKind
     en: str
     zh: str
     perspectives: tuple[Perspective, ...] = ("high", "deep", "level")
@@ -74,7 +76,7 @@ class Figure(_Entry):
     visual: Line
     variants: dict[Name, Line] = {}
     stand: Stand = "ground"
-    lead: bool = True  # whether a story can be told of it
+    goes: tuple[PlaceKind, ...] = Field(min_length=1)  # where it is met
     keywords: Keywords = Keywords()
     does: Lines  # what it does, as the rest of a sentence
     meets: Lines  # what it does beside whoever the story is of
@@ -108,6 +110,13 @@ class Thread(_Entry):
     middles: Lines
     turns: Lines
     endings: Lines
+
+
+class Interludes(_Entry):
+    """Lines of no thread."""
+
+    between: Lines  # once a thread's own are told
+    foresights: Lines  # of a {thing} of today in an era that does not know it
 
 
 E = TypeVar("E", bound=_Entry)
@@ -153,6 +162,12 @@ def places() -> dict[str, Place]:
 def moments() -> dict[str, Moment]:
     """By the words that are painted."""
     return {moment.words: moment for moment in (Moment.model_validate(entry) for entry in _content("moments"))}
+
+
+@cache
+def interludes() -> Interludes:
+    """Lines that any story may have."""
+    return Interludes.model_validate(_content("interludes"))
 
 
 @cache

@@ -20,6 +20,12 @@ def has_latin(text: str) -> bool:
     return any(letter.isalpha() and "LATIN" in unicodedata.name(letter, "") for letter in text)
 
 
+def strange_words(text: str) -> tuple[str, ...]:
+    """The words of a text in letters that are not Latin."""
+    words = dict.fromkeys(re.findall(r"[^\W\d_]+", text))
+    return tuple(word for word in words if any("LATIN" not in unicodedata.name(letter, "") for letter in word))
+
+
 def found_in(text: str, terms: Iterable[str]) -> tuple[str, ...]:
     """Those of `terms` that a text says, in their order.
 
@@ -74,7 +80,9 @@ def _spans(words: Sequence[tuple[str, int, int]], term: str) -> list[tuple[int, 
 
 @cache
 def _forms(word: str) -> frozenset[str]:
-    forms = {word, f"{word}s", f"{word}es"}
+    forms = {word, f"{word}s"}
+    if word.endswith(("s", "x", "z", "ch", "sh", "o")):
+        forms.add(f"{word}es")
     if word.endswith("y"):
         forms.add(f"{word[:-1]}ies")
     if len(word) >= _VERB:

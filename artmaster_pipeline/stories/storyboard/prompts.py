@@ -53,18 +53,16 @@ def rendered(known: tuple[Motif, ...], text: str) -> str:
 
 
 def terms_of(motif: Motif) -> tuple[str, ...]:
-    """The words that ask for a motif: its own name, and those of the table, the longest first."""
+    """The words that ask for a motif, the longest first: the table's, else its own name, which may mean much (bank)."""
     entry = motifs().get(motif.id)
-    words = {motif.modern_thing.en, motif.modern_thing.zh, *(entry.keywords.en + entry.keywords.zh if entry else ())}
+    words = entry.keywords.en + entry.keywords.zh if entry else (motif.modern_thing.en, motif.modern_thing.zh)
     return tuple(sorted((word for word in words if word), key=lambda word: (-len(word), word)))
 
 
 def visual_of(story: Story, id: str, era: str) -> str:
     """How a character is painted in an era, or a motif anywhere; empty where the story has neither."""
-    for part in (*story.characters, *story.motifs):
-        if part.id == id:
-            return words_of(part, era)
-    return ""
+    parts: tuple[Character | Motif, ...] = (*story.characters, *story.motifs)
+    return next((words_of(part, era) for part in parts if part.id == id), "")
 
 
 def words_of(part: Character | Motif, era: str) -> str:

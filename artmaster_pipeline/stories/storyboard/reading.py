@@ -92,9 +92,7 @@ def _completed(content: dict[str, Any], file: Path, name: str) -> dict[str, Any]
     content.setdefault("motifs", [])
     if "wish" not in content:
         beside = file.parent / WISH_FILE
-        content["wish"] = (
-            read_wish(beside).model_dump() if beside.is_file() else {"text": next(iter(said), "") or name}
-        )
+        content["wish"] = read_wish(beside).model_dump() if beside.is_file() else {"text": next(iter(said), "") or name}
     content.setdefault("authorship", {"author": _HAND})
     wish, shots = content["wish"], content.get("shots")
     seed = wish.get("seed", 0) if isinstance(wish, dict) else 0
@@ -159,26 +157,27 @@ def _fault(kind: type[BaseModel], fault: Mapping[str, Any]) -> str:
     place = ""
     for part in where:
         place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else str(part)
-    place = place.removesuffix(".[key]")
-    if what == "missing":
-        return f"{place}: it is not said, and needed (docs/stories.md)"
+    place = place.removesuffix(".[key]")[:160]
     if what == "extra_forbidden":
-        known = _names_at(kind, where[:-1])
-        near = get_close_matches(str(where[-1]), known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-        return f"{place[:120]}: there is no such name; {hint}"
-    if what == "string_type":
-        quoted = f": put quotes around {said!r}" if isinstance(said, int | float) else ""
-        return f"{place}: expected words, and found {_kind_of(said)}{quoted}"
-    if what in ("model_type", "dict_type", "model_attributes_type"):
-        return f"{place}: expected 'name: value' lines, and found {_kind_of(said)}"
-    if what in ("tuple_type", "list_type"):
-        return f"{place}: expected a list, and found {_kind_of(said)}"
-    if what == "string_pattern_mismatch":
-        return f"{place}: {str(said)[:64]!r}: use lower-case letters, digits and single hyphens between them"
-    if what == "literal_error":
-        return f"{place}: {str(said)[:64]!r}: say {fault['ctx']['expected']}"
-    return f"{place}: {fault['msg'].removeprefix('Value error, ')}"
+        return f"{place}: there is no such name; {_nearest(kind, where)}"
+    found = _kind_of(said)
+    quoted = f": put quotes around {said!r}" if isinstance(said, int | float) else ""
+    messages = {
+        "missing": "it is not said, and needed (docs/stories.md)",
+        "string_type": f"expected words, and found {found}{quoted}",
+        "string_pattern_mismatch": f"{str(said)[:64]!r}: use lower-case letters, digits and single hyphens between them",
+        "literal_error": f"{str(said)[:64]!r}: say {fault.get('ctx', {}).get('expected')}",
+    }
+    messages |= dict.fromkeys(("tuple_type", "list_type"), f"expected a list, and found {found}")
+    lines = f"expected 'name: value' lines, and found {found}"
+    messages |= dict.fromkeys(("model_type", "dict_type", "model_attributes_type"), lines)
+    return f"{place}: {messages.get(what) or fault['msg'].removeprefix('Value error, ')}"
+
+
+def _nearest(kind: type[BaseModel], where: tuple[int | str, ...]) -> str:
+    known = _names_at(kind, where[:-1])
+    near = get_close_matches(str(where[-1]), known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
 
 
 def _names_at(kind: type[BaseModel], where: tuple[int | str, ...]) -> list[str]:

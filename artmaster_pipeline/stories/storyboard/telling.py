@@ -1,7 +1,7 @@
 """A story told from the tables: the same for the same brief. What an author leaves out is taken from it.
 
-A story has a thread (a letter, a net, a bridge): it opens, passes from era to era, turns at two thirds and ends where it
-began. What is told below a picture is the thread's; what happens in it is put together from the moment, the place and
+A story has a thread (a letter, a net, a bridge): it opens, passes from era to era, turns at two thirds and ends where
+it began. What is told below a picture is the thread's; what happens in it is put together from the moment, the place and
 what whoever is there does, in sentences that both languages have.
 """
 
@@ -11,11 +11,22 @@ from typing import Generic, TypeVar
 
 from artmaster_pipeline.records import identity
 from artmaster_pipeline.stories.records import Brief, Perspective, Shot, ShotDraft, Story, StoryDraft, Words
-from artmaster_pipeline.stories.storyboard.entries import Moment, Place, cast, eras, moments, motifs, places, threads
+from artmaster_pipeline.stories.storyboard.entries import (
+    Moment,
+    Place,
+    cast,
+    eras,
+    interludes,
+    moments,
+    motifs,
+    places,
+    threads,
+)
 from artmaster_pipeline.stories.storyboard.matching import count_words
 from artmaster_pipeline.stories.storyboard.prompts import perspective_words
 
 T = TypeVar("T")
+_SHORTEST = 2  # words of a moment that fits anywhere: "at dusk"
 _QUIET = 12  # the shortest moments, which leave a picture to who is in it
 
 
@@ -34,8 +45,10 @@ def told_again(story: Story, shot: Shot, faults: Sequence[str]) -> ShotDraft:
     entry = eras().get(shot.era)
     shown = {who.canonical_visual for who in story.characters if who.id in shot.onstage}
     taken = {each.setting for each in story.shots} | shown
-    of_era = [words for words in (entry.places if entry else ()) if words not in taken]
-    setting = dice.choice(of_era or [words for words in places() if words not in taken] or [shot.setting])
+    goes = set(cast()[shot.onstage[0]].goes) if shot.onstage and shot.onstage[0] in cast() else set()
+    fitting = [words for words, place in places().items() if not goes or place.kind in goes]
+    of_era = [words for words in (entry.places if entry else ()) if words in fitting and words not in taken]
+    setting = dice.choice(of_era or [words for words in fitting if words not in taken] or [shot.setting])
     quiet = sorted(moments(), key=count_words)[:_QUIET]
     draft = ShotDraft(
         era=shot.era,
@@ -60,9 +73,9 @@ def plot_of(shot: ShotDraft, seed: object = 0) -> Words:
 class _Turns(Generic[T]):
     """Things taken in turns from a shuffled pack: none comes again before all were there."""
 
-    def __init__(self, dice: random.Random, things: Iterable[T]) -> None:
+    def __init__(self, dice: random.Random, things: Iterable[T], *, in_order: bool = False) -> None:
         self.dice, self.things = dice, list(things)
-        self.left: list[T] = []
+        self.left: list[T] = list(self.things) if in_order else []
         self.last: list[T] = []
 
     def next(self, fits: Callable[[T], bool] = lambda _: True) -> T:
@@ -90,12 +103,14 @@ class _Telling:
         name, self.lead = self._thread(here)
         self.thread = threads()[name]
         self.others = [id for id in here if id != self.lead]
-        self.motifs = _Turns(dice, [motif.id for motif in brief.motifs if motif.id in motifs()])
+        known = [motif.id for motif in brief.motifs if motif.id in motifs()]
+        # those that were asked for come first, and what an old era foresees comes again in ours
+        self.motifs = {now: _Turns(dice, known, in_order=True) for now in (False, True)}
         self.moments = _Turns(dice, moments().values())
         self.places = {era.id: _Turns(dice, _places(brief, era.id)) for era in brief.eras}
         self.companions = _Turns(dice, self.others)
         self.views: _Turns[Perspective] = _Turns(dice, ("level", "high", "deep"))
-        self.does: dict[str, _Turns[Words]] = {}
+        self.told_middles = 0
         self.lines: dict[str, _Turns[Words]] = {}
 
     def _thread(self, here: Sequence[str]) -> tuple[str, str]:
@@ -115,8 +130,10 @@ class _Telling:
         era, begins = of[number], number > 0 and of[number] != of[number - 1]
         onstage = self._onstage(number, len(of))
         place, view = self._place(era, onstage)
-        ends_pictures = len(of) > 3 and number in (0, len(of) - 1)  # which are of one person and one place
-        shown = [] if ends_pictures or number % 3 == 2 or not self.motifs.things else [self.motifs.next()]
+        alone = len(of) > 3 and number in (0, len(of) - 1)  # a story begins and ends with one person and one place
+        now = era in eras() and eras()[era].is_modern
+        shows = not alone and (now or number % 3 == 1)
+        shown = [self.motifs[now].next()] if shows and self.motifs[now].things else []
         draft = ShotDraft(
             era=era,
             plot=Words(),
@@ -127,9 +144,15 @@ class _Telling:
             static_description="",
             narration=self._narration(number, of, begins=begins),
         )
+        for less in ({"motifs": ()}, {"onstage": tuple(onstage[:1])}):
+            if self._length(draft) + _SHORTEST > self.brief.style_contract.words:
+                draft = draft.model_copy(update=less)
+        onstage = list(draft.onstage)
         moment = self._moment(self.brief.style_contract.words - self._length(draft))
         draft = draft.model_copy(update={"static_description": moment.words})
-        plot = _plot(draft, self._next(f"does {onstage[0]}", cast()[onstage[0]].does) if onstage else Words(), self.dice)
+        plot = _plot(
+            draft, self._next(f"does {onstage[0]}", cast()[onstage[0]].does) if onstage else Words(), self.dice
+        )
         entry = eras().get(era)
         if entry and (begins or number == 0):
             plot = _joined([self._next(f"arrivals {era}", entry.arrivals), plot])
@@ -145,7 +168,11 @@ class _Telling:
 
     def _place(self, era: str, onstage: Sequence[str]) -> tuple[Place, Perspective]:
         shown = {who.canonical_visual for who in self.brief.characters if who.id in onstage}
-        place = self.places[era].next(lambda place: place.words not in shown)
+        goes = [set(cast()[id].goes) for id in onstage]
+        all_go = set.intersection(*goes) if goes else set()
+        if not any(place.kind in all_go for place in self.places[era].things):
+            all_go = goes[0] if goes else {place.kind for place in self.places[era].things}
+        place = self.places[era].next(lambda place: place.kind in all_go and place.words not in shown)
         return place, self.views.next(lambda view: view in place.perspectives)
 
     def _narration(self, number: int, of: Sequence[str], *, begins: bool) -> Words:
@@ -159,7 +186,9 @@ class _Telling:
         elif number == 2 * count // 3:
             part, lines = "turns", self.thread.turns
         else:
-            part, lines = "middles", self.thread.middles
+            own = self.told_middles < len(self.thread.middles)
+            part, lines = ("middles", self.thread.middles) if own else ("interludes", interludes().between)
+            self.told_middles += 1
         before = self.names[of[max(0, number - 1)]]
         return _filled(self._next(part, lines), era=self.names[of[number]], before=before)
 
@@ -177,12 +206,11 @@ class _Telling:
         return count_words(", ".join(dict.fromkeys(parts)))
 
     def _moment(self, room: int) -> Moment:
-        shortest = min(map(count_words, moments()))
-        return self.moments.next(lambda moment: count_words(moment.words) <= max(room, shortest))
+        return self.moments.next(lambda moment: count_words(moment.words) <= max(room, _SHORTEST))
 
 
 def _plot(shot: ShotDraft, does: Words, dice: random.Random) -> Words:
-    """"On a misty autumn evening, in the village by the river, the traveller asks the way." and what is about him."""
+    """What happens: "On a misty evening, in the village by the river, the traveller asks the way." and what is about."""
     moment, place = moments().get(shot.static_description), places().get(shot.setting)
     figures = [cast()[id] for id in shot.onstage if id in cast()]
     if figures:
@@ -196,8 +224,16 @@ def _plot(shot: ShotDraft, does: Words, dice: random.Random) -> Words:
     )
     meets = [Words(en=_sentence(f"{each.who.en} {line.en}"), zh=f"{each.who.zh}{line.zh}。")
              for each in figures[1:] for line in [dice.choice(each.meets)]]  # fmt: skip
-    things = [dice.choice(motifs()[id].told) for id in shot.motifs if id in motifs()]
+    things = [_thing(id, shot.era, dice) for id in shot.motifs if id in motifs()]
     return _joined([first, *meets, *things])
+
+
+def _thing(id: str, era: str, dice: random.Random) -> Words:
+    """What a thing of today has become; in an era that does not know it, that it will come."""
+    entry, when = motifs()[id], eras().get(era)
+    if when is None or when.is_modern:
+        return dice.choice(entry.told)
+    return _filled(dice.choice(interludes().foresights), thing=entry.thing)
 
 
 def _sentence(text: str) -> str:

@@ -1,5 +1,6 @@
 """story.yaml and wish.yaml written for a person to go on with: comments beside what may be changed."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from artmaster_pipeline.stories.storyboard.prompts import composed
 _WIDTH = 110
 _HEAD = """\
 # A storyboard: what is told and what is painted, shot by shot. Change what you like, then: artmaster story check {name}
-# What is painted is said in plain English words (setting, static_description, canonical_visual, prompt ...); what is told
+# What is painted is said in plain English words (setting, static_description, canonical_visual, prompt); what is told
 # (title, plot, narration), in English and Chinese. A shot is painted again only where what is painted in it changes.
 """
 _OF_PART = {
@@ -25,7 +26,7 @@ _OF_PART = {
     "eras": "the times that shots are set in",
     "characters": "who recurs: painted in the same words in every shot, or in an era's own (era_variants)",
     "motifs": "things of today, and what they are painted as",
-    "shots": "perspective: high (up a mountain from its foot), deep (in between mountains), level (across to far ones)\n"
+    "shots": "perspective: high (up a mountain from its foot), deep (between mountains), level (across to far ones)\n"
     "# onstage and motifs: ids from above; regions: where they are, as shares of the picture: left, top, right, bottom",
     "authorship": "who wrote it, and what was mended in what he wrote",
 }
@@ -102,9 +103,11 @@ def _comment(text: str) -> str:
 class _Dumper(yaml.SafeDumper):
     """Lists of words, ids and numbers on one line, as a person writes them."""
 
-    def represent_list(self, data: list[Any]) -> yaml.Node:
-        flow = all(isinstance(each, int | float) or isinstance(each, str) and len(each) < 40 for each in data)
-        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=flow)
+    def represent_list(self, data: Iterable[Any]) -> yaml.SequenceNode:
+        data = list(data)
+        flow = all(isinstance(each, int | float) or (isinstance(each, str) and len(each) < 40) for each in data)
+        node: yaml.SequenceNode = self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=flow)
+        return node
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
