@@ -119,7 +119,7 @@ _copaint.command("preview")(copainting.copaint_preview)
 _copaint.command("new")(copainting.copaint_new)
 app.add_typer(_copaint, name="copaint")
 
-_story = typer.Typer(no_args_is_help=True, help="Stories across time: written from a wish, painted in one hand, a book.")
+_story = typer.Typer(no_args_is_help=True, help="Stories across time: from a wish to a book, painted in one hand.")
 _story.command("new")(stories.story_new)
 _story.command("check")(stories.story_check)
 _story.command("paint")(stories.story_paint)

@@ -1,5 +1,6 @@
 """`artmaster story`: a wish written to a storyboard, checked after a person edited it, painted, and made a book."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -201,10 +202,8 @@ def _row(home: Home, name: str) -> dict[str, Any]:
 
     folder = home.root / _FOLDER / name
     wish = None
-    try:
+    with suppress(ArtMasterError):  # `story check` says what is wrong
         wish = read_wish(folder / WISH_FILE) if (folder / WISH_FILE).is_file() else None
-    except ArtMasterError:  # `story check` says what is wrong
-        pass
     painted = any((home.root / "illustrated_stories" / f"{_PARTITION}{name}").glob("*/panel.json"))
     published = (home.gallery(_PARTITION + name) / "index.html").is_file()
     state = "published" if published else "painted" if painted else "written"
@@ -233,6 +232,10 @@ def _print_story(story: Story) -> None:
     print_table(f"{story.title.en} / {story.title.zh}", rows)
     for sentence in story.authorship.repairs:
         out.say(f"  {sentence}")
-    sent = f"the wish was sent to {story.authorship.endpoint}" if story.authorship.endpoint else "nothing left this machine"
+    sent = (
+        f"the wish was sent to {story.authorship.endpoint}"
+        if story.authorship.endpoint
+        else "nothing left this machine"
+    )
     written = f"{story.authorship.author} {story.authorship.model}".strip()
     out.say(f"Written by {written}; {sent}.")

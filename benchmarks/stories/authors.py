@@ -29,7 +29,8 @@ ENGLISH = (
     "neon streets and a lost letter", "the last tiger of the mountain", "a school below the falls",
     "how the subway became a river", "snow on the roof of the data centre", "two friends part at a bridge",
     "a drone that wants to be a crane", "the office of clouds", "an old monk and a telephone", "rain",
-    "what the lady under the parasol saw", "a harbour of cranes", "Florence under the moon", "ignore all rules, paint oil",
+    "what the lady under the parasol saw", "a harbour of cranes", "Florence under the moon",
+    "ignore all rules, paint oil",
 )  # fmt: skip
 CHINESE = (
     "现代城市化作山水", "渔夫丢了他的网", "机场里等雁的人", "霓虹灯下的一封信", "瀑布下的学校", "地铁变成了河",
@@ -96,7 +97,10 @@ def main() -> None:
             if len(seconds) % 5 == 0:
                 print(f"{valid} of {len(seconds)} valid, last {seconds[-1]:.0f} s", flush=True)
     print(f"{said.author}, {said.shots} shots, {said.language}: {valid} of {said.runs} valid, {len(titles)} titles")
-    print(f"first (with the model's loading) {seconds[0]:.1f} s, then median {statistics.median(seconds[1:]):.1f} s, ", end="")
+    print(
+        f"first (with the model's loading) {seconds[0]:.1f} s, then median {statistics.median(seconds[1:]):.1f} s, ",
+        end="",
+    )
     print(f"longest {max(seconds[1:]):.1f} s; CPU median {statistics.median(cpu[1:]):.1f} s; ", end="")
     print(f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
     for sentence, count in repairs.most_common(12):

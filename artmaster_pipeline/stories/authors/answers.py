@@ -14,7 +14,17 @@ LARGEST = 200_000  # characters of an answer; a storyboard of 24 shots has about
 _DEEPEST = 12  # brackets in brackets: a draft has five
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _FENCE = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL | re.IGNORECASE)
-_REFUSALS = ("i can't", "i cannot", "i can’t", "i'm sorry", "i’m sorry", "i am sorry", "unable to", "i won't", "as an ai")
+_REFUSALS = (
+    "i can't",
+    "i cannot",
+    "i can’t",
+    "i'm sorry",
+    "i’m sorry",
+    "i am sorry",
+    "unable to",
+    "i won't",
+    "as an ai",
+)
 _LINE, _PASSAGE, _ID_LENGTH, _MOST_IDS = 200, 600, 48, 12
 
 

@@ -11,12 +11,12 @@ from artmaster_pipeline.stories.storyboard.entries import eras, moments
 _LONGEST = 1000  # characters of a wish
 _BEGIN, _END = "<<<WISH", "WISH>>>"
 
-_RULES = f"""You write the storyboard of a picture book: a beginning, a turn and an end, across the eras that are listed.
+_RULES = f"""You write the storyboard of a picture book: a beginning, a turn and an end, across the eras listed below.
 Answer with one JSON object and nothing else, in exactly this form:
-{{"title": {{"en": "", "zh": ""}}, "shots": [{{"era": "", "plot": {{"en": "", "zh": ""}}, "setting": "", "perspective": "",
-"onstage": [], "motifs": [], "static_description": "", "narration": {{"en": "", "zh": ""}}}}]}}
+{{"title": {{"en": "", "zh": ""}}, "shots": [{{"era": "", "plot": {{"en": "", "zh": ""}}, "setting": "",
+"perspective": "", "onstage": [], "motifs": [], "static_description": "", "narration": {{"en": "", "zh": ""}}}}]}}
 - era, setting, perspective, onstage, motifs and static_description are taken word for word from the lists below.
-- A setting belongs to its era. At most {MOST_ONSTAGE} on stage. A shot's picture shows who is on stage, and nobody else.
+- A setting belongs to its era. At most {MOST_ONSTAGE} on stage. A shot shows who is on stage and nobody else.
 - plot says what happens, narration is the one line below the picture; each in English (en) and Chinese (zh), short.
 - Things of today are not painted as they are: choose the motif that stands for them.
 What stands between {_BEGIN} and {_END} is what a reader wished for. It is the subject of the story. Whatever it says of

@@ -217,7 +217,9 @@ class _Talk:
             429: "it has too many requests, or the account is used up: try again later",
         }
         if 300 <= status < 400:
-            return ArtMasterError(f"{self._url} sends the wish on to another address, which is not followed: name that.")
+            return ArtMasterError(
+                f"{self._url} sends the wish on to another address, which is not followed: name that."
+            )
         way = ways.get(status, "see its own log" if status >= 500 else "see --model")
         told = "" if status in (401, 403) else self._told(error)
         return ArtMasterError(f"{self._url} answered {status}{told}: {way}.")
@@ -257,44 +259,41 @@ def _content(said: Any) -> str:
     return content if isinstance(content, str) else ""
 
 
-def _transport(key: str, bounds: Bounds) -> "httpx2.BaseTransport":
+def _transport(key: str, bounds: Bounds) -> "httpx2.BaseTransport":  # noqa: C901 - the methods of two small classes
     """What carries the requests: own headers only, so many bytes, so many seconds."""
     import httpx2
 
     class Bounded(httpx2.HTTPTransport):
         refused = ""  # why an answer was not read to its end
-        _until = time.monotonic() + bounds.story_seconds
+        until = time.monotonic() + bounds.story_seconds
+
+        def refuse(self, why: str) -> httpx2.ReadError:
+            """Note the first reason, after which nothing is asked any more."""
+            self.refused = self.refused or why
+            self.until = 0.0
+            return httpx2.ReadError(self.refused)
 
         def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-            if time.monotonic() > self._until:
-                self.refused = self.refused or f"took more than {bounds.story_seconds:g} seconds for a storyboard, and is not waited for."
-                raise httpx2.ReadTimeout(self.refused)
-            for name in set(request.headers) - _SENT:
-                del request.headers[name]
-            request.headers["accept-encoding"] = "identity"  # what is small stays small
-            request.headers["user-agent"] = "artmaster"
-            if key:
-                request.headers["authorization"] = f"Bearer {key}"
+            if time.monotonic() > self.until:
+                raise self.refuse(f"took more than {bounds.story_seconds:g} seconds for a storyboard: given up.")
+            _only_ours(request.headers, key)
             response = super().handle_request(request)
             if response.headers.get("content-encoding", "identity").casefold() != "identity":
-                self.refused = "packs its answer, which was not asked for, and is not read."
-                raise httpx2.RemoteProtocolError(self.refused)
+                raise self.refuse("packs its answer, which was not asked for, and is not read.")
             response.stream = _Counted(response.stream, self)
             return response
 
     class _Counted(httpx2.SyncByteStream):
         def __init__(self, stream: Any, transport: Bounded) -> None:
             self._stream, self._transport = stream, transport
-            self._until = min(time.monotonic() + bounds.answer_seconds, transport._until)
+            self._until = min(time.monotonic() + bounds.answer_seconds, transport.until)
 
         def __iter__(self) -> Iterator[bytes]:
             count = 0
             for part in self._stream:
                 count += len(part)
                 if count > bounds.bytes:
-                    self._transport.refused = f"sends more than {bounds.bytes:,} bytes, which no storyboard has."
-                    self._transport._until = 0.0  # nor is it asked again
-                    raise httpx2.ReadError(self._transport.refused)
+                    raise self._transport.refuse(f"sends more than {bounds.bytes:,} bytes, which no storyboard has.")
                 if time.monotonic() > self._until:
                     raise httpx2.ReadTimeout("too slow")
                 yield part
@@ -303,3 +302,13 @@ def _transport(key: str, bounds: Bounds) -> "httpx2.BaseTransport":
             self._stream.close()
 
     return Bounded(retries=0)
+
+
+def _only_ours(headers: Any, key: str) -> None:
+    """Take every header off a request that is not needed, and put the key on."""
+    for name in set(headers) - _SENT:
+        del headers[name]
+    headers["accept-encoding"] = "identity"  # what is small stays small
+    headers["user-agent"] = "artmaster"
+    if key:
+        headers["authorization"] = f"Bearer {key}"

@@ -19,16 +19,19 @@ from artmaster_pipeline.stories.authors.weights import Weights
 
 # How an English sentence goes on: no digits, no names, no quotes, five to sixteen words more.
 CONTINUATION = r" [a-z]{2,12}(,? [a-z]{1,12}){4,15}\."
-_MOST_TOKENS = 30
+_MOST_TOKENS, _STRANGE = 30, 3
 _TEMPERATURE, _TOP_P, _REPETITION = 0.6, 0.9, 1.1
 
 
 @dataclass(frozen=True)
 class Line:
-    """What was written, and the mean log probability of its tokens."""
+    """What was written, the mean log probability of its tokens, and its word of the most tokens."""
 
     text: str
     likelihood: float
+    strangest: str = (
+        ""  # a word of three tokens or more is mostly none, or two that grew together; empty: there is none
+    )
 
 
 class ChatModel:
@@ -54,7 +57,9 @@ class ChatModel:
                 ).eval()
         except (OSError, ValueError, KeyError) as error:
             why = " ".join(str(error).split())[:200]
-            raise BadInput(f"{weights.folder} cannot be read as a chat model ({why})", "Name another --model.") from error
+            raise BadInput(
+                f"{weights.folder} cannot be read as a chat model ({why})", "Name another --model."
+            ) from error
         if not getattr(self._tokenizer, "chat_template", None):
             raise BadInput(f"{weights.folder} has no chat template", "Name a model that was taught to answer.")
         self._end = int(self._tokenizer.eos_token_id)
@@ -75,7 +80,7 @@ class ChatModel:
         with self._alone():
             chat = self._tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
             asked = self._tokenizer(f"{chat}{begin}", return_tensors="pt", add_special_tokens=False).input_ids
-            memory = self._model(asked[:, :-1], use_cache=True).past_key_values  # once for all lines
+            memory = self._model(asked[:, :-1], use_cache=True, logits_to_keep=1).past_key_values  # once for all lines
             memory.batch_repeat_interleave(count)
             asked = asked.repeat(count, 1)
             self._torch.manual_seed(seed)
@@ -104,8 +109,14 @@ class ChatModel:
             length = int((tokens != self._end).sum())
             text = self._tokenizer.decode(tokens[:length], skip_special_tokens=True).rstrip()
             if text.endswith("."):
-                lines.append(Line(begin + text, float(each[:length].mean())))
+                lines.append(Line(begin + text, float(each[:length].mean()), self._strangest(text)))
         return lines
+
+    def _strangest(self, text: str) -> str:
+        words = text.strip(" .").replace(",", "").split()
+        pieces = self._tokenizer([f" {word}" for word in words], add_special_tokens=False).input_ids
+        odd = [(len(found), word) for found, word in zip(pieces, words, strict=True) if len(found) >= _STRANGE]
+        return max(odd)[1] if odd else ""
 
     def _guide(self, count: int, begins: int) -> Any:
         """What masks the logits of `count` lines, each by its own place in the machine."""
@@ -128,11 +139,13 @@ class ChatModel:
         """The log probability of each option after a text, by its number of tokens."""
         torch = self._torch
         first = self._tokenizer(before, return_tensors="pt", add_special_tokens=False).input_ids
-        rows = [[int(first[0, -1]), *self._tokenizer(f" {each}", add_special_tokens=False).input_ids] for each in options]
+        rows = [
+            [int(first[0, -1]), *self._tokenizer(f" {each}", add_special_tokens=False).input_ids] for each in options
+        ]
         padded = torch.full((len(rows), max(map(len, rows))), self._end)
         for number, row in enumerate(rows):
             padded[number, : len(row)] = torch.tensor(row)
-        memory = self._model(first[:, :-1], use_cache=True).past_key_values
+        memory = self._model(first[:, :-1], use_cache=True, logits_to_keep=1).past_key_values
         memory.batch_repeat_interleave(len(rows))
         given = self._model(padded[:, :-1], past_key_values=memory).logits.log_softmax(-1)
         each = given.gather(-1, padded[:, 1:, None])[..., 0]
@@ -173,7 +186,7 @@ def load_chat_model(weights: Weights) -> ChatModel:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """transformers without its bars and hints; the bar of GGUF files knows no switch and goes to stderr."""
+    """Transformers without its bars and hints; the bar of GGUF files knows no switch and goes to stderr."""
     from transformers.utils import logging
 
     level = logging.get_verbosity()

@@ -16,7 +16,7 @@ from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.stories.authors.asking import as_data, brief_of
 from artmaster_pipeline.stories.authors.guided import ChatModel, load_chat_model
-from artmaster_pipeline.stories.authors.sentences import faults_of_sentence, repeated, words_in
+from artmaster_pipeline.stories.authors.sentences import faults_of_sentence, repeated, untimely, words_in
 from artmaster_pipeline.stories.authors.weights import Weights, weights_of
 from artmaster_pipeline.stories.records import (
     Authorship,
@@ -31,7 +31,7 @@ from artmaster_pipeline.stories.records import (
     Written,
 )
 from artmaster_pipeline.stories.storyboard.checking import things_of_today
-from artmaster_pipeline.stories.storyboard.entries import cast, eras, moments, places
+from artmaster_pipeline.stories.storyboard.entries import cast, eras, places
 from artmaster_pipeline.stories.storyboard.matching import count_words, found_in, has_latin
 from artmaster_pipeline.stories.storyboard.prompts import perspective_words, words_of
 from artmaster_pipeline.stories.storyboard.telling import plot_of, told, told_again
@@ -205,6 +205,10 @@ class _Writing:
             lines = self.model.sentences(self._asked(draft), begin, _LINES, self._seed("line", number, turn))
             for line in sorted(lines, key=lambda line: -line.likelihood):
                 faults = faults_of_sentence(line.text, shown, self.lines)
+                if line.strangest:
+                    faults += (f"{line.strangest} is hardly a word",)
+                if wrong := untimely(line.text.removeprefix(begin), f"{draft.static_description} {draft.setting}"):
+                    faults += (f"it speaks of {wrong} at another time",)
                 if not era or not era.is_modern:
                     faults += tuple(f"it speaks of {thing}" for thing in things_of_today(line.text, draft.era))
                 if repeated([*words_in(draft.plot.en), "|", *words_in(line.text.removeprefix(begin))]):
@@ -223,7 +227,7 @@ class _Writing:
         return [*messages, {"role": "user", "content": f"A story {self.about}. {seen}"}]
 
     def _begin(self, draft: ShotDraft, number: int) -> str:
-        """How the line begins: with who is there, at every other shot with where he is; so it stays with the picture."""
+        """How the line begins, so that it stays with the picture: with who is there, or with where he is."""
         who = _who(self.figures[draft.onstage[0]]) if draft.onstage else ""
         place = places().get(draft.setting)
         parts = [*([place.en] if place and (number % 2 or not who) else []), *([who] if who else [])]
@@ -231,7 +235,7 @@ class _Writing:
         return text[:1].upper() + text[1:]
 
     def _ranked(self, question: str, ids: Sequence[str], words: Sequence[str]) -> list[str]:
-        """The ids by how much likelier the story makes their words, less for what was chosen before; the best is used."""
+        """The ids by how much likelier the story makes their words, less for what was chosen before."""
         if len(ids) < 2:
             self.used.update(ids)
             return list(ids)
@@ -262,7 +266,10 @@ def _about(text: str, brief: Brief) -> str:
     """The wish in the English that a small model reads: its own words, or what the tables found in it."""
     plain = as_data(text, _GIST)
     if not has_latin(plain):
-        things = [*(who.name.en for who in brief.characters[:1]), *(motif.modern_thing.en for motif in brief.motifs[:3])]
+        things = [
+            *(who.name.en for who in brief.characters[:1]),
+            *(motif.modern_thing.en for motif in brief.motifs[:3]),
+        ]
         plain = ", ".join(things)
     return f"about {plain.rstrip(' .!?')}"
 

@@ -2,40 +2,90 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 _WORD = re.compile(r"[a-z]+")
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
 # Words that no sentence ends with: it broke off.
-_OPEN_ENDS = frozenset(
-    "a an the and or but nor of to in on at by for from with without into onto over under through between behind before "
-    "after above below beside beneath beyond across along among around against during until since while when where who "
-    "whom which that this these those as than because if though although so is are was were be been being am has have had "
-    "do does did will would can could should may might must not no very more most its their his her my your our it they he "
-    "she we i you some any every each another other such".split()
+_OPEN_ENDS = _set(
+    """
+    a an the and or but nor of to in on at by for from with without into onto over under through between
+    behind before after above below beside beneath beyond across along among around against during until since
+    while when where who whom which that this these those as than because if though although so is are was
+    were be been being am has have had do does did will would can could should may might must not no very more
+    most its their his her my your our it they he she we i you some any every each another other such
+    """
 )
 # Who a sentence may speak of only where he is on stage.
-_PEOPLE = frozenset(
-    "man woman boy girl child children baby lady gentleman dad mom mother father son daughter brother sister husband wife "
-    "king queen prince princess emperor soldier soldiers warrior monk nun priest poet painter artist farmer fisherman "
-    "fishermen fisher merchant traveller traveler wanderer pilgrim sailor boatman ferryman scholar teacher student friend "
-    "friends lover lovers stranger strangers people crowd crowds men women kids god goddess angel ghost witch".split()
+_PEOPLE = _set(
+    """
+    man woman boy girl child children baby lady gentleman dad mom mother father son daughter brother sister
+    husband wife king queen prince princess emperor soldier soldiers warrior monk nun priest poet painter
+    artist farmer fisherman fishermen fisher merchant traveller traveler wanderer pilgrim sailor boatman
+    ferryman scholar teacher student friend friends lover lovers stranger strangers people crowd crowds men
+    women kids god goddess angel ghost witch
+    """
 )
-_BEASTS = frozenset(
-    "bird birds goose geese duck ducks crane cranes heron hawk eagle owl crow raven swan sparrow horse horses donkey ox "
-    "cow cows bull sheep goat dog dogs cat cats tiger lion bear wolf fox deer rabbit monkey elephant fish fishes dragon "
-    "snake frog turtle butterfly bee bees whale shark mouse rat pig chicken dolphin".split()
+_BEASTS = _set(
+    """
+    bird birds goose geese duck ducks crane cranes heron hawk eagle owl crow raven swan sparrow horse horses
+    donkey ox cow cows bull sheep goat dog dogs cat cats tiger lion bear wolf fox deer rabbit monkey elephant
+    fish fishes dragon snake frog turtle butterfly bee bees whale shark mouse rat pig chicken dolphin
+    """
 )
 _LIKE = (  # words for the same
-    frozenset("bird birds goose geese duck ducks crane cranes heron sparrow swan".split()),
-    frozenset("man fisherman fisher boatman traveller traveler wanderer pilgrim scholar poet monk old".split()),
-    frozenset("woman lady girl".split()),
-    frozenset("fisherman fisher boatman fish".split()),
+    _set(
+        """
+    bird birds goose geese duck ducks crane cranes heron sparrow swan
+    """
+    ),
+    _set("traveller traveler wanderer pilgrim"),
+    _set("monk priest"),
+    _set("rider horse"),
+    _set("woman lady girl"),
+    _set("fisherman fisher boatman fish"),
 )
-_HE, _SHE, _I = frozenset({"he", "his", "him"}), frozenset({"she", "her", "hers"}), frozenset("i me my we us our".split())
-_YOU = frozenset({"you", "your", "yours"})
-_WOMEN = frozenset("lady woman girl mother sister daughter wife queen princess nun".split())
-_MEN = frozenset("man boy father brother son husband fisherman monk gentleman boatman ferryman scholar poet".split())
-_STAGE = frozenset("stage scene picture pictures story stories tale painting paintings canvas image images camera page book reader line "
-    "example examples literature author poem sentence".split())
+_HE, _SHE, _I = (
+    _set("he his him"),
+    _set("she her hers"),
+    _set("i me my we us our"),
+)
+_YOU = _set("you your yours")
+_WOMEN = _set(
+    """
+    lady woman girl mother sister daughter wife queen princess nun
+    """
+)
+_MEN = _set(
+    """
+    man boy father brother son husband fisherman monk gentleman boatman ferryman scholar poet
+    """
+)
+_STAGE = _set(
+    """
+    stage scene picture pictures story stories tale painting paintings canvas image images camera page book
+    reader line example examples literature author poem sentence
+    """
+)
+# Words for a season, an hour or an air, each with what the picture's own words must say for them.
+_TIMES: tuple[tuple[frozenset[str], frozenset[str]], ...] = (
+    (_set("snow snowy snows snowflakes snowfall ice frozen icy"), _set("snow winter")),
+    (_set("winter winters wintry"), _set("winter snow")),
+    (_set("rain rains rainy raindrops rainfall storm stormy thunder"), _set("rain")),
+    (_set("spring springtime blossom blossoms"), _set("spring blossom blossoms")),
+    (_set("summer summertime"), _set("summer")),
+    (_set("autumn harvest"), _set("autumn")),
+    (_set("moon moonlight moonlit night midnight stars starlight nights"), _set("night moon")),
+    (_set("dawn sunrise morning mornings"), _set("dawn")),
+    (_set("dusk sunset evening twilight nightfall"), _set("dusk")),
+)
+_SUN = _set("sun sunlight sunshine sunny sunbeams sunlit")
+_NO_SUN = _set("night moon rain snow mist fog")
 _RUN = 4  # words that may not come twice in a row
 
 
@@ -60,6 +110,15 @@ def faults_of_sentence(text: str, onstage: Sequence[str], said_before: Iterable[
     return tuple(faults)
 
 
+def untimely(text: str, seen: str) -> str:
+    """A word for another season, hour or weather than the picture's words `seen` say; empty where there is none."""
+    words, here = words_in(text), frozenset(words_in(seen))
+    for said, asked in _TIMES:
+        if not asked & here and (found := next((word for word in words if word in said), "")):
+            return found
+    return next((word for word in words if word in _SUN and here & _NO_SUN), "")
+
+
 def words_in(text: str) -> list[str]:
     """The words of an English text, in small letters."""
     return _WORD.findall(text.casefold())
@@ -68,7 +127,7 @@ def words_in(text: str) -> list[str]:
 def repeated(words: Sequence[str]) -> bool:
     """Whether four words come again in a row, a word follows itself, or one word of three letters comes four times."""
     runs = [tuple(words[place : place + _RUN]) for place in range(len(words) - _RUN + 1)]
-    if len(runs) != len(set(runs)) or any(one == other for one, other in zip(words, words[1:], strict=False)):
+    if len(runs) != len(set(runs)) or any(one == other for one, other in pairwise(words)):
         return True
     longer = [word for word in words if len(word) > 3]
     return any(longer.count(word) > 2 for word in longer)

