@@ -5,7 +5,6 @@ Names, files, seeds, prompts, who paints and in which medium are not the author'
 """
 
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -28,13 +27,14 @@ from artmaster_pipeline.stories.records import (
     Written,
 )
 from artmaster_pipeline.stories.storyboard.brief import painters_of
-from artmaster_pipeline.stories.storyboard.checking import forbidden_in, is_plain, things_of_today
+from artmaster_pipeline.stories.storyboard.checking import forbidden_in, things_of_today
 from artmaster_pipeline.stories.storyboard.entries import Stand, cast, eras, moments, places
-from artmaster_pipeline.stories.storyboard.matching import count_words, has_chinese, has_latin, strange_words
+from artmaster_pipeline.stories.storyboard.matching import count_words, has_chinese, has_latin, plain, strange_words
 from artmaster_pipeline.stories.storyboard.prompts import composed, rendered
 from artmaster_pipeline.stories.storyboard.telling import plot_of, told, told_again
 from artmaster_pipeline.stories.storyboard.words import Encoders
 
+_LONGEST_REPAIR = 600  # characters, as of any passage
 _SHORTENED = 160  # characters of what an author said, in a sentence on it
 _ALONE: dict[Stand, tuple[float, float, float, float]] = {
     "ground": (0.25, 0.45, 0.75, 0.95),
@@ -100,8 +100,11 @@ def revised(
     new = mending.shot(number, kept, fallback)
     new = mending.composed(new.model_copy(update={"id": shot.id, "seed": shot.seed}))
     shots = tuple(new if each.id == shot.id else each for each in story.shots)
-    authorship = story.authorship.model_copy(update={"repairs": tuple(repairs)})
-    return story.model_copy(update={"shots": shots, "authorship": authorship})
+    told_anew = story.model_copy(update={"shots": shots})
+    said: dict[str, object] = {"repairs": _bounded(repairs)}
+    if not story.authorship.by_hand:
+        said["written"] = written_identity(told_anew)
+    return told_anew.model_copy(update={"authorship": story.authorship.model_copy(update=said)})
 
 
 def written_identity(story: Story) -> str:
@@ -310,8 +313,12 @@ def _finished(shell: Story, shots: Sequence[Shot], authorship: Authorship, repai
             "shots": tuple(shots),
         }
     )
-    said = {"repairs": tuple(repairs), "by_hand": False, "written": written_identity(story)}
+    said = {"repairs": _bounded(repairs), "by_hand": False, "written": written_identity(story)}
     return story.model_copy(update={"authorship": authorship.model_copy(update=said)})
+
+
+def _bounded(repairs: Sequence[str]) -> tuple[str, ...]:
+    return tuple(repair[:_LONGEST_REPAIR] for repair in map(plain, repairs) if repair)
 
 
 def _within(who: Character, used: set[str]) -> Character:
@@ -326,7 +333,7 @@ def _encoders(contract: StyleContract, home: Home | None, profile: Profile | Non
 
 
 def _title(draft: StoryDraft, base: StoryDraft, repairs: list[str]) -> Words:
-    said = Words(en=_plain(draft.title.en), zh=_plain(draft.title.zh))
+    said = Words(en=plain(draft.title.en), zh=plain(draft.title.zh))
     en, zh = _in_its_script(said)
     if missing := [name for name, text in (("English", en), ("Chinese", zh)) if not text]:
         repairs.append(f"The title was not said in {' and '.join(missing)}: the template says it.")
@@ -341,18 +348,12 @@ def _in_its_script(said: Words) -> tuple[str, str]:
 
 def _cleaned(draft: ShotDraft) -> ShotDraft:
     """The draft without characters that steer a page or a terminal."""
-    words = {name: _plain(getattr(draft, name)).rstrip(" ,;.") for name in _WORDS}
+    words = {name: plain(getattr(draft, name)).rstrip(" ,;.") for name in _WORDS}
     told_ = {
-        name: Words(en=_plain(getattr(draft, name).en), zh=_plain(getattr(draft, name).zh))
+        name: Words(en=plain(getattr(draft, name).en), zh=plain(getattr(draft, name).zh))
         for name in ("plot", "narration")
     }
     return draft.model_copy(update={**words, **told_})
-
-
-def _plain(text: str) -> str:
-    text = unicodedata.normalize("NFC", text)
-    kept = (letter if is_plain(letter) else " " if unicodedata.category(letter) == "Cc" else "" for letter in text)
-    return " ".join("".join(kept).split())
 
 
 def _seen(shot: ShotDraft | Shot) -> tuple[object, ...]:

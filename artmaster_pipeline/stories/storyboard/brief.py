@@ -16,7 +16,7 @@ from artmaster_pipeline.sample_painters.scenes import PALETTES
 from artmaster_pipeline.settings import Home, Profile
 from artmaster_pipeline.stories.records import Brief, Character, Era, Motif, StyleContract, Wish
 from artmaster_pipeline.stories.storyboard.entries import cast, eras, mediums, moments, motifs, threads
-from artmaster_pipeline.stories.storyboard.matching import found_in
+from artmaster_pipeline.stories.storyboard.matching import found_in, plain
 from artmaster_pipeline.stories.storyboard.words import Encoders
 
 T = TypeVar("T")
@@ -36,6 +36,9 @@ def brief_for(wish: Wish, home: Home, profile: Profile) -> Brief:
     Raises one WrongUse with every fault of who paints and of the medium.
     """
     faults: list[str] = []
+    wish = wish.model_copy(update={"text": plain(wish.text)})
+    if not wish.text:
+        faults.append("text: it says nothing that can be read: say what the story is of")
     painters = painters_of(wish.painter, wish.mix, home, faults)
     if wish.medium and wish.medium not in mediums():
         near = get_close_matches(wish.medium, mediums(), n=1, cutoff=0.5)

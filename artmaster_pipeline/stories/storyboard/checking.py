@@ -1,6 +1,5 @@
 """Whether a storyboard can be painted as it stands: every fault at once, each with where it is and the way out."""
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -24,7 +23,7 @@ from artmaster_pipeline.stories.records import (
 )
 from artmaster_pipeline.stories.storyboard.brief import painters_of
 from artmaster_pipeline.stories.storyboard.entries import eras, further_things, mediums, motifs
-from artmaster_pipeline.stories.storyboard.matching import found_in, has_chinese
+from artmaster_pipeline.stories.storyboard.matching import found_in, has_chinese, is_plain
 from artmaster_pipeline.stories.storyboard.prompts import prompt_of, rendered, size_of
 from artmaster_pipeline.stories.storyboard.words import Encoders
 
@@ -60,12 +59,7 @@ def things_of_today(text: str, era_id: str) -> tuple[str, ...]:
 def forbidden_in(story_forbidden: Iterable[str], medium: str, text: str) -> tuple[str, ...]:
     """The words of a text that contradict the medium."""
     entry = mediums().get(medium)
-    return found_in(text, dict.fromkeys([*story_forbidden, *(entry.forbidden if entry else ())]))
-
-
-def is_plain(text: str) -> bool:
-    """Whether a text has no control characters, and no marks that turn its direction."""
-    return not any(unicodedata.category(letter) in ("Cc", "Cf", "Co", "Cs") for letter in text)
+    return found_in(text, dict.fromkeys([*story_forbidden, *(entry.forbidden if entry else ())]), verbs=True)
 
 
 class _Checking:
@@ -87,7 +81,7 @@ class _Checking:
         """All of them, in the order of the file."""
         yield from self._texts()
         yield from self._title()
-        yield from (f"style_contract.{fault}" for fault in self.painter_faults)
+        yield from (f"style_contract: {fault}" for fault in self.painter_faults)
         yield from self._contract()
         yield from self._counts()
         yield from self._ids()
@@ -192,8 +186,8 @@ class _Checking:
         for number, region in enumerate(shot.regions):
             where = f"{place}.regions[{number}] ({region.id})"
             here = {*shot.onstage, *shot.motifs}
-            if region.of not in self.known["characters"] | self.known["motifs"]:
-                yield f"{where}.of: {_unknown(region.of, here)}"
+            if region.of not in self.known["characters"] | self.known["motifs"] | here:
+                yield f"{where}.of: {_unknown(region.of, sorted(here))}"
             elif region.of not in here:
                 yield f"{where}.of: {region.of} is not in this shot: name it in onstage or motifs, or take this out"
             yield from (f"{where}.box: {fault}" for fault in self._box(shot, region))
@@ -231,7 +225,7 @@ class _Checking:
 
     def _known(self, place: str, part: str, ids: Iterable[str]) -> Iterator[str]:
         for id in dict.fromkeys(ids):
-            if id not in self.known[part]:
+            if id not in self.known[part] and part not in self.left.names:
                 yield f"{place}: {_unknown(id, sorted(self.known[part]))}"
 
     def _words(self, place: str, text: str, era: str, *, renders: bool = True) -> Iterator[str]:
@@ -246,9 +240,12 @@ class _Checking:
                 way_out = "say it in other words"
             found.append(f"{place}: the base model does not read {which}: {way_out}")
         contract = self.story.style_contract
-        for word in forbidden_in(contract.forbidden, contract.medium, heard):
+        against = forbidden_in(contract.forbidden, contract.medium, heard)
+        for word in against:
             found.append(f"{place}: {word!r} contradicts the medium ({contract.medium}): take it out")
         for word in things_of_today(heard, era):
+            if word in against:
+                continue
             known = [id for id, entry in motifs().items() if word in entry.keywords.en + entry.keywords.zh]
             stands = f"add the motif {known[0]} ({motifs()[known[0]].rendering})" if known else "add a motif for it"
             found.append(f"{place}: nothing stands for {word!r}: {stands}, or take the word out")

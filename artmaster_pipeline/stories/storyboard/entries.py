@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from artmaster_pipeline.sample_painters.scenes import SEASONS
 from artmaster_pipeline.stories.records import Line, Name, Perspective, Words
 from artmaster_pipeline.yaml_text import read_strict_yaml
 
@@ -37,6 +38,7 @@ class EraEntry(_Entry):
     """A time and a culture."""
 
     name: Words
+    said: Words | None = None  # in a sentence ("it was our own day"), where that is not the name
     years: Line
     begins: int
     ends: int
@@ -50,6 +52,14 @@ class EraEntry(_Entry):
         return self.ends > _MODERN
 
 
+class Moment(_Entry):
+    """Season, hour and air: the words that are painted, and "on a misty autumn evening" as it is told."""
+
+    words: Line
+    en: str
+    zh: str
+
+
 class Place(_Entry):
     """Where a shot is: the words that are painted, and "in the village by the river" as it is told."""
 
@@ -57,15 +67,13 @@ class Place(_Entry):
     kind: PlaceKind
     en: str
     zh: str
+    seasons: tuple[str, ...] = ()  # in which it looks so; none: in all
     perspectives: tuple[Perspective, ...] = ("high", "deep", "level")
 
-
-class Moment(_Entry):
-    """Season, hour and air: the words that are painted, and "On a misty autumn evening" as it is told."""
-
-    words: Line
-    en: str
-    zh: str
+    def is_at(self, moment: Moment) -> bool:
+        """Whether it looks so at a moment."""
+        said = [season for season in SEASONS if season in moment.words.split()]
+        return not self.seasons or not said or said[0] in self.seasons
 
 
 class Figure(_Entry):

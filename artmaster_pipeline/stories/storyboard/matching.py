@@ -7,6 +7,7 @@ from functools import cache
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’]s\b)?|\d+", re.UNICODE)
 _CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_STEERING = ("Cc", "Cf", "Co", "Cs")  # categories of Unicode: control, format, private use, surrogates
 _VERB = 4  # letters from which on a word also has the endings of a verb: shorter ones meet others (car, caring)
 
 
@@ -20,29 +21,40 @@ def has_latin(text: str) -> bool:
     return any(letter.isalpha() and "LATIN" in unicodedata.name(letter, "") for letter in text)
 
 
+def is_plain(text: str) -> bool:
+    """Whether a text has no control characters, and no marks that turn its direction."""
+    return not any(unicodedata.category(letter) in _STEERING for letter in text)
+
+
+def plain(text: str) -> str:
+    """A text on one line, without characters that steer a page or a terminal."""
+    text = unicodedata.normalize("NFC", text)
+    kept = (" " if letter.isspace() else letter if is_plain(letter) else "" for letter in text)
+    return " ".join("".join(kept).split())
+
+
 def strange_words(text: str) -> tuple[str, ...]:
     """The words of a text in letters that are not Latin."""
     words = dict.fromkeys(re.findall(r"[^\W\d_]+", text))
     return tuple(word for word in words if any("LATIN" not in unicodedata.name(letter, "") for letter in word))
 
 
-def found_in(text: str, terms: Iterable[str]) -> tuple[str, ...]:
+def found_in(text: str, terms: Iterable[str], *, verbs: bool = False) -> tuple[str, ...]:
     """Those of `terms` that a text says, in their order.
 
-    A term of Latin letters is found as whole words, whatever their case, number, ending or hyphens: "oil paint" in
-    "Oil-painted". A term of Chinese is found anywhere.
+    A term of Latin letters is found as whole words, whatever their case, number or hyphens; with `verbs` with a verb's
+    endings, too: "oil paint" in "Oil-painted", and not "train" in "training". A term of Chinese is found anywhere.
     """
     words, plain = _words(text), unicodedata.normalize("NFKC", text)
-    return tuple(term for term in terms if (term in plain if has_chinese(term) else bool(_spans(words, term))))
+    return tuple(
+        term for term in terms if (term in plain if has_chinese(term) else bool(_spans(words, term, verbs=verbs)))
+    )
 
 
 def replaced(text: str, term: str, by: str) -> str:
-    """A text with every saying of a term replaced, and the article before it where `by` brings its own."""
-    spans = _spans(_words(text), term)
-    for begin, end in reversed(spans):
-        before = text[:begin]
-        if re.match(r"(?:an?|the)\b|\w+s\b", by, re.IGNORECASE):
-            before = re.sub(r"\b(?:an?|the)\s+$", "", before, flags=re.IGNORECASE)
+    """A text with every saying of a term replaced, and the article before it, since `by` brings its own."""
+    for begin, end in reversed(_spans(_words(text), term)):
+        before = re.sub(r"\b(?:an?|the)\s+$", "", text[:begin], flags=re.IGNORECASE)
         text = before + by + text[end:]
     return text
 
@@ -65,27 +77,27 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
 
 
-def _spans(words: Sequence[tuple[str, int, int]], term: str) -> list[tuple[int, int]]:
+def _spans(words: Sequence[tuple[str, int, int]], term: str, *, verbs: bool = False) -> list[tuple[int, int]]:
     *first, last = [word for word, _, _ in _words(term)] or [""]
-    forms, found = _forms(last), []
+    forms, found = _forms(last, verbs=verbs), []
     for place in range(len(words) - len(first)):
         said = [word for word, _, _ in words[place : place + len(first) + 1]]
         if said[:-1] == first and said[-1] in forms:
             found.append((words[place][1], words[place + len(first)][2]))
     if first:  # "oilpaint" for "oil paint"
-        joined = _forms("".join([*first, last]))
+        joined = _forms("".join([*first, last]), verbs=verbs)
         found += [(begin, end) for word, begin, end in words if word in joined]
     return sorted(found)
 
 
 @cache
-def _forms(word: str) -> frozenset[str]:
+def _forms(word: str, *, verbs: bool) -> frozenset[str]:
     forms = {word, f"{word}s"}
     if word.endswith(("s", "x", "z", "ch", "sh", "o")):
         forms.add(f"{word}es")
     if word.endswith("y"):
         forms.add(f"{word[:-1]}ies")
-    if len(word) >= _VERB:
+    if verbs and len(word) >= _VERB:
         bare = word.removesuffix("e")
         forms |= {f"{bare}ed", f"{bare}ing", f"{bare}ings", f"{bare}er", f"{bare}ers", f"{word}like", f"{word}y"}
     return frozenset(forms)

@@ -16,6 +16,7 @@ from artmaster_pipeline.stories.records import STORY_FILE, WISH_FILE, Authorship
 from artmaster_pipeline.stories.storyboard.assembling import written_identity
 from artmaster_pipeline.stories.storyboard.brief import OWN
 from artmaster_pipeline.stories.storyboard.checking import Left, faults_of
+from artmaster_pipeline.stories.storyboard.matching import plain
 from artmaster_pipeline.stories.storyboard.prompts import composed
 from artmaster_pipeline.yaml_text import read_strict_yaml
 
@@ -54,11 +55,15 @@ def read_story(file: Path, home: Home, profile: Profile, name: str = "") -> Stor
 
 
 def read_wish(file: Path) -> Wish:
-    """The wish of a wish.yaml, or of the folder that holds it. Raises one WrongUse that names every fault."""
+    """The wish of a wish.yaml, or of the folder that holds it, its text on one line.
+
+    Raises one WrongUse that names every fault.
+    """
     file = file / WISH_FILE if file.is_dir() else file
     content = _content(file, "a wish")
     try:
-        return Wish.model_validate(content)
+        wish = Wish.model_validate(content)
+        return Wish.model_validate(wish.model_dump() | {"text": plain(wish.text)})
     except ValidationError as error:
         raise WrongUse(f"{file}: {listed(_bounded(_faults(Wish, error)))}") from error
 
@@ -165,9 +170,10 @@ def _fault(kind: type[BaseModel], fault: Mapping[str, Any]) -> str:
     messages = {
         "missing": "it is not said, and needed (docs/stories.md)",
         "string_type": f"expected words, and found {found}{quoted}",
-        "string_pattern_mismatch": f"{str(said)[:64]!r}: use lower-case letters, digits and single hyphens between them",
+        "string_pattern_mismatch": f"{str(said)[:64]!r}: use lower-case letters, digits and single hyphens",
         "literal_error": f"{str(said)[:64]!r}: say {fault.get('ctx', {}).get('expected')}",
     }
+    messages |= dict.fromkeys(("int_type", "int_parsing", "int_from_float"), f"{said!r:.40}: say a whole number")
     messages |= dict.fromkeys(("tuple_type", "list_type"), f"expected a list, and found {found}")
     lines = f"expected 'name: value' lines, and found {found}"
     messages |= dict.fromkeys(("model_type", "dict_type", "model_attributes_type"), lines)

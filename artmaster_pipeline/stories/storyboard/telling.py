@@ -1,8 +1,8 @@
 """A story told from the tables: the same for the same brief. What an author leaves out is taken from it.
 
 A story has a thread (a letter, a net, a bridge): it opens, passes from era to era, turns at two thirds and ends where
-it began. What is told below a picture is the thread's; what happens in it is put together from the moment, the place and
-what whoever is there does, in sentences that both languages have.
+it began. What is told below a picture is the thread's; what happens in it is put together from the moment, the place
+and what whoever is there does, in sentences that both languages have.
 """
 
 import random
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 from artmaster_pipeline.records import identity
-from artmaster_pipeline.stories.records import Brief, Perspective, Shot, ShotDraft, Story, StoryDraft, Words
+from artmaster_pipeline.stories.records import Brief, Era, Perspective, Shot, ShotDraft, Story, StoryDraft, Words
 from artmaster_pipeline.stories.storyboard.entries import (
     Moment,
     Place,
@@ -49,7 +49,9 @@ def told_again(story: Story, shot: Shot, faults: Sequence[str]) -> ShotDraft:
     fitting = [words for words, place in places().items() if not goes or place.kind in goes]
     of_era = [words for words in (entry.places if entry else ()) if words in fitting and words not in taken]
     setting = dice.choice(of_era or [words for words in fitting if words not in taken] or [shot.setting])
-    quiet = sorted(moments(), key=count_words)[:_QUIET]
+    known = places().get(setting)
+    fitting_moments = [words for words, moment in moments().items() if known is None or known.is_at(moment)]
+    quiet = sorted(fitting_moments, key=count_words)[:_QUIET]
     draft = ShotDraft(
         era=shot.era,
         plot=Words(),
@@ -96,7 +98,7 @@ class _Telling:
 
     def __init__(self, brief: Brief) -> None:
         self.brief = brief
-        self.names = {era.id: era.name for era in brief.eras}
+        self.names = {era.id: _said(era) for era in brief.eras}
         parts = brief.model_dump(mode="json", include={"wish", "eras", "characters", "motifs"})
         self.dice = dice = _dice("telling", parts)
         here = [who.id for who in brief.characters if who.id in cast()]
@@ -148,7 +150,7 @@ class _Telling:
             if self._length(draft) + _SHORTEST > self.brief.style_contract.words:
                 draft = draft.model_copy(update=less)
         onstage = list(draft.onstage)
-        moment = self._moment(self.brief.style_contract.words - self._length(draft))
+        moment = self._moment(place, self.brief.style_contract.words - self._length(draft))
         draft = draft.model_copy(update={"static_description": moment.words})
         plot = _plot(
             draft, self._next(f"does {onstage[0]}", cast()[onstage[0]].does) if onstage else Words(), self.dice
@@ -164,7 +166,8 @@ class _Telling:
             return []
         if self.others and 0 < number < count - 1 and number % 4 == 3:
             return [self.companions.next()]
-        return [self.lead, self.companions.next()] if self.others and number % 3 == 1 else [self.lead]
+        together = self.others and number % 3 == 1 and (number < count - 1 or count < 4)
+        return [self.lead, self.companions.next()] if together else [self.lead]
 
     def _place(self, era: str, onstage: Sequence[str]) -> tuple[Place, Perspective]:
         shown = {who.canonical_visual for who in self.brief.characters if who.id in onstage}
@@ -205,12 +208,14 @@ class _Telling:
         parts += [perspective_words(draft.perspective), *self.brief.style_contract.palette]
         return count_words(", ".join(dict.fromkeys(parts)))
 
-    def _moment(self, room: int) -> Moment:
-        return self.moments.next(lambda moment: count_words(moment.words) <= max(room, _SHORTEST))
+    def _moment(self, place: Place, room: int) -> Moment:
+        """The next moment that the place has, in as many words as there is room for."""
+        room = max(room, _SHORTEST)
+        return self.moments.next(lambda moment: count_words(moment.words) <= room and place.is_at(moment))
 
 
 def _plot(shot: ShotDraft, does: Words, dice: random.Random) -> Words:
-    """What happens: "On a misty evening, in the village by the river, the traveller asks the way." and what is about."""
+    """What happens: "On a misty evening, in the village by the river, the traveller asks the way.", and so on."""
     moment, place = moments().get(shot.static_description), places().get(shot.setting)
     figures = [cast()[id] for id in shot.onstage if id in cast()]
     if figures:
@@ -220,7 +225,7 @@ def _plot(shot: ShotDraft, does: Words, dice: random.Random) -> Words:
     where = [part for part in (moment, place) if part]
     first = Words(
         en=_sentence(", ".join([*(part.en for part in where), en])),
-        zh=",".join([*(part.zh for part in where), zh]) + "。",
+        zh="，".join([*(part.zh for part in where), zh]) + "。",
     )
     meets = [Words(en=_sentence(f"{each.who.en} {line.en}"), zh=f"{each.who.zh}{line.zh}。")
              for each in figures[1:] for line in [dice.choice(each.meets)]]  # fmt: skip
@@ -231,7 +236,7 @@ def _plot(shot: ShotDraft, does: Words, dice: random.Random) -> Words:
 def _thing(id: str, era: str, dice: random.Random) -> Words:
     """What a thing of today has become; in an era that does not know it, that it will come."""
     entry, when = motifs()[id], eras().get(era)
-    if when is None or when.is_modern:
+    if when is None or when.is_modern or entry.since <= when.ends:
         return dice.choice(entry.told)
     return _filled(dice.choice(interludes().foresights), thing=entry.thing)
 
@@ -242,6 +247,12 @@ def _sentence(text: str) -> str:
 
 def _joined(parts: Sequence[Words]) -> Words:
     return Words(en=" ".join(part.en for part in parts), zh="".join(part.zh for part in parts))
+
+
+def _said(era: Era) -> Words:
+    """An era as a sentence says it."""
+    entry = eras().get(era.id)
+    return entry.said if entry and entry.said else era.name
 
 
 def _filled(line: Words, **names: Words) -> Words:
