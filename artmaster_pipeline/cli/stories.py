@@ -205,7 +205,7 @@ def _row(home: Home, name: str) -> dict[str, Any]:
     with suppress(ArtMasterError):  # `story check` says what is wrong
         wish = read_wish(folder / WISH_FILE) if (folder / WISH_FILE).is_file() else None
     painted = any((home.root / "illustrated_stories" / f"{_PARTITION}{name}").glob("*/panel.json"))
-    published = (home.gallery(_PARTITION + name) / "index.html").is_file()
+    published = (home.root / "gallery" / f"{_PARTITION}{name}" / "index.html").is_file()
     state = "published" if published else "painted" if painted else "written"
     if state == "written" and not (folder / STORY_FILE).is_file():
         state = "wished"

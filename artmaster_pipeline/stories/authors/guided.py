@@ -1,7 +1,7 @@
 """A chat model that can say only what is allowed: it chooses from lists, and writes lines of one form.
 
-Lists: what makes an option likelier, the story or nothing at all? A small model's plain likelihood says which words
-are common; its difference to the same question without the story says which belong to it (pointwise mutual
+Lists: what makes an option likelier, this story or any? A small model's plain likelihood says which words
+are common; its difference to the same question about something says which belong to it (pointwise mutual
 information, as Holtzman et al. 2021, arXiv 2104.08315, score answers).
 Lines: outlines_core compiles a regular expression to a machine over the model's tokens, and every token that the
 machine does not allow has no probability. outlines itself would bring diskcache and cloudpickle, pickles on the disk.
@@ -20,6 +20,7 @@ from artmaster_pipeline.stories.authors.weights import Weights
 # How an English sentence goes on: no digits, no names, no quotes, five to sixteen words more.
 CONTINUATION = r" [a-z]{2,12}(,? [a-z]{1,12}){4,15}\."
 _MOST_TOKENS, _STRANGE = 30, 3
+_NOTHING = "about something"  # without a subject at all, every story makes the same options likelier
 _TEMPERATURE, _TOP_P, _REPETITION = 0.6, 0.9, 1.1
 
 
@@ -70,7 +71,7 @@ class ChatModel:
         """How much likelier each option becomes by `about`, nats a token; `question` says where with {about}."""
         with self._alone():
             given = self._likelihoods(question.replace("{about}", about), options)
-            bare = (question.replace(" {about}", ""), tuple(options))
+            bare = (question.replace("{about}", _NOTHING), tuple(options))
             if bare not in self._known:
                 self._known[bare] = self._likelihoods(*bare)
             return [float(value) for value in given - self._known[bare]]

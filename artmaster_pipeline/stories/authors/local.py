@@ -6,6 +6,7 @@ hour, from what distance, in whose company, which things of today stand in it; a
 each English line, if one of those that it writes can stand.
 """
 
+import math
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.stories.authors.asking import as_data, brief_of
 from artmaster_pipeline.stories.authors.guided import ChatModel, load_chat_model
-from artmaster_pipeline.stories.authors.sentences import faults_of_sentence, repeated, untimely, words_in
+from artmaster_pipeline.stories.authors.sentences import copies, faults_of_sentence, untimely
 from artmaster_pipeline.stories.authors.weights import Weights, weights_of
 from artmaster_pipeline.stories.records import (
     Authorship,
@@ -39,6 +40,7 @@ from artmaster_pipeline.stories.storyboard.telling import plot_of, told, told_ag
 _GIST = 240  # characters of a wish that a small model is told
 _MOMENTS = 8  # hours and airs that are weighed for a shot
 _LINES, _ROUNDS = 4, 2  # sentences that are written at once, and how often
+_CHANCE = 0.05  # nats a token by which another seed may turn a choice
 _AGAIN = 0.4  # nats a token by which what was chosen before is worth less, each time
 _VIEWS: dict[Perspective, str] = {
     "high": "from below, up to high peaks",
@@ -211,7 +213,7 @@ class _Writing:
                     faults += (f"it speaks of {wrong} at another time",)
                 if not era or not era.is_modern:
                     faults += tuple(f"it speaks of {thing}" for thing in things_of_today(line.text, draft.era))
-                if repeated([*words_in(draft.plot.en), "|", *words_in(line.text.removeprefix(begin))]):
+                if copies(line.text.removeprefix(begin), (draft.plot.en, draft.static_description, draft.setting)):
                     faults += ("it says what is told already",)
                 if not faults:
                     return line.text, ""
@@ -240,9 +242,10 @@ class _Writing:
             self.used.update(ids)
             return list(ids)
         before = f" Lately, {self.shots[-1].setting}." if self.shots else ""
-        told_ = f"{self.about}.{before}"
-        scores = self.model.chosen(f"A painter reads a story {{about}} {question}", told_, words)
-        worth = {id: score - _AGAIN * self.used[id] for id, score in zip(ids, scores, strict=True)}
+        scores = self.model.chosen(f"A painter reads a story {{about}}.{before} {question}", self.about, words)
+        dice = random.Random(self._seed("choice", len(self.shots), question))  # noqa: S311 - no secret
+        chance = [-_CHANCE * math.log(-math.log(1 - dice.random())) for _ in ids]  # Gumbel: close ones take turns
+        worth = {id: score + luck - _AGAIN * self.used[id] for id, score, luck in zip(ids, scores, chance, strict=True)}
         ranked = sorted(ids, key=lambda id: -worth[id])
         self.used.update(ranked[:1])
         return ranked

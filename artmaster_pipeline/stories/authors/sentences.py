@@ -97,7 +97,7 @@ def faults_of_sentence(text: str, onstage: Sequence[str], said_before: Iterable[
     words, faults = words_in(text), []
     if not 6 <= len(words) <= 26:
         faults.append(f"it has {len(words)} words")
-    if not text.endswith((".", "!", "?")) or (words and words[-1] in _OPEN_ENDS):
+    if not text.endswith((".", "!", "?")) or (words and words[-1] in _OPEN_ENDS) or words[-2:-1] == ["but"]:
         faults.append("it breaks off")
     if repeated(words):
         faults.append("it says the same again")
@@ -125,12 +125,22 @@ def words_in(text: str) -> list[str]:
 
 
 def repeated(words: Sequence[str]) -> bool:
-    """Whether four words come again in a row, a word follows itself, or one word of three letters comes four times."""
-    runs = [tuple(words[place : place + _RUN]) for place in range(len(words) - _RUN + 1)]
+    """Whether four words come again in a row, a word follows itself, or a longer one comes three times."""
+    runs = _runs(words)
     if len(runs) != len(set(runs)) or any(one == other for one, other in pairwise(words)):
         return True
     longer = [word for word in words if len(word) > 3]
     return any(longer.count(word) > 2 for word in longer)
+
+
+def copies(text: str, told: Iterable[str]) -> bool:
+    """Whether a text has four words in a row from one of those that are told beside it."""
+    own = set(_runs(words_in(text)))
+    return any(own & set(_runs(words_in(other))) for other in told)
+
+
+def _runs(words: Sequence[str]) -> list[tuple[str, ...]]:
+    return [tuple(words[place : place + _RUN]) for place in range(len(words) - _RUN + 1)]
 
 
 def _strangers(words: Sequence[str], onstage: Sequence[str]) -> set[str]:
