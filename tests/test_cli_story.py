@@ -43,12 +43,11 @@ def test_a_wish_becomes_a_storyboard_that_is_checked_after_an_edit(home: Home) -
     assert "No fault found." in story(home, "check", folder.name)
 
     file = folder / "story.yaml"
-    file.write_text(
-        file.read_text(encoding="utf-8").replace("perspective: level", "perspective: flat"), encoding="utf-8"
-    )
-    if "flat" in file.read_text(encoding="utf-8"):
-        with pytest.raises(WrongUse, match="perspective"):
-            story(home, "check", folder.name)
+    text = file.read_text(encoding="utf-8")
+    assert "perspective: level" in text
+    file.write_text(text.replace("perspective: level", "perspective: flat"), encoding="utf-8")
+    with pytest.raises(WrongUse, match="perspective"):
+        story(home, "check", folder.name)
 
 
 def test_a_story_that_is_there_is_not_written_over(home: Home) -> None:

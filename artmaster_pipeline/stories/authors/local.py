@@ -10,6 +10,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Sequence
+from typing import TypeVar
 
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import identity
@@ -37,6 +38,7 @@ from artmaster_pipeline.stories.storyboard.matching import count_words, found_in
 from artmaster_pipeline.stories.storyboard.prompts import perspective_words, words_of
 from artmaster_pipeline.stories.storyboard.telling import plot_of, told, told_again
 
+Id = TypeVar("Id", bound=str)
 _GIST = 240  # characters of a wish that a small model is told
 _MOMENTS = 8  # hours and airs that are weighed for a shot
 _LINES, _ROUNDS = 4, 2  # sentences that are written at once, and how often
@@ -236,7 +238,7 @@ class _Writing:
         text = ", ".join(parts) or "Nobody"
         return text[:1].upper() + text[1:]
 
-    def _ranked(self, question: str, ids: Sequence[str], words: Sequence[str]) -> list[str]:
+    def _ranked(self, question: str, ids: Sequence[Id], words: Sequence[str]) -> list[Id]:
         """The ids by how much likelier the story makes their words, less for what was chosen before."""
         if len(ids) < 2:
             self.used.update(ids)
