@@ -12,7 +12,7 @@ from artmaster_pipeline.settings import Home, load_profile
 from artmaster_pipeline.stories.authors import TemplateAuthor, author_named, weights, write_storyboard
 from artmaster_pipeline.stories.authors.guided import ChatModel, load_chat_model
 from artmaster_pipeline.stories.authors.local import LocalAuthor
-from artmaster_pipeline.stories.authors.sentences import faults_of_sentence, untimely
+from artmaster_pipeline.stories.authors.sentences import copies, faults_of_sentence, is_fragment, untimely
 from artmaster_pipeline.stories.authors.weights import smollm2, weights_of
 from artmaster_pipeline.stories.records import Story, Wish
 from artmaster_pipeline.stories.storyboard import faults_of
@@ -137,6 +137,14 @@ def test_a_sound_sentence_stands_once() -> None:
 )
 def test_a_sentence_keeps_to_the_hour_of_its_picture(text: str, seen: str, wrong: str) -> None:
     assert untimely(text, seen) == wrong
+
+
+def test_a_fragment_and_a_copy_are_known() -> None:
+    assert is_fragment(" as she crosses the old wall to the other side.")
+    assert not is_fragment(" crosses the old wall to the other side.")
+    told = "In the rain, by the gate, the lady waits under the old roof."
+    assert copies(" waits under the old wall.", [told])
+    assert not copies(" waits beside the old wall.", [told])
 
 
 def test_without_its_weights_the_local_author_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:

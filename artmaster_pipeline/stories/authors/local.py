@@ -18,7 +18,7 @@ from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import Home
 from artmaster_pipeline.stories.authors.asking import as_data, brief_of
 from artmaster_pipeline.stories.authors.guided import ChatModel, load_chat_model
-from artmaster_pipeline.stories.authors.sentences import copies, faults_of_sentence, untimely
+from artmaster_pipeline.stories.authors.sentences import copies, faults_of_sentence, is_fragment, untimely
 from artmaster_pipeline.stories.authors.weights import Weights, weights_of
 from artmaster_pipeline.stories.records import (
     Authorship,
@@ -209,6 +209,8 @@ class _Writing:
             lines = self.model.sentences(self._asked(draft), begin, _LINES, self._seed("line", number, turn))
             for line in sorted(lines, key=lambda line: -line.likelihood):
                 faults = faults_of_sentence(line.text, shown, self.lines)
+                if is_fragment(line.text.removeprefix(begin)):
+                    faults += ("it has no verb",)
                 if line.strangest:
                     faults += (f"{line.strangest} is hardly a word",)
                 if wrong := untimely(line.text.removeprefix(begin), f"{draft.static_description} {draft.setting}"):

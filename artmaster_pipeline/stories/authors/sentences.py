@@ -86,6 +86,7 @@ _TIMES: tuple[tuple[frozenset[str], frozenset[str]], ...] = (
 )
 _SUN = _set("sun sunlight sunshine sunny sunbeams sunlit")
 _NO_SUN = _set("night moon rain snow mist fog")
+_NO_VERB = _set("as while when that who which where and or but the a an")
 _RUN = 4  # words that may not come twice in a row
 
 
@@ -131,6 +132,11 @@ def repeated(words: Sequence[str]) -> bool:
         return True
     longer = [word for word in words if len(word) > 3]
     return any(longer.count(word) > 2 for word in longer)
+
+
+def is_fragment(continuation: str) -> bool:
+    """Whether what follows a sentence's subject leaves it without a verb: "the lady under her parasol as she ..."."""
+    return words_in(continuation)[:1] in [[word] for word in _NO_VERB]
 
 
 def copies(text: str, told: Iterable[str]) -> bool:
