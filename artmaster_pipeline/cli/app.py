@@ -27,6 +27,7 @@ from artmaster_pipeline.cli import (
     reviewing,
     running,
     serving,
+    stories,
     upscaling,
     withdrawing,
 )
@@ -117,6 +118,15 @@ _copaint.command("paint")(copainting.copaint)
 _copaint.command("preview")(copainting.copaint_preview)
 _copaint.command("new")(copainting.copaint_new)
 app.add_typer(_copaint, name="copaint")
+
+_story = typer.Typer(no_args_is_help=True, help="Stories across time: from a wish to a book, painted in one hand.")
+_story.command("new")(stories.story_new)
+_story.command("check")(stories.story_check)
+_story.command("paint")(stories.story_paint)
+_story.command("book")(stories.story_book)
+_story.command("publish")(stories.story_publish)
+_story.command("list")(stories.story_list)
+app.add_typer(_story, name="story")
 
 _experts = typer.Typer(no_args_is_help=True, help="Several painters' adapters, before they draw together.")
 _experts.command("map")(experts.experts_map)
