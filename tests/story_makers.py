@@ -39,8 +39,8 @@ from artmaster_pipeline.records import (
     PROVENANCE,
     Adapter,
     Outcome,
-    Record,
     Sample,
+    Storyboarded,
     Verdict,
     identity,
     read_manifest,
@@ -75,18 +75,6 @@ def add_story(home: Home, slug: str = CITY, hand: dict[str, Any] = HAND, shots: 
     return folder
 
 
-class Storyboarded(Record):
-    """A shot, as the storyboard's records name it."""
-
-    painter: str
-    shot: str
-    era: str = "today"
-    prompt: str
-    seed: int
-    onstage: tuple[str, ...] = ()
-    motifs: tuple[str, ...] = ()
-
-
 def lend(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the stages of stories be made by what stands here, and the checks and the gate ask it."""
     makers = {"storyboards": "make_storyboards", "illustrated_stories": "illustrate", "story_books": "publish_book"}
@@ -96,7 +84,7 @@ def lend(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(stages, "TABLE", table)
     storyboard, painting = ModuleType("storyboard"), ModuleType("painting")
-    vars(storyboard).update(Storyboarded=Storyboarded, story_of=story_of, faults_of=lambda *_: ())
+    vars(storyboard).update(story_of=story_of, faults_of=lambda *_: ())
     vars(painting).update(current_key=key_of, decide_on_story=decide_on_story)
     monkeypatch.setitem(sys.modules, "artmaster_pipeline.stories.storyboard", storyboard)
     monkeypatch.setitem(sys.modules, "artmaster_pipeline.stories.painting", painting)
@@ -116,7 +104,16 @@ def make_storyboards(
     """A record for each shot."""
     shots = story_of(home, partition, profile).shots
     rows = [
-        Storyboarded(id=identity(shot.id, shot.setting), painter=partition, shot=shot.id, prompt=shot.setting, seed=7)
+        Storyboarded(
+            id=identity(shot.id, shot.setting),
+            painter=partition,
+            shot=shot.id,
+            era="today",
+            prompt=shot.setting,
+            seed=7,
+            width=512,
+            height=512,
+        )
         for shot in shots
     ]
     manifest = home.stage_folder("storyboards", partition) / MANIFEST

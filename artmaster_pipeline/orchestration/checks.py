@@ -32,6 +32,7 @@ from artmaster_pipeline.records import (
     Sample,
     Scan,
     Split,
+    Storyboarded,
     TrainingImage,
 )
 from artmaster_pipeline.records import read_manifest as read
@@ -277,7 +278,7 @@ def canvas_pages_are_whole(context: dg.AssetCheckExecutionContext, data_home: Da
 @_check("storyboards", blocking=True)
 def storyboard_is_without_fault(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
     """The storyboard in force has no fault, and there is a record of each of its shots."""
-    from artmaster_pipeline.stories.storyboard import Storyboarded, faults_of, story_of
+    from artmaster_pipeline.stories.storyboard import faults_of, story_of
 
     home, partition = data_home.home, context.partition_key
     profile = partition_profile(home, partition)

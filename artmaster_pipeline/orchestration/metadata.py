@@ -452,6 +452,11 @@ def _of_picture(outcome: Outcome[Any]) -> Any:
     return dg.MetadataValue.md(f"`artmaster lineage picture FILE`; {asked}")
 
 
+def _of_storyboard(outcome: Outcome[Any]) -> Any:
+    """How to ask once it is painted: words alone are made from no artwork."""
+    return dg.MetadataValue.md(f"`artmaster run {outcome.records[0].painter}`, then `artmaster lineage picture FILE`")
+
+
 LINEAGE: dict[str, Callable[[Outcome[Any]], Any]] = {
     "raw_scans": _of_artworks,
     "curated_crops": _of_artworks,
@@ -463,6 +468,7 @@ LINEAGE: dict[str, Callable[[Outcome[Any]], Any]] = {
     "mixed_gallery": _of_picture,
     "copaintings": _of_picture,
     "canvas_gallery": _of_picture,
+    "storyboards": _of_storyboard,
     "illustrated_stories": _of_picture,
     "story_books": _of_picture,
     "expert_map": _of_experts,
