@@ -16,20 +16,13 @@ from artmaster_pipeline.base_models.hub import describe_base, family_of, local_f
 from artmaster_pipeline.base_models.needs import Need, existing, gpu, hub_licence, memory
 from artmaster_pipeline.errors import ArtMasterError, MissingRequirement
 from artmaster_pipeline.settings import CROP_SIZES, EMBEDDED_READER, Home, Profile
+from artmaster_pipeline.stages import JUDGED, PUBLISHED
 from artmaster_pipeline.training.memory.forecast import forecast_stage
 
 _GIB = 2**30
 # the base and the panel's networks
-_USE_MODELS = (
-    "style_adapter",
-    "evaluation_grid",
-    "expert_map",
-    "expert_gate",
-    "mixed_samples",
-    "copaintings",
-    "generate",
-)
-_ENLARGE = ("training_set", "sample_gallery", "mixed_gallery", "canvas_gallery", "generate")
+_USE_MODELS = ("style_adapter", "expert_map", "expert_gate", *JUDGED.values(), "generate")
+_ENLARGE = ("training_set", *PUBLISHED.values(), "generate")
 _CONTROLLED = ("copaintings",)  # what may hold its pictures to a structure signal
 _LEAST = 2**28  # bytes that are asked for whatever is small
 # Bytes of a scan's crops, masks and training pictures, kept twice: beside each other and in DVC's cache. Measured: 4.5
@@ -112,7 +105,7 @@ def _scans_size(home: Home, partition: str | None, stages: tuple[str, ...]) -> f
 
 
 def _scans(home: Home, partition: str | None) -> int:
-    """How many scans a painter has, or the painters of a set or of a canvas have together."""
+    """How many scans a painter has, or the painters of another partition have together."""
     folders = (
         [folder for painter in home.members(partition) if (folder := home.scans(painter)).is_dir()] if partition else []
     )
@@ -224,7 +217,7 @@ def _repositories(profile: Profile, stages: tuple[str, ...]) -> list[tuple[str, 
     if "training_set" in stages and profile.captioner not in (None, EMBEDDED_READER):
         found.append((profile.captioner, profile.captioner_revision))
     chooses = "style_adapter" in stages and profile.training.validation.choose == "panel"
-    if chooses or {"evaluation_grid", "expert_map", "mixed_samples", "copaintings"} & set(stages):
+    if chooses or {"expert_map", *JUDGED.values()} & set(stages):
         names = [how.clip] if how.adherence == "clip" or how.style_features == "hub" else []
         names += [name for name in (how.dinov2, how.csd) if name and how.style_features == "hub"]
         found += [(name.partition("@")[0], name.partition("@")[2] or None) for name in names]

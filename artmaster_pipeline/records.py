@@ -404,6 +404,20 @@ def _region(name: str, of: Any) -> Region | None:
         return None
 
 
+class Storyboarded(Record):
+    """A shot of a storyboard as it is painted. `id` is made from all that decides its pictures."""
+
+    painter: str  # the story's partition
+    shot: str
+    era: str
+    prompt: str  # without the trigger
+    seed: int
+    width: int  # pixels
+    height: int
+    onstage: tuple[str, ...] = ()
+    motifs: tuple[str, ...] = ()
+
+
 class Sample(Record):
     """A picture made by a model (or, in the `original` column, a held-out crop shown beside it)."""
 

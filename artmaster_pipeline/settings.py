@@ -442,6 +442,16 @@ class ExpertSettings(_Settings):
     gate: LearnedGateSettings = LearnedGateSettings()
 
 
+class StorySettings(_Settings):
+    """How the pictures of a story are painted and chosen, see `stories/painting`."""
+
+    candidates: int = Field(4, gt=0, le=16)  # pictures of each shot, of which one is chosen
+    revisions: int = Field(2, ge=0, le=8)  # how often a shot that its pictures miss goes back to the author; 0: never
+    shared_noise: float = Field(0.0, ge=0, lt=1)  # share of the variance of the first noise that all shots have alike
+    # the noise level down to which a recurring figure is held to its anchor panel; 1: it is not
+    anchor_until: float = Field(1.0, gt=0, le=1)
+
+
 class ControlSettings(_Settings):
     """The ControlNet that holds pictures to a structure, see `base_models/control.py`."""
 
@@ -481,6 +491,7 @@ class Profile(_Settings):
     gate: GateSettings = GateSettings()
     experts: ExpertSettings = ExpertSettings()
     control: ControlSettings | None = None  # none: nothing can hold a picture to a structure
+    stories: StorySettings = StorySettings()
 
     @model_validator(mode="after")
     def _most_works_are_trained_on(self) -> "Profile":

@@ -27,9 +27,8 @@ def partition_profile(home: Home, partition: str) -> Profile:
     first, *others = profiles.values()
     if any(other != first for other in others):
         said = ", ".join(f"{member}: {profile.name}" for member, profile in profiles.items())
-        raise WrongUse(
-            f"Painters of one {WHICH[kind_of(partition)]} need one profile, but their painter.yaml say {said}."
-        )
+        which = WHICH[kind_of(partition)]
+        raise WrongUse(f"Painters of one {which} need one profile, but their painter.yaml say {said}.")
     return first
 
 

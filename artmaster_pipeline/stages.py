@@ -35,13 +35,13 @@ _MANY: dict[Kind, str] = {
     "story": "stories",
 }
 # By kind, the stage whose pictures are measured and judged, and the one that publishes them.
-_JUDGED: dict[Kind, str] = {
+JUDGED: dict[Kind, str] = {
     "painter": "evaluation_grid",
     "painters": "mixed_samples",
     "canvas": "copaintings",
     "story": "illustrated_stories",
 }
-_PUBLISHED: dict[Kind, str] = {
+PUBLISHED: dict[Kind, str] = {
     "painter": "sample_gallery",
     "painters": "mixed_gallery",
     "canvas": "canvas_gallery",
@@ -279,8 +279,9 @@ TABLE: tuple[Stage, ...] = (
         folder="illustrated_stories",
         makes="artmaster_pipeline.stories.painting:illustrate",
         after=("training_set", "style_adapter", "evaluation_grid", "sample_gallery", "storyboards"),
+        sources=("stories",),
         painter=("name", "trigger"),
-        profile=(*_BASE, "control", "evaluation", "gate"),
+        profile=(*_BASE, "evaluation", "gate", "stories"),
         asks="artmaster_pipeline.experts.samples:what_is_known",
         lends=(("author", "artmaster_pipeline.stories.authors:author_named"),),
         kind="story",
@@ -297,6 +298,7 @@ TABLE: tuple[Stage, ...] = (
             *("raw_scans", "training_set", "style_adapter", "evaluation_grid", "sample_gallery"),
             *("storyboards", "illustrated_stories"),
         ),
+        sources=("stories",),
         painter=("name", "rights", "show_works"),
         profile=(*_ENLARGING, "gallery_long_side", "gallery_constraints", "device"),
         kind="story",
@@ -460,12 +462,12 @@ def in_words(partition: str) -> str:
 
 def judging_stage(partition: str) -> str:
     """The stage whose pictures of a partition are measured and judged."""
-    return _JUDGED[kind_of(partition)]
+    return JUDGED[kind_of(partition)]
 
 
 def publishing_stage(partition: str) -> str:
     """The stage that publishes the pictures of a partition, as a site in gallery/."""
-    return _PUBLISHED[kind_of(partition)]
+    return PUBLISHED[kind_of(partition)]
 
 
 def set_of(painters: Iterable[str]) -> str:

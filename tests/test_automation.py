@@ -8,7 +8,7 @@ import pytest
 from small_archive import PAINTER, add_adapter, small_archive
 
 from artmaster_pipeline.orchestration.assets import PAINTERS
-from artmaster_pipeline.orchestration.automation import new_canvases, retraining, withdrawn_works
+from artmaster_pipeline.orchestration.automation import new_of, retraining, withdrawn_works
 from artmaster_pipeline.orchestration.build import build_defs
 from artmaster_pipeline.orchestration.instance import open_instance
 from artmaster_pipeline.orchestration.jobs import RETRAIN, TAKE_IN
@@ -36,7 +36,7 @@ def instance(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.Dagster
 
 
 def test_all_begin_switched_off_and_can_be_switched_on(home: Home, instance: dg.DagsterInstance) -> None:
-    for sensor in (new_scans, new_canvases, withdrawn_works):
+    for sensor in (new_scans, new_of("canvas"), new_of("story"), withdrawn_works):
         assert sensor.default_status == dg.DefaultSensorStatus.STOPPED
     assert retraining.default_status == dg.DefaultScheduleStatus.STOPPED
     sensors = {sensor.name: sensor.default_status for sensor in build_defs().get_repository_def().sensor_defs}
@@ -45,6 +45,7 @@ def test_all_begin_switched_off_and_can_be_switched_on(home: Home, instance: dg.
             "default_automation_condition_sensor",
             "new_canvases",
             "new_scans",
+            "new_stories",
             "tell_of_failures",
             "tell_of_successes",
             "withdrawn_works",

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from mixed_painters import A, B, C
 
-from artmaster_pipeline import canvases, stages, versioning
+from artmaster_pipeline import hand_files, stages, versioning
 from artmaster_pipeline.canvases import painters_named, rename_hand, what_is_said
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.experts.factors import FACTORS
@@ -94,7 +94,7 @@ def test_whom_a_mix_names_is_read_as_the_mix_reads_it(words: str, tmp_path: Path
     assert mix is not None
     (tmp_path / "canvas.yaml").write_text(yaml.safe_dump({"ground": {"mix": words}}))
     assert painters_named(tmp_path) == tuple(sorted(mix.painters))
-    assert canvases._FACTORS == FACTORS
+    assert hand_files._FACTORS == FACTORS
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_dagster_has_the_stages_by_canvas() -> None:
 
 
 def test_a_canvas_asks_for_a_run_once_it_is_written(village: Home) -> None:
-    from artmaster_pipeline.orchestration.automation import new_canvases
+    from artmaster_pipeline.orchestration.automation import new_of
     from artmaster_pipeline.orchestration.instance import open_instance
     from artmaster_pipeline.orchestration.resources import DataHome
 
@@ -202,7 +202,7 @@ def test_a_canvas_asks_for_a_run_once_it_is_written(village: Home) -> None:
                 instance=instance, resources=resources, definitions=build_defs(), cursor=cursor
             ) as context,
         ):
-            result = new_canvases(context)
+            result = new_of("canvas")(context)
             cursor = result.cursor
             return [str(request.partition_key) for request in result.run_requests or ()]
 
@@ -264,7 +264,8 @@ def test_a_painter_who_is_renamed_is_named_anew_and_the_rest_stays_as_it_was_wri
 
 
 def test_a_name_that_cannot_be_renamed_word_by_word_leaves_the_file_alone(village: Home) -> None:
-    folder = write(village, f"ground:\n  painter: >-\n    {A}\n")
+    folder = write(village, 'ground: {painter: "\\x61-painter"}\n')
+    assert painters_named(folder) == (A,)
     before = (folder / "canvas.yaml").read_bytes()
     assert not rename_hand(folder, A, "z-painter")
     assert (folder / "canvas.yaml").read_bytes() == before

@@ -35,6 +35,18 @@ GRAPH = {
         *("experts", "gpu"),
         ["copaintings", "evaluation_grid", "raw_scans", "sample_gallery", "style_adapter", "training_set"],
     ),
+    "storyboards": ("stories", "gpu", ["training_set"]),
+    "illustrated_stories": (
+        *("stories", "gpu"),
+        ["evaluation_grid", "sample_gallery", "storyboards", "style_adapter", "training_set"],
+    ),
+    "story_books": (
+        *("stories", "gpu"),
+        [
+            *("evaluation_grid", "illustrated_stories", "raw_scans", "sample_gallery", "storyboards", "style_adapter"),
+            "training_set",
+        ],
+    ),
 }
 # check: whether it stops what comes after it
 CHECKS = {
@@ -47,6 +59,9 @@ CHECKS = {
     "evaluation_grid:evaluation_grid_versioned": True,
     "expert_gate:expert_gate_versioned": True,
     "expert_map:expert_map_versioned": True,
+    "illustrated_stories:as_steady_as_the_painter": False,
+    "illustrated_stories:every_shot_is_in_one_hand": True,
+    "illustrated_stories:illustrated_stories_versioned": True,
     "mixed_gallery:mixed_gallery_versioned": True,
     "mixed_gallery:mixed_pages_are_whole": True,
     "mixed_samples:mixed_samples_versioned": True,
@@ -57,6 +72,10 @@ CHECKS = {
     "sample_gallery:from_the_newest_passed_adapter": False,
     "sample_gallery:pages_are_whole": True,
     "sample_gallery:sample_gallery_versioned": True,
+    "story_books:book_is_whole": True,
+    "story_books:story_books_versioned": True,
+    "storyboards:storyboard_is_without_fault": True,
+    "storyboards:storyboards_versioned": True,
     "style_adapter:folds_exactly": True,
     "style_adapter:style_adapter_versioned": True,
     "training_set:ready_to_train": True,
@@ -103,8 +122,8 @@ def test_jobs_sensors_and_schedules(graph: dg.Definitions) -> None:
     assert {"whole_chain", "take_in", "retrain"} <= set(repository.job_names)
     assert {"on_request", "on_request_of_sets"} <= set(repository.job_names)
     assert [sensor.name for sensor in repository.sensor_defs] == [
-        *("default_automation_condition_sensor", "new_canvases", "new_scans", "tell_of_failures", "tell_of_successes"),
-        "withdrawn_works",
+        *("default_automation_condition_sensor", "new_canvases", "new_scans", "new_stories", "tell_of_failures"),
+        *("tell_of_successes", "withdrawn_works"),
     ]
     assert [(s.name, s.cron_schedule) for s in repository.schedule_defs] == [("retraining", "0 * * * *")]
 
@@ -116,6 +135,7 @@ def test_selections_given_as_strings_are_understood(graph: dg.Definitions) -> No
     assert {key.to_user_string() for key in keys} == {
         *("style_adapter", "evaluation_grid", "sample_gallery"),
         *("expert_map", "expert_gate", "mixed_samples", "mixed_gallery", "copaintings", "canvas_gallery"),
+        *("illustrated_stories", "story_books"),
     }
 
 

@@ -134,7 +134,7 @@ def test_a_renaming_that_is_killed_before_dvc_knows_it_goes_on(
     versioning.prepare(archive, "other")
     assert found_about(archive, "old", "new") == {"unfinished"}
     rename_painter(archive, "old", "new")
-    assert listed(archive) == {"painter": ["new", "other"], "painters": ["new--other"], "canvas": []}
+    assert listed(archive) == {"painter": ["new", "other"], "painters": ["new--other"], "canvas": [], "story": []}
     assert versioning.stale_stages(archive, "new") == ()
     assert (archive.root / "scans" / "new.dvc").is_file()
     assert versioning.passed_over(archive, "new") == [".partial-*", "gone.jpg"]

@@ -1,6 +1,6 @@
 """`artmaster evaluate` and `gate`: measuring an adapter, and the verdict on it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +19,7 @@ from artmaster_pipeline.cli.printing import print_json, print_table, short
 from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.progress import terminal_progress
 from artmaster_pipeline.settings import Home, Profile, painter_profile
-from artmaster_pipeline.stages import canvas_named, kind_of
+from artmaster_pipeline.stages import WHICH, Kind, is_filed, judging_stage, kind_of, source_named
 from artmaster_pipeline.terminal import out
 
 if TYPE_CHECKING:
@@ -117,8 +117,8 @@ def gate(
     if kind_of(painter) == "painters":
         _gate_of_mix(place, painter, adapter, "publish" if publish else "reject" if reject else None, reason, json=json)
         return
-    if kind_of(painter) == "canvas":
-        _gate_of_canvas(place, painter, "publish" if publish else "reject" if reject else None, reason, json=json)
+    if is_filed(painter):
+        _gate_of_filed(place, painter, "publish" if publish else "reject" if reject else None, reason, json=json)
         return
     profile = painter_profile(place, painter)
     found = find_adapter(place, painter, profile, adapter)
@@ -157,26 +157,38 @@ def _gate_of_mix(home: Home, partition: str, name: str | None, decision: Any, re
         out.say(f"Next: artmaster run {partition}")
 
 
-def _gate_of_canvas(home: Home, partition: str, decision: Any, reason: str, *, json: bool) -> None:
-    """The verdict on a canvas as it is now, or a person's decision on it."""
-    from artmaster_pipeline.copainting.samples import decide_on_canvas, hands_at_work
+def _gate_of_filed(home: Home, partition: str, decision: Any, reason: str, *, json: bool) -> None:
+    """The verdict on a canvas or a story as it is now, or a person's decision on it."""
     from artmaster_pipeline.evaluation import last_verdict
     from artmaster_pipeline.stage_settings import partition_profile
 
+    profile = partition_profile(home, partition)
+    decide_on, key_of = _judged(kind_of(partition))
     if decision:
-        with _evaluation_versioned(home, partition, "copaintings"):
-            verdict = decide_on_canvas(home, partition, decision, reason, partition_profile(home, partition))
+        with _evaluation_versioned(home, partition, judging_stage(partition)):
+            verdict = decide_on(home, partition, decision, reason, profile)
     else:
-        found = last_verdict(home.evaluation(partition) / hands_at_work(home, partition).identity())
+        found = last_verdict(home.evaluation(partition) / key_of(home, partition, profile))
         if found is None:
             raise WrongUse(f"{partition} has not been judged as it is now. Run: artmaster run {partition}")
         verdict = found
     if json:
         print_json(verdict.model_dump(mode="json"))
         return
-    print_verdict(partition, verdict, f"Canvas {canvas_named(partition)}")
+    print_verdict(partition, verdict, f"{WHICH[kind_of(partition)].capitalize()} {source_named(partition)}")
     if decision == "publish":
         out.say(f"Next: artmaster run {partition}")
+
+
+def _judged(kind: Kind) -> tuple[Callable[..., "Verdict"], Callable[[Home, str, Profile], str]]:
+    """How a decision on a canvas or a story is kept, and the id under which it is judged as it is now."""
+    if kind == "story":
+        from artmaster_pipeline.stories.painting import current_key, decide_on_story
+
+        return decide_on_story, current_key
+    from artmaster_pipeline.copainting.samples import decide_on_canvas, hands_at_work
+
+    return decide_on_canvas, lambda home, partition, _: hands_at_work(home, partition).identity()
 
 
 def _measure_drawn(

@@ -39,7 +39,8 @@ PartitionArgument = Annotated[
     str,
     typer.Argument(
         metavar="PAINTER",
-        help="The painter's slug, for example huang-binhong; a set of painters (a--b), or a canvas (canvas_NAME).",
+        help="The painter's slug, for example huang-binhong; a set of painters (a--b), a canvas (canvas_NAME) or "
+        "a story (story_NAME).",
     ),
 ]
 

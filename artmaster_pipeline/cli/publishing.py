@@ -73,21 +73,21 @@ def _publish_here(home: Home, painter: str) -> None:
     """As `run --only sample_gallery`, so that Dagster and DVC know; a person's word lifts a person's word."""
     from artmaster_pipeline.orchestration.run import run_painter
     from artmaster_pipeline.publishing.publish import allow_again
-    from artmaster_pipeline.publishing.taking_down import gallery_stage
+    from artmaster_pipeline.stages import publishing_stage
 
     allow_again(home, painter)
-    run_painter(home, painter, only=gallery_stage(painter))
+    run_painter(home, painter, only=publishing_stage(painter))
     out.say(f"Gallery: {home.gallery(painter) / 'index.html'}")
 
 
 def _put_back(home: Home, painter: str, version_id: str) -> None:
     from artmaster_pipeline import versioning
     from artmaster_pipeline.publishing.publish import put_back
-    from artmaster_pipeline.publishing.taking_down import gallery_stage
+    from artmaster_pipeline.stages import publishing_stage
 
     version = put_back(home, painter, version_id)
     if versioning.find_root(home):
-        versioning.commit_stage(home, gallery_stage(painter), painter)
+        versioning.commit_stage(home, publishing_stage(painter), painter)
     whose = f" (adapter {version.adapter_id})" if version.adapter_id else ""
     out.say(f"{painter}: version {version.id} of {version.made}{whose} is in place again.")
     out.say(f"The stage does not undo this. To publish the current adapter's: artmaster publish {painter}")

@@ -15,7 +15,7 @@ from artmaster_pipeline.cli.printing import print_json, print_table, short
 from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.progress import terminal_progress
 from artmaster_pipeline.settings import Home, load_painter, load_profile, painter_profile
-from artmaster_pipeline.stages import STAGES, check_partition, stage_named
+from artmaster_pipeline.stages import PUBLISHED, STAGES, check_partition, stage_named
 from artmaster_pipeline.terminal import out
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def run_and_report(
         from artmaster_pipeline.evaluation import current_verdict
 
         out.say(f"Report: {short(current_verdict(home, painter)[1])}")
-    if {"sample_gallery", "mixed_gallery", "canvas_gallery"} & set(report.made):
+    if set(PUBLISHED.values()) & set(report.made):
         out.say(f"Gallery: {page}")
     if report.refused:
         _print_refusal(painter, *report.refused, page)

@@ -140,6 +140,8 @@ def _say_impact(impact: "Impact") -> None:
     print_table("Mixes", [{"mix": m.name, "of": m.partition, "pictures": m.pictures} for m in impact.mixes])
     canvases = [{"canvas": c.canvas, "regions": ", ".join(c.regions), "pictures": c.pictures} for c in impact.canvases]
     print_table("Canvases", canvases)
+    stories = [{"story": s.story, "shots": ", ".join(s.shots), "pictures": s.pictures} for s in impact.stories]
+    print_table("Stories", stories)
     print_table("Out of reach", [{"what": said} for said in impact.out_of_reach])
 
 

@@ -15,7 +15,7 @@ from artmaster_pipeline.adapters.withdrawn import withdrawn_works
 from artmaster_pipeline.errors import HoldsWithdrawn
 from artmaster_pipeline.evaluation import intervals
 from artmaster_pipeline.evaluation.axes import sets
-from artmaster_pipeline.evaluation.axes.distances import pairwise_distances, read_square
+from artmaster_pipeline.evaluation.axes.distances import pairwise_distances
 from artmaster_pipeline.evaluation.evaluate import works_of
 from artmaster_pipeline.evaluation.gate import judge
 from artmaster_pipeline.evaluation.panel import drift
@@ -24,6 +24,7 @@ from artmaster_pipeline.evaluation.panel.measure import MIN_HELD_OUT, concatenat
 from artmaster_pipeline.evaluation.verdicts import append_verdict, last_decision
 from artmaster_pipeline.experts.factors import AXIS_OF, FACTORS
 from artmaster_pipeline.files import inside, write_text
+from artmaster_pipeline.pictures import read_rgb
 from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import JUDGED_BY, PANEL, Adapter, Sample, TrainingImage, Verdict, identity
 from artmaster_pipeline.settings import GateSettings, Home, Profile
@@ -49,7 +50,9 @@ def write_panel(
     """
     images = [image for adapter in adapters for image in works_of(home, adapter)]
     works = {part: _chosen(images, part) for part in ("train", "held_out")}
-    sources = [[i.id, i.sha256, i.split] for i in images] + [[s.id, s.sha256] for s in samples]
+    sources: list[Any] = [[i.id, i.sha256, i.split] for i in images] + [[s.id, s.sha256] for s in samples]
+    if any(sample.width != sample.height for sample in samples):
+        sources.append("read whole")  # tall ones were read by their middle square before
     identifier = identity("mixed panel", _VERSION, key, profile.evaluation.deciding(), profile.size_divisor, sources)
     file = home.evaluation(partition) / key / PANEL
     if (old := read_panel(file)).get("id") == identifier:
@@ -128,7 +131,9 @@ def _loss(
     ):
         fits = readers(0.0)
         for sample in samples:
-            picture = read_square(inside(home.evaluation(sample.painter), sample.path), profile)
+            picture = read_rgb(
+                inside(home.evaluation(sample.painter), sample.path)
+            )  # whole: a tall one's middle is less
             prompt = plain(sample.prompt)
             values[sample.id] = adherence(fits, picture, prompt, others[prompt]) if others[prompt] else 1.0
             advance()

@@ -32,9 +32,9 @@ def enlarge_samples(
 ) -> tuple[tuple[Picture, ...], int, dict[str, Any]]:
     """The samples at the gallery's size in their order, how many of them were made now, and figures on how.
 
-    `painter` may be a set or a canvas: texture and grain are then those of all its painters' large training pictures. A
-    sample that has the size is taken as it is. A new picture lies in the data home's cache until it is published, so a
-    kill loses at most the one in work.
+    `painter` may be a set, a canvas or a story: texture and grain are then those of all its painters' large training
+    pictures. A sample that has the size is taken as it is. A new picture lies in the data home's cache until it is
+    published, so a kill loses at most the one in work.
     """
     from artmaster_pipeline.superres import networks_of
 

@@ -1,4 +1,4 @@
-"""What is said of a picture that several adapters drew together: its mix or its canvas, and who had which part."""
+"""What is said of a picture of a story, and of one that several adapters drew: its mix or canvas, and whose parts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +10,9 @@ _ORDER = ("composition", "colour", "brush")  # in which factors are told; record
 
 def gates_said(sample: Sample) -> dict[str, Any]:
     """What records and files say of it beside what they say of every picture; nothing of others."""
+    if sample.story:
+        told = {"story": sample.story, "shot": sample.shot}
+        return told | ({"gates": sample.gates} if sample.gates else {})
     if sample.canvas:
         return {"canvas": sample.canvas, "gates": sample.gates}
     return {"mix": sample.mix, "gates": sample.gates} if sample.gates else {}

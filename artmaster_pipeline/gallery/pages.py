@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from artmaster_pipeline import __version__
+from artmaster_pipeline.adapters.finding import any_adapter
 from artmaster_pipeline.files import inside
 from artmaster_pipeline.gallery import renditions
 from artmaster_pipeline.gallery.citing import bibtex, json_ld
@@ -22,7 +23,7 @@ from artmaster_pipeline.gallery.words import GALLERY, LANGUAGES, Words
 from artmaster_pipeline.pictures import AI_GENERATED
 from artmaster_pipeline.records import PROVENANCE, Sample, Scan
 from artmaster_pipeline.settings import Home, PainterSettings, load_painter
-from artmaster_pipeline.stages import canvas_named, kind_of, members
+from artmaster_pipeline.stages import is_filed, members, source_named
 from artmaster_pipeline.templates import html_templates
 
 PAGE = "index.html"
@@ -128,15 +129,23 @@ def painters_pages(
 
 
 def _name_of(home: Home, partition: str, pictures: Sequence[Sample]) -> str:
-    """Whose gallery it is, for a person; of a canvas its name, and those who painted the pictures that are shown."""
-    if kind_of(partition) != "canvas":
+    """Whose gallery it is, for a person; of a canvas or a story its name, and who painted what is shown."""
+    if not is_filed(partition):
         return painters_in_words(home, members(partition))
-    painted = {painter for picture in pictures for region in picture.regions for painter in region.painters}
-    return f"{canvas_in_words(canvas_named(partition))} ({painters_in_words(home, sorted(painted))})"
+    painted = {painter for picture in pictures for painter in _painters_of(home, picture)}
+    return f"{canvas_in_words(source_named(partition))} ({painters_in_words(home, sorted(painted))})"
+
+
+def _painters_of(home: Home, picture: Sample) -> tuple[str, ...]:
+    """Who painted a picture, by its regions; else by the adapters that drew it, as far as they are there."""
+    if picture.regions:
+        return tuple(painter for region in picture.regions for painter in region.painters)
+    found = (any_adapter(home, adapter_id) for adapter_id in picture.adapter_ids)
+    return tuple(adapter.painter for adapter in found if adapter)
 
 
 def canvas_in_words(slug: str) -> str:
-    """A canvas' name for a person."""
+    """A canvas' or a story's name for a person."""
     return slug.replace("-", " ")
 
 

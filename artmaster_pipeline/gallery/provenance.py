@@ -87,7 +87,7 @@ def _read(home: Home, adapter: Adapter) -> Provenance:
 def provenance_json(provenance: Provenance, pictures: Sequence[Sample]) -> str:
     """provenance.json: every published picture -> adapters -> sha256 of the scans. Pictures no model made say so.
 
-    A painted canvas says it for each of its regions, too.
+    A painted canvas says it for each of its regions, too; a story's picture says its shot.
     """
     all_of_them = (provenance, *provenance.others)
     content = {

@@ -3,7 +3,7 @@
 Texts are embedded once each, and pictures can be drawn from embeddings alone, without text encoders on the pipeline.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 _WORTH_COMPILING = (
     32  # pictures: an estimate, since compiling takes as long as drawing a dozen and saves a part of each
 )
+
+
+# diffusers' `callback_on_step_end`: the pipeline, the step's number, its timestep, and tensors by name, which it gives
+AfterStep = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -114,11 +118,12 @@ def draw_embedded(
     settings: DrawingSettings,
     negative: TextEmbedding | None = None,
     further: Mapping[str, Any] = MappingProxyType({}),
+    after_step: AfterStep | None = None,
 ) -> list[np.ndarray]:
     """One batch of pictures from embeddings: uint8 (height, width, 3), sRGB.
 
     `further` holds what a pipeline of another form takes besides (`forms.as_form`), in diffusers' words: the `image`,
-    the `mask_image`, the `strength`.
+    the `mask_image`, the `strength`; or the `latents` to begin with. `after_step` is diffusers' `callback_on_step_end`.
 
     `negative` is the embedding of what the family's `negative_prompt` names for these settings, if it names one. An
     adapter is on at the strength at which it was attached; compiled blocks run uncompiled where it is off in a pass.
@@ -140,9 +145,19 @@ def draw_embedded(
             num_inference_steps=num_inference_steps,
             generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
             output_type="np",
-            callback_on_step_end=denoising(num_inference_steps),
+            callback_on_step_end=_both(denoising(num_inference_steps), after_step),
         ).images
     return [np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8) for pixels in pictures]
+
+
+def _both(first: AfterStep, then: AfterStep | None) -> AfterStep:
+    if then is None:
+        return first
+
+    def after(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        return then(pipe, step, timestep, first(pipe, step, timestep, tensors))
+
+    return after
 
 
 @contextmanager

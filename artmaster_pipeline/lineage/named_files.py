@@ -39,7 +39,7 @@ from artmaster_pipeline.records import (
     read_manifest,
 )
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.stages import kind_of
+from artmaster_pipeline.stages import is_filed
 
 Add = Callable[..., None]  # what, file, says, told_by, way_out
 R = TypeVar("R", bound=Record)
@@ -56,12 +56,12 @@ class Named:
 
 
 def records_of(home: Home, painter: str, known: set[str], gone: frozenset[str], add: Add) -> Named:
-    """What a painter's records name, or a canvas'; `add` is told where they cannot be read or contradict one another.
+    """What the records of a painter, a canvas or a story name; `add` is told where they cannot be read or contradict.
 
     `known` are the adapters that there are, or were (`adapters_ever`), `gone` the scans that are withdrawn.
     """
     reader = _Reader(home, painter, gone, add, Named(Claims(home.root)))
-    if kind_of(painter) == "canvas":
+    if is_filed(painter):
         reader.evaluations(known)
         reader.gallery(known)
         return reader.named

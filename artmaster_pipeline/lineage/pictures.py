@@ -11,8 +11,10 @@ from artmaster_pipeline.files import inside
 from artmaster_pipeline.publishing.versions import SiteVersions
 from artmaster_pipeline.records import MANIFEST, VERSIONS_FOLDER, Sample, read_manifest
 from artmaster_pipeline.settings import Home
+from artmaster_pipeline.stages import JUDGED, stage_named
 
-EVALUATED = ("evaluation", "copaintings")  # the folders of pictures that are measured and judged
+# the folders of pictures that are measured and judged
+EVALUATED = tuple(dict.fromkeys(stage_named(stage).folder for stage in JUDGED.values()))
 PictureState = Literal["published", "unpublished", "evaluated"]
 
 
@@ -72,7 +74,7 @@ def _picture(sample: Sample, places: list[Place]) -> Picture:
 
 
 def _evaluated(home: Home, painters: Collection[str] | None) -> Iterator[tuple[Sample, Place]]:
-    """Those of the current adapters, mixes and canvases, then those that older adapters were evaluated with."""
+    """Those that are current, of adapters, mixes, canvases and stories; then those of older evaluations."""
     seen: set[str] = set()
     manifests = [each for depth in ("*", "*/*") for name in EVALUATED for each in _sorted(home, name, depth)]
     for manifest in manifests:

@@ -23,7 +23,7 @@ from artmaster_pipeline.locks import working_on
 from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.records import REPORTS, VERSIONS_FOLDER, WITHDRAWALS, Adapter
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.stages import KINDS, in_order, kind_of
+from artmaster_pipeline.stages import KINDS, in_order, is_filed, kind_of
 from artmaster_pipeline.versioning import (
     RecordedFolder,
     Unreadable,
@@ -174,14 +174,14 @@ def _adapter(home: Home, adapter_id: str) -> Adapter:
 
 
 def _painters(home: Home) -> list[str]:
-    """Whoever has scans, a stage's folder, or a list in the chain: painters, then canvases."""
+    """Whoever has scans, a stage's folder, or a list in the chain: painters, then canvases and stories."""
     found = set(home.painters())
     lists = (home.root / "proof" / "files").glob("[!.]*.sha256")
     found |= {name for file in lists if (name := file.name.removesuffix(".sha256")) != proof.HOUSE}
     for stage in in_order():
         places = (home.root / stage.folder).glob("*/")
         found |= {place.name for place in places if not place.name.startswith(".") and "--" not in place.name}
-    # a canvas' files are listed with it alone, and not with any of its painters
+    # the files of a canvas or a story are listed with it alone, and not with any of its painters
     return sorted(found, key=lambda name: (KINDS.index(kind_of(name)), name))
 
 
@@ -391,7 +391,7 @@ def _scans_named(found: _Found, path: str, claims: Claims) -> set[str]:
 
 def _was_removed(home: Home, painter: str) -> bool:
     """Whether `artmaster painters remove` took the painter's scans away: nothing of DVC's or the house's lists them."""
-    if kind_of(painter) == "canvas" or home.scans(painter).exists():
+    if is_filed(painter) or home.scans(painter).exists():
         return False
     names = home.root / "painters.yaml"
     pointer = home.scans(painter).with_name(f"{painter}.dvc")

@@ -218,6 +218,7 @@ def picture_facts(answer: PictureLineage) -> Facts:
         facts += [("Picture", f"{picture.id}, {picture.state}"), ("Places", "; ".join(p.path for p in picture.places))]
         facts += [("Prompt", picture.prompt), ("Seed", str(picture.seed))] if picture.column != "original" else []
         facts += [("Canvas", picture.canvas)] if picture.canvas else []
+        facts += [("Story", picture.story), ("Shot", picture.shot)] if picture.story else []
         facts += [("Mix", picture.mix)] if picture.mix else []
         facts += [("Gates", gates_in_words(picture.gates))] if picture.gates else []
     elif answer.says:
@@ -385,10 +386,16 @@ def _judged(publish: bool | None, when: str) -> str:
 
 
 def _drawn(pictures: Sequence[Picture], trained: Collection[str]) -> list[dict[str, Any]]:
-    """Pictures, and of canvases in which regions any of the adapters painted."""
-    parts = [", ".join(picture.parts_of(trained)) for picture in pictures]
+    """Pictures; of canvases in which regions any of the adapters painted, of stories which shot it is."""
     rows = [_picture(picture) for picture in pictures]
-    return [row | {"regions": of} for row, of in zip(rows, parts, strict=True)] if any(parts) else rows
+    further = {
+        "regions": [", ".join(picture.parts_of(trained)) for picture in pictures],
+        "story, shot": [f"{picture.story}, {picture.shot}" if picture.story else "" for picture in pictures],
+    }
+    for name, values in further.items():
+        if any(values):
+            rows = [row | {name: value} for row, value in zip(rows, values, strict=True)]
+    return rows
 
 
 def _picture(picture: Picture) -> dict[str, str]:

@@ -23,6 +23,7 @@ from artmaster_pipeline.orchestration.retraining import (
     withdrawal_key,
 )
 from artmaster_pipeline.records import identity
+from artmaster_pipeline.settings import Home
 from artmaster_pipeline.stages import TRAINED, Kind, before
 from artmaster_pipeline.terminal import plain
 from artmaster_pipeline.withdrawal import due_for_retraining
@@ -53,42 +54,44 @@ def new_of(kind: Kind) -> dg.SensorDefinition:
     so that a comment asks for nothing. It counts once two evaluations in a row find it the same: a person may be
     writing it just now. One that cannot be read is said and passed over.
     """
-    of, partitions = FILED[kind], PARTITIONS[kind]
+    folder = FILED[kind].folder
 
     @dg.sensor(
-        name=f"new_{of.folder}",
+        name=f"new_{folder}",
         job_name=CHAINS[kind],
         minimum_interval_seconds=60,
-        description=f"Each new or changed folder in {of.folder}/ asks for one run, once two looks find it the same.",
+        description=f"Each new or changed folder in {folder}/ asks for one run, once two looks find it the same.",
     )
-    def found(context: dg.SensorEvaluationContext, data_home: DataHome) -> dg.SensorResult:
-        home = data_home.home
-        with one_sentence(home):
-            last: dict[str, dict[str, str]] = (
-                json.loads(context.cursor) if context.cursor else {"seen": {}, "asked": {}}
-            )
-            seen: dict[str, str] = {}
-            said: list[str] = []
-            for partition in home.filed(kind):
-                try:
-                    seen[partition] = identity(of.said(home.filed_folder(partition)))
-                except WrongUse as error:
-                    said.append(plain(str(error)))
-            for line in said:
-                context.log.info(line)
-            settled = {partition: key for partition, key in seen.items() if last["seen"].get(partition) == key}
-            due = {partition: key for partition, key in settled.items() if last["asked"].get(partition) != key}
-            asked = {partition: key for partition, key in (last["asked"] | due).items() if partition in seen}
-            known = set(context.instance.get_dynamic_partitions(str(partitions.name)))
-            new = [partition for partition in due if partition not in known]
-            return dg.SensorResult(
-                run_requests=[dg.RunRequest(run_key=f"{p}-{key}", partition_key=p) for p, key in due.items()],
-                skip_reason=None if due else "; ".join(said) or f"No new {of.folder}.",
-                dynamic_partitions_requests=[partitions.build_add_request(new)] if new else [],
-                cursor=json.dumps({"seen": seen, "asked": asked}, separators=(",", ":")),
-            )
+    def new(context: dg.SensorEvaluationContext, data_home: DataHome) -> dg.SensorResult:
+        with one_sentence(data_home.home):
+            return _found_new(kind, data_home.home, context)
 
-    return found
+    return new
+
+
+def _found_new(kind: Kind, home: Home, context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    of, partitions = FILED[kind], PARTITIONS[kind]
+    last: dict[str, dict[str, str]] = json.loads(context.cursor) if context.cursor else {"seen": {}, "asked": {}}
+    seen: dict[str, str] = {}
+    said: list[str] = []
+    for partition in home.filed(kind):
+        try:
+            seen[partition] = identity(of.said(home.filed_folder(partition)))
+        except WrongUse as error:
+            said.append(plain(str(error)))
+    for line in said:
+        context.log.info(line)
+    settled = {partition: key for partition, key in seen.items() if last["seen"].get(partition) == key}
+    due = {partition: key for partition, key in settled.items() if last["asked"].get(partition) != key}
+    asked = {partition: key for partition, key in (last["asked"] | due).items() if partition in seen}
+    known = set(context.instance.get_dynamic_partitions(str(partitions.name)))
+    new = [partition for partition in due if partition not in known]
+    return dg.SensorResult(
+        run_requests=[dg.RunRequest(run_key=f"{p}-{key}", partition_key=p) for p, key in due.items()],
+        skip_reason=None if due else "; ".join(said) or f"No new {of.folder}.",
+        dynamic_partitions_requests=[partitions.build_add_request(new)] if new else [],
+        cursor=json.dumps({"seen": seen, "asked": asked}, separators=(",", ":")),
+    )
 
 
 @dg.schedule(name=SCHEDULE, job_name=CHAINS["painter"], cron_schedule="0 * * * *")

@@ -4,6 +4,7 @@ Each states what it found in figures; none repeats the work of a room.
 """
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import cache, wraps
 from typing import Any, get_args
@@ -31,11 +32,13 @@ from artmaster_pipeline.records import (
     Sample,
     Scan,
     Split,
+    Storyboarded,
     TrainingImage,
 )
 from artmaster_pipeline.records import read_manifest as read
 from artmaster_pipeline.scans import unreadable_entries
 from artmaster_pipeline.settings import CROP_SIZES, Home, load_painter
+from artmaster_pipeline.stage_settings import partition_profile
 from artmaster_pipeline.stages import Stage, Step, in_order, stage_named
 from artmaster_pipeline.training import check_adapter
 
@@ -272,6 +275,82 @@ def canvas_pages_are_whole(context: dg.AssetCheckExecutionContext, data_home: Da
     )
 
 
+@_check("storyboards", blocking=True)
+def storyboard_is_without_fault(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
+    """The storyboard in force has no fault, and there is a record of each of its shots."""
+    from artmaster_pipeline.stories.storyboard import faults_of, story_of
+
+    home, partition = data_home.home, context.partition_key
+    profile = partition_profile(home, partition)
+    story = story_of(home, partition, profile)
+    faults = faults_of(story, home, profile)
+    listed = {row.shot for row in read(home.stage_folder("storyboards", partition) / MANIFEST, Storyboarded)}
+    missing = sorted({shot.id for shot in story.shots} ^ listed)
+    return dg.AssetCheckResult(
+        passed=not faults and not missing,
+        description="; ".join(faults) or None,
+        metadata={
+            "shots": len(story.shots),
+            "faults": len(faults),
+            "recorded or told alone": missing,
+            "mended in what the author wrote": len(story.authorship.repairs),
+        },
+    )
+
+
+@_check("illustrated_stories", blocking=True)
+def every_shot_is_in_one_hand(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
+    """Each shot has one picture, there with the bytes it names; all name the story and the same adapters."""
+    home, partition = data_home.home, context.partition_key
+    rows = read(home.evaluation(partition) / MANIFEST, Sample)
+    painted = [row for row in rows if row.column == "adapter"]
+    changed = changed_files(home, "illustrated_stories", partition, rows)
+    nameless = [row.path for row in painted if not row.adapter_ids or not row.story or not row.shot]
+    twice = sorted(shot for shot, times in Counter(row.shot for row in painted).items() if times > 1)
+    hands = {row.adapter_ids for row in painted}
+    return dg.AssetCheckResult(
+        passed=len(hands) == 1 and not (changed or nameless or twice),
+        metadata={
+            "pictures": len(painted),
+            "adapters": sorted({name for hand in hands for name in hand}),
+            "changed": changed,
+            "do not say of which story or by whom": nameless,
+            "shots with several pictures": twice,
+        },
+    )
+
+
+@_check("illustrated_stories")
+def as_steady_as_the_painter(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
+    """The pictures differ in style no more than the painter's own works do; a warning where they do."""
+    figures = metadata.consistency_of(data_home.home, context.partition_key)
+    spread = figures.get("spread")
+    why = "There are too few works or pictures to measure it." if spread is None else None
+    if spread is not None and spread > 1:
+        why = f"Two pictures differ {spread:.2f} times as much in style as two of the painter's works."
+    return dg.AssetCheckResult(
+        passed=spread is None or spread <= 1,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=why,
+        metadata={name: value for name in ("spread", "margin") if (value := figures.get(name)) is not None},
+    )
+
+
+@_check("story_books", blocking=True)
+def book_is_whole(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
+    """The same of a story's book as of a mixed gallery; every picture names its shot, and the PDF is there."""
+    home, partition = data_home.home, context.partition_key
+    site = home.gallery(partition)
+    rows = read(site / MANIFEST, Sample)
+    changed = changed_files(home, "story_books", partition, rows)
+    nameless = [row.path for row in rows if not row.adapter_ids or not row.shot]
+    missing = [name for name in ("index.html", metadata.BOOK) if not (site / name).is_file()]
+    return dg.AssetCheckResult(
+        passed=bool(rows) and not (changed or nameless or missing),
+        metadata={"pictures": len(rows), "changed": changed, "name no adapter or shot": nameless, "missing": missing},
+    )
+
+
 @_check("sample_gallery")
 def from_the_newest_passed_adapter(context: dg.AssetCheckExecutionContext, data_home: DataHome) -> dg.AssetCheckResult:
     """The gallery in place is that of the newest adapter that the gate, or a person, let through."""
@@ -331,6 +410,10 @@ _ROOMS_CHECKS = (
     mixed_pages_are_whole,
     every_region_names_its_hand,
     canvas_pages_are_whole,
+    storyboard_is_without_fault,
+    every_shot_is_in_one_hand,
+    as_steady_as_the_painter,
+    book_is_whole,
     from_the_newest_passed_adapter,
 )
 

@@ -7,6 +7,7 @@ in its log, so tables, cells and sheets are bounded, and tables say how many mor
 import base64
 import io
 import itertools
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from artmaster_pipeline.curation.review.works import Work, works_of
 from artmaster_pipeline.experts.records import ExpertGate
 from artmaster_pipeline.records import (
     ADAPTER_RECORD,
+    MANIFEST,
     PANEL,
     PROVENANCE,
     QUARANTINE,
@@ -29,10 +31,14 @@ from artmaster_pipeline.records import (
     Outcome,
     Quarantined,
     Record,
+    Sample,
     Scan,
+    read_manifest,
 )
 from artmaster_pipeline.settings import Home
 
+BOOK = "book.pdf"  # in a story's site, as `stories.book` writes it
+_CONSISTENCY = "consistency.json"  # beside the pictures of a story, as `stories.painting` writes it
 _SHEET_PICTURES = 12
 _SHEET_HEIGHT = 128  # pixels
 _MOST_ROWS = 500  # of a table: more than FLUX.1 has layers
@@ -345,6 +351,50 @@ def _copaintings(home: Home, partition: str, outcome: Outcome[Any]) -> dict[str,
     }
 
 
+def _storyboards(home: Home, partition: str, outcome: Outcome[Any]) -> dict[str, Any]:
+    ordered = sorted(outcome.records, key=_place)
+    names = ("shot", "era", "onstage", "motifs", "prompt", "seed")
+    return {"shots": table([{name: _listed(getattr(record, name)) for name in names} for record in ordered])}
+
+
+def _illustrated(home: Home, partition: str, outcome: Outcome[Any]) -> dict[str, Any]:
+    painted = sorted((record for record in outcome.records if record.column == "adapter"), key=_place)
+    folder = home.evaluation(partition)
+    shots = [{"shot": record.shot, "seed": record.seed, "prompt": record.prompt} for record in painted]
+    figures = [{"figure": name, "value": value} for name, value in consistency_of(home, partition).items()]
+    return {
+        "pictures of the story": contact_sheet([folder / record.path for record in painted]),
+        "shots": table(shots),
+        **({"one hand": table(figures)} if figures else {}),
+        "verdicts": table([{"file": str(file)} for file in sorted(folder.glob(f"*/{VERDICTS}"))]),
+    }
+
+
+def _book(home: Home, partition: str, outcome: Outcome[Any]) -> dict[str, Any]:
+    pdf = home.gallery(partition) / BOOK
+    return {
+        **_gallery(home, partition, outcome),
+        "book": dg.MetadataValue.path(str(pdf)),
+        "open_book": dg.MetadataValue.url(pdf.as_uri()),
+    }
+
+
+def consistency_of(home: Home, partition: str) -> dict[str, Any]:
+    """What was measured of how much of one hand a story's pictures are; nothing where it was not measured."""
+    folder = home.evaluation(partition)
+    painted = next((row for row in read_manifest(folder / MANIFEST, Sample) if row.column == "adapter"), None)
+    file = folder / Path(painted.path).parts[0] / _CONSISTENCY if painted else None
+    return json.loads(file.read_text(encoding="utf-8")) if file and file.is_file() else {}
+
+
+def _place(record: Any) -> tuple[int, str]:
+    return len(record.shot), record.shot  # shot-2 before shot-10
+
+
+def _listed(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
 def _expert_map(home: Home, painter: str, outcome: Outcome[Any]) -> dict[str, Any]:
     (found,) = outcome.records
     folder = home.stage_folder("expert_map", painter) / found.adapter_id
@@ -402,6 +452,11 @@ def _of_picture(outcome: Outcome[Any]) -> Any:
     return dg.MetadataValue.md(f"`artmaster lineage picture FILE`; {asked}")
 
 
+def _of_storyboard(outcome: Outcome[Any]) -> Any:
+    """How to ask once it is painted: words alone are made from no artwork."""
+    return dg.MetadataValue.md(f"`artmaster run {outcome.records[0].painter}`, then `artmaster lineage picture FILE`")
+
+
 LINEAGE: dict[str, Callable[[Outcome[Any]], Any]] = {
     "raw_scans": _of_artworks,
     "curated_crops": _of_artworks,
@@ -413,6 +468,9 @@ LINEAGE: dict[str, Callable[[Outcome[Any]], Any]] = {
     "mixed_gallery": _of_picture,
     "copaintings": _of_picture,
     "canvas_gallery": _of_picture,
+    "storyboards": _of_storyboard,
+    "illustrated_stories": _of_picture,
+    "story_books": _of_picture,
     "expert_map": _of_experts,
     "expert_gate": _of_experts,
 }
@@ -427,6 +485,9 @@ SHOWN: dict[str, Callable[[Home, str, Outcome[Any]], dict[str, Any]]] = {
     "mixed_gallery": _gallery,
     "copaintings": _copaintings,
     "canvas_gallery": _gallery,
+    "storyboards": _storyboards,
+    "illustrated_stories": _illustrated,
+    "story_books": _book,
     "expert_map": _expert_map,
     "expert_gate": _expert_gate,
 }

@@ -1,8 +1,8 @@
 """Renaming and removing a painter: folders, records, DVC's names and Dagster's partitions, as one piece of work.
 
 It is written down before it begins and struck out when it is done, and every part of it may be done twice: after a kill
-the same command goes on. What was published, and the records that say what is in an adapter, are kept. A canvas keeps
-its places whoever is renamed, since its name holds nobody's: its canvas.yaml names the painter anew.
+the same command goes on. What was published, and the records that say what is in an adapter, are kept. A canvas or a
+story keeps its places whoever is renamed, since its name holds nobody's: its own file names the painter anew.
 """
 
 import re
@@ -12,15 +12,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from artmaster_pipeline import versioning
-from artmaster_pipeline.canvases import rename_hand
 from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.filed import FILED
 from artmaster_pipeline.files import check_slug, clear_partials, move, to_disk, whole_files, write_text
 from artmaster_pipeline.locks import working_on
 from artmaster_pipeline.orchestration.assets import PARTITIONS
 from artmaster_pipeline.orchestration.instance import open_instance
 from artmaster_pipeline.publishing.painters_page import one_publisher, renew_painters_page
 from artmaster_pipeline.settings import Home, complete_painter, load_painter, save_painter
-from artmaster_pipeline.stages import canvas_named, in_order, kind_of, members
+from artmaster_pipeline.stages import in_order, kind_of, members
 
 _PUBLISHED = "gallery"
 _VERSIONS = "gallery/.versions"
@@ -60,7 +60,7 @@ def rename_painter(home: Home, old: str, new: str) -> None:
         formerly = (*(name for name in settings.formerly if name not in {old, new}), old)
         save_painter(home, new, settings.model_copy(update={"formerly": formerly}))
         _rewrite_records(home, old, new)
-        _rename_in_canvases(home, old, new)
+        _rename_in_files(home, old, new)
         versioning.forget(home, old, instead=new)
         _forget_in_dagster(home, old)
         with one_publisher(home):
@@ -210,14 +210,13 @@ def _rewrite_records(home: Home, old: str, new: str) -> None:
             write_text(file, renamed)
 
 
-def _rename_in_canvases(home: Home, old: str, new: str) -> None:
-    """Let each canvas.yaml that names the painter say the new name.
+def _rename_in_files(home: Home, old: str, new: str) -> None:
+    """Let each file of a canvas or a story that names the painter say the new name.
 
     One that cannot be gone on with word by word stays: whoever paints it is told that there is no such painter.
     """
-    for partition in home.canvases():
-        if old in versioning.painters_or_none(home, partition):
-            rename_hand(home.canvas(canvas_named(partition)), old, new)
+    for partition in home.filed():
+        FILED[kind_of(partition)].rename(home.filed_folder(partition), old, new)
 
 
 def _keep_records_only(folder: Path) -> None:

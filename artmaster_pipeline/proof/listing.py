@@ -1,4 +1,4 @@
-"""Which files the product keeps for a painter, a canvas and the data home itself, and the lists of their hashes."""
+"""Which files the product keeps for a painter, a canvas, a story or the data home itself; lists of their hashes."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,7 @@ from artmaster_pipeline.files import write_text
 from artmaster_pipeline.proof.chain import PROOF
 from artmaster_pipeline.records import REPORTS, VERSIONS_FOLDER, WITHDRAWALS
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.stages import in_order, kind_of, members
+from artmaster_pipeline.stages import in_order, is_filed, kind_of, members
 
 HOUSE = ".house"  # stands for a painter where the files are the data home's own; no painter can be called so
 Listing = dict[str, str]  # POSIX path below the data home -> sha256; empty: it was found, and nobody hashed it then
@@ -47,18 +47,20 @@ def write_listing(home: Home, painter: str, listing: Mapping[str, str]) -> None:
 
 
 def owner_of(partition: str) -> str:
-    """With whom a partition's files are listed: a painter, the first of a set's members, a canvas itself."""
-    return partition if kind_of(partition) == "canvas" else members(partition)[0]
+    """With whom a partition's files are listed: a painter, the first of a set's members, a canvas or a story itself."""
+    return partition if is_filed(partition) else members(partition)[0]
 
 
 def folders(home: Home, painter: str) -> dict[str, str]:
     """The folders that the product writes for a painter, POSIX paths below the data home, and the stage of each.
 
-    Those of a set of painters go with the first of its members; a canvas has its own, and stands for a painter here.
+    Those of a set of painters go with the first of its members; a canvas or a story has its own, and stands for
+    a painter here.
     """
+    kinds = (kind_of(painter),) if is_filed(painter) else ("painter", "painters")
     found = {}
     for stage in in_order():
-        if (stage.kind == "canvas") != (kind_of(painter) == "canvas"):
+        if stage.kind not in kinds:
             continue
         place = home.root / stage.folder
         versions = place / VERSIONS_FOLDER

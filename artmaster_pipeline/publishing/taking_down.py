@@ -26,7 +26,7 @@ from artmaster_pipeline.publishing.painters_page import one_publisher, renew_pai
 from artmaster_pipeline.publishing.versions import LedgerEntry, SiteVersions, Version, now
 from artmaster_pipeline.records import MANIFEST, PROVENANCE, TAKEN_DOWN, VERSIONS_FOLDER, Sample, read_manifest
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.stages import in_words, kind_of, members
+from artmaster_pipeline.stages import in_words, is_filed, kind_of, members, publishing_stage
 from artmaster_pipeline.stores import without_secrets
 
 _KEPT = (MANIFEST, PROVENANCE)  # of a version that was taken down
@@ -121,7 +121,7 @@ def take_down(home: Home, painter: str, progress: Progress = SILENT) -> TakenDow
         shutil.rmtree(unpublished_pictures(home, painter), ignore_errors=True)
         renew_painters_page(home)
     if _is_down(site_versions):  # no checkout shall bring it back
-        versioning.forget_stage(home, gallery_stage(painter), painter)
+        versioning.forget_stage(home, publishing_stage(painter), painter)
     copies, unreached = [], []
     notes: list[str] = []
     for copy in copies_of(home, painter, set(marked)):
@@ -138,7 +138,7 @@ def take_down(home: Home, painter: str, progress: Progress = SILENT) -> TakenDow
 
 
 def take_down_sets(home: Home, painter: str, progress: Progress = SILENT) -> None:
-    """Take down what is marked of the galleries of sets and canvases that a painter belongs to.
+    """Take down what is marked of the galleries of sets, canvases and stories that a painter belongs to.
 
     One with a painter who is being worked on is left for the next time, and that is said: to wait for it might be
     to wait for each other.
@@ -154,7 +154,7 @@ def take_down_sets(home: Home, painter: str, progress: Progress = SILENT) -> Non
 
 
 def sets_with(home: Home, painter: str = "") -> tuple[str, ...]:
-    """The sets of painters and the canvases that have, or had, a gallery; with a painter, those with a part of it."""
+    """The sets, canvases and stories that have, or had, a gallery; with a painter, those with works of that one."""
     gallery = home.root / "gallery"
     places = [place for folder in (gallery, gallery / VERSIONS_FOLDER) for place in folder.glob("[!.]*/")]
     names = {place.name for place in places if kind_of(place.name) != "painter"}
@@ -164,19 +164,13 @@ def sets_with(home: Home, painter: str = "") -> tuple[str, ...]:
 def painters_behind(home: Home, partition: str) -> tuple[str, ...]:
     """The painters whose works may be in a partition's galleries.
 
-    Of a canvas those whom its sites name, in place and in older versions, whomever canvas.yaml names by now.
+    Of a canvas or a story those whom its sites name, in place and in older versions, whomever its file names by now.
     """
-    if kind_of(partition) != "canvas":
+    if not is_filed(partition):
         return members(partition)
     site_versions = _site_versions(home, partition)
     sites = (site_versions.site, *(place for place in site_versions.folder.glob("*/") if place.is_dir()))
     return tuple(sorted({painter for site in sites for painter in _painters_of_site(site)}))
-
-
-def gallery_stage(partition: str) -> str:
-    """The stage that publishes the gallery of a painter, of a set, or of a canvas."""
-    stages = {"painter": "sample_gallery", "painters": "mixed_gallery", "canvas": "canvas_gallery"}
-    return stages[kind_of(partition)]
 
 
 def _refusal(what: str, mark: Mark, painter: str) -> HoldsWithdrawn:
@@ -237,7 +231,7 @@ def _known(site_versions: SiteVersions) -> tuple[Version, ...]:
 
 
 def _works(home: Home, partition: str) -> dict[str, Mark]:
-    """What may not be used now by a painter, or by any painter of a set or of a canvas."""
+    """What may not be used now by a painter, or by any painter of a set, a canvas or a story."""
     return {
         sha256: mark
         for each in painters_behind(home, partition)

@@ -49,6 +49,8 @@ _NAMES = {  # the facts that are shown, and how they are called
     "adapter": "Adapter",
     "mix": "Mix",
     "canvas": "Canvas",
+    "story": "Story",
+    "shot": "Shot",
     "gates": "Gates",
     "base_model": "Base model",
     "base_revision": "Base revision",

@@ -68,6 +68,8 @@ class StyleContract(_Part):
     medium: str  # one of the tables' mediums
     palette: tuple[Line, ...] = ()  # words of colour that every prompt ends with
     forbidden: tuple[Line, ...] = ()  # words that no prompt may hold: they contradict the medium
+    # words and marks that a prompt may have, so that the encoders hear all of it behind the trigger
+    words: int = Field(32, ge=8, le=200)
 
 
 class Character(_Part):
@@ -124,6 +126,7 @@ class Authorship(_Part):
     endpoint: str = ""  # the URL that the wish was sent to; empty: it never left the machine
     repairs: tuple[Passage, ...] = ()  # a sentence each: what the author wrote that could not stand, and what does
     by_hand: bool = False  # a person changed it since
+    written: str = ""  # the identity of the storyboard as it was written, by which that is seen
 
 
 class Story(_Part):

@@ -28,7 +28,8 @@ from artmaster_pipeline.yaml_text import read_yaml
 PAINTERS_FILE = "painters.yaml"
 SETTINGS = "settings"  # the stage that resolves what the others use; its folder, too
 # What the kinds of partitions are called in painters.yaml; those with a file of their own as their folder is.
-_LISTS: dict[Kind, str] = {"painter": "painters", "painters": "sets"} | {kind: of.folder for kind, of in FILED.items()}
+_LISTS: dict[Kind, str] = {"painter": "painters", "painters": "sets"}
+_LISTS |= {kind: of.folder for kind, of in FILED.items()}
 _ASKED = "on_request"  # there, too: the partitions of each stage that is made on request
 _HEAD = (
     "# The stages of every painter in the data home, the same as Dagster's assets; written from the product's table.\n"

@@ -83,7 +83,7 @@ def painters_of(home: Home) -> tuple[str, ...]:
 
 
 def partitions_of(home: Home) -> tuple[str, ...]:
-    """Every painter that the home has something of, then every set of painters and every canvas that has pictures."""
+    """Every painter that the home has something of, then every set, canvas and story that has pictures."""
     folders = {home.root / stage.folder for kind in KINDS[1:] for stage in in_order(kind)}
     drawn = (place.name for folder in folders for place in folder.glob("[!.]*/"))
     several = {name for name in drawn if kind_of(name) != "painter"}

@@ -1,5 +1,7 @@
 """What a withdrawal touches, and what it cannot reach: worked out from the records, before anything is changed."""
 
+from collections.abc import Iterator
+
 from pydantic import BaseModel, ConfigDict
 
 from artmaster_pipeline.adapters.finding import all_adapters, current_adapter
@@ -9,7 +11,7 @@ from artmaster_pipeline.publishing.taking_down import copies_of, marked_versions
 from artmaster_pipeline.publishing.versions import SiteVersions
 from artmaster_pipeline.records import MANIFEST, Adapter, Crop, Sample, Split, read_manifest
 from artmaster_pipeline.settings import Home
-from artmaster_pipeline.stages import canvas_named, kind_of
+from artmaster_pipeline.stages import Kind, kind_of, source_named
 from artmaster_pipeline.withdrawal.finding import Archive, Work, painters_of, partitions_of
 
 
@@ -66,6 +68,14 @@ class CanvasTouched(_Row):
     pictures: int
 
 
+class StoryTouched(_Row):
+    """A story of which a marked adapter painted pictures: it is neither painted nor published any more."""
+
+    story: str
+    shots: tuple[str, ...]
+    pictures: int
+
+
 class Impact(_Row):
     """Everything that a work is in, by the records."""
 
@@ -80,6 +90,7 @@ class Impact(_Row):
     out_of_reach: tuple[str, ...]
     mixes: tuple[MixTouched, ...] = ()
     canvases: tuple[CanvasTouched, ...] = ()
+    stories: tuple[StoryTouched, ...] = ()
 
 
 def look(home: Home, work: Work, archive: Archive) -> Impact:
@@ -114,6 +125,7 @@ def look(home: Home, work: Work, archive: Archive) -> Impact:
         out_of_reach=tuple(_out_of_reach(marked, galleries)),
         mixes=tuple(_mixes(home, marked)),
         canvases=tuple(_canvases(home, marked)),
+        stories=tuple(_stories(home, marked)),
     )
 
 
@@ -182,17 +194,24 @@ def _mixes(home: Home, marked: set[str]) -> list[MixTouched]:
     return [MixTouched(partition=each, name=name, pictures=count) for (each, name), count in sorted(found.items())]
 
 
-def _canvases(home: Home, marked: set[str]) -> list[CanvasTouched]:
-    """By the records of what was painted, as for mixes."""
-    found = []
-    for partition in (each for each in partitions_of(home) if kind_of(each) == "canvas"):
+def _painted(home: Home, kind: Kind, marked: set[str]) -> Iterator[tuple[str, list[Sample]]]:
+    """The slugs of canvases or stories with their pictures in which marked adapters have a part, as for mixes."""
+    for partition in (each for each in partitions_of(home) if kind_of(each) == kind):
         rows = read_manifest(home.evaluation(partition) / MANIFEST, Sample)
-        touched = [row for row in rows if not marked.isdisjoint(row.adapter_ids)]
-        if touched:
-            regions = dict.fromkeys(region for row in touched for region in row.parts_of(marked))
-            said = {"canvas": canvas_named(partition), "regions": tuple(regions), "pictures": len(touched)}
-            found.append(CanvasTouched.model_validate(said))
-    return found
+        if touched := [row for row in rows if not marked.isdisjoint(row.adapter_ids)]:
+            yield source_named(partition), touched
+
+
+def _canvases(home: Home, marked: set[str]) -> Iterator[CanvasTouched]:
+    for canvas, touched in _painted(home, "canvas", marked):
+        regions = dict.fromkeys(region for row in touched for region in row.parts_of(marked))
+        yield CanvasTouched(canvas=canvas, regions=tuple(regions), pictures=len(touched))
+
+
+def _stories(home: Home, marked: set[str]) -> Iterator[StoryTouched]:
+    for story, touched in _painted(home, "story", marked):
+        shots = sorted({row.shot for row in touched}, key=lambda shot: (len(shot), shot))  # shot-2 before shot-10
+        yield StoryTouched(story=story, shots=tuple(shots), pictures=len(touched))
 
 
 def _out_of_reach(marked: set[str], galleries: tuple[Gallery, ...]) -> list[str]:
@@ -202,7 +221,8 @@ def _out_of_reach(marked: set[str], galleries: tuple[Gallery, ...]) -> list[str]
         ids = ", ".join(sorted(marked))
         said.append(
             f"Files that were exported from the adapters {ids} (artmaster export), and pictures that were drawn on "
-            "request with them (artmaster generate, artmaster mix, artmaster copaint): nobody keeps a list of those. "
+            "request with them (artmaster generate, artmaster mix, artmaster copaint), and proofs of books (artmaster "
+            "story book): nobody keeps a list of those. "
             "Their metadata name the adapters."
         )
     if galleries:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from artmaster_pipeline.settings import Home
 
 if TYPE_CHECKING:
     import torch
+
+    from artmaster_pipeline.generation.sampling import AfterStep
 
 
 @dataclass(frozen=True)
@@ -122,10 +125,21 @@ def _hears(pipe: Any, prepared: Prepared) -> Any:
     return hears
 
 
-def draw_batch(pipe: Any, hands: Hands, prepared: Prepared, seeds: Sequence[int]) -> list[np.ndarray]:
-    """Pictures of one batch, uint8 (height, width, 3), with whatever is at work on the pipeline."""
+def draw_batch(
+    pipe: Any,
+    hands: Hands,
+    prepared: Prepared,
+    seeds: Sequence[int],
+    further: Mapping[str, Any] = MappingProxyType({}),
+    after_step: "AfterStep | None" = None,
+) -> list[np.ndarray]:
+    """Pictures of one batch, uint8 (height, width, 3), with whatever is at work on the pipeline.
+
+    `further` and `after_step` are as in `sampling.draw_embedded`.
+    """
     from artmaster_pipeline.generation.sampling import draw_embedded
 
     steps = hands.profile.evaluation.num_inference_steps
     texts = [prepared.heard.text] * len(seeds)
-    return draw_embedded(pipe, texts, seeds, *prepared.size, steps, hands.drawing, prepared.negative)
+    how = (*prepared.size, steps, hands.drawing, prepared.negative, further, after_step)
+    return draw_embedded(pipe, texts, seeds, *how)

@@ -5,7 +5,7 @@ compared and where intervals come from.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,7 +86,7 @@ def write_panel(
     """
     drawing = drawing or drawing_of(adapter, profile)
     works = {part: one_per_work(image for image in images if image.split == part) for part in ("train", "held_out")}
-    others = _other_painters(home, adapter.painter)
+    others = other_painters(home, (adapter.painter,))
     identifier = _identity(adapter, profile, images, samples, others)
     file = home.evaluation(adapter.painter) / adapter.id / name
     if (old := read_panel(file)).get("id") == identifier:
@@ -390,11 +390,11 @@ def _whole(root: Path, path: str, profile: Profile, record: Sample | TrainingIma
         return np.asarray(file.convert("RGB").resize(size, Image.Resampling.LANCZOS))
 
 
-def _other_painters(home: Home, painter: str) -> dict[str, list[TrainingImage]]:
-    """The works of the house's other painters that have a training set, a few of each."""
+def other_painters(home: Home, painters: Collection[str]) -> dict[str, list[TrainingImage]]:
+    """The works of the house's painters beside these, of those that have a training set, a few of each."""
     found = {}
     for name in home.painters():
-        images = read_manifest(home.training_set(name) / MANIFEST, TrainingImage) if name != painter else ()
+        images = read_manifest(home.training_set(name) / MANIFEST, TrainingImage) if name not in painters else ()
         withdrawn = withdrawn_works(home, name)
         images = tuple(image for image in images if image.scan_sha256 not in withdrawn)
         works = [image for image in one_per_work(images) if inside(home.training_set(name), image.path).is_file()]

@@ -27,6 +27,7 @@ from artmaster_pipeline.records import (
     Record,
     Sample,
     Scan,
+    Storyboarded,
     TrainingImage,
     manifest_text,
     text_hash,
@@ -51,6 +52,9 @@ KINDS: dict[str, type[Record]] = {  # stage -> what its manifest holds
     "mixed_gallery": Sample,
     "copaintings": Sample,
     "canvas_gallery": Sample,
+    "storyboards": Storyboarded,
+    "illustrated_stories": Sample,
+    "story_books": Sample,
 }
 
 State = Literal["START", "COMPLETE", "FAIL", "ABORT"]

@@ -28,6 +28,7 @@ class Round:
     number: int  # 1 and on
     faults: tuple[str, ...] = ()  # a sentence each: what its best picture missed
     kept: bool = False  # whether that picture is the book's
+    says: str = ""  # why nobody wrote the shot anew, or why it was not painted anew
 
 
 @dataclass(frozen=True)

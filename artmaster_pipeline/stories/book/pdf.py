@@ -17,7 +17,7 @@ from artmaster_pipeline.gallery.pages import work_name
 from artmaster_pipeline.gallery.renditions import jpeg_of
 from artmaster_pipeline.gallery.words import CHINESE, ENGLISH
 from artmaster_pipeline.gallery.words import Words as Labels
-from artmaster_pipeline.pictures import AI_GENERATED
+from artmaster_pipeline.pictures import AI_GENERATED, pixels_hash
 from artmaster_pipeline.stories.book.colophon import ROOM, rows_of
 from artmaster_pipeline.stories.book.contents import Book, Chapter, Plate
 from artmaster_pipeline.stories.book.fonts import SANS, SERIF, font_file, other_letters
@@ -373,9 +373,9 @@ def _facts(plate: Plate) -> Iterable[tuple[str, str]]:
         yield f"{plain(EN, 'chosen_of', n=plate.told.candidates)}. {plate.told.why}".rstrip(), "serif"
     for each in plate.told.rounds:
         kept = f" ({plain(EN, 'critique_kept')})" if each.kept else ""
-        faults = " ".join(each.faults) or plain(EN, "critique_fine")
+        faults = " ".join((*each.faults, each.says)).strip() or plain(EN, "critique_fine")
         yield f"{plain(EN, 'critique_round', n=each.number)}{kept}: {faults}", "serif"
-    yield f"sha256 {record.sha256}", "sans"
+    yield f"{plain(EN, 'pixels_sha')} {pixels_hash(plate.picture.file)}", "sans"
 
 
 def _works(pages: _Pages, book: Book) -> None:

@@ -23,6 +23,7 @@ from artmaster_pipeline.training.memory.process import around, library_baseline
 from artmaster_pipeline.training.memory.step import resident_parts, step_parts
 
 _SCAN = 300e6  # bytes: a scan of 100 megapixels in 8-bit RGB; curation works on what is cut out of it
+_AUTHOR = 135e6 * 4 * 2  # bytes: SmolLM2's numbers in float32, and once more while its file is unpacked; an estimate
 _SCAN_COPIES = 1.5  # of a scan's pixels that are there while it is decoded and cut; an estimate
 
 
@@ -142,6 +143,11 @@ def _gallery(profile: Profile) -> Moments:
     return {"enlarging samples": around(profile) | networks.enlarging(profile)}
 
 
+def _storyboards(profile: Profile) -> Moments:
+    """The embedded author's language model; what another model takes is not known here."""
+    return {"writing a storyboard": around(profile) | {"the author's model": _AUTHOR}}
+
+
 def _gate(profile: Profile) -> Moments:
     """One expert after the other predicts the velocity of a picture."""
     there = around(profile)
@@ -163,7 +169,7 @@ def _generate(profile: Profile) -> Moments:
 
 
 _PROMPTS_READ = 9  # a picture's own and eight others
-_ON_THE_CPU = ("raw_scans", "curated_crops")
+_ON_THE_CPU = ("raw_scans", "curated_crops", "storyboards")
 _STAGES: dict[str, Callable[[Profile], Moments]] = {
     "raw_scans": _scans,
     "curated_crops": _crops,
@@ -175,6 +181,9 @@ _STAGES: dict[str, Callable[[Profile], Moments]] = {
     "mixed_gallery": _gallery,
     "copaintings": _evaluation,
     "canvas_gallery": _gallery,
+    "storyboards": _storyboards,
+    "illustrated_stories": _evaluation,
+    "story_books": _gallery,
     "expert_map": _evaluation,
     "expert_gate": _gate,
     "generate": _generate,
