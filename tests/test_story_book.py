@@ -287,7 +287,7 @@ def test_lines_are_no_wider_than_asked_and_lose_nothing(text: str, width: int) -
 
 def test_no_line_begins_with_a_closing_mark_or_ends_with_an_opening_one() -> None:
     assert lines_of("群山如楼，江水如街。", 4, len) == ["群山如", "楼，江水", "如街。"]
-    assert lines_of("读《山水之城》。", 3, len) == ["读", "《山水", "之", "城》。"]
+    assert lines_of("读《山水之城》。", 3, len) == ["读《山", "水之", "城》。"]
     assert lines_of("a word, and another", 8, len) == ["a word,", "and", "another"]
 
 
