@@ -316,3 +316,35 @@ def test_after_an_edit_one_shot_is_painted_and_nothing_old_stays(own: Home, monk
     told = json.loads((own.evaluation(PARTITION) / keys[-1] / "consistency.json").read_text())
     assert "adherence" in told
     assert len(candidates) == 3 * profile.stories.candidates
+
+
+@pytest.mark.parametrize("where", ["candidates.write_png", "rounds.read_pictures", "stage.write_panel"])
+def test_a_run_that_was_stopped_goes_on_where_it_was(own: Home, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """Stopped at the third picture, before reading, before judging: what was painted is not painted again."""
+    profile, story = painter_profile(own, A), a_story(A)
+    monkeypatch.setattr(stage, "story_of", lambda *_: story)
+    module, name = where.split(".")
+    real, calls = getattr(globals_of(module), name), []
+
+    def stops(*args: Any, **kwargs: Any) -> Any:
+        calls.append(1)
+        if len(calls) == (3 if module == "candidates" else 1):
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    with monkeypatch.context() as stopping:
+        stopping.setattr(globals_of(module), name, stops)
+        with pytest.raises(KeyboardInterrupt):
+            painting.illustrate(own, PARTITION, profile)
+    there = {file: file.stat().st_mtime_ns for file in own.evaluation(PARTITION).rglob("candidates/*.png")}
+    assert len(there) == (2 if module == "candidates" else 3 * profile.stories.candidates)
+    done = painting.illustrate(own, PARTITION, profile)
+    assert {file: file.stat().st_mtime_ns for file in there} == there
+    assert len(done.records) == 6
+
+
+def globals_of(module: str) -> Any:
+    """A module of the painting room."""
+    from importlib import import_module
+
+    return import_module(f"artmaster_pipeline.stories.painting.{module}")

@@ -7,9 +7,10 @@ are painted and measured in this one run.
 
 Arms, each adding to the one before it unless it says otherwise:
 
-    plain       one prompt per shot without the contract: what happens, as it is told ("The traveller comes ..."), by the
-                same adapter with its trigger; own noise, one picture each
-    words       the contract's words: figures as in every shot, renderings, setting, palette; own noise, one picture each
+    plain       one prompt per shot without the contract: what happens, as it is told ("The traveller comes ..."), by
+                the same adapter with its trigger; own noise, one picture each
+    words       the contract's words: figures as in every shot, renderings, setting, palette; own noise, one picture
+                each
     places      figures have places of their own (regions) with their words; one picture each
     best of 2   of two pictures each one is chosen, all shots together
     best of 4   of four
@@ -54,13 +55,13 @@ from artmaster_pipeline.progress import SILENT
 from artmaster_pipeline.records import identity
 from artmaster_pipeline.settings import Home, StorySettings, painter_profile
 from artmaster_pipeline.stories.authors.template import TemplateAuthor
+from artmaster_pipeline.stories.painting import rounds
 from artmaster_pipeline.stories.painting.candidates import Easel
 from artmaster_pipeline.stories.painting.consistency import consistency
 from artmaster_pipeline.stories.painting.critique import faults_of
 from artmaster_pipeline.stories.painting.hand import hand_of
 from artmaster_pipeline.stories.painting.looking import works_for
 from artmaster_pipeline.stories.painting.reading import Question, other_prompts, read_pictures
-from artmaster_pipeline.stories.painting.rounds import tell
 from artmaster_pipeline.stories.records import Story, Wish
 from artmaster_pipeline.stories.storyboard import assemble, brief_for, prompt_of, recurring, visual_of, write_wish
 
@@ -87,6 +88,7 @@ def main() -> None:
     asked.add_argument("--sheets", type=Path, default=Path())
     said = asked.parse_args()
     home = Home(said.home.resolve())
+    rounds._copies = nobody_copies
     table: dict[str, list[dict[str, float]]] = {arm: [] for arm in ARMS}
     for painter in said.painters.split(",") if said.painters else home.painters():
         story = written(home, painter, said.wish, said.seed)
@@ -129,11 +131,16 @@ def arm_of(story: Story, arm: str) -> Story:
     return story
 
 
+def nobody_copies(*_: Any) -> dict[str, str]:
+    """Copies are not looked for: no arm is for that, and none of these pictures is published."""
+    return {}
+
+
 def measured(home: Home, story: Story, arm: str, settings: StorySettings) -> tuple[dict[str, float], list[np.ndarray]]:
     """An arm's figures and pictures."""
     hand = hand_of(home, story)
     easel = Easel(home, home.evaluation(f"story_{story.name}"), hand, settings, SILENT)
-    told = tell(easel, arm_of(story, arm), TemplateAuthor if settings.revisions else None)
+    told = rounds.tell(easel, arm_of(story, arm), TemplateAuthor if settings.revisions else None)
     chosen = [next(c for c in choice.candidates if c.id == choice.chosen) for choice in told.choices]
     files = [easel.folder / candidate.path for candidate in chosen]
     found = consistency(home, hand, works_for(home, hand), files, SILENT)

@@ -4,6 +4,7 @@ A story's text is anybody's: what would turn lines round, or cannot be printed, 
 and PDF.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ class Round:
     number: int  # 1 and on
     faults: tuple[str, ...] = ()  # a sentence each: what its best picture missed
     kept: bool = False  # whether that picture is the book's
+    says: str = ""  # why nobody wrote the shot anew, or why it was not painted anew
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def book_of(
             f"The story {story.name} has no picture for {', '.join(missing)}: paint it first (artmaster story paint "
             f"{story.name})."
         )
-    eras = {era.id: era for era in story.eras}
+    eras = {era.id: _headed(era) for era in story.eras}
     plates = (
         Plate(number, shot, by_shot[shot.id], (told or {}).get(shot.id, Told()))
         for number, shot in enumerate(story.shots, 1)
@@ -131,6 +133,13 @@ def book_of(
     chapters = groupby(plates, key=lambda plate: plate.shot.era)
     found = tuple(Chapter(number, eras[era], tuple(of)) for number, (era, of) in enumerate(chapters, 1))
     return Book(story, found, provenance, dict(painters), proof)
+
+
+def _headed(era: Era) -> Era:
+    """An era as a chapter's title has it: a capital first, and a dash between years."""
+    english = era.name.en[:1].upper() + era.name.en[1:]
+    years = re.sub(r"(?<=\d)-(?=\d)", "\N{EN DASH}", era.years)
+    return era.model_copy(update={"name": era.name.model_copy(update={"en": english}), "years": years})
 
 
 def readable(story: Story) -> Story:

@@ -1,4 +1,4 @@
-"""Where lines of Chinese and of Latin text may break (a small part of Unicode's annex 14, and of GB/T 15834's rules)."""
+"""Where lines of Chinese and of Latin text may break: a small part of Unicode's annex 14 and of GB/T 15834."""
 
 import re
 from collections.abc import Callable

@@ -8,6 +8,7 @@ bytes: a PDF's date is left at a fixed day.
 
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -17,12 +18,12 @@ from artmaster_pipeline.gallery.pages import work_name
 from artmaster_pipeline.gallery.renditions import jpeg_of
 from artmaster_pipeline.gallery.words import CHINESE, ENGLISH
 from artmaster_pipeline.gallery.words import Words as Labels
-from artmaster_pipeline.pictures import AI_GENERATED
+from artmaster_pipeline.pictures import AI_GENERATED, pixels_hash
 from artmaster_pipeline.stories.book.colophon import ROOM, rows_of
 from artmaster_pipeline.stories.book.contents import Book, Chapter, Plate
 from artmaster_pipeline.stories.book.fonts import SANS, SERIF, font_file, other_letters
 from artmaster_pipeline.stories.book.lines import is_han, lines_of
-from artmaster_pipeline.stories.records import Words
+from artmaster_pipeline.stories.records import Shot, Words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +37,7 @@ _COLUMN = (_INNER - _GUTTER) / 2
 _TALLEST, _WIDEST = 178.0, _INNER  # a picture
 _LARGEST = 2048  # pixels of its longer side: 300 a inch and more
 _POINT = 25.4 / 72
-_TOLD = 12  # points: the story itself
+_TOLD, _PLOT = 12.0, 9.5  # points: the line below a picture, and what happens
 _INK, _QUIET, _LINE, _SEAL = (30, 27, 24), (98, 90, 81), (221, 214, 202), (151, 48, 31)
 # How what stands between lines is written from top to bottom (Unicode's vertical forms).
 _UPRIGHT = str.maketrans(
@@ -216,7 +217,7 @@ def _title_page(pages: _Pages, book: Book) -> None:
             )
             + 3
         )
-    for language, t in (("en", EN), ("zh", ZH)):
+    for language in ("en", "zh"):
         if not book.has(language):
             y = pages.block(plain(EN, f"none_{language}"), _LEFT, y, 108, size=9, colour=_QUIET) + 2
     asked = f"{plain(EN, 'asked_for')} · {plain(ZH, 'asked_for')}"
@@ -253,24 +254,46 @@ def _plate_page(pages: _Pages, plate: Plate) -> None:
     """The picture, as large as the words below it leave room for, and the words side by side."""
     shot, record = plate.shot, plate.record
     pages.page()
-    said = [(language, text) for language in ("en", "zh") if (text := getattr(shot.narration, language))]
+    words = [_set(pages, shot, language) for language in ("en", "zh")]
+    columns = [of for of in words if of]
+    if len(columns) == 1:
+        columns = [of for language in ("en", "zh") if (of := _set(pages, shot, language, 110.0))]
+    high = max((of[-1].y + 5 for of in columns), default=0.0)
     pages.pdf.start_section(_outlined(plate), level=1)
-    width = _COLUMN if len(said) > 1 else 110.0
-    set_in = [(language, pages.lines(text, width, size=_TOLD, language=language)) for language, text in said]
-    high = max((len(lines) * _TOLD * _POINT * (1.75 if of == "zh" else 1.5) for of, lines in set_in), default=0.0)
     room = min(_TALLEST, _HEIGHT - _FOOT - 18 - _TOP - high - 8)
     scale = min(_WIDEST / record.width, room / record.height)
     across, down = record.width * scale, record.height * scale
     alt = plain(EN, "plate_alt", n=plate.number, prompt=record.prompt)
     pages.pdf.image(io.BytesIO(_jpeg(plate)), x=(_WIDTH - across) / 2, y=_TOP, w=across, h=down, alt_text=alt)
-    y = _TOP + down + 8
-    for place, (language, lines) in enumerate(set_in):
-        for number, line in enumerate(lines):
-            leading = _TOLD * _POINT * (1.75 if language == "zh" else 1.5)
-            pages.line(line, _LEFT + place * (_COLUMN + _GUTTER), y + number * leading, size=_TOLD, language=language)
+    for place, column in enumerate(columns):
+        for each in column:
+            x, y = _LEFT + place * (_COLUMN + _GUTTER), _TOP + down + 8 + each.y
+            pages.line(each.text, x, y, size=each.size, language=each.language, colour=each.colour)
     facts = f"{plain(EN, 'plate', n=plate.number)} · {plain(EN, shot.perspective)} {plain(ZH, shot.perspective)}"
     facts += f" · {plain(EN, 'seed', seed=record.seed)} · {record.id} · {AI_GENERATED}"
     pages.line(facts, _LEFT, _HEIGHT - 14, size=7.5, family="sans", colour=_QUIET, width=_INNER, align="R")
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line of a column of words, its upper edge `y` below the column's."""
+
+    text: str
+    y: float
+    size: float
+    language: str
+    colour: tuple[int, int, int]
+
+
+def _set(pages: _Pages, shot: Shot, language: str, width: float = _COLUMN) -> list[_Line]:
+    """What is told of a shot in one language, in lines: the line below the picture, and what happens."""
+    found, y = [], 0.0
+    for words, size, colour in ((shot.narration, _TOLD, _INK), (shot.plot, _PLOT, _QUIET)):
+        for line in pages.lines(getattr(words, language), width, size=size, language=language):
+            found.append(_Line(line, y, size, language, colour))
+            y += size * _POINT * (1.7 if language == "zh" else 1.45)
+        y += 2.2 if found else 0
+    return found
 
 
 def _outlined(plate: Plate) -> str:
@@ -349,7 +372,6 @@ def _provenance(pages: _Pages, book: Book) -> None:
     pages.heading("plates_title")
     pages.said("plates_intro")
     for plate in book.plates:
-        record = plate.record
         pages.ask_for(34)
         pages.rule(pages.y - 1.2)
         pages.line(plain(EN, "plate", n=plate.number), _LEFT, pages.y + 0.8, size=9.5)
@@ -373,9 +395,9 @@ def _facts(plate: Plate) -> Iterable[tuple[str, str]]:
         yield f"{plain(EN, 'chosen_of', n=plate.told.candidates)}. {plate.told.why}".rstrip(), "serif"
     for each in plate.told.rounds:
         kept = f" ({plain(EN, 'critique_kept')})" if each.kept else ""
-        faults = " ".join(each.faults) or plain(EN, "critique_fine")
+        faults = " ".join((*each.faults, each.says)).strip() or plain(EN, "critique_fine")
         yield f"{plain(EN, 'critique_round', n=each.number)}{kept}: {faults}", "serif"
-    yield f"sha256 {record.sha256}", "sans"
+    yield f"{plain(EN, 'pixels_sha')} {pixels_hash(plate.picture.file)}", "sans"
 
 
 def _works(pages: _Pages, book: Book) -> None:

@@ -19,7 +19,7 @@ from artmaster_pipeline.progress import Progress
 from artmaster_pipeline.records import identity
 from artmaster_pipeline.settings import CROP_SIZES, Home, StorySettings
 from artmaster_pipeline.stories.painting.anchors import Held
-from artmaster_pipeline.stories.painting.canvases import canvas_folder
+from artmaster_pipeline.stories.painting.canvases import FEATHER, canvas_folder
 from artmaster_pipeline.stories.painting.drawing import ToDraw, draw_shots
 from artmaster_pipeline.stories.painting.hand import OneHand
 from artmaster_pipeline.stories.records import Shot, Story
@@ -113,7 +113,8 @@ def _planned(easel: Easel, story: Story, shot: Shot, held: Sequence[tuple[str, H
     )
     how = how_drawn(hand.profile, hand.resolved.drawing, drawing.size)
     anchored = [settings.anchor_until, [panel for panel, _ in held]] if held else []
-    parts = (_VERSION, key, hand.identity, *how, settings.shared_noise, anchored)
+    places = [FEATHER] if shot.regions else []
+    parts = (_VERSION, key, hand.identity, *how, settings.shared_noise, anchored, places)
     return drawing, [identity("story picture", *parts, seed) for seed in drawing.seeds]
 
 

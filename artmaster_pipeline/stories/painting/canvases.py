@@ -7,10 +7,13 @@ import numpy as np
 
 from artmaster_pipeline.canvases import CANVAS_FILE
 from artmaster_pipeline.copainting.canvas import write
+from artmaster_pipeline.records import identity
 from artmaster_pipeline.stories.records import Shot, ShotRegion, Story
 from artmaster_pipeline.stories.storyboard import prompt_of, region_prompt, size_of
 
-_FEATHER = 48.0  # of the canvas' pixels: three tokens of FLUX.1, less than one of the miniature's
+# The width of a place's soft border, in the canvas' pixels: two tokens of the miniature, eight of FLUX.1. At 48 the
+# eye finds the boxes.
+FEATHER = 128.0
 
 
 def canvas_folder(folder: Path, story: Story, shot: Shot, key: str, painter: str) -> Path:
@@ -18,7 +21,7 @@ def canvas_folder(folder: Path, story: Story, shot: Shot, key: str, painter: str
 
     `painter` stands for the hand: who draws, `OneHand.on_canvas` says.
     """
-    there = folder / f"{shot.id}-{key[:8]}"
+    there = folder / f"{shot.id}-{identity('shot canvas', key, FEATHER)[:8]}"
     if not (there / CANVAS_FILE).is_file():
         write(there, _said(story, shot, painter), labels_of(shot.regions, size_of(shot)), overwrite=True)
     return there
@@ -57,7 +60,7 @@ def _said(story: Story, shot: Shot, painter: str) -> dict[str, Any]:
                 "kind": "figures",
                 "painter": painter,
                 "prompt": region_prompt(story, shot, region),
-                "feather_px": _FEATHER,
+                "feather_px": FEATHER,
             }
             for number, region in enumerate(shot.regions, 1)
         ],

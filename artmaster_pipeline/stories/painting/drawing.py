@@ -1,8 +1,9 @@
 """Shots drawn by the one hand: the base is loaded once, regions hear their own words, figures are held to panels."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,20 +54,20 @@ def draw_shots(home: Home, hand: OneHand, shots: Sequence[ToDraw]) -> Iterator[n
     texts = {text for shot in shots for text in _texts(hand, shot)}
     embedded = embed_texts(hand.profile, texts, home, hand.resolved.drawing)
     with open_pipeline(hand.profile, ("transformer", "vae"), home) as pipe:
-        for plain, of in _runs(shots):
-            with _plain(pipe, home, hand, embedded) if plain else ExitStack() as draw_plain:
-                for shot in of:
-                    with _on_canvas(pipe, home, shot, embedded) if shot.hands else ExitStack() as draw_canvas:
-                        yield from _batches(pipe, hand, shot, draw_canvas if shot.hands else draw_plain(shot))
+        for of in _runs(shots):
+            if of[0].hands is None:
+                with _plain(pipe, home, hand, embedded) as drawing:
+                    for shot in of:
+                        yield from _batches(pipe, hand, shot, drawing(shot))
+            else:
+                with _on_canvas(pipe, home, of[0], embedded) as draw:
+                    yield from _batches(pipe, hand, of[0], draw)
 
 
-def _runs(shots: Sequence[ToDraw]) -> Iterator[tuple[bool, list[ToDraw]]]:
+def _runs(shots: Sequence[ToDraw]) -> Iterator[list[ToDraw]]:
     """Neighbours without regions together, for which the adapters are put on once; of the others each alone."""
-    from itertools import groupby
-
     for _, of in groupby(enumerate(shots), key=lambda each: each[0] if each[1].hands else -1):
-        together = [shot for _, shot in of]
-        yield together[0].hands is None, together
+        yield [shot for _, shot in of]
 
 
 def _texts(hand: OneHand, shot: ToDraw) -> set[str]:
