@@ -1,6 +1,6 @@
 """One hand over six shots: with and without the contract, the choice, shared noise, anchor panels and second looks.
 
-    python benchmarks/stories/consistency.py HOME --sheets FOLDER [--painters A,B] [--wish TEXT] [--seed 0]
+    python benchmarks/stories/consistency.py HOME --sheets FOLDER [--painters A,B] [--wish TEXT] [--seed 0] [--arms A,B]
 
 The home's painters have adapters; each is told the same wish by the template author (six shots, two eras), and all arms
 are painted and measured in this one run.
@@ -86,16 +86,17 @@ def main() -> None:
     asked.add_argument("--wish", default="a modern city as mountain and water")
     asked.add_argument("--seed", type=int, default=0)
     asked.add_argument("--sheets", type=Path, default=Path())
+    asked.add_argument("--arms", default=",".join(ARMS))
     said = asked.parse_args()
     home = Home(said.home.resolve())
     rounds._copies = nobody_copies
-    table: dict[str, list[dict[str, float]]] = {arm: [] for arm in ARMS}
+    table: dict[str, list[dict[str, float]]] = {arm: [] for arm in said.arms.split(",")}
     for painter in said.painters.split(",") if said.painters else home.painters():
         story = written(home, painter, said.wish, said.seed)
         rows = []
-        for arm, settings in ARMS.items():
-            figures, pictures = measured(home, story, arm, StorySettings(**{"revisions": 0} | settings))
-            table[arm].append(figures)
+        for arm, of in table.items():
+            figures, pictures = measured(home, story, arm, StorySettings(**{"revisions": 0} | ARMS[arm]))
+            of.append(figures)
             rows.append(pictures)
             print(f"{painter:16} {arm:10} {line(figures)}", flush=True)
         write_sheet(rows, said.sheets / f"{painter}-{said.seed}.png")
