@@ -258,6 +258,14 @@ def test_the_pdf_holds_the_story_its_type_and_where_everything_comes_from(conten
     assert len(contents["book.pdf"]) < 3_000_000  # of fonts with 31,000 characters, what is needed
 
 
+def test_words_that_leave_a_picture_no_room_go_on_beyond_its_page(published_archive: Home) -> None:
+    long = Words(en=("word " * 120).strip(), zh="山" * 599 + "海")
+    shots = [shot.model_copy(update={"narration": long, "plot": long}) for shot in a_story().shots]
+    pages = texts_of(book_contents(published_archive, bound(published_archive, a_story(shots=shots)))["book.pdf"])
+    assert sum(page.count("word") for page in pages) >= 4 * 240
+    assert sum(page.count("海") for page in pages) == 4 * 2
+
+
 def test_text_that_no_type_has_is_named() -> None:
     assert without_type("He said 山水 and łőč") == ""
     assert without_type(f"{ARABIC} \U0001f642한") == "한\U0001f642"

@@ -8,7 +8,7 @@ bytes: a PDF's date is left at a fixed day.
 
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,8 @@ _COLUMN = (_INNER - _GUTTER) / 2
 _TALLEST, _WIDEST = 178.0, _INNER  # a picture
 _LARGEST = 2048  # pixels of its longer side: 300 a inch and more
 _POINT = 25.4 / 72
+_LAST = 5.0  # the height of the last line of a column
+_MOST_WORDS, _FULL = 140.0, 235.0  # the most that words take of a picture's page, and of one without a picture
 _TOLD, _PLOT = 12.0, 9.5  # points: the line below a picture, and what happens
 _INK, _QUIET, _LINE, _SEAL = (30, 27, 24), (98, 90, 81), (221, 214, 202), (151, 48, 31)
 # How what stands between lines is written from top to bottom (Unicode's vertical forms).
@@ -258,20 +260,31 @@ def _plate_page(pages: _Pages, plate: Plate) -> None:
     columns = [of for of in words if of]
     if len(columns) == 1:
         columns = [of for language in ("en", "zh") if (of := _set(pages, shot, language, 110.0))]
-    high = max((of[-1].y + 5 for of in columns), default=0.0)
+    high = min(max((of[-1].y + _LAST for of in columns), default=0.0), _MOST_WORDS)
     pages.pdf.start_section(_outlined(plate), level=1)
     room = min(_TALLEST, _HEIGHT - _FOOT - 18 - _TOP - high - 8)
     scale = min(_WIDEST / record.width, room / record.height)
     across, down = record.width * scale, record.height * scale
     alt = plain(EN, "plate_alt", n=plate.number, prompt=record.prompt)
     pages.pdf.image(io.BytesIO(_jpeg(plate)), x=(_WIDTH - across) / 2, y=_TOP, w=across, h=down, alt_text=alt)
-    for place, column in enumerate(columns):
-        for each in column:
-            x, y = _LEFT + place * (_COLUMN + _GUTTER), _TOP + down + 8 + each.y
-            pages.line(each.text, x, y, size=each.size, language=each.language, colour=each.colour)
+    _put_words(pages, [[each for each in of if each.y + _LAST <= high] for of in columns], _TOP + down + 8)
     facts = f"{plain(EN, 'plate', n=plate.number)} · {plain(EN, shot.perspective)} {plain(ZH, shot.perspective)}"
     facts += f" · {plain(EN, 'seed', seed=record.seed)} · {record.id} · {AI_GENERATED}"
     pages.line(facts, _LEFT, _HEIGHT - 14, size=7.5, family="sans", colour=_QUIET, width=_INNER, align="R")
+    left = [[each for each in of if each.y + _LAST > high] for of in columns]
+    while any(left):  # words that leave the picture no room go on beyond its page
+        pages.page()
+        begins = [of[0].y if of else 0.0 for of in left]
+        moved = [[replace(each, y=each.y - first) for each in of] for of, first in zip(left, begins, strict=True)]
+        _put_words(pages, [[each for each in of if each.y <= _FULL] for of in moved], _TOP)
+        left = [[each for each in of if each.y > _FULL] for of in moved]
+
+
+def _put_words(pages: _Pages, columns: "Sequence[Sequence[_Line]]", top: float) -> None:
+    for place, column in enumerate(columns):
+        for each in column:
+            x = _LEFT + place * (_COLUMN + _GUTTER)
+            pages.line(each.text, x, top + each.y, size=each.size, language=each.language, colour=each.colour)
 
 
 @dataclass(frozen=True)
