@@ -342,7 +342,11 @@ def test_the_story_of_the_docs_can_be_painted(tmp_path: Path, home: Home, profil
     text = re.findall(r"```yaml\n(title.*?)```", docs, re.DOTALL)[0].replace("hiroshige", "claude-monet")
     (tmp_path / "rain").mkdir()
     (tmp_path / "rain" / "story.yaml").write_text(text, "utf-8")
-    assert read_story(tmp_path / "rain", home, profile).shots[0].prompt.startswith("a traveller under tall trees")
+    assert (
+        read_story(tmp_path / "rain", home, profile)
+        .shots[0]
+        .prompt.startswith("a small inn by the road in summer by day, rain, a traveller")
+    )
 
 
 def test_all_faults_of_a_story_are_told_at_once(tmp_path: Path, story: Story, home: Home, profile: Profile) -> None:

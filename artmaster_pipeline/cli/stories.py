@@ -10,23 +10,22 @@ from artmaster_pipeline.cli.options import HomeOption, JsonOption
 from artmaster_pipeline.cli.printing import print_json, print_table, short
 from artmaster_pipeline.cli.running import run_and_report
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
-from artmaster_pipeline.files import check_slug, inside, make_folder
+from artmaster_pipeline.files import check_slug, make_folder
 from artmaster_pipeline.progress import terminal_progress
+from artmaster_pipeline.records import PANEL
 from artmaster_pipeline.settings import Home
+from artmaster_pipeline.stages import story_named, story_of
 from artmaster_pipeline.stories.records import (
     FEWEST_SHOTS,
     MOST_ERAS,
     MOST_SHOTS,
-    STORY_FILE,
-    WISH_FILE,
     Language,
     Story,
     Wish,
 )
+from artmaster_pipeline.story_folders import FOLDER, STORY_FILE, WISH_FILE
 from artmaster_pipeline.terminal import out
 
-_FOLDER = "stories"
-_PARTITION = "story_"
 _SLUG_LENGTH = 40
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The story's name, as `story list` shows it.")]
 
@@ -78,7 +77,7 @@ def story_new(
         model=model,
     )
     slug = check_slug(name) if name else slug_of(plain)
-    folder = inside(place.root / _FOLDER, slug)
+    folder = place.story(slug)
     if taken := [file for file in (STORY_FILE, WISH_FILE) if (folder / file).exists()]:
         raise WrongUse(
             f"{short(folder / taken[0])} is there already and is not written over: "
@@ -95,7 +94,7 @@ def story_new(
 
 def story_check(name: NameArgument, home: HomeOption = None) -> None:
     """Find all faults of a story's storyboard, without painting."""
-    from artmaster_pipeline.stories.authors.choosing import profile_of
+    from artmaster_pipeline.stage_settings import partition_profile
     from artmaster_pipeline.stories.storyboard import read_story, read_wish
 
     place = Home.find(home)
@@ -104,9 +103,7 @@ def story_check(name: NameArgument, home: HomeOption = None) -> None:
         read_wish(folder / WISH_FILE)
         out.say(f"{name} is a wish; its author writes the storyboard when it is painted.")
     else:
-        wish = read_wish(folder / WISH_FILE) if (folder / WISH_FILE).is_file() else None
-        profile = profile_of(place, wish or Wish(text=name))
-        story = read_story(folder / STORY_FILE, place, profile)
+        story = read_story(folder / STORY_FILE, place, partition_profile(place, story_of(name)))
         _print_story(story)
         out.say("No fault found.")
     out.say(f"Next: artmaster story paint {name}")
@@ -119,7 +116,7 @@ def story_paint(name: NameArgument, home: HomeOption = None) -> None:
     """
     place = Home.find(home)
     _there(place, name)
-    run_and_report(place, _PARTITION + name, until="illustrated_stories")
+    run_and_report(place, story_of(name), until="illustrated_stories")
     out.say(f"Next: artmaster story book {name} --out FOLDER, to look at it; artmaster story publish {name}")
 
 
@@ -133,7 +130,7 @@ def story_book(
 
     place = Home.find(home)
     _there(place, name)
-    proof_book(place, _PARTITION + name, destination)
+    proof_book(place, story_of(name), destination)
     out.say(short(destination / "index.html"))
 
 
@@ -141,7 +138,7 @@ def story_publish(name: NameArgument, home: HomeOption = None) -> None:
     """Make what is stale of a story and publish its book, if its pictures passed the gate."""
     place = Home.find(home)
     _there(place, name)
-    run_and_report(place, _PARTITION + name)
+    run_and_report(place, story_of(name))
 
 
 def story_list(json: JsonOption = False, home: HomeOption = None) -> None:
@@ -180,9 +177,7 @@ def _language(said: str, text: str) -> Language:
 
 
 def _folders(home: Home) -> list[Path]:
-    root = home.root / _FOLDER
-    found = sorted(root.iterdir()) if root.is_dir() else []
-    return [each for each in found if (each / STORY_FILE).is_file() or (each / WISH_FILE).is_file()]
+    return [home.story(story_named(partition)) for partition in home.stories()]
 
 
 def _there(home: Home, name: str) -> Path:
@@ -193,19 +188,19 @@ def _there(home: Home, name: str) -> Path:
     if name not in known:
         near = get_close_matches(name, known, n=2, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(known) or 'none'}"
-        raise WrongUse(f"There is no story {name[:64]!r} in {home.root / _FOLDER} ({hint})")
-    return inside(home.root / _FOLDER, name)
+        raise WrongUse(f"There is no story {name[:64]!r} in {home.root / FOLDER} ({hint})")
+    return home.story(name)
 
 
 def _row(home: Home, name: str) -> dict[str, Any]:
     from artmaster_pipeline.stories.storyboard import read_wish
 
-    folder = home.root / _FOLDER / name
+    folder, partition = home.story(name), story_of(name)
     wish = None
     with suppress(ArtMasterError):  # `story check` says what is wrong
         wish = read_wish(folder / WISH_FILE) if (folder / WISH_FILE).is_file() else None
-    painted = any((home.root / "illustrated_stories" / f"{_PARTITION}{name}").glob("*/panel.json"))
-    published = (home.root / "gallery" / f"{_PARTITION}{name}" / "index.html").is_file()
+    painted = any(home.evaluation(partition).glob(f"*/{PANEL}"))
+    published = (home.gallery(partition) / "index.html").is_file()
     state = "published" if published else "painted" if painted else "written"
     if state == "written" and not (folder / STORY_FILE).is_file():
         state = "wished"

@@ -18,8 +18,6 @@ FEWEST_SHOTS, MOST_SHOTS = 1, 24
 MOST_ERAS = 6
 MOST_ONSTAGE = 3  # characters of one shot
 MOST_CHARACTERS = 8
-STORY_FILE = "story.yaml"  # of a story's folder: the storyboard, for a person to go on with
-WISH_FILE = "wish.yaml"  # beside it: what was asked for
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 Passage = Annotated[str, StringConstraints(strip_whitespace=True, max_length=600)]

@@ -13,12 +13,11 @@ from artmaster_pipeline.stories.storyboard.prompts import (
     visual_of,
 )
 from artmaster_pipeline.stories.storyboard.reading import read_story, read_wish
-from artmaster_pipeline.stories.storyboard.stage import Storyboarded, make_storyboards, story_of
+from artmaster_pipeline.stories.storyboard.stage import make_storyboards, story_of
 from artmaster_pipeline.stories.storyboard.telling import plot_of, told, told_again
 from artmaster_pipeline.stories.storyboard.writing import story_yaml, write_story, write_wish
 
 __all__ = [
-    "Storyboarded",
     "assemble",
     "brief_for",
     "faults_of",

@@ -28,18 +28,19 @@ def prompt_of(story: Story, shot: Shot) -> str:
 
 
 def composed(story: Story, shot: Shot) -> str:
-    """Who is on stage, in the same words in every shot of an era; the setting; what the motifs are painted as; what
-    else is seen; the distance; the palette. What is said already is not said again.
+    """The setting and what else is seen; who is on stage, in the same words in every shot of an era; what the motifs
+    are painted as; the distance; the palette. What is said already is not said again.
+
+    The setting comes first, since what a prompt begins with decides most of the picture: figures first, and every shot
+    is of them and nowhere.
     """
     by_id = {motif.id: motif for motif in story.motifs}
     things = [by_id[id].traditional_rendering for id in shot.motifs if id in by_id]
-    seen = [*(visual_of(story, id, shot.era) for id in shot.onstage), rendered(story.motifs, shot.setting), *things]
-    parts = [part for part in dict.fromkeys(seen) if part]
-    description = rendered(story.motifs, shot.static_description)
-    if parts and description.startswith(_JOINED):
-        parts[-1] = f"{parts[-1]} {description}"
-    elif description:
-        parts.append(description)
+    setting, description = (rendered(story.motifs, said) for said in (shot.setting, shot.static_description))
+    joined = " " if setting and description.startswith(_JOINED) else ", "
+    place = joined.join(part for part in (setting, description) if part)
+    seen = [place, *(visual_of(story, id, shot.era) for id in shot.onstage), *things]
+    parts = [part for part in dict.fromkeys(seen) if part and part != setting]
     return ", ".join([*parts, perspective_words(shot.perspective), *story.style_contract.palette])
 
 

@@ -12,12 +12,13 @@ from artmaster_pipeline.errors import WrongUse
 from artmaster_pipeline.experts.mixes import listed
 from artmaster_pipeline.records import identity
 from artmaster_pipeline.settings import Home, Profile
-from artmaster_pipeline.stories.records import STORY_FILE, WISH_FILE, Authorship, Story, Wish, Words
+from artmaster_pipeline.stories.records import Authorship, Story, Wish, Words
 from artmaster_pipeline.stories.storyboard.assembling import written_identity
 from artmaster_pipeline.stories.storyboard.brief import OWN
 from artmaster_pipeline.stories.storyboard.checking import Left, faults_of
 from artmaster_pipeline.stories.storyboard.matching import plain
 from artmaster_pipeline.stories.storyboard.prompts import composed
+from artmaster_pipeline.story_folders import STORY_FILE, WISH_FILE
 from artmaster_pipeline.yaml_text import read_strict_yaml
 
 _LARGEST = 2**18  # bytes of a file: twenty-four shots in two languages have a tenth of it

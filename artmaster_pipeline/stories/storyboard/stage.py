@@ -8,34 +8,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
-from artmaster_pipeline.files import check_slug
 from artmaster_pipeline.locks import one_at_a_time
 from artmaster_pipeline.progress import SILENT, Progress
-from artmaster_pipeline.records import MANIFEST, Outcome, Record, read_manifest, write_manifest
+from artmaster_pipeline.records import MANIFEST, Outcome, Storyboarded, read_manifest, write_manifest
 from artmaster_pipeline.settings import Home, Profile
-from artmaster_pipeline.stories.records import STORY_FILE, WISH_FILE, Story, Wish
+from artmaster_pipeline.stages import story_named
+from artmaster_pipeline.stories.records import Story, Wish
 from artmaster_pipeline.stories.storyboard.prompts import picture_identity, prompt_of, size_of
 from artmaster_pipeline.stories.storyboard.reading import read_story, read_wish
 from artmaster_pipeline.stories.storyboard.writing import write_story
+from artmaster_pipeline.story_folders import STORY_FILE, WISH_FILE
 
-SOURCES, FOLDER = "stories", "storyboards"  # of the data home
-_STORY = "story_"
+_STAGE = "storyboards"
 # Writes the storyboard of a wish: `authors.write_storyboard`, which lies above this room.
 Write = Callable[[Home, Wish, Progress], Story]
-
-
-class Storyboarded(Record):
-    """A shot of a storyboard as it is painted. `id` is made from all that decides its pictures."""
-
-    painter: str  # the story's partition
-    shot: str
-    era: str
-    prompt: str  # without the trigger
-    seed: int
-    width: int  # pixels
-    height: int
-    onstage: tuple[str, ...] = ()
-    motifs: tuple[str, ...] = ()
 
 
 @one_at_a_time
@@ -46,7 +32,7 @@ def make_storyboards(
 
     What was written for a wish is kept until the wish changes. Raises WrongUse where a file is wrong or neither there.
     """
-    source, folder = source_of(home, partition), home.root / FOLDER / partition
+    source, folder = source_of(home, partition), home.stage_folder(_STAGE, partition)
     if not (source / STORY_FILE).is_file():
         wish = _wish(source)
         if _kept(folder, source.name, wish, home, profile) is None:
@@ -69,7 +55,7 @@ def story_of(home: Home, partition: str, profile: Profile) -> Story:
     source = source_of(home, partition)
     if (source / STORY_FILE).is_file():
         return read_story(source, home, profile)
-    story = _kept(home.root / FOLDER / partition, source.name, _wish(source), home, profile)
+    story = _kept(home.stage_folder(_STAGE, partition), source.name, _wish(source), home, profile)
     if story is None:
         raise ArtMasterError(f"There is no storyboard of {source.name} as it is now. Run: artmaster run {partition}")
     return story
@@ -77,7 +63,7 @@ def story_of(home: Home, partition: str, profile: Profile) -> Story:
 
 def source_of(home: Home, partition: str) -> Path:
     """The folder where a person put a story's wish and storyboard."""
-    return home.root / SOURCES / check_slug(partition.removeprefix(_STORY))
+    return home.story(story_named(partition))
 
 
 def _kept(folder: Path, name: str, wish: Wish, home: Home, profile: Profile) -> Story | None:

@@ -7,9 +7,10 @@ from typing import Any
 import yaml
 
 from artmaster_pipeline.files import write_text
-from artmaster_pipeline.stories.records import STORY_FILE, WISH_FILE, Story, Wish
+from artmaster_pipeline.stories.records import Story, Wish
 from artmaster_pipeline.stories.storyboard.entries import mediums
 from artmaster_pipeline.stories.storyboard.prompts import composed
+from artmaster_pipeline.story_folders import STORY_FILE, WISH_FILE
 
 _WIDTH = 110
 _HEAD = """\
