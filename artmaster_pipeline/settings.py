@@ -447,7 +447,7 @@ class StorySettings(_Settings):
 
     candidates: int = Field(4, gt=0, le=16)  # pictures of each shot, of which one is chosen
     revisions: int = Field(2, ge=0, le=8)  # how often a shot that its pictures miss goes back to the author; 0: never
-    places: bool = False  # whether figures hear their own words at their places (a shot's `regions`)
+    places: bool = False  # whether authors' figures get places of their own (`regions`); a person may give them any
     shared_noise: float = Field(0.0, ge=0, lt=1)  # share of the variance of the first noise that all shots have alike
     # the noise level down to which a recurring figure is held to its anchor panel; 1: it is not
     anchor_until: float = Field(1.0, gt=0, le=1)

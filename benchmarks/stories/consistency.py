@@ -11,12 +11,14 @@ Arms, each adding to the one before it unless it says otherwise:
                 the same adapter with its trigger; own noise, one picture each
     words       the contract's words: figures as in every shot, renderings, setting, palette; own noise, one picture
                 each
-    places      figures have places of their own (regions) with their words; one picture each
-    best of 2   of two pictures each one is chosen, all shots together
+    places      figures have places of their own (regions) with their words besides; one picture each
+    best of 2   of two pictures each one is chosen, all shots together; no places
     best of 4   of four
     noise 0.3   as best of 2, with 0.3 of the first noise's variance alike in all shots; noise 0.6: with 0.6
-    anchors     as best of 2, recurring figures held to their panels down to the noise level 0.7
+    at places   as best of 2, with places
+    anchors     as at places, recurring figures held to their panels down to the noise level 0.7
     critique    as best of 4, and shots that miss something are written anew by the author, at most twice
+    all         as critique, with places
 
 Measures, fixed before any figure was seen:
 
@@ -64,17 +66,20 @@ from artmaster_pipeline.stories.painting.looking import works_for
 from artmaster_pipeline.stories.painting.reading import Question, other_prompts, read_pictures
 from artmaster_pipeline.stories.records import Story, Wish
 from artmaster_pipeline.stories.storyboard import assemble, brief_for, prompt_of, recurring, visual_of, write_wish
+from artmaster_pipeline.stories.storyboard.assembling import regions_of
 
 ARMS: dict[str, dict[str, Any]] = {
     "plain": {"candidates": 1},
     "words": {"candidates": 1},
-    "places": {"candidates": 1},
+    "places": {"candidates": 1, "places": True},
     "best of 2": {"candidates": 2},
     "best of 4": {"candidates": 4},
     "noise 0.3": {"candidates": 2, "shared_noise": 0.3},
     "noise 0.6": {"candidates": 2, "shared_noise": 0.6},
-    "anchors": {"candidates": 2, "anchor_until": 0.7},
+    "at places": {"candidates": 2, "places": True},
+    "anchors": {"candidates": 2, "places": True, "anchor_until": 0.7},
     "critique": {"candidates": 4, "revisions": 2},
+    "all": {"candidates": 4, "revisions": 2, "places": True},
 }
 SHOWN = ("spread", "margin", "adherence", "own words", "seen", "figure", "variety", "faults")
 
@@ -124,10 +129,10 @@ def written(home: Home, painter: str, text: str, seed: int) -> Story:
 def arm_of(story: Story, arm: str) -> Story:
     """The story as an arm paints it."""
     if arm == "plain":
-        shots = [shot.model_copy(update={"prompt": shot.plot.en, "regions": ()}) for shot in story.shots]
+        shots = [shot.model_copy(update={"prompt": shot.plot.en}) for shot in story.shots]
         return story.model_copy(update={"shots": tuple(shots), "motifs": ()})
-    if arm == "words":
-        shots = [shot.model_copy(update={"regions": ()}) for shot in story.shots]
+    if ARMS[arm].get("places"):
+        shots = [shot.model_copy(update={"regions": regions_of(shot.onstage)}) for shot in story.shots]
         return story.model_copy(update={"shots": tuple(shots)})
     return story
 
@@ -177,7 +182,7 @@ def figure_distance(easel: Easel, shown: Story, story: Story, files: Sequence[Pa
     """How far apart one recurring figure's places are in two shots: the mean over pairs, of all axes."""
     again, crops = recurring(story), dict[str, list[Path]]()
     for shot, file in zip(shown.shots, files, strict=True):
-        for region in shot.regions:
+        for region in regions_of(shot.onstage):
             if region.of in again:
                 words = visual_of(shown, region.of, shot.era)
                 crops.setdefault(words, []).append(cropped(easel, file, region.box))

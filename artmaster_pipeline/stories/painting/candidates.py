@@ -97,8 +97,8 @@ def _planned(easel: Easel, story: Story, shot: Shot, held: Sequence[tuple[str, H
     """How a shot's candidates are drawn, and their ids."""
     settings, hand = easel.settings, easel.hand
     key = picture_identity(story, shot)
-    hands, placed = None, bool(shot.regions) and settings.places
-    if placed:
+    hands = None
+    if shot.regions:
         folder = canvas_folder(easel.folder / CANVASES, story, shot, key, hand.painters[0])
         hands = hand.on_canvas(easel.home, folder)
     drawing = ToDraw(
@@ -113,7 +113,7 @@ def _planned(easel: Easel, story: Story, shot: Shot, held: Sequence[tuple[str, H
     )
     how = how_drawn(hand.profile, hand.resolved.drawing, drawing.size)
     anchored = [settings.anchor_until, [panel for panel, _ in held]] if held else []
-    places = [FEATHER] if placed else []
+    places = [FEATHER] if shot.regions else []
     parts = (_VERSION, key, hand.identity, *how, settings.shared_noise, anchored, places)
     return drawing, [identity("story picture", *parts, seed) for seed in drawing.seeds]
 

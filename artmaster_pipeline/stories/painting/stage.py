@@ -112,8 +112,6 @@ def illustrate(
     folder.mkdir(parents=True, exist_ok=True)
     clear_partials(folder)
     easel = Easel(home, folder, hand, hand.profile.stories, progress)
-    if not easel.settings.places and (unheard := [shot.id for shot in story.shots if shot.regions]):
-        progress.say(f"Places of figures ({', '.join(unheard)}) are left out: the profile says stories.places: false.")
     told = tell(easel, story, _asking(home, story, author))
     samples, new = _samples(easel, partition, key, told)
     _write_records(folder / key, told)
@@ -241,7 +239,6 @@ def _gates(easel: Easel, story: Story, shot: Shot) -> dict[str, Any]:
     places = [
         {"of": region.of, "box": list(region.box), "prompt": region_prompt(story, shot, region)}
         for region in shot.regions
-        if settings.places
     ]
     noise = {"shared_noise": settings.shared_noise, "story_seed": story.wish.seed} if settings.shared_noise else {}
     held = {"anchor_until": settings.anchor_until} if settings.anchor_until < 1 else {}

@@ -67,7 +67,7 @@ def assemble(
         shots=(),
         authorship=Authorship(author=written.authorship.author),
     )
-    mending = _Mending(shell, repairs, encoders)
+    mending = _Mending(shell, repairs, encoders, places=profile is not None and profile.stories.places)
     if brief.wish.eras > brief.wish.shots:
         repairs.append(f"{brief.wish.eras} eras were asked for and {brief.wish.shots} shots: each is set in one era.")
     if len(draft.shots) > len(base.shots):
@@ -92,7 +92,8 @@ def revised(
     repairs = list(story.authorship.repairs)
     number = next((place for place, each in enumerate(story.shots) if each.id == shot.id), 0)
     others = [each for each in story.shots if each.id != shot.id]
-    mending = _Mending(story, repairs, _encoders(story.style_contract, home, profile))
+    encoders = _encoders(story.style_contract, home, profile)
+    mending = _Mending(story, repairs, encoders, places=bool(shot.regions))
     mending.seen |= {_seen(each) for each in others}
     mending.said |= {each.narration.en for each in others}
     kept = draft.model_copy(update={"era": shot.era, "onstage": shot.onstage})
@@ -134,6 +135,7 @@ class _Mending:
     story: Story  # without its shots
     repairs: list[str]
     encoders: Encoders | None
+    places: bool  # whether figures get places of their own
     seen: set[tuple[object, ...]] = field(default_factory=set)  # of the shots before
     said: set[str] = field(default_factory=set)
 
@@ -166,7 +168,7 @@ class _Mending:
                 motifs=draft.motifs,
                 static_description=draft.static_description,
                 narration=narration,
-                regions=regions_of(draft.onstage),
+                regions=regions_of(draft.onstage) if self.places else (),
                 seed=int(identity("shot seed", self.story.wish.seed, number), 16) % 2**31,
             )
         )
@@ -178,7 +180,7 @@ class _Mending:
     def peopled(self, shot: Shot, fallback: ShotDraft) -> Shot:
         """A shot with the template's people, and the place, the moment and the plot that go with them."""
         told_parts = ("era", "setting", "static_description", "perspective", "onstage", "motifs", "plot")
-        regions = regions_of(fallback.onstage)
+        regions = regions_of(fallback.onstage) if self.places else ()
         parts = fallback.model_dump(include=set(told_parts)) | {"plot": fallback.plot, "regions": regions}
         return self.composed(shot.model_copy(update=parts))
 

@@ -39,8 +39,8 @@ def composed(story: Story, shot: Shot) -> str:
     setting, description = (rendered(story.motifs, said) for said in (shot.setting, shot.static_description))
     joined = " " if setting and description.startswith(_JOINED) else ", "
     place = joined.join(part for part in (setting, description) if part)
-    seen = [place, *(visual_of(story, id, shot.era) for id in shot.onstage), *things]
-    parts = [part for part in dict.fromkeys(seen) if part and part != setting]
+    seen = dict.fromkeys([*(visual_of(story, id, shot.era) for id in shot.onstage), *things])
+    parts = [part for part in (place, *(each for each in seen if each != setting)) if part]
     return ", ".join([*parts, perspective_words(shot.perspective), *story.style_contract.palette])
 
 
