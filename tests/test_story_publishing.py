@@ -74,7 +74,7 @@ def test_a_story_that_did_not_pass_makes_no_book(home: Home) -> None:
 def test_a_story_that_was_not_painted_makes_no_book(home: Home) -> None:
     key = key_of(home, STORY, PROFILE)
     (home.evaluation(STORY) / key / "verdicts.jsonl").unlink()
-    with pytest.raises(ArtMasterError, match="artmaster story paint city"):
+    with pytest.raises(ArtMasterError, match="--until illustrated_stories"):
         publish_book(home, STORY, PROFILE)
 
 

@@ -14,10 +14,7 @@ from artmaster_pipeline import __version__
 from artmaster_pipeline.copainting.mapped import colours_of_regions, mapped, numbers_of
 from artmaster_pipeline.copainting.painting.hands import Hands
 from artmaster_pipeline.copainting.samples import LABELS, hands_at_work, painted_of
-from artmaster_pipeline.errors import ArtMasterError, NotPublished
-from artmaster_pipeline.evaluation.panel.measure import read_panel
-from artmaster_pipeline.evaluation.verdicts import last_verdict
-from artmaster_pipeline.experts.judging import check_judges
+from artmaster_pipeline.experts.judged import check_passed
 from artmaster_pipeline.gallery import renditions
 from artmaster_pipeline.gallery.enlarging import Picture, enlarge_samples
 from artmaster_pipeline.gallery.pages import (
@@ -37,7 +34,7 @@ from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.publishing.publish import publish_site
 from artmaster_pipeline.publishing.signing import Site, unsigned
 from artmaster_pipeline.publishing.taking_down import take_down
-from artmaster_pipeline.records import MANIFEST, PANEL, PROVENANCE, Outcome, Region, Sample, Verdict, read_manifest
+from artmaster_pipeline.records import MANIFEST, PROVENANCE, Outcome, Region, Sample, read_manifest
 from artmaster_pipeline.settings import Home, PainterSettings, Profile, load_painter
 
 if TYPE_CHECKING:
@@ -57,7 +54,7 @@ def publish_canvas(home: Home, partition: str, profile: Profile, progress: Progr
     """
     take_down(home, partition, progress)
     hands = hands_at_work(home, partition, publishing=True)
-    verdict = _passed(home, partition, hands)
+    verdict = check_passed(home, partition, hands.identity(), hands.adapters)
     settings = {adapter.painter: load_painter(home, adapter.painter) for adapter in hands.adapters}
     painted = painted_of(home, partition, hands.identity())
     provenance = read_provenance(home, hands.adapters[0], painted)
@@ -70,24 +67,6 @@ def publish_canvas(home: Home, partition: str, profile: Profile, progress: Progr
     works = {scan.sha256 for each in (provenance, *provenance.others) for scan in each.trained_on}
     figures = {"pictures": len(records), "artworks behind them": len(works), "version": version.id} | how
     return Outcome(read_manifest(manifest, Sample), manifest, made, len(records) - made, figures=figures)
-
-
-def _passed(home: Home, partition: str, hands: Hands) -> Verdict:
-    """The verdict that lets a canvas be published. Raises NotPublished, with the reasons, where it does not."""
-    name, folder = hands.canvas.name, home.evaluation(partition) / hands.identity()
-    verdict = last_verdict(folder)
-    if verdict is None:
-        raise ArtMasterError(
-            f"The canvas {name} has not been judged as it is now: run the stage copaintings first (artmaster run "
-            f"{partition} --until copaintings)."
-        )
-    if not verdict.publish:
-        raise NotPublished(
-            f"The canvas {name} is not published: {' '.join(verdict.reasons)} What is published stays as it is. To "
-            f"overrule: artmaster gate {partition} --publish --reason TEXT"
-        )
-    check_judges(home, hands.adapters, {name: read_panel(folder / PANEL)}, "canvas")
-    return verdict
 
 
 def _contents(

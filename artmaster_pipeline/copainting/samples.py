@@ -17,15 +17,13 @@ from typing import TYPE_CHECKING, Any
 from artmaster_pipeline.canvases import what_is_said
 from artmaster_pipeline.copainting.canvas import label_map, load
 from artmaster_pipeline.copainting.painting.hands import Hands, hands_of
-from artmaster_pipeline.errors import ArtMasterError, WrongUse
-from artmaster_pipeline.evaluation.panel.measure import read_panel
+from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.evaluation.samples import SAMPLES
-from artmaster_pipeline.evaluation.verdicts import decide, last_verdict
-from artmaster_pipeline.experts.drawing import MixedDrawing, draw_mixed
+from artmaster_pipeline.experts.drawing import MixedDrawing
+from artmaster_pipeline.experts.judged import decide_on, draw_beside, pictures_in_place
 from artmaster_pipeline.experts.judging import judge_mix, write_panel
 from artmaster_pipeline.experts.samples import is_there, what_is_known
-from artmaster_pipeline.files import clear_partials, inside, sha256_of
-from artmaster_pipeline.gallery.enlarging import sample_facts
+from artmaster_pipeline.files import clear_partials
 from artmaster_pipeline.generation.requests import how_drawn
 from artmaster_pipeline.locks import one_at_a_time
 from artmaster_pipeline.pictures import write_png
@@ -38,7 +36,6 @@ from artmaster_pipeline.records import (
     Sample,
     Verdict,
     identity,
-    read_manifest,
     write_manifest,
 )
 from artmaster_pipeline.sessions import session
@@ -108,29 +105,12 @@ def decide_on_canvas(home: Home, partition: str, decision: Any, reason: str, pro
 
     Raises WrongUse where it was not judged yet.
     """
-    key = hands_at_work(home, partition).identity()
-    if last_verdict(home.evaluation(partition) / key) is None:
-        raise WrongUse(
-            f"The canvas {canvas_named(partition)} has not been judged as it is now, so there is no verdict to "
-            f"overrule. Run: artmaster run {partition} --until copaintings"
-        )
-    decide(home, partition, key, decision, reason)
-    return judge_mix(home, partition, read_panel(home.evaluation(partition) / key / PANEL), profile.gate)
+    return decide_on(home, partition, hands_at_work(home, partition).identity(), decision, reason, profile.gate)
 
 
 def painted_of(home: Home, partition: str, key: str) -> tuple[Sample, ...]:
     """A canvas' painted pictures by seed. Raises ArtMasterError where they are missing or changed."""
-    root = home.evaluation(partition)
-    rows = [sample for sample in read_manifest(root / key / MANIFEST, Sample) if sample.column == "adapter"]
-    changed = [s.path for s in rows if not (f := inside(root, s.path)).is_file() or sha256_of(f) != s.sha256]
-    if not (root / key / LABELS).is_file():
-        changed.append(f"{key}/{LABELS}")
-    if not rows or changed:
-        raise ArtMasterError(
-            f"Pictures of the canvas {canvas_named(partition)}, as it is now, are missing or changed"
-            f"{': ' if changed else ''}{', '.join(changed[:5])}. Make them again: artmaster run {partition} "
-            "--only copaintings"
-        )
+    rows = pictures_in_place(home, partition, key, LABELS)
     return tuple(sorted(rows, key=lambda sample: (sample.seed, sample.id)))
 
 
@@ -159,7 +139,7 @@ def _beside(
     home: Home, partition: str, key: str, hands: Hands, painted: Sequence[Sample], progress: Progress
 ) -> tuple[list[Sample], int]:
     """The base's picture for each prompt and seed that was painted, and how many were drawn now."""
-    folder, profile = home.evaluation(partition) / key / SAMPLES, hands.profile
+    profile = hands.profile
     plain, size = hands.drawing.of_base(), profile.size(*hands.canvas.size)
     found: dict[str, tuple[Sample, MixedDrawing]] = {}
     for sample in sorted(painted, key=lambda sample: (sample.seed, sample.id)):
@@ -170,15 +150,7 @@ def _beside(
         changed |= {"adapter_ids": (), "canvas": "", "gates": {}, "width": size[0], "height": size[1]}
         record = Sample.model_validate(sample.model_dump() | changed | plain.model_dump())
         found.setdefault(name, (record, drawing))
-    missing = {name for name in found if not is_there(folder / f"{name}.png", name)}
-    with progress.task("drawing the base beside it", len(found), len(found) - len(missing)) as advance:
-        drawings = [drawing for _, drawing in found.values()] if missing else []  # whole: as `experts.samples` does
-        for (record, _), pixels in zip(found.values(), draw_mixed(home, profile, drawings), strict=bool(missing)):
-            if record.id in missing:
-                write_png(folder / f"{record.id}.png", pixels, sample_facts(record))
-                advance(note=f"seed {record.seed}")
-    hashed = (r.model_copy(update={"sha256": sha256_of(folder / f"{r.id}.png")}) for r, _ in found.values())
-    return list(hashed), len(missing)
+    return draw_beside(home, home.evaluation(partition), profile, found, progress)
 
 
 def _remove_others(folder: Path, key: str) -> None:

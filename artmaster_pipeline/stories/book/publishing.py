@@ -8,10 +8,8 @@ whoever works on it, anywhere on the disk: marked on every page, unsigned.
 
 from pathlib import Path
 
-from artmaster_pipeline.errors import ArtMasterError, NotPublished, WrongUse
-from artmaster_pipeline.evaluation.panel.measure import read_panel
-from artmaster_pipeline.evaluation.verdicts import last_verdict
-from artmaster_pipeline.experts.judging import check_judges
+from artmaster_pipeline.errors import WrongUse
+from artmaster_pipeline.experts.judged import check_passed
 from artmaster_pipeline.files import inside, writing_folder
 from artmaster_pipeline.gallery.enlarging import enlarge_samples
 from artmaster_pipeline.gallery.pages import PAGE, Contents
@@ -21,10 +19,9 @@ from artmaster_pipeline.progress import SILENT, Progress
 from artmaster_pipeline.publishing.publish import publish_site
 from artmaster_pipeline.publishing.signing import Site, unsigned
 from artmaster_pipeline.publishing.taking_down import take_down
-from artmaster_pipeline.records import MANIFEST, PANEL, Outcome, Sample, Verdict, manifest_text, read_manifest
+from artmaster_pipeline.records import MANIFEST, Outcome, Sample, manifest_text, read_manifest
 from artmaster_pipeline.settings import Home, Profile, load_painter
 from artmaster_pipeline.stage_settings import partition_profile
-from artmaster_pipeline.stages import source_named
 from artmaster_pipeline.stories.book.contents import Book, Round, Told, book_of
 from artmaster_pipeline.stories.book.fonts import without_type
 from artmaster_pipeline.stories.book.pages import STORYBOARD, book_contents
@@ -49,7 +46,7 @@ def publish_book(home: Home, partition: str, profile: Profile, progress: Progres
     """
     take_down(home, partition, progress)
     hand, key = hand_at_work(home, partition, profile, publishing=True), current_key(home, partition, profile)
-    verdict = _passed(home, partition, key, hand)
+    verdict = check_passed(home, partition, key, hand.adapters)
     book, made, how = _book(home, partition, profile, key, hand, progress)
     records = tuple(plate.record for plate in book.plates)
     site = Site(partition, "", book.provenance, book_contents(home, book), records)
@@ -85,24 +82,6 @@ def proof_book(
 
 def _is_proof(folder: Path) -> bool:
     return all((folder / name).is_file() for name in (PAGE, STORYBOARD, MANIFEST))
-
-
-def _passed(home: Home, partition: str, key: str, hand: OneHand) -> Verdict:
-    """The verdict that lets a story be published. Raises NotPublished, with the reasons, where it does not."""
-    name, folder = source_named(partition), home.evaluation(partition) / key
-    verdict = last_verdict(folder)
-    if verdict is None:
-        raise ArtMasterError(
-            f"The story {name} has not been painted and judged as it is now: run the stage illustrated_stories first "
-            f"(artmaster story paint {name})."
-        )
-    if not verdict.publish:
-        raise NotPublished(
-            f"The story {name} is not published: {' '.join(verdict.reasons)} What is published stays as it is. To "
-            f"overrule: artmaster gate {partition} --publish --reason TEXT"
-        )
-    check_judges(home, hand.adapters, {name: read_panel(folder / PANEL)}, "story")
-    return verdict
 
 
 def _book(

@@ -18,14 +18,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from artmaster_pipeline.errors import ArtMasterError, WrongUse
-from artmaster_pipeline.evaluation.panel.measure import read_panel
 from artmaster_pipeline.evaluation.samples import SAMPLES
-from artmaster_pipeline.evaluation.verdicts import decide, last_verdict
-from artmaster_pipeline.experts.drawing import MixedDrawing, draw_mixed
+from artmaster_pipeline.experts.drawing import MixedDrawing
+from artmaster_pipeline.experts.judged import decide_on, draw_beside, pictures_in_place
 from artmaster_pipeline.experts.judging import judge_mix, write_panel
 from artmaster_pipeline.experts.samples import is_there
-from artmaster_pipeline.files import clear_partials, inside, sha256_of, write_text
+from artmaster_pipeline.files import clear_partials, sha256_of, write_text
 from artmaster_pipeline.gallery.enlarging import sample_facts
 from artmaster_pipeline.generation.requests import how_drawn
 from artmaster_pipeline.locks import one_at_a_time
@@ -39,12 +37,10 @@ from artmaster_pipeline.records import (
     Sample,
     Verdict,
     identity,
-    read_manifest,
     write_manifest,
 )
 from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import Home, Profile
-from artmaster_pipeline.stages import source_named
 from artmaster_pipeline.stories.painting.candidates import ANCHORS, CANDIDATES, CANVASES, Easel
 from artmaster_pipeline.stories.painting.consistency import consistency
 from artmaster_pipeline.stories.painting.hand import OneHand, hand_of
@@ -134,14 +130,7 @@ def decide_on_story(home: Home, partition: str, decision: Any, reason: str, prof
 
     Raises WrongUse where it was not judged yet.
     """
-    key = current_key(home, partition, profile)
-    if last_verdict(home.evaluation(partition) / key) is None:
-        raise WrongUse(
-            f"The story {source_named(partition)} has not been judged as it is now, so there is no verdict to "
-            f"overrule. Run: artmaster run {partition} --until illustrated_stories"
-        )
-    decide(home, partition, key, decision, reason)
-    return judge_mix(home, partition, read_panel(home.evaluation(partition) / key / PANEL), profile.gate)
+    return decide_on(home, partition, current_key(home, partition, profile), decision, reason, profile.gate)
 
 
 def current_key(home: Home, partition: str, profile: Profile) -> str:
@@ -151,17 +140,7 @@ def current_key(home: Home, partition: str, profile: Profile) -> str:
 
 def illustrated_of(home: Home, partition: str, key: str) -> tuple[Sample, ...]:
     """A story's chosen pictures in the order of its shots. Raises ArtMasterError where they are missing or changed."""
-    root = home.evaluation(partition)
-    rows = [sample for sample in read_manifest(root / key / MANIFEST, Sample) if sample.column == "adapter"]
-    changed = [s.path for s in rows if not (f := inside(root, s.path)).is_file() or sha256_of(f) != s.sha256]
-    if not (root / key / PAINTED_STORY).is_file():
-        changed.append(f"{key}/{PAINTED_STORY}")
-    if not rows or changed:
-        raise ArtMasterError(
-            f"Pictures of the story {source_named(partition)}, as it is now, are missing or changed"
-            f"{': ' if changed else ''}{', '.join(changed[:5])}. Make them again: artmaster run {partition} "
-            "--only illustrated_stories"
-        )
+    rows = pictures_in_place(home, partition, key, PAINTED_STORY)
     order = {shot.id: place for place, shot in enumerate(painted_story(home, partition, key).shots)}
     return tuple(sorted(rows, key=lambda sample: (order.get(sample.shot, len(order)), sample.id)))
 
@@ -260,17 +239,7 @@ def _beside(easel: Easel, key: str, painted: Sequence[Sample], told: Told) -> tu
         size = (sample.width, sample.height)
         drawing = MixedDrawing(((sample.prompt, 1.0),), sample.seed, size, plain, None, hand.knowledge)
         planned.setdefault(name, (record, drawing))
-    missing = [name for name, (r, _) in planned.items() if not is_there(easel.folder / r.path, name)]
-    with easel.progress.task("drawing the base beside it", len(planned), len(planned) - len(missing)) as advance:
-        drawings = [drawing for _, drawing in planned.values()] if missing else []  # whole: batches stay what they were
-        for (record, _), pixels in zip(
-            planned.values(), draw_mixed(easel.home, profile, drawings), strict=bool(missing)
-        ):
-            if record.id in missing:
-                write_png(easel.folder / record.path, pixels, sample_facts(record))
-                advance(note=record.shot)
-    records = [r.model_copy(update={"sha256": sha256_of(easel.folder / r.path)}) for r, _ in planned.values()]
-    return records, len(missing)
+    return draw_beside(easel.home, easel.folder, profile, planned, easel.progress)
 
 
 def _write_records(folder: Path, told: Told) -> None:
