@@ -1,7 +1,8 @@
 """An author behind an OpenAI-compatible endpoint: what is sent there, what may come back, and how that is bounded.
 
-The wish and the tables are sent, and nothing else of this machine: no key of another host, no header that the
-environment asks for. The key is put on each request at the last moment and is in no record, log or message.
+The wish and the tables are sent, and of a shot that is written anew itself and what its pictures miss; nothing else of
+this machine: no painter, no key of another host, no header that the environment asks for. The key is put on each
+request at the last moment and is in no record, log or message.
 """
 
 import ipaddress

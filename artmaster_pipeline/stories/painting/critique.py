@@ -1,4 +1,7 @@
-"""The second look: what a chosen picture misses, in sentences that an author can do something about."""
+"""The second look: what a chosen picture misses, in sentences that an author can do something about.
+
+An author may be a service elsewhere: no sentence names another painter of the house (the choice's record does).
+"""
 
 from artmaster_pipeline.stories.painting.looking import Looks
 from artmaster_pipeline.stories.painting.records import Candidate
@@ -22,8 +25,8 @@ def faults_of(story: Story, shot: Shot, candidate: Candidate, looks: Looks) -> t
         )
     if candidate.margin is not None and candidate.margin < looks.margin_limit:
         faults.append(
-            f"Its style is nearer to the works of {candidate.nearest_other} than 95 of 100 of the painter's own works "
-            "are: choose a place, an hour or an air that the painter knows."
+            "Its style is nearer to another painter's works than 95 of 100 of the painter's own are: choose a place, "
+            "an hour or an air that the painter knows."
         )
     if candidate.adherence < _CHANCE:
         faults.append("It shows something else than its words say: say something simpler.")
