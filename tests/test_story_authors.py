@@ -91,7 +91,11 @@ def test_its_sentences_have_one_form_and_the_same_seed_gives_the_same(model: Cha
 @pytest.mark.slow
 def test_a_revision_keeps_who_is_on_stage_and_goes_elsewhere(home: Home, model: ChatModel) -> None:
     story = TemplateStory(home)
-    draft = LocalAuthor().revise(story, story.shots[0], ["the fisherman is not seen"], SILENT)
+    line = story.shots[0].narration
+    added = line.model_copy(update={"en": f"{line.en} The fisherman sits below the falls."})
+    shot = story.shots[0].model_copy(update={"narration": added})
+    draft = LocalAuthor().revise(story, shot, ["the fisherman is not seen"], SILENT)
+    assert draft.narration == line  # what it wrote of the place before goes with it
     assert draft.onstage == story.shots[0].onstage
     assert draft.setting not in {shot.setting for shot in story.shots}
 

@@ -8,9 +8,10 @@ import pytest
 from artmaster_pipeline.progress import SILENT
 from artmaster_pipeline.settings import Home, Profile, default_painter, load_profile, save_painter
 from artmaster_pipeline.stories.authors.template import TemplateAuthor
-from artmaster_pipeline.stories.records import Brief, Story, Wish
+from artmaster_pipeline.stories.records import Brief, Story, Wish, Words
 from artmaster_pipeline.stories.storyboard import assemble, brief_for, faults_of, prompt_of
 from artmaster_pipeline.stories.storyboard import entries as tables
+from artmaster_pipeline.stories.storyboard.telling import line_of_the_tables
 
 ENGLISH = (
     "a modern city as mountain and water",
@@ -149,3 +150,13 @@ def test_tables_are_data_of_the_package() -> None:
         "things_of_today.yaml",
         "threads.yaml",
     ]
+
+
+def test_what_a_model_added_to_a_line_can_go_and_a_persons_line_stays(home: Home, profile: Profile) -> None:
+    added = "Under ridge behind ridge of mountains, the lady waits."
+    for number in range(40):
+        for shot in told(briefed(number, home, profile), home, profile).shots:
+            more = shot.narration.model_copy(update={"en": f"{shot.narration.en} {added}"})
+            assert line_of_the_tables(more) == line_of_the_tables(shot.narration) == shot.narration
+    mine = Words(en=f"My own line. {added}", zh="我自己的话。")
+    assert line_of_the_tables(mine) == mine

@@ -36,7 +36,7 @@ from artmaster_pipeline.stories.storyboard.checking import things_of_today
 from artmaster_pipeline.stories.storyboard.entries import cast, eras, places
 from artmaster_pipeline.stories.storyboard.matching import count_words, found_in, has_latin
 from artmaster_pipeline.stories.storyboard.prompts import perspective_words, words_of
-from artmaster_pipeline.stories.storyboard.telling import plot_of, told, told_again
+from artmaster_pipeline.stories.storyboard.telling import line_of_the_tables, plot_of, told, told_again
 
 Id = TypeVar("Id", bound=str)
 _GIST = 240  # characters of a wish that a small model is told
@@ -91,9 +91,13 @@ class LocalAuthor:
 
     @session()
     def revise(self, story: Story, shot: Shot, faults: Sequence[str], progress: Progress) -> ShotDraft:
-        """The shot emptier, in another place at another hour of the model's choice, with the same people and line."""
+        """The shot emptier, in another place at another hour of the model's choice, with the same people and line.
+
+        The sentence that it wrote for the place before goes.
+        """
         progress.say(f"{shot.id}: {self._weights.name} chooses another place.")
         draft = told_again(story, shot, faults)
+        draft = draft.model_copy(update={"narration": line_of_the_tables(draft.narration)})
         model, about = load_chat_model(self._weights), _about(story.wish.text, brief_of(story))
         entry = eras().get(shot.era)
         shown = {who.canonical_visual for who in story.characters if who.id in shot.onstage}

@@ -6,6 +6,7 @@ and what whoever is there does, in sentences that both languages have.
 """
 
 import random
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
@@ -63,6 +64,22 @@ def told_again(story: Story, shot: Shot, faults: Sequence[str]) -> ShotDraft:
         narration=shot.narration,
     )
     return draft.model_copy(update={"plot": plot_of(draft, shot.id)})
+
+
+def line_of_the_tables(narration: Words) -> Words:
+    """A narration without what a model added behind the tables' line; as it is where it is no line of theirs."""
+    lines = list(interludes().between)
+    for thread in threads().values():
+        lines += [*thread.openings, *thread.crossings, *thread.middles, *thread.turns, *thread.endings]
+    for line in lines:
+        if _as_pattern(line.zh).fullmatch(narration.zh) and (said := _as_pattern(line.en).match(narration.en)):
+            return narration.model_copy(update={"en": said[0]})
+    return narration
+
+
+def _as_pattern(line: str) -> re.Pattern[str]:
+    """What a line can be once its {names} are filled in."""
+    return re.compile(".+?".join(re.escape(part) for part in re.split(r"\{\w+\}", line)), re.IGNORECASE)
 
 
 def plot_of(shot: ShotDraft, seed: object = 0) -> Words:
