@@ -38,7 +38,7 @@ GRAPH = {
     "storyboards": ("stories", "gpu", ["training_set"]),
     "illustrated_stories": (
         *("stories", "gpu"),
-        ["evaluation_grid", "sample_gallery", "storyboards", "style_adapter", "training_set"],
+        ["evaluation_grid", "storyboards", "style_adapter", "training_set"],
     ),
     "story_books": (
         *("stories", "gpu"),

@@ -200,6 +200,7 @@ def test_the_stages_of_a_story_read_those_of_its_painters(city: Home) -> None:
     assert {str(step) for step in inputs_of(Step("storyboards", STORY), city)} == {
         f"training_set of {painter}" for painter in (A, B, C)
     }
+    assert not any(step.stage == "sample_gallery" for step in steps_towards(STORY, "illustrated_stories", city))
     read = inputs_of(Step("story_books", STORY), city)
     assert {Step("storyboards", STORY), Step("illustrated_stories", STORY), Step("raw_scans", C)} <= set(read)
     steps = steps_towards(STORY, home=city)
@@ -216,7 +217,8 @@ def test_a_storys_settings_hold_those_of_its_painters(city: Home) -> None:
     asked = settings_of(city, STORY, stage_named("illustrated_stories"))
     assert set(asked["painter"]) == {A, B, C}
     assert asked["profile"]["stories"]["candidates"] > 0
-    assert asked["asked"] == {"known": {}}
+    nobody = dict.fromkeys((A, B, C), "")
+    assert asked["asked"] == {"known": {}, "published": nobody}  # which a publication changes
     save_painter(city, B, load_painter(city, B).model_copy(update={"profile": "flux-dev"}))
     with pytest.raises(WrongUse, match="Painters of one story need one profile"):
         partition_profile(city, STORY)

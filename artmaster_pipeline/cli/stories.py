@@ -112,7 +112,8 @@ def story_check(name: NameArgument, home: HomeOption = None) -> None:
 def story_paint(name: NameArgument, home: HomeOption = None) -> None:
     """Paint a story's pictures and choose among them; what is painted already and did not change stays.
 
-    How many pictures are painted for each shot is the profile's `stories: {candidates: 4}`.
+    How many pictures are painted for each shot is the profile's `stories: {candidates: 4}`. The painters' adapters in
+    use draw, published or not; for the book to be published they have to be.
     """
     place = Home.find(home)
     _there(place, name)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from artmaster_pipeline.adapters.finding import published_adapter
 from artmaster_pipeline.errors import ArtMasterError, WrongUse
 from artmaster_pipeline.evaluation.panel.measure import read_panel
 from artmaster_pipeline.evaluation.samples import SAMPLES
@@ -108,10 +109,19 @@ def what_is_mixed(home: Home, partition: str) -> dict[str, Any]:
 def what_is_known(home: Home, partition: str) -> dict[str, Any]:
     """What is known of the experts that paint a canvas or a story: the hashes of their maps, by painter.
 
-    Resolved settings of the stage illustrated_stories. Raises WrongUse where nobody can say who they are.
+    Raises WrongUse where nobody can say who they are.
     """
     manifests = [home.stage_folder("expert_map", painter) / MANIFEST for painter in home.members(partition)]
     return {"known": {file.parent.name: manifest_hash(file) for file in manifests if file.is_file()}}
+
+
+def who_draws(home: Home, partition: str) -> dict[str, Any]:
+    """The same, and each painter's published adapter (empty: none yet): resolved settings of illustrated_stories.
+
+    A story is painted whether its painters are published or not, by the adapters in use; that changes with a gallery.
+    """
+    published = {painter: published_adapter(home, painter) for painter in home.members(partition)}
+    return what_is_known(home, partition) | {"published": {name: a.id if a else "" for name, a in published.items()}}
 
 
 @one_at_a_time
