@@ -16,12 +16,13 @@ from artmaster_pipeline.files import sha256_of
 from artmaster_pipeline.generation.requests import how_drawn
 from artmaster_pipeline.pictures import AI_GENERATED, read_rgb, write_png
 from artmaster_pipeline.progress import Progress
-from artmaster_pipeline.records import identity
+from artmaster_pipeline.records import Sample, identity
 from artmaster_pipeline.settings import CROP_SIZES, Home, StorySettings
 from artmaster_pipeline.stories.painting.anchors import Held
 from artmaster_pipeline.stories.painting.canvases import FEATHER, canvas_folder
 from artmaster_pipeline.stories.painting.drawing import ToDraw, draw_shots
 from artmaster_pipeline.stories.painting.hand import OneHand
+from artmaster_pipeline.stories.painting.records import Candidate
 from artmaster_pipeline.stories.records import Shot, Story
 from artmaster_pipeline.stories.storyboard import picture_identity, prompt_of, recurring, size_of, visual_of
 
@@ -164,3 +165,27 @@ def _keep(easel: Easel, where: str, key: str, pixels: Any, prompt: str, seed: in
         "base_revision": hand.adapters[0].base_revision,
     }
     write_png(easel.folder / where / f"{key}.png", pixels, facts)
+
+
+def sample_of(easel: Easel, story: Story, shot: Shot, picture: Drawn | Candidate) -> Sample:
+    """The record of a candidate's picture, with all but gates."""
+    hand = easel.hand
+    width, height = hand.profile.size(*size_of(shot))
+    return Sample(
+        id=picture.id,
+        painter=easel.folder.name,
+        column="adapter",
+        adapter_ids=tuple(adapter.id for adapter in hand.adapters),
+        base_model=hand.adapters[0].base_model,
+        base_revision=hand.adapters[0].base_revision,
+        prompt=" ".join(prompt_of(story, shot).split()),
+        seed=picture.seed,
+        width=width,
+        height=height,
+        num_inference_steps=hand.profile.evaluation.num_inference_steps,
+        **hand.resolved.drawing.model_dump(),
+        path=picture.path,
+        sha256=picture.sha256,
+        story=story.name,
+        shot=shot.id,
+    )

@@ -19,15 +19,15 @@ from artmaster_pipeline.errors import ArtMasterError
 from artmaster_pipeline.evaluation.evaluate import works_of
 from artmaster_pipeline.evaluation.panel.measure import copies, one_per_work
 from artmaster_pipeline.files import write_text
-from artmaster_pipeline.records import Sample, identity
-from artmaster_pipeline.stories.painting.candidates import Drawn, Easel, paint_candidates
+from artmaster_pipeline.records import identity
+from artmaster_pipeline.stories.painting.candidates import Drawn, Easel, paint_candidates, sample_of
 from artmaster_pipeline.stories.painting.choosing import Candidates, below_floor, choose
 from artmaster_pipeline.stories.painting.critique import better, faults_of
 from artmaster_pipeline.stories.painting.looking import Looks, Works, look_at, works_for
 from artmaster_pipeline.stories.painting.reading import Question, Reading, other_prompts, read_pictures
 from artmaster_pipeline.stories.painting.records import Candidate, Choice, Critique
 from artmaster_pipeline.stories.records import Author, Shot, ShotDraft, Story
-from artmaster_pipeline.stories.storyboard import picture_identity, prompt_of, revised, size_of, visual_of
+from artmaster_pipeline.stories.storyboard import picture_identity, prompt_of, revised, visual_of
 
 REVISIONS = "revisions"
 Ask = Callable[[], Author]  # the author of the story, opened where somebody asks
@@ -134,33 +134,10 @@ def _copies(easel: Easel, story: Story, pictures: Sequence[tuple[Shot, Drawn]]) 
     """Of each picture that looks like a copy of a training work, that work's scan."""
     images = [image for adapter in easel.hand.adapters for image in works_of(easel.home, adapter)]
     held_out = one_per_work(image for image in images if image.split == "held_out")
-    samples = [_as_sample(easel, story, shot, picture) for shot, picture in pictures]
+    samples = [sample_of(easel, story, shot, picture) for shot, picture in pictures]
     rows = copies(easel.home, easel.hand.profile, images, held_out, samples)["nearest"]
     ids = {picture.path: picture.id for _, picture in pictures}
     return {ids[row["sample"]]: str(row["scan_sha256"]) for row in rows if row["suspect"]}
-
-
-def _as_sample(easel: Easel, story: Story, shot: Shot, picture: Drawn) -> Sample:
-    hand = easel.hand
-    width, height = hand.profile.size(*size_of(shot))
-    return Sample(
-        id=picture.id,
-        painter=easel.folder.name,
-        column="adapter",
-        adapter_ids=tuple(adapter.id for adapter in hand.adapters),
-        base_model=hand.adapters[0].base_model,
-        base_revision=hand.adapters[0].base_revision,
-        prompt=" ".join(prompt_of(story, shot).split()),
-        seed=picture.seed,
-        width=width,
-        height=height,
-        num_inference_steps=hand.profile.evaluation.num_inference_steps,
-        **hand.resolved.drawing.model_dump(),
-        path=picture.path,
-        sha256=picture.sha256,
-        story=story.name,
-        shot=shot.id,
-    )
 
 
 def _candidate(loop: _Loop, picture: Drawn, reading: Reading, copy_of: str) -> Candidate:

@@ -41,7 +41,7 @@ from artmaster_pipeline.records import (
 )
 from artmaster_pipeline.sessions import session
 from artmaster_pipeline.settings import Home, Profile
-from artmaster_pipeline.stories.painting.candidates import ANCHORS, CANDIDATES, CANVASES, Easel
+from artmaster_pipeline.stories.painting.candidates import ANCHORS, CANDIDATES, CANVASES, Easel, sample_of
 from artmaster_pipeline.stories.painting.consistency import consistency
 from artmaster_pipeline.stories.painting.hand import OneHand, hand_of
 from artmaster_pipeline.stories.painting.looking import works_for
@@ -109,7 +109,7 @@ def illustrate(
     clear_partials(folder)
     easel = Easel(home, folder, hand, hand.profile.stories, progress)
     told = tell(easel, story, _asking(home, story, author))
-    samples, new = _samples(easel, partition, key, told)
+    samples, new = _samples(easel, key, told)
     _write_records(folder / key, told)
     panel = write_panel(home, partition, key, ("story", story.name), profile, hand.adapters, samples, progress)
     verdict = judge_mix(home, partition, panel, profile.gate)
@@ -170,12 +170,12 @@ def _asking(home: Home, story: Story, author: AuthorNamed | None) -> Ask | None:
     return lambda: author(story.wish.author, story.wish.model, home=home)
 
 
-def _samples(easel: Easel, partition: str, key: str, told: Told) -> tuple[list[Sample], int]:
+def _samples(easel: Easel, key: str, told: Told) -> tuple[list[Sample], int]:
     """The chosen pictures and the base's as records, their files in place, and how many were made now."""
     painted = []
     for shot, choice in zip(told.story.shots, told.choices, strict=True):
         chosen = next(candidate for candidate in choice.candidates if candidate.id == choice.chosen)
-        painted.append(_sample(easel, partition, key, told.story, shot, chosen))
+        painted.append(_sample(easel, key, told.story, shot, chosen))
     new = 0
     for sample, choice in zip(painted, told.choices, strict=True):
         file = easel.folder / sample.path
@@ -187,29 +187,11 @@ def _samples(easel: Easel, partition: str, key: str, told: Told) -> tuple[list[S
     return [*painted, *base], new + drawn
 
 
-def _sample(easel: Easel, partition: str, key: str, story: Story, shot: Shot, chosen: Candidate) -> Sample:
-    hand = easel.hand
+def _sample(easel: Easel, key: str, story: Story, shot: Shot, chosen: Candidate) -> Sample:
+    """The record of a chosen picture under a name of its own, in the folder of the story as it is."""
     name = identity("story sample", chosen.id, story.name, shot.id)
-    width, height = hand.profile.size(*size_of(shot))
-    return Sample(
-        id=name,
-        painter=partition,
-        column="adapter",
-        adapter_ids=tuple(adapter.id for adapter in hand.adapters),
-        base_model=hand.adapters[0].base_model,
-        base_revision=hand.adapters[0].base_revision,
-        prompt=" ".join(prompt_of(story, shot).split()),
-        seed=chosen.seed,
-        width=width,
-        height=height,
-        num_inference_steps=hand.profile.evaluation.num_inference_steps,
-        **hand.resolved.drawing.model_dump(),
-        path=f"{key}/{SAMPLES}/{name}.png",
-        sha256="",
-        story=story.name,
-        shot=shot.id,
-        gates=_gates(easel, story, shot),
-    )
+    place = {"id": name, "path": f"{key}/{SAMPLES}/{name}.png", "sha256": "", "gates": _gates(easel, story, shot)}
+    return Sample.model_validate(sample_of(easel, story, shot, chosen).model_dump() | place)
 
 
 def _gates(easel: Easel, story: Story, shot: Shot) -> dict[str, Any]:
